@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Unit tests, the behaviours of net/, the simulation, and the fuzz targets.
+# Each appears with its source files; what tests/run.sh does with them is written there.
+
+set(test_environment CK_DEFAULT_TIMEOUT=120
+    "ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1"
+    "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+
+function(parley_test target ctest_name label)
+    target_compile_definitions(${target} PRIVATE PARLEY_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    add_test(NAME ${ctest_name} COMMAND ${target})
+    set_tests_properties(${ctest_name} PROPERTIES
+        LABELS ${label} TIMEOUT 600 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+        ENVIRONMENT "${test_environment}")
+endfunction()
+
+if(PARLEY_SANITIZE STREQUAL "fuzzer")
+    file(GLOB fuzz_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/*_fuzz.c)
+    existing_targets(libraries serverlib chat net proto core)
+    foreach(source IN LISTS fuzz_files)
+        cmake_path(GET source STEM target)
+        add_executable(${target} ${source})
+        target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+        target_link_libraries(${target} PRIVATE ${libraries} test_warnings)
+    endforeach()
+    return()
+endif()
+
+# Who only wants the server needs no test framework. tests/run.sh installs it.
+pkg_check_modules(check IMPORTED_TARGET check)
+if(NOT check_FOUND)
+    message(STATUS "No libcheck: the tests are left out")
+    return()
+endif()
+
+# What the tests of a folder may see: what the folder itself may see (ARCHITECTURE.md, layers).
+set(seen_by_core core)
+set(seen_by_proto proto core)
+set(seen_by_net net core)
+set(seen_by_chat chat proto core)
+set(seen_by_server serverlib chat net proto core)
+
+foreach(folder core proto net chat server)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${folder}/*_test.c)
+    existing_targets(libraries ${seen_by_${folder}})
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM stem)
+        string(REGEX REPLACE "_test$" "" module ${stem})
+        set(target ${folder}_${stem})
+        add_executable(${target} ${source})
+        target_link_libraries(${target} PRIVATE ${libraries} PkgConfig::check test_warnings)
+        parley_test(${target} unit/${folder}/${module} unit)
+    endforeach()
+endforeach()
+
+# The simulated back end is a library, because the behaviours of net/ are tried against it too.
+file(GLOB sim_library CONFIGURE_DEPENDS
+    ${CMAKE_SOURCE_DIR}/tests/sim/backend_sim.c ${CMAKE_SOURCE_DIR}/tests/sim/sim_*.c)
+list(FILTER sim_library EXCLUDE REGEX "/sim_main\\.c$")
+file(GLOB sim_rest CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/sim/*.c)
+list(REMOVE_ITEM sim_rest ${sim_library})
+
+existing_targets(libraries serverlib chat net proto core)
+if(sim_library)
+    add_library(simbackend STATIC ${sim_library})
+    target_link_libraries(simbackend PUBLIC ${libraries} PRIVATE test_warnings)
+endif()
+if(sim_library AND sim_rest)
+    add_executable(sim_test ${sim_rest})
+    target_link_libraries(sim_test PRIVATE
+        simbackend ${libraries} PkgConfig::check test_warnings)
+    parley_test(sim_test sim sim)
+endif()
+
+file(GLOB net_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/net/*.c)
+if(net_files AND TARGET net)
+    existing_targets(libraries simbackend net core)
+    add_executable(net_behaviour_test ${net_files})
+    target_link_libraries(net_behaviour_test PRIVATE
+        ${libraries} PkgConfig::check test_warnings)
+    parley_test(net_behaviour_test net/behaviour net)
+endif()

@@ -1,0 +1,189 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+set -Eeuo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+# shellcheck source=deploy/packages.sh
+source deploy/packages.sh
+
+usage()
+{
+    cat <<'EOF'
+usage: tests/run.sh [--preset NAME] [--only PART[,PART...]] [--no-install]
+
+Builds parley with its tests and runs them. The last line is the sum of everything:
+`N passed, N failed, N skipped`; the exit status is 0 only when nothing failed.
+
+  --preset NAME   release (default), clang, debug, asan, tsan: see CMakePresets.json
+  --only PARTS    some of lint, unit, net, sim, e2e (default: all; lint only with release)
+  --no-install    do not install what is missing
+  -h, --help      this text
+
+  lint   layers, style, exported symbols, headers alone, and the linters themselves
+  unit   tests/unit: each module through its header
+  net    tests/net: one suite of behaviours against io_uring, epoll and the simulated back end
+  sim    tests/sim: whole servers in one thread, from seeds
+  e2e    tests/e2e: clients that nobody here wrote, against a running parleyd
+EOF
+}
+
+preset=release
+only=
+install=yes
+while [ $# -gt 0 ]; do
+    case $1 in
+    --preset)
+        preset=${2:?--preset needs a name}
+        shift
+        ;;
+    --only)
+        only=${2:?--only needs a part}
+        shift
+        ;;
+    --no-install) install=no ;;
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
+    esac
+    shift
+done
+case $preset in
+release | clang | debug | asan | tsan) ;;
+*)
+    printf 'tests/run.sh: no tests in the preset "%s"\n' "$preset" >&2
+    exit 2
+    ;;
+esac
+if [ -z "$only" ]; then
+    only=unit,net,sim,e2e
+    [ "$preset" != release ] || only=lint,$only
+fi
+for part in ${only//,/ }; do
+    case $part in
+    lint | unit | net | sim | e2e) ;;
+    *)
+        printf 'tests/run.sh: no part "%s"\n' "$part" >&2
+        exit 2
+        ;;
+    esac
+done
+
+# As cmake/tests.cmake has them; here for parleyd in the tests from end to end.
+export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+
+build=build/$preset
+logs=$build/test-logs
+passed=0
+failed=0
+skipped=0
+
+wants()
+{
+    [[ ,$only, == *,$1,* ]]
+}
+
+# add "N passed, N failed, N skipped"
+add()
+{
+    local numbers
+    read -r -a numbers <<<"${1//[^0-9 ]/}"
+    passed=$((passed + numbers[0]))
+    failed=$((failed + numbers[1]))
+    skipped=$((skipped + numbers[2]))
+}
+
+# totals_of STATUS FILE: the last line of FILE when it is a sum; else the status is all we know.
+totals_of()
+{
+    local line
+    line=$(tail -n 1 -- "$2" | grep -xE '[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped' || true)
+    if [ -z "$line" ]; then
+        line="$((${1} == 0)) passed, $((${1} != 0)) failed, 0 skipped"
+    elif [ "$1" -ne 0 ] && [[ $line == *" 0 failed"* ]]; then
+        line=${line/ 0 failed/ 1 failed}
+    fi
+    printf '%s\n' "$line"
+}
+
+# run NAME SECONDS_MAX COMMAND...: counts it, and shows what it said when it did not go well.
+run()
+{
+    local name=$1 seconds_max=$2 status=0 line log
+    shift 2
+    log=$logs/${name//[\/ ]/-}.log
+    timeout --kill-after=20 "$seconds_max" "$@" </dev/null >"$log" 2>&1 || status=$?
+    line=$(totals_of "$status" "$log")
+    add "$line"
+    printf '%-28s %s\n' "$name" "$line"
+    if [[ $line != *" 0 failed"* ]]; then
+        tail -n 200 -- "$log"
+        [ "$status" -ne 124 ] || printf '%s did not end within %d s\n' "$name" "$seconds_max"
+    fi
+}
+
+# run_ctest LABEL SECONDS_MAX: the ctest tests of one label, two at a time.
+run_ctest()
+{
+    local label=$1 seconds_max=$2 line status=0 xml log=$logs/$1.log
+    xml=$PWD/$logs/$1.xml
+    rm -f -- "$xml"
+    timeout --kill-after=20 "$seconds_max" ctest --test-dir "$build" --label-regex "^$label\$" \
+        --parallel 2 --no-tests=error --output-on-failure --output-junit "$xml" \
+        --test-output-size-passed 1000000 --test-output-size-failed 1000000 \
+        </dev/null >"$log" 2>&1 || status=$?
+    if [ -s "$xml" ]; then
+        line=$(python3 tests/totals.py "$xml")
+    else
+        line='0 passed, 1 failed, 0 skipped'
+    fi
+    if [ "$status" -ne 0 ]; then
+        line=${line/ 0 failed/ 1 failed}
+        tail -n 200 -- "$log"
+    fi
+    add "$line"
+    printf '%-28s %s\n' "$label" "$line"
+}
+
+if [ "$install" = yes ]; then
+    mapfile -t node < <(packages_node)
+    packages_install "${packages_build[@]}" "${packages_test[@]}" "${node[@]}"
+fi
+
+printf 'Building %s\n' "$build"
+# Not in an `if`, which would switch off errexit inside: a build that fails is one failed test.
+trap 'printf "0 passed, 1 failed, 0 skipped\n"' ERR
+parley_build "$preset" all -D PARLEY_TESTS=ON
+trap - ERR
+mkdir -p "$logs"
+
+if wants lint; then
+    run lint/selftest 300 tests/lint/selftest.sh
+    run lint/layers 60 tests/lint/check_layers.py
+    run lint/style 60 tests/lint/check_style.py
+    run lint/symbols 60 tests/lint/check_symbols.sh "$build"
+    run lint/headers 300 tests/lint/check_headers.sh --build "$build" gcc
+fi
+if wants unit; then
+    run_ctest unit 1200
+fi
+if wants net; then
+    run_ctest net 600
+fi
+if wants sim; then
+    run_ctest sim 900
+fi
+if wants e2e; then
+    (cd tests/e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+        </dev/null >/dev/null)
+    PARLEYD=$PWD/$build/parleyd PARLEY_PRESET=$preset \
+        run e2e 1200 node tests/e2e/run.mjs
+fi
+
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ]
