@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/check.h"
+#include "net/address.h"
+#include "server/config_options.h"
+#include "server/config_value.h"
+#include "server/config_yaml.h"
+
+/* The first rule that does not hold: which key is to blame, and what was expected of it. */
+struct fault {
+    const char *key;
+    char what[CONFIG_WHAT_SIZE];
+};
+
+void config_init_defaults(struct config *config)
+{
+    const struct config_table table = config_options_all();
+
+    CHECK(config != NULL);
+    memset(config, 0, sizeof(*config));
+    for (size_t i = 0; i < table.count; i++) {
+        config_options_set_default(&table.rows[i], config);
+    }
+}
+
+int config_socket_address(const char *text, uint16_t port, struct address *address)
+{
+    char with_port[CONFIG_ADDRESS_SIZE + sizeof("[]:65535")];
+    const bool is_six = strchr(text, ':') != NULL;
+
+    CHECK(strlen(text) < CONFIG_ADDRESS_SIZE);
+    (void)snprintf(with_port, sizeof(with_port), "%s%s%s:%u", is_six ? "[" : "", text,
+                   is_six ? "]" : "", (unsigned)port);
+    return address_parse(with_port, address);
+}
+
+void config_destroy(struct config *config)
+{
+    CHECK(config != NULL);
+    for (uint32_t i = 0; i < config->client.allowed_origins.count; i++) {
+        free(config_yaml_owned(config->client.allowed_origins.items[i].data));
+    }
+    free(config_yaml_owned(config->client.allowed_origins.items));
+    free(config_yaml_owned(config->channel.namespaces.items));
+    config_init_defaults(config);
+}
+
+/* The value of `key` as the file would have it: what an error shows as found. */
+static void show_value(const struct config *config, const char *key, char text[CONFIG_TEXT_SIZE])
+{
+    const struct config_option *option = config_options_find(config_options_all(), key);
+    CHECK(option != NULL);
+    config_value_write(option, config, text);
+}
+
+/* Always false, so that a rule can end with it. `than` is the key that sets the bound. */
+static bool blame(const struct config *config, struct fault *fault, const char *key,
+                  const char *relation, const char *than)
+{
+    char found[CONFIG_TEXT_SIZE];
+    char bound[CONFIG_TEXT_SIZE];
+
+    show_value(config, key, found);
+    show_value(config, than, bound);
+    fault->key = key;
+    (void)snprintf(fault->what, sizeof(fault->what), "expected %s %s (%s), found %s", relation,
+                   than, bound, found);
+    return false;
+}
+
+/* 0.0.0.0 and ::, however they are written. */
+static bool is_any_address(const char *text)
+{
+    static const uint8_t any_six[ADDRESS_IP_SIZE] = {0};
+    static const uint8_t any_four[ADDRESS_IP_SIZE] = {[10] = 0xff, [11] = 0xff};
+    uint8_t ip[ADDRESS_IP_SIZE];
+    struct address address;
+
+    if (config_socket_address(text, 1, &address) != 0) {
+        return false;
+    }
+    address_ip(&address, ip);
+    return memcmp(ip, any_six, sizeof(ip)) == 0 || memcmp(ip, any_four, sizeof(ip)) == 0;
+}
+
+/* What is internal would be reachable from outside, or could not be bound. */
+static bool listeners_differ(const struct config *config, struct fault *fault)
+{
+    const struct config_http_server *http = &config->http_server;
+    const bool overlap = strcmp(http->address, http->internal_address) == 0 ||
+                         is_any_address(http->address) || is_any_address(http->internal_address);
+
+    return http->port != http->internal_port || !overlap ||
+           blame(config, fault, "http_server.internal_port", "another port than",
+                 "http_server.port");
+}
+
+static bool is_power_of_two(const struct config *config, struct fault *fault, const char *key)
+{
+    const struct config_option *option = config_options_find(config_options_all(), key);
+    CHECK(option != NULL);
+    const uint64_t number = config_options_number(option, config);
+
+    if ((number & (number - 1)) == 0) {
+        return true;
+    }
+    fault->key = key;
+    (void)snprintf(fault->what, sizeof(fault->what), "expected a power of two, found %" PRIu64,
+                   number);
+    return false;
+}
+
+static bool rules_hold(const struct config *config, struct fault *fault)
+{
+    const uint64_t message = config->websocket.message_size_limit;
+
+    return listeners_differ(config, fault) &&
+           (config->http_server.max_uri < config->http_server.max_header_bytes ||
+            blame(config, fault, "http_server.max_uri", "less than",
+                  "http_server.max_header_bytes")) &&
+           (config->client.pong_timeout_ns < config->client.ping_interval_ns ||
+            blame(config, fault, "client.pong_timeout", "less than", "client.ping_interval")) &&
+           /* The longest message must fit the queue of those who read it. */
+           (config->client.queue_max_size > message ||
+            blame(config, fault, "client.queue_max_size", "more than",
+                  "websocket.message_size_limit")) &&
+           (config->echo.queue_max_size > config->echo.message_size_limit ||
+            blame(config, fault, "echo.queue_max_size", "more than", "echo.message_size_limit")) &&
+           is_power_of_two(config, fault, "reactor.receive_buffers") &&
+           is_power_of_two(config, fault, "bus.slots") &&
+           (config->bus.reserve < config->bus.slots / 2 ||
+            blame(config, fault, "bus.reserve", "less than half of", "bus.slots"));
+}
+
+int config_validate(const struct config *config, char *error, size_t error_size)
+{
+    struct fault fault;
+
+    CHECK(config != NULL);
+    CHECK(error != NULL);
+    if (rules_hold(config, &fault)) {
+        return 0;
+    }
+    (void)snprintf(error, error_size, "%s: %s", fault.key, fault.what);
+    return -EINVAL;
+}
+
+/* The same with the place, when the file gave the option that is to blame. */
+static int validate_read(const char *name, const struct config_yaml_result *read, char *error,
+                         size_t error_size)
+{
+    const struct config_table table = config_options_all();
+    struct fault fault;
+
+    if (rules_hold(&read->config, &fault)) {
+        return 0;
+    }
+    const struct config_option *option = config_options_find(table, fault.key);
+    CHECK(option != NULL);
+    const struct config_mark mark = read->marks[option - table.rows];
+    if (mark.line == 0) {
+        (void)snprintf(error, error_size, "%s: %s: %s", name, fault.key, fault.what);
+    } else {
+        (void)snprintf(error, error_size, "%s:%u:%u: %s: %s", name, mark.line, mark.column,
+                       fault.key, fault.what);
+    }
+    return -EINVAL;
+}
+
+int config_load_memory(const char *name, struct bytes text, struct config *config, char *error,
+                       size_t error_size)
+{
+    struct config_yaml_result read;
+
+    CHECK(name != NULL);
+    CHECK(config != NULL);
+    CHECK(error != NULL && error_size > 0);
+    config_init_defaults(&read.config);
+    int result = config_yaml_read(name, text, &read, error, error_size);
+    result = result != 0 ? result : validate_read(name, &read, error, error_size);
+    if (result != 0) {
+        config_destroy(&read.config);
+        return result;
+    }
+    *config = read.config;
+    return 0;
+}
+
+/* All of the file into `data`, which has room for CONFIG_FILE_SIZE_MAX + 1. */
+static int read_all(int fd, uint8_t *data, size_t *size)
+{
+    size_t have = 0;
+    while (have <= CONFIG_FILE_SIZE_MAX) {
+        const ssize_t got = read(fd, data + have, (size_t)CONFIG_FILE_SIZE_MAX + 1 - have);
+        if (got < 0 && errno != EINTR) {
+            return -errno;
+        }
+        if (got == 0) {
+            *size = have;
+            return 0;
+        }
+        have += got < 0 ? 0 : (size_t)got;
+    }
+    return -EFBIG;
+}
+
+static int fail_to_read(const char *path, int result, char *error, size_t error_size)
+{
+    (void)snprintf(error, error_size, "%s: cannot be read: %s", path, strerrordesc_np(-result));
+    return result;
+}
+
+int config_load_file(const char *path, struct config *config, char *error, size_t error_size)
+{
+    CHECK(path != NULL);
+    CHECK(error != NULL && error_size > 0);
+
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return fail_to_read(path, -errno, error, error_size);
+    }
+    int result = -ENOMEM;
+    size_t size = 0;
+    uint8_t *data = malloc((size_t)CONFIG_FILE_SIZE_MAX + 1);
+    if (data != NULL) {
+        result = read_all(fd, data, &size);
+    }
+    if (result != 0) {
+        result = fail_to_read(path, result, error, error_size);
+    } else {
+        result = config_load_memory(path, (struct bytes){data, size}, config, error, error_size);
+    }
+    free(data);
+    (void)close(fd); /* only read from */
+    return result;
+}
+
+int config_resolve(struct config *config, uint32_t cpu_count, uint64_t open_files_max, char *error,
+                   size_t error_size)
+{
+    const uint64_t room =
+        open_files_max > CONFIG_SPARE_FILES ? open_files_max - CONFIG_SPARE_FILES : 0;
+
+    CHECK(config != NULL);
+    CHECK(cpu_count > 0);
+    if (room == 0 || config->client.connection_limit > room) {
+        (void)snprintf(error, error_size,
+                       "client.connection_limit: expected at least %" PRIu64
+                       " open files for it (ulimit -n), found %" PRIu64,
+                       (uint64_t)CONFIG_SPARE_FILES + (config->client.connection_limit > 0
+                                                           ? config->client.connection_limit
+                                                           : 1),
+                       open_files_max);
+        return -EINVAL;
+    }
+    if (config->client.connection_limit == 0) {
+        const struct config_option *option =
+            config_options_find(config_options_all(), "client.connection_limit");
+        CHECK(option != NULL);
+        config->client.connection_limit = (uint32_t)(room < option->max ? room : option->max);
+    }
+    if (config->reactor.count == 0) {
+        config->reactor.count = cpu_count;
+    }
+    return 0;
+}
+
+static void describe_lists(const struct config_option *option, const struct config *config,
+                           const char *name, FILE *out)
+{
+    const struct config_table table = config_options_of_namespace();
+    char text[CONFIG_TEXT_SIZE];
+
+    if (option->kind == CONFIG_KIND_ORIGINS) {
+        const struct config_origins *origins = &config->client.allowed_origins;
+        (void)fprintf(out, "  %s:%s\n", name, origins->count == 0 ? " []" : "");
+        for (uint32_t i = 0; i < origins->count; i++) {
+            (void)fprintf(out, "    - \"%s\"\n", (const char *)origins->items[i].data);
+        }
+        return;
+    }
+    const struct config_namespaces *namespaces = &config->channel.namespaces;
+    (void)fprintf(out, "  %s:%s\n", name, namespaces->count == 0 ? " []" : "");
+    for (uint32_t i = 0; i < namespaces->count; i++) {
+        for (size_t j = 0; j < table.count; j++) {
+            config_value_write(&table.rows[j], &namespaces->items[i], text);
+            (void)fprintf(out, "    %s %s: %s\n", j == 0 ? "-" : " ", table.rows[j].key, text);
+        }
+    }
+}
+
+/* "a.b.c" after `previous`: the headings of the sections that are new, then the last part. */
+static const char *describe_headings(const char *key, const char *previous, FILE *out)
+{
+    const char *name = key;
+    int depth = 0;
+
+    for (const char *dot = strchr(name, '.'); dot != NULL; dot = strchr(name, '.')) {
+        if (strncmp(key, previous, (size_t)(dot - key) + 1) != 0) {
+            (void)fprintf(out, "%*s%.*s:\n", 2 * depth, "", (int)(dot - name), name);
+        }
+        name = dot + 1;
+        depth++;
+    }
+    (void)fprintf(out, "%*s", 2 * (depth - 1), "");
+    return name;
+}
+
+int config_describe(const struct config *config, FILE *out)
+{
+    const struct config_table table = config_options_all();
+    const char *previous = "";
+    char text[CONFIG_TEXT_SIZE];
+
+    CHECK(config != NULL);
+    CHECK(out != NULL);
+    for (size_t i = 0; i < table.count; i++) {
+        const struct config_option *option = &table.rows[i];
+        const char *name = describe_headings(option->key, previous, out);
+        if (option->kind == CONFIG_KIND_ORIGINS || option->kind == CONFIG_KIND_NAMESPACES) {
+            describe_lists(option, config, name, out);
+        } else {
+            config_value_write(option, config, text);
+            (void)fprintf(out, "  %s: %s\n", name, text);
+        }
+        previous = option->key;
+    }
+    return ferror(out) == 0 ? 0 : -EIO;
+}
+
+/* The words are those of the table: one list of names, not two. */
+static const char *choice_name(const char *key, size_t index)
+{
+    const struct config_option *option = config_options_find(config_options_all(), key);
+    CHECK(option != NULL && option->choices != NULL);
+    for (size_t i = 0; option->choices[i] != NULL; i++) {
+        if (i == index) {
+            return option->choices[i];
+        }
+    }
+    NEVER("a value that has no word");
+}
+
+const char *config_backend_name(enum config_backend backend)
+{
+    return choice_name("reactor.backend", (size_t)backend);
+}
+
+const char *config_simd_name(enum config_simd simd)
+{
+    return choice_name("reactor.simd", (size_t)simd);
+}
+
+const char *config_log_level_name(enum config_log_level level)
+{
+    return choice_name("log.level", (size_t)level);
+}

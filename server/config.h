@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+/*
+ * The configuration: one YAML file and a table of options, read once into one struct.
+ *
+ * Owner     main. config_load_*() fills the struct, config_destroy() frees its lists. In between,
+ *           after the flags of the command line went in, nobody writes: pass it on as const.
+ * Threads   filled before threads start; frozen, so ANY_THREAD may read it then.
+ * Units     bytes, counts, nanoseconds (`_ns`). In the file a duration has a unit: 500ms, 10s, 2m.
+ * Failures  -errno and one line: "FILE:LINE:COLUMN: KEY: expected ..., found ...". The struct is
+ *           untouched unless the result is 0. No value means "unlimited".
+ * Not here  the table of options (config_options.h), YAML (config_yaml.h), flags (args.h).
+ *
+ * A field has the name of its key. What every option means, its unit and its range:
+ * deploy/parley.example.yaml.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/annot.h"
+#include "core/bytes.h"
+
+struct address; /* net/address.h */
+
+enum {
+    CONFIG_ADDRESS_SIZE = 46,        /* bytes: the longest IPv6 text and its NUL */
+    CONFIG_NAMESPACE_NAME_SIZE = 65, /* bytes, with the NUL */
+    CONFIG_ERROR_SIZE = 512,         /* bytes: enough for each error text */
+    CONFIG_FILE_SIZE_MAX = 1 << 20,  /* bytes: a longer file is refused */
+    CONFIG_SPARE_FILES = 64,         /* descriptors kept back from client.connection_limit */
+};
+
+enum config_backend {
+    CONFIG_BACKEND_AUTO = 0,
+    CONFIG_BACKEND_URING,
+    CONFIG_BACKEND_EPOLL,
+};
+
+enum config_simd {
+    CONFIG_SIMD_AUTO = 0,
+    CONFIG_SIMD_SCALAR,
+    CONFIG_SIMD_SSE4,
+    CONFIG_SIMD_AVX2,
+    CONFIG_SIMD_AVX512,
+};
+
+enum config_log_level {
+    CONFIG_LOG_DEBUG = 0,
+    CONFIG_LOG_INFO,
+    CONFIG_LOG_WARN,
+    CONFIG_LOG_ERROR,
+};
+
+enum config_log_format {
+    CONFIG_LOG_LOGFMT = 0,
+    CONFIG_LOG_JSON,
+};
+
+struct config_http_server {
+    char address[CONFIG_ADDRESS_SIZE]; /* IPv4 or IPv6, no brackets */
+    uint16_t port;                     /* 1-65535 */
+    char internal_address[CONFIG_ADDRESS_SIZE];
+    uint16_t internal_port;        /* 1-65535 */
+    uint32_t max_header_bytes;     /* bytes of the whole request head */
+    uint32_t max_headers;          /* headers of a request */
+    uint32_t max_uri;              /* bytes of the request target, below max_header_bytes */
+    uint64_t handshake_timeout_ns; /* for the whole request head */
+};
+
+/* Borrowed from the configuration; each one ends in a NUL that `size` does not count. */
+struct config_origins {
+    const struct bytes *items;
+    uint32_t count; /* 0: the host that the request went to, and no other */
+};
+
+struct config_client {
+    bool insecure;
+    bool allow_anonymous_connect_without_token;
+    struct config_origins allowed_origins;
+    uint64_t stale_close_delay_ns; /* from the upgrade to an accepted connect */
+    uint64_t ping_interval_ns;
+    uint64_t pong_timeout_ns; /* below ping_interval_ns */
+    uint32_t channel_limit;   /* channels of one connection */
+    uint32_t queue_max_size;  /* bytes queued for one connection */
+    uint64_t write_stall_timeout_ns;
+    uint32_t command_rate; /* commands a second, of one connection */
+    uint32_t command_burst;
+    uint32_t control_rate; /* WebSocket control frames a second, of one connection */
+    uint32_t control_burst;
+    uint32_t connection_limit;        /* of the whole server; 0 until config_resolve(): auto */
+    uint32_t max_messages_per_frame;  /* replies and pushes that share an outgoing frame */
+};
+
+struct config_websocket {
+    uint32_t message_size_limit; /* bytes of one incoming message */
+    uint32_t max_fragments;      /* of one incoming message */
+    uint64_t message_timeout_ns; /* from its first to its last byte */
+    uint64_t close_timeout_ns;   /* for the peer's end of the close handshake */
+};
+
+struct config_echo {
+    bool enabled;
+    uint32_t message_size_limit; /* bytes of one message, in any number of fragments */
+    uint64_t message_timeout_ns; /* from its first to its last byte */
+    uint32_t queue_max_size;     /* bytes queued for one connection: holds a whole message */
+};
+
+struct config_channel_options {
+    bool allow_subscribe_for_client;
+    bool allow_subscribe_for_anonymous;
+    bool allow_publish_for_client;
+    bool allow_publish_for_subscriber;
+    bool allow_publish_for_anonymous;
+};
+
+struct config_namespace {
+    char name[CONFIG_NAMESPACE_NAME_SIZE]; /* unique; [A-Za-z0-9_.-]+ */
+    struct config_channel_options options;
+};
+
+struct config_namespaces {
+    const struct config_namespace *items;
+    uint32_t count;
+};
+
+struct config_channel {
+    uint32_t max_length; /* bytes of a channel's name */
+    struct config_channel_options without_namespace;
+    struct config_namespaces namespaces;
+};
+
+struct config_reactor {
+    uint32_t count; /* threads; 0 until config_resolve(): auto */
+    enum config_backend backend;
+    enum config_simd simd;
+    bool pin;
+    uint32_t receive_buffers;     /* of each reactor, a power of two */
+    uint32_t receive_buffer_size; /* bytes */
+};
+
+struct config_bus {
+    uint32_t slots;   /* of each ring, a power of two */
+    uint32_t reserve; /* open questions per ring, with slots kept for them and for answers */
+};
+
+struct config_log {
+    enum config_log_level level;
+    enum config_log_format format;
+};
+
+struct config_shutdown {
+    uint64_t timeout_ns; /* from SIGTERM to the exit */
+};
+
+struct config {
+    bool development; /* no configuration file: not a key, set by args_apply() */
+    struct config_http_server http_server;
+    struct config_client client;
+    struct config_websocket websocket;
+    struct config_echo echo;
+    struct config_channel channel;
+    struct config_reactor reactor;
+    struct config_bus bus;
+    struct config_log log;
+    struct config_shutdown shutdown;
+};
+
+/* The built-in default of every option, nothing allocated. */
+void config_init_defaults(struct config *config);
+
+/*
+ * Defaults, overridden by the file, checked as config_validate() does. `error` gets one line
+ * without its end when the result is not 0: -EINVAL for the text, else why it cannot be read.
+ */
+NODISCARD int config_load_file(const char *path, struct config *config, char *error,
+                               size_t error_size);
+
+/* The same for text in memory; `name` stands where the file's name would in an error. */
+NODISCARD int config_load_memory(const char *name, struct bytes text, struct config *config,
+                                 char *error, size_t error_size);
+
+/* What one option alone cannot say. 0, or -EINVAL and "KEY: expected ..., found ...". */
+NODISCARD int config_validate(const struct config *config, char *error, size_t error_size);
+
+/*
+ * Puts facts in the place of `auto`: reactor.count becomes `cpu_count`, client.connection_limit
+ * what `open_files_max` (RLIMIT_NOFILE) leaves. 0, or -EINVAL and a text when a limit that was
+ * given needs more files than that.
+ */
+NODISCARD int config_resolve(struct config *config, uint32_t cpu_count, uint64_t open_files_max,
+                             char *error, size_t error_size);
+
+/* Writes all of it as a YAML file that loads to the same. Returns 0, or -EIO. */
+NODISCARD int config_describe(const struct config *config, FILE *out);
+
+/* An address of the configuration and its port as a socket address. 0, or -EINVAL. */
+NODISCARD int config_socket_address(const char *text, uint16_t port, struct address *address);
+
+/* Frees the lists and leaves the defaults. */
+void config_destroy(struct config *config);
+
+/* The word of the file for a value: "uring", "avx2", "info", "json", ... */
+const char *config_backend_name(enum config_backend backend);
+const char *config_simd_name(enum config_simd simd);
+const char *config_log_level_name(enum config_log_level level);
+
+#endif /* SERVER_CONFIG_H */

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/config_options.h"
+
+#include <string.h>
+
+#include "core/check.h"
+#include "server/config.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+#define MS(count)      ((uint64_t)(count)*1000000U)
+#define SECONDS(count) (MS(count) * 1000U)
+#define KIB(count)     ((uint64_t)(count)*1024U)
+#define MIB(count)     (KIB(count) * 1024U)
+
+/* NOLINTBEGIN(bugprone-macro-parentheses): a member designator takes none. */
+/* The first columns of a row: key and field have one name, so that they cannot drift apart. */
+#define AT(section, name) .key = #section "." #name, .offset = offsetof(struct config, section.name)
+#define AT_DURATION(section, name)                                                                 \
+    .key = #section "." #name, .offset = offsetof(struct config, section.name##_ns)
+/* NOLINTEND(bugprone-macro-parentheses) */
+#define NUMBER(least, most, value, what)                                                           \
+    .kind = CONFIG_KIND_NUMBER, .min = (least), .max = (most), .standard = (value), .unit = (what)
+#define DURATION(least, most, value)                                                               \
+    .kind = CONFIG_KIND_DURATION, .min = (least), .max = (most), .standard = (value)
+#define CHOICE(words, value) .kind = CONFIG_KIND_CHOICE, .choices = (words), .standard = (value)
+#define BOOL(value)          .kind = CONFIG_KIND_BOOL, .max = 1, .standard = (value)
+#define PORT(value)          .kind = CONFIG_KIND_PORT, .min = 1, .max = 65535, .standard = (value)
+#define ADDRESS(value)       .kind = CONFIG_KIND_ADDRESS, .standard_text = (value)
+
+static const char *const backend_words[] = {"auto", "uring", "epoll", NULL};
+static const char *const simd_words[] = {"auto", "scalar", "sse4", "avx2", "avx512", NULL};
+static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
+static const char *const log_format_words[] = {"logfmt", "json", NULL};
+
+static const struct config_option all_rows[] = {
+    {AT(http_server, address), ADDRESS("127.0.0.1")},
+    {AT(http_server, port), PORT(8000)},
+    {AT(http_server, internal_address), ADDRESS("127.0.0.1")},
+    {AT(http_server, internal_port), PORT(9000)},
+    {AT(http_server, max_header_bytes), NUMBER(KIB(1), KIB(64), KIB(8), "bytes")},
+    {AT(http_server, max_headers), NUMBER(8, 64, 64, "headers")},
+    {AT(http_server, max_uri), NUMBER(64, KIB(16), KIB(4), "bytes")},
+    {AT_DURATION(http_server, handshake_timeout), DURATION(MS(100), SECONDS(300), SECONDS(10))},
+
+    {AT(client, insecure), BOOL(false)},
+    {AT(client, allow_anonymous_connect_without_token), BOOL(false)},
+    {AT(client, allowed_origins), .kind = CONFIG_KIND_ORIGINS, .max = 1024},
+    {AT_DURATION(client, stale_close_delay), DURATION(MS(100), SECONDS(3600), SECONDS(10))},
+    {AT_DURATION(client, ping_interval), DURATION(SECONDS(1), SECONDS(3600), SECONDS(25))},
+    {AT_DURATION(client, pong_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(8))},
+    {AT(client, channel_limit), NUMBER(1, 32768, 128, "channels")},
+    {AT(client, queue_max_size), NUMBER(KIB(4), MIB(1024), KIB(256), "bytes")},
+    {AT_DURATION(client, write_stall_timeout), DURATION(MS(100), SECONDS(600), SECONDS(10))},
+    {AT(client, command_rate), NUMBER(1, 1000000, 50, "commands a second")},
+    {AT(client, command_burst), NUMBER(1, 1000000, 100, "commands")},
+    {AT(client, control_rate), NUMBER(1, 1000000, 10, "frames a second")},
+    {AT(client, control_burst), NUMBER(1, 1000000, 20, "frames")},
+    {AT(client, connection_limit), NUMBER(1, 10000000, 0, "connections"), .has_auto = true},
+    {AT(client, max_messages_per_frame), NUMBER(1, 1024, 16, "messages")},
+
+    {AT(websocket, message_size_limit), NUMBER(128, MIB(64), KIB(64), "bytes")},
+    {AT(websocket, max_fragments), NUMBER(1, 1000000, 64, "fragments")},
+    {AT_DURATION(websocket, message_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(20))},
+    {AT_DURATION(websocket, close_timeout), DURATION(MS(100), SECONDS(60), SECONDS(3))},
+
+    {AT(echo, enabled), BOOL(false)},
+    {AT(echo, message_size_limit), NUMBER(128, MIB(512), MIB(16), "bytes")},
+    {AT_DURATION(echo, message_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(120))},
+    {AT(echo, queue_max_size), NUMBER(KIB(4), MIB(1024), MIB(32), "bytes")},
+
+    {AT(channel, max_length), NUMBER(1, 255, 255, "bytes")},
+    {AT(channel, without_namespace.allow_subscribe_for_client), BOOL(false)},
+    {AT(channel, without_namespace.allow_subscribe_for_anonymous), BOOL(false)},
+    {AT(channel, without_namespace.allow_publish_for_client), BOOL(false)},
+    {AT(channel, without_namespace.allow_publish_for_subscriber), BOOL(false)},
+    {AT(channel, without_namespace.allow_publish_for_anonymous), BOOL(false)},
+    {AT(channel, namespaces), .kind = CONFIG_KIND_NAMESPACES, .max = 1024},
+
+    {AT(reactor, count), NUMBER(1, 1024, 0, "threads"), .has_auto = true},
+    {AT(reactor, backend), CHOICE(backend_words, CONFIG_BACKEND_AUTO)},
+    {AT(reactor, simd), CHOICE(simd_words, CONFIG_SIMD_AUTO)},
+    {AT(reactor, pin), BOOL(true)},
+    {AT(reactor, receive_buffers), NUMBER(16, 32768, 512, "buffers")},
+    {AT(reactor, receive_buffer_size), NUMBER(512, KIB(64), KIB(2), "bytes")},
+
+    {AT(bus, slots), NUMBER(64, 65536, 1024, "slots")},
+    {AT(bus, reserve), NUMBER(1, 32768, 256, "slots")},
+
+    {AT(log, level), CHOICE(log_level_words, CONFIG_LOG_INFO)},
+    {AT(log, format), CHOICE(log_format_words, CONFIG_LOG_LOGFMT)},
+
+    {AT_DURATION(shutdown, timeout), DURATION(MS(100), SECONDS(600), SECONDS(25))},
+};
+
+#define AT_NAMESPACE(name) .key = #name, .offset = offsetof(struct config_namespace, options.name)
+
+static const struct config_option namespace_rows[] = {
+    {.key = "name", .offset = offsetof(struct config_namespace, name), .kind = CONFIG_KIND_NAME},
+    {AT_NAMESPACE(allow_subscribe_for_client), BOOL(false)},
+    {AT_NAMESPACE(allow_subscribe_for_anonymous), BOOL(false)},
+    {AT_NAMESPACE(allow_publish_for_client), BOOL(false)},
+    {AT_NAMESPACE(allow_publish_for_subscriber), BOOL(false)},
+    {AT_NAMESPACE(allow_publish_for_anonymous), BOOL(false)},
+};
+
+_Static_assert(COUNT_OF(all_rows) <= CONFIG_OPTIONS_MAX, "the reader has a mark for each row");
+_Static_assert(sizeof(enum config_simd) == sizeof(uint32_t), "a choice is written as 32 bits");
+
+struct config_table config_options_all(void)
+{
+    return (struct config_table){all_rows, COUNT_OF(all_rows)};
+}
+
+struct config_table config_options_of_namespace(void)
+{
+    return (struct config_table){namespace_rows, COUNT_OF(namespace_rows)};
+}
+
+const struct config_option *config_options_find(struct config_table table, const char *key)
+{
+    for (size_t i = 0; i < table.count; i++) {
+        if (strcmp(table.rows[i].key, key) == 0) {
+            return &table.rows[i];
+        }
+    }
+    return NULL;
+}
+
+size_t config_options_section(struct config_table table, const char *section)
+{
+    const size_t size = strlen(section);
+    for (size_t i = 0; i < table.count; i++) {
+        if (strncmp(table.rows[i].key, section, size) == 0 && table.rows[i].key[size] == '.') {
+            return i;
+        }
+    }
+    return SIZE_MAX;
+}
+
+static size_t least_of_three(size_t a, size_t b, size_t c)
+{
+    const size_t least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+/* Levenshtein's distance: insertions, deletions and changes that lead from one to the other. */
+static size_t edit_distance(struct bytes from, struct bytes to)
+{
+    size_t row[CONFIG_KEY_SIZE + 1];
+    CHECK(to.size <= CONFIG_KEY_SIZE);
+
+    for (size_t j = 0; j <= to.size; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 0; i < from.size; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < to.size; j++) {
+            const size_t above = row[j + 1];
+            const size_t changed = diagonal + (from.data[i] == to.data[j] ? 0U : 1U);
+            row[j + 1] = least_of_three(above + 1, row[j] + 1, changed);
+            diagonal = above;
+        }
+    }
+    return row[to.size];
+}
+
+static struct bytes last_part(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+    const char *part = dot == NULL ? key : dot + 1;
+    return (struct bytes){(const uint8_t *)part, strlen(part)};
+}
+
+static bool bytes_equal(struct bytes a, struct bytes b)
+{
+    return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
+}
+
+struct guess {
+    struct bytes key;
+    size_t distance;
+};
+
+/* `end` bytes of `row_key`: an option, or one of the sections that it is in. */
+static void consider(struct guess *best, const char *key, const char *row_key, size_t end)
+{
+    const struct bytes written = {(const uint8_t *)key, strlen(key)};
+    const struct bytes offered = {(const uint8_t *)row_key, end};
+    const size_t distance = edit_distance(written, offered);
+    if (distance < best->distance) {
+        *best = (struct guess){offered, distance};
+    }
+}
+
+bool config_options_nearest(struct config_table table, const char *key,
+                            char nearest[CONFIG_KEY_SIZE])
+{
+    /* A third of the letters may be wrong, and never more than three of them. */
+    const size_t third = last_part(key).size / 3;
+    struct guess best = {.distance = (third < 3 ? third : 3) + 1};
+
+    for (size_t i = 0; i < table.count; i++) {
+        const char *row_key = table.rows[i].key;
+        for (const char *dot = strchr(row_key, '.'); dot != NULL; dot = strchr(dot + 1, '.')) {
+            consider(&best, key, row_key, (size_t)(dot - row_key));
+        }
+        consider(&best, key, row_key, strlen(row_key));
+    }
+    /* Otherwise the right name in the wrong section. */
+    for (size_t i = 0; i < table.count && best.key.size == 0; i++) {
+        const char *row_key = table.rows[i].key;
+        if (bytes_equal(last_part(row_key), last_part(key))) {
+            best.key = (struct bytes){(const uint8_t *)row_key, strlen(row_key)};
+        }
+    }
+    if (best.key.size == 0) {
+        return false;
+    }
+    CHECK(best.key.size < CONFIG_KEY_SIZE);
+    memcpy(nearest, best.key.data, best.key.size);
+    nearest[best.key.size] = '\0';
+    return true;
+}
+
+void config_options_set_default(const struct config_option *option, void *base)
+{
+    uint8_t *field = (uint8_t *)base + option->offset;
+
+    switch (option->kind) {
+    case CONFIG_KIND_BOOL:
+    case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_PORT:
+    case CONFIG_KIND_DURATION:
+    case CONFIG_KIND_CHOICE:
+        config_options_set_number(option, base, option->standard);
+        return;
+    case CONFIG_KIND_ADDRESS:
+        CHECK(strlen(option->standard_text) < CONFIG_ADDRESS_SIZE);
+        memset(field, 0, CONFIG_ADDRESS_SIZE);
+        memcpy(field, option->standard_text, strlen(option->standard_text));
+        return;
+    case CONFIG_KIND_NAME:
+        memset(field, 0, CONFIG_NAMESPACE_NAME_SIZE);
+        return;
+    case CONFIG_KIND_ORIGINS:
+        memset(field, 0, sizeof(struct config_origins));
+        return;
+    case CONFIG_KIND_NAMESPACES:
+        memset(field, 0, sizeof(struct config_namespaces));
+        return;
+    }
+    NEVER("a kind that has no default");
+}
+
+static size_t number_size(enum config_kind kind)
+{
+    switch (kind) {
+    case CONFIG_KIND_BOOL:
+        return sizeof(bool);
+    case CONFIG_KIND_PORT:
+        return sizeof(uint16_t);
+    case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_CHOICE:
+        return sizeof(uint32_t);
+    case CONFIG_KIND_DURATION:
+        return sizeof(uint64_t);
+    case CONFIG_KIND_ADDRESS:
+    case CONFIG_KIND_NAME:
+    case CONFIG_KIND_ORIGINS:
+    case CONFIG_KIND_NAMESPACES:
+        break;
+    }
+    NEVER("a kind that is not a number");
+}
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low bytes of a number come first");
+
+uint64_t config_options_number(const struct config_option *option, const void *base)
+{
+    uint64_t number = 0;
+    memcpy(&number, (const uint8_t *)base + option->offset, number_size(option->kind));
+    return number;
+}
+
+void config_options_set_number(const struct config_option *option, void *base, uint64_t number)
+{
+    const size_t size = number_size(option->kind);
+    CHECK(size == sizeof(number) || number >> (8 * size) == 0);
+    CHECK(option->kind != CONFIG_KIND_BOOL || number <= 1);
+    memcpy((uint8_t *)base + option->offset, &number, size);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_CONFIG_OPTIONS_H
+#define SERVER_CONFIG_OPTIONS_H
+/*
+ * The table of options: key, type, range, default, and the field that each one fills.
+ * Private to server/config*.c, server/args.c and their tests.
+ *
+ * Owns      constant tables. Pure, ANY_THREAD.
+ * Not here  texts <-> values (config_value.h), YAML (config_yaml.h), rules that look at more than
+ *           one option (config_validate).
+ *
+ * Names: where Centrifugo's configuration (its version 6) has a name for the same thing, that is
+ * the key, so that who knows one file can read the other.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+
+enum {
+    CONFIG_OPTIONS_MAX = 64, /* rows of one table */
+    CONFIG_KEY_SIZE = 96,    /* bytes: the longest dotted key, its NUL, and room for a typo */
+};
+
+/* How an option is written, and the C type of its field. */
+enum config_kind {
+    CONFIG_KIND_BOOL,       /* bool */
+    CONFIG_KIND_NUMBER,     /* uint32_t */
+    CONFIG_KIND_PORT,       /* uint16_t */
+    CONFIG_KIND_DURATION,   /* uint64_t, nanoseconds */
+    CONFIG_KIND_CHOICE,     /* an enum; the number is the index in `choices` */
+    CONFIG_KIND_ADDRESS,    /* char[CONFIG_ADDRESS_SIZE] */
+    CONFIG_KIND_NAME,       /* char[CONFIG_NAMESPACE_NAME_SIZE] */
+    CONFIG_KIND_ORIGINS,    /* struct config_origins */
+    CONFIG_KIND_NAMESPACES, /* struct config_namespaces */
+};
+
+struct config_option {
+    const char *key; /* dotted */
+    enum config_kind kind;
+    bool has_auto; /* a number that may be the word auto, and is 0 in the field then */
+    size_t offset; /* of the field in the struct that the table belongs to */
+    uint64_t min;
+    uint64_t max;
+    uint64_t standard;          /* the default, where it is a number */
+    const char *standard_text;  /* the default of an address */
+    const char *const *choices; /* the words, NULL at the end */
+    const char *unit;           /* of a number, for people: "bytes" */
+};
+
+struct config_table {
+    const struct config_option *rows;
+    size_t count;
+};
+
+/* All options, with offsets into struct config; those of one namespace, into its struct. */
+struct config_table config_options_all(void);
+struct config_table config_options_of_namespace(void);
+
+/* NULL when there is none of that name. */
+const struct config_option *config_options_find(struct config_table table, const char *key);
+
+/* The index of the first option below `section`, or SIZE_MAX when it is no section. */
+NODISCARD size_t config_options_section(struct config_table table, const char *section);
+
+/* What somebody who wrote `key` may have meant: an option or a section, or false. */
+NODISCARD bool config_options_nearest(struct config_table table, const char *key,
+                                      char nearest[CONFIG_KEY_SIZE]);
+
+/* Fills the option's field in `base` with its default; a list becomes empty. */
+void config_options_set_default(const struct config_option *option, void *base);
+
+/* The value of a bool, number, port, duration or choice. The caller knows that it is in range. */
+NODISCARD uint64_t config_options_number(const struct config_option *option, const void *base);
+void config_options_set_number(const struct config_option *option, void *base, uint64_t number);
+
+#endif /* SERVER_CONFIG_OPTIONS_H */
