@@ -6,6 +6,7 @@
  *
  *   NODISCARD    the caller must look at the result            gcc, clang
  *   ON_REACTOR   call only from code that is on a reactor       clang -Wthread-safety
+ *   ROLE_TRUSTED in a definition: takes or gives a role, so its body is not analysed
  *   ANY_THREAD   safe from every thread                         documentation only
  *
  * clang proves "some reactor"; CHECK(reactor_is_current(r)) proves "this reactor".
@@ -17,6 +18,7 @@
 #define ON_REACTOR          __attribute__((requires_capability(reactor_role)))
 #define BECOMES_REACTOR     __attribute__((acquire_capability(reactor_role)))
 #define STOPS_BEING_REACTOR __attribute__((release_capability(reactor_role)))
+#define ROLE_TRUSTED        __attribute__((no_thread_safety_analysis))
 struct __attribute__((capability("role"))) thread_role {
     char unused;
 };
@@ -24,6 +26,7 @@ struct __attribute__((capability("role"))) thread_role {
 #define ON_REACTOR
 #define BECOMES_REACTOR
 #define STOPS_BEING_REACTOR
+#define ROLE_TRUSTED
 struct thread_role {
     char unused;
 };

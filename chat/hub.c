@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sessions and rooms. Commands are in hub_commands.c, posts in hub_posts.c, the encoding of what
+ * clients are told in hub_reply.c.
+ */
+#include "chat/hub.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "chat/channel.h"
+#include "chat/hub_state.h"
+#include "chat/membership.h"
+#include "chat/outbox.h"
+#include "chat/roster.h"
+#include "chat/session.h"
+#include "core/bus.h"
+#include "core/check.h"
+#include "core/metrics.h"
+#include "core/slab.h"
+
+enum {
+    UUID_VERSION = 0x40, /* RFC 9562: version 4 ... */
+    UUID_VARIANT = 0x80, /* ... and its variant */
+};
+
+static int open_parts(struct hub *hub)
+{
+    const struct hub_options *options = &hub->options;
+
+    hub->sessions = slab_create(sizeof(struct session), options->session_count_max);
+    if (hub->sessions == NULL) {
+        return -ENOMEM;
+    }
+    int result = roster_create(options->reactor, options->room_count_max, &hub->roster);
+    if (result != 0) {
+        return result;
+    }
+    const struct channel_options channels = {
+        .reactor = options->reactor,
+        .channel_count_max = options->channel_count_max,
+        .tail_count_max = options->tail_count_max,
+        .tail_bytes_max = options->tail_bytes_max,
+        .bus = options->bus,
+        .pool = options->pool,
+        .metrics = options->metrics,
+        .outbox = options->outbox,
+        .roster = hub->roster,
+    };
+    return channel_home_create(&channels, &hub->home);
+}
+
+int hub_create(const struct hub_options *options, struct hub **hub)
+{
+    CHECK(options->reactor < options->reactor_count);
+    CHECK(options->permissions != NULL);
+    CHECK(options->permissions->name_size_max <= UINT8_MAX);
+    CHECK(options->fill_random != NULL);
+
+    struct hub *created = calloc(1, sizeof(*created));
+    if (created == NULL) {
+        return -ENOMEM;
+    }
+    created->options = *options;
+    created->reply = (struct hub_reply){.outbox = options->outbox, .metrics = options->metrics};
+    const int result = open_parts(created);
+    if (result != 0) {
+        hub_destroy(created);
+        return result;
+    }
+    *hub = created;
+    return 0;
+}
+
+void hub_destroy(struct hub *hub)
+{
+    if (hub == NULL) {
+        return;
+    }
+    CHECK(hub->sessions == NULL || slab_count(hub->sessions) == 0);
+    channel_home_destroy(hub->home);
+    roster_destroy(hub->roster);
+    slab_destroy(hub->sessions);
+    free(hub->leaves);
+    free(hub);
+}
+
+/* -- sessions ---------------------------------------------------------------------------------- */
+
+struct session *hub_open(struct hub *hub, struct conn_id conn)
+{
+    uint32_t slot;
+    struct session *session = slab_take(hub->sessions, &slot);
+    if (session == NULL) {
+        return NULL;
+    }
+    session->conn = conn;
+    session->slot = slot;
+    session->state = SESSION_NEW;
+    hub->options.fill_random(hub->options.random_context, session->id, sizeof(session->id));
+    session->id[6] = (uint8_t)((session->id[6] & 0x0f) | UUID_VERSION);
+    session->id[8] = (uint8_t)((session->id[8] & 0x3f) | UUID_VARIANT);
+    return session;
+}
+
+struct ids_handle hub_handle(const struct hub *hub, const struct session *session)
+{
+    return (struct ids_handle){
+        .slot = session->slot,
+        .generation = slab_generation(hub->sessions, session->slot),
+        .reactor = hub->options.reactor,
+    };
+}
+
+struct session *hub_session(struct hub *hub, struct ids_handle handle)
+{
+    CHECK(handle.reactor == hub->options.reactor);
+    return slab_find(hub->sessions, handle.slot, handle.generation);
+}
+
+void hub_untie(struct hub *hub, struct session *session, uint32_t index)
+{
+    membership_remove(hub->sessions, hub->roster, session, index);
+    hub->subscription_count--;
+}
+
+void hub_leave_room(struct hub *hub, struct session *session, uint32_t index)
+{
+    struct room *room = roster_slot(hub->roster, session->subscriptions[index].room);
+
+    hub_untie(hub, session, index);
+    if (room->member_count == 0 && room->state == ROOM_JOINED) {
+        hub_room_left(hub, room);
+    }
+}
+
+void hub_close(struct hub *hub, struct session *session)
+{
+    while (session->subscription_count > 0) {
+        hub_leave_room(hub, session, session->subscription_count - 1U);
+    }
+    session_deinit(session);
+    slab_give(hub->sessions, session->slot);
+}
+
+/* -- rooms ------------------------------------------------------------------------------------- */
+
+void hub_room_joined(struct hub *hub, struct room *room, struct ids_handle channel)
+{
+    CHECK(room->state == ROOM_JOINING);
+    room->state = ROOM_JOINED;
+    room->channel = channel;
+
+    for (uint32_t i = 0; i < room->member_count; i++) {
+        struct session *session = slab_at(hub->sessions, room->members[i].session);
+        CHECK(session != NULL);
+        struct session_subscription *subscription =
+            &session->subscriptions[room->members[i].subscription];
+        CHECK(subscription->command != 0);
+        hub_reply_subscribe(&hub->reply, session, subscription->command);
+        subscription->command = 0;
+    }
+    if (room->member_count == 0) {
+        hub_room_left(hub, room);
+    }
+}
+
+void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error)
+{
+    CHECK(room->state == ROOM_JOINING);
+
+    while (room->member_count > 0) {
+        const struct roster_member *last = &room->members[room->member_count - 1];
+        struct session *session = slab_at(hub->sessions, last->session);
+        CHECK(session != NULL);
+        hub_reply_error(&hub->reply, session, session->subscriptions[last->subscription].command,
+                        error);
+        hub_untie(hub, session, last->subscription);
+    }
+    roster_close(hub->roster, room);
+}
+
+void hub_room_left(struct hub *hub, struct room *room)
+{
+    CHECK(room->state == ROOM_JOINED);
+    const struct hub_leave leave = {room->channel, roster_handle(hub->roster, room)};
+
+    roster_close(hub->roster, room);
+    if (leave.channel.reactor == hub->options.reactor) {
+        channel_remove_interest(hub->home, leave.channel, leave.room);
+        return;
+    }
+    CHECK(hub->leave_count < hub->leave_capacity);
+    hub->leaves[hub->leave_count++] = leave;
+}
+
+bool hub_is_ready(struct hub *hub)
+{
+    if (!outbox_is_roomy(hub->options.outbox)) {
+        return false;
+    }
+    /*
+     * A command asks one home at most, so as many commands as the scarcest credit may pass before
+     * it is worth looking at all of them again.
+     */
+    if (hub->allowance == 0) {
+        hub->allowance = bus_credits_min(hub->options.bus, hub->options.reactor);
+    }
+    return hub->allowance > 0;
+}
+
+struct roster *hub_roster(struct hub *hub)
+{
+    return hub->roster;
+}
+
+void hub_gauge(struct hub *hub)
+{
+    struct metrics *metrics = hub->options.metrics;
+
+    metrics_set(metrics, METRIC_CHANNELS, channel_count(hub->home));
+    metrics_set(metrics, METRIC_ROOMS, roster_count(hub->roster));
+    metrics_set(metrics, METRIC_SESSIONS, slab_count(hub->sessions));
+    metrics_set(metrics, METRIC_SUBSCRIPTIONS, hub->subscription_count);
+}
+
+bool hub_has_backlog(const struct hub *hub)
+{
+    return hub->leave_count > 0 || channel_is_lagging(hub->home);
+}
+
+bool hub_is_quiet(const struct hub *hub)
+{
+    return slab_count(hub->sessions) == 0 && roster_count(hub->roster) == 0 &&
+           hub->leave_count == 0;
+}
+
+size_t hub_count_live(const struct hub *hub)
+{
+    return channel_count(hub->home) + roster_count(hub->roster) + slab_count(hub->sessions) +
+           hub->leave_count;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHAT_HUB_H
+#define CHAT_HUB_H
+/*
+ * One reactor's chat: applies what its clients ask, takes what other reactors post.
+ *
+ * Owner     a shard. ON its reactor only.
+ * Flow      commands and posts come in by calls; what is to be delivered goes to the outbox, what
+ *           concerns another reactor goes to the bus. Nothing is called back.
+ * Full      hub_is_ready() is asked before each command: false means that an answer could not be
+ *           promised now (no credit on the bus, no room in the outbox). The caller keeps the
+ *           command and stops reading from that client.
+ * Answers   every command with an id gets exactly one reply, or its connection is closed.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chat/permission.h"
+#include "core/annot.h"
+#include "core/conn_id.h"
+#include "core/table.h"
+
+struct blob_pool;
+struct bus;
+struct command;
+struct hub; /* opaque */
+struct metrics;
+struct outbox;
+struct post;
+struct roster;
+struct session;
+
+struct hub_options {
+    struct table_key key; /* the same for all reactors: it decides the homes */
+    uint16_t reactor;
+    uint16_t reactor_count;
+    uint32_t session_count_max;
+    uint32_t room_count_max;
+    uint32_t channel_count_max;
+    uint32_t tail_count_max; /* see chat/channel.h */
+    size_t tail_bytes_max;
+    uint16_t channel_limit;   /* subscriptions of one session */
+    uint32_t ping_interval_s; /* told in the connect reply */
+    bool anonymous_allowed;   /* connect without a token */
+    const char *version;      /* told in the connect reply */
+    const struct permission_table *permissions;
+
+    struct bus *bus;
+    struct blob_pool *pool;
+    struct metrics *metrics;
+    struct outbox *outbox;
+
+    /* For client ids: unpredictable in production, from the seed in the simulator. */
+    void (*fill_random)(void *context, void *target, size_t size);
+    void *random_context;
+};
+
+NODISCARD int hub_create(const struct hub_options *options, struct hub **hub);
+
+/* Every session must be closed. */
+void hub_destroy(struct hub *hub);
+
+/* A session for an upgraded connection; NULL: no memory. */
+NODISCARD struct session *hub_open(struct hub *hub, struct conn_id conn);
+
+/* Leaves every room and frees the session. */
+void hub_close(struct hub *hub, struct session *session);
+
+/* Can a command be applied now? */
+NODISCARD bool hub_is_ready(struct hub *hub);
+
+/*
+ * Applies one command, whose views are borrowed until the return. 0, or the code (enum code) that
+ * its connection is to be closed with. hub_is_ready() was true.
+ */
+NODISCARD uint16_t hub_apply(struct hub *hub, struct session *session,
+                             const struct command *command);
+
+/* Takes one post, and the share of the blob that it names. outbox_is_roomy() was true. */
+void hub_take(struct hub *hub, const struct post *post);
+
+/* Phase 2, after the posts: leaves and lagging channels that found no room before. */
+void hub_catch_up(struct hub *hub);
+
+/* Something waits for room on the bus, which nobody will announce: call hub_catch_up() soon. */
+NODISCARD bool hub_has_backlog(const struct hub *hub);
+
+/* No session, no room, no leave to be posted: nothing here will ask anybody anything any more. */
+NODISCARD bool hub_is_quiet(const struct hub *hub);
+
+/* For who delivers. */
+struct roster *hub_roster(struct hub *hub);
+
+/* Updates the gauges in metrics. */
+void hub_gauge(struct hub *hub);
+
+/* Live objects, for tests: sessions, rooms, channels, and leaves not yet posted. */
+NODISCARD size_t hub_count_live(const struct hub *hub);
+
+#endif /* CHAT_HUB_H */

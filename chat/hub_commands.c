@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What clients ask: one function per command. What it takes to keep sessions and rooms is in hub.c.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat/channel.h"
+#include "chat/hub.h"
+#include "chat/hub_state.h"
+#include "chat/membership.h"
+#include "chat/post.h"
+#include "chat/publication.h"
+#include "chat/roster.h"
+#include "chat/session.h"
+#include "core/blob.h"
+#include "core/bus.h"
+#include "core/check.h"
+#include "core/metrics.h"
+#include "proto/command.h"
+
+enum {
+    CLIENT_NAME_SIZE_MAX = 16,    /* bytes, PROTOCOL.md section 3 */
+    CLIENT_VERSION_SIZE_MAX = 64, /* bytes, likewise */
+    INFO_SIZE_MAX = 128,          /* bytes: {"client":"..."}, with a client id as text */
+};
+
+static const uint16_t stay = 0; /* not a disconnect code: the connection goes on */
+
+/* -- joining ----------------------------------------------------------------------------------- */
+
+/* Every open room has its place among the leaves: leaving cannot fail for want of memory. */
+static int reserve_leave(struct hub *hub)
+{
+    const size_t needed = hub->leave_count + roster_count(hub->roster) + 1;
+    if (needed <= hub->leave_capacity) {
+        return 0;
+    }
+    const size_t capacity = 2 * needed;
+    struct hub_leave *grown = realloc(hub->leaves, capacity * sizeof(*grown));
+    if (grown == NULL) {
+        return -ENOMEM;
+    }
+    hub->leaves = grown;
+    hub->leave_capacity = capacity;
+    return 0;
+}
+
+static int ask_interest(struct hub *hub, const struct room *room)
+{
+    struct blob *name = blob_create(hub->options.pool, room->name_size);
+    if (name == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(name->data, room->name, room->name_size);
+    name->end = room->name_size;
+
+    const struct post post = {
+        .kind = POST_INTEREST,
+        .interest = {.blob = name, .hash = room->hash, .room = roster_handle(hub->roster, room)},
+    };
+    const struct bus_post packed = post_pack(&post);
+    const enum bus_result asked =
+        bus_ask(hub->options.bus, hub->options.reactor, room->home, &packed);
+    CHECK(asked == BUS_POSTED); /* hub_is_ready() has seen the credit */
+    return 0;
+}
+
+/* A room with one member that waits: the home is asked, or answers at once where we are it. */
+static void first_member(struct hub *hub, struct room *room)
+{
+    struct ids_handle channel;
+    int result;
+
+    if (room->home != hub->options.reactor) {
+        result = ask_interest(hub, room);
+    } else {
+        result = channel_add_interest(hub->home, room->hash, room_name(room),
+                                      roster_handle(hub->roster, room), &channel);
+        if (result == 0) {
+            hub_room_joined(hub, room, channel);
+        }
+    }
+    if (result != 0) {
+        hub_room_refused(hub, room, CODES_ERROR_INTERNAL);
+    }
+}
+
+/* -- the commands ------------------------------------------------------------------------------ */
+
+static uint16_t apply_connect(struct hub *hub, struct session *session,
+                              const struct command *command)
+{
+    const struct command_connect *connect = &command->connect;
+
+    if (session->state != SESSION_NEW || connect->name.size > CLIENT_NAME_SIZE_MAX ||
+        connect->version.size > CLIENT_VERSION_SIZE_MAX) {
+        return CODES_DISCONNECT_BAD_REQUEST;
+    }
+    if (!hub->options.anonymous_allowed) {
+        /* No key is configured that a token could be checked with. */
+        return connect->token.size > 0 ? CODES_DISCONNECT_INVALID_TOKEN
+                                       : CODES_DISCONNECT_BAD_REQUEST;
+    }
+    session->state = SESSION_CONNECTED;
+
+    uint8_t id[SESSION_ID_TEXT_SIZE];
+    session_write_id(session, id);
+    const struct event_connected result = {
+        .client = {id, sizeof(id)},
+        .version = {(const uint8_t *)hub->options.version, strlen(hub->options.version)},
+        .ping_s = hub->options.ping_interval_s,
+        .pong = true,
+    };
+    hub_reply_connect(&hub->reply, session, command->id, &result);
+    return stay;
+}
+
+static enum codes_error error_for(const struct hub *hub, enum permission_verdict verdict)
+{
+    struct metrics *metrics = hub->options.metrics;
+
+    switch (verdict) {
+    case PERMISSION_DENIED:
+        metrics_add(metrics, METRIC_REJECTED_PERMISSION_DENIED, 1);
+        return CODES_ERROR_PERMISSION_DENIED;
+    case PERMISSION_BAD_NAME:
+        metrics_add(metrics, METRIC_REJECTED_CHANNEL_NAME, 1);
+        return CODES_ERROR_BAD_REQUEST;
+    case PERMISSION_UNKNOWN_NAMESPACE:
+        metrics_add(metrics, METRIC_REJECTED_UNKNOWN_CHANNEL, 1);
+        return CODES_ERROR_UNKNOWN_CHANNEL;
+    case PERMISSION_GRANTED:
+        break;
+    }
+    NEVER("a granted permission is no error");
+}
+
+/* The session's subscription to a channel, or -1. */
+static int find_subscription(struct hub *hub, const struct session *session, struct bytes channel,
+                             uint64_t hash)
+{
+    const struct room *room = roster_find(hub->roster, hash, channel);
+    return room == NULL ? -1 : session_find(session, room->slot);
+}
+
+static void join_room(struct hub *hub, struct session *session, struct bytes channel, uint64_t hash,
+                      uint32_t command)
+{
+    struct room *room = roster_find(hub->roster, hash, channel);
+    const bool is_new = room == NULL;
+
+    if (is_new && reserve_leave(hub) == 0) {
+        room =
+            roster_open(hub->roster, hash, channel, ids_home_of(hash, hub->options.reactor_count));
+    }
+    const bool waits = is_new || (room != NULL && room->state == ROOM_JOINING);
+    if (room == NULL || membership_add(session, room, waits ? command : 0) != 0) {
+        if (is_new && room != NULL) {
+            roster_close(hub->roster, room);
+        }
+        hub_reply_error(&hub->reply, session, command, CODES_ERROR_INTERNAL);
+        return;
+    }
+    hub->subscription_count++;
+    if (is_new) {
+        first_member(hub, room);
+    } else if (!waits) {
+        hub_reply_subscribe(&hub->reply, session, command);
+    }
+}
+
+static uint16_t apply_subscribe(struct hub *hub, struct session *session,
+                                const struct command *command)
+{
+    const struct bytes channel = command->subscribe.channel;
+    if (channel.size == 0) {
+        return CODES_DISCONNECT_BAD_REQUEST;
+    }
+    const struct permission_subject subject = {.anonymous = true};
+    const enum permission_verdict verdict =
+        permission_judge(hub->options.permissions, subject, channel, PERMISSION_SUBSCRIBE);
+    if (verdict != PERMISSION_GRANTED) {
+        hub_reply_error(&hub->reply, session, command->id, error_for(hub, verdict));
+        return stay;
+    }
+    const uint64_t hash = table_hash(&hub->options.key, channel);
+    if (find_subscription(hub, session, channel, hash) >= 0) {
+        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_ALREADY_SUBSCRIBED);
+        return stay;
+    }
+    if (session->subscription_count >= hub->options.channel_limit) {
+        metrics_add(hub->options.metrics, METRIC_REJECTED_CHANNEL_LIMIT, 1);
+        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_LIMIT_EXCEEDED);
+        return stay;
+    }
+    join_room(hub, session, channel, hash, command->id);
+    return stay;
+}
+
+static uint16_t apply_unsubscribe(struct hub *hub, struct session *session,
+                                  const struct command *command)
+{
+    const struct bytes channel = command->unsubscribe.channel;
+    if (channel.size == 0) {
+        return CODES_DISCONNECT_BAD_REQUEST;
+    }
+    const uint64_t hash = table_hash(&hub->options.key, channel);
+    const int index = find_subscription(hub, session, channel, hash);
+    if (index >= 0) {
+        const uint32_t waiting = session->subscriptions[index].command;
+        if (waiting != 0) {
+            /* The subscribe had been accepted, only not yet confirmed: it has its answer, too. */
+            hub_reply_subscribe(&hub->reply, session, waiting);
+        }
+        hub_leave_room(hub, session, (uint32_t)index);
+    }
+    hub_reply_empty(&hub->reply, session, command->id, EVENT_EMPTY_UNSUBSCRIBE);
+    return stay;
+}
+
+static struct bytes write_info(const struct session *session, struct span target)
+{
+    uint8_t id[SESSION_ID_TEXT_SIZE];
+    session_write_id(session, id);
+
+    struct json_writer writer;
+    json_writer_init(&writer, target);
+    const struct event_client_info info = {.client = {id, sizeof(id)}};
+    event_write_client_info(&writer, &info);
+    CHECK(json_writer_fits(&writer));
+    return json_writer_bytes(&writer);
+}
+
+/* Takes the blob to the home, which answers with a post. */
+static void ask_publish(struct hub *hub, const struct session *session,
+                        const struct command *command, uint64_t hash, struct blob *blob)
+{
+    const struct post post = {
+        .kind = POST_PUBLISH,
+        .publish =
+            {
+                .blob = blob,
+                .hash = hash,
+                .session = hub_handle(hub, session),
+                .command = command->id,
+                .name_size = (uint16_t)command->publish.channel.size,
+            },
+    };
+    const struct bus_post packed = post_pack(&post);
+    const enum bus_result asked = bus_ask(hub->options.bus, hub->options.reactor,
+                                          ids_home_of(hash, hub->options.reactor_count), &packed);
+    CHECK(asked == BUS_POSTED); /* hub_is_ready() has seen the credit */
+}
+
+static void publish(struct hub *hub, struct session *session, const struct command *command,
+                    uint64_t hash)
+{
+    const struct bytes channel = command->publish.channel;
+    uint8_t info[INFO_SIZE_MAX];
+    struct blob *blob = publication_create(hub->options.pool, channel, command->publish.data,
+                                           write_info(session, (struct span){info, sizeof(info)}));
+    if (blob == NULL) {
+        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_INTERNAL);
+        return;
+    }
+    if (ids_home_of(hash, hub->options.reactor_count) != hub->options.reactor) {
+        ask_publish(hub, session, command, hash, blob);
+        return;
+    }
+    channel_publish(hub->home, hash, (uint16_t)channel.size, blob);
+    hub_reply_empty(&hub->reply, session, command->id, EVENT_EMPTY_PUBLISH);
+}
+
+static uint16_t apply_publish(struct hub *hub, struct session *session,
+                              const struct command *command)
+{
+    const struct bytes channel = command->publish.channel;
+    if (channel.size == 0 || command->publish.data.size == 0) {
+        return CODES_DISCONNECT_BAD_REQUEST;
+    }
+    const uint64_t hash = table_hash(&hub->options.key, channel);
+    const int subscription = find_subscription(hub, session, channel, hash);
+    const struct permission_subject subject = {
+        .anonymous = true,
+        .subscribed = subscription >= 0 && session->subscriptions[subscription].command == 0,
+    };
+    const enum permission_verdict verdict =
+        permission_judge(hub->options.permissions, subject, channel, PERMISSION_PUBLISH);
+    if (verdict != PERMISSION_GRANTED) {
+        hub_reply_error(&hub->reply, session, command->id, error_for(hub, verdict));
+        return stay;
+    }
+    publish(hub, session, command, hash);
+    return stay;
+}
+
+/* Only `connect` opens a session, and whatever comes before it is no client of ours. */
+static bool is_welcome(const struct session *session, const struct command *command)
+{
+    return session->state == SESSION_CONNECTED || command->method == COMMAND_CONNECT;
+}
+
+uint16_t hub_apply(struct hub *hub, struct session *session, const struct command *command)
+{
+    if (hub->allowance > 0) {
+        hub->allowance--;
+    }
+    if (!is_welcome(session, command)) {
+        return CODES_DISCONNECT_BAD_REQUEST;
+    }
+    switch (command->method) {
+    case COMMAND_CONNECT:
+        return apply_connect(hub, session, command);
+    case COMMAND_SUBSCRIBE:
+        return apply_subscribe(hub, session, command);
+    case COMMAND_UNSUBSCRIBE:
+        return apply_unsubscribe(hub, session, command);
+    case COMMAND_PUBLISH:
+        return apply_publish(hub, session, command);
+    case COMMAND_PING:
+        hub_reply_empty(&hub->reply, session, command->id, EVENT_EMPTY_PING);
+        return stay;
+    case COMMAND_PRESENCE:
+    case COMMAND_PRESENCE_STATS:
+    case COMMAND_HISTORY:
+    case COMMAND_RPC:
+    case COMMAND_REFRESH:
+    case COMMAND_SUB_REFRESH:
+        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_NOT_AVAILABLE);
+        return stay;
+    case COMMAND_SEND:
+        return CODES_DISCONNECT_NOT_AVAILABLE;
+    case COMMAND_PONG:
+        break;
+    }
+    return CODES_DISCONNECT_BAD_REQUEST; /* pongs are the gateway's: this one answers no ping */
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What other reactors post to this one: questions to the homes here, answers and publications
+ * for the rooms here.
+ */
+#include "chat/channel.h"
+#include "chat/hub.h"
+#include "chat/hub_state.h"
+#include "chat/outbox.h"
+#include "chat/post.h"
+#include "chat/roster.h"
+#include "chat/session.h"
+#include "core/blob.h"
+#include "core/bus.h"
+#include "core/check.h"
+#include "core/metrics.h"
+#include "core/slab.h"
+
+static void answer(struct hub *hub, uint16_t to, const struct post *post)
+{
+    const struct bus_post packed = post_pack(post);
+    bus_answer(hub->options.bus, hub->options.reactor, to, &packed);
+}
+
+/* -- at home ----------------------------------------------------------------------------------- */
+
+static void take_publish(struct hub *hub, const struct post *post)
+{
+    channel_publish(hub->home, post->publish.hash, post->publish.name_size, post->publish.blob);
+
+    const struct post accepted = {
+        .kind = POST_PUBLISH_ANSWER,
+        .publish_answer = {.session = post->publish.session, .command = post->publish.command},
+    };
+    answer(hub, post->from, &accepted);
+}
+
+static void take_interest(struct hub *hub, const struct post *post)
+{
+    struct post reply = {
+        .kind = POST_INTEREST_ANSWER,
+        .interest_answer = {.room = post->interest.room},
+    };
+    if (channel_add_interest(hub->home, post->interest.hash, blob_bytes(post->interest.blob),
+                             post->interest.room, &reply.interest_answer.channel) != 0) {
+        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        reply.interest_answer.error = CODES_ERROR_INTERNAL;
+    }
+    blob_drop(post->interest.blob, hub->options.pool);
+    answer(hub, post->from, &reply);
+}
+
+/* -- where the subscribers are ----------------------------------------------------------------- */
+
+static void take_publish_answer(struct hub *hub, const struct post *post)
+{
+    const struct post_publish_answer *reply = &post->publish_answer;
+    struct session *session = hub_session(hub, reply->session);
+
+    if (session == NULL) {
+        return; /* the publisher has gone; the publication has not */
+    }
+    if (reply->error != 0) {
+        hub_reply_error(&hub->reply, session, reply->command, (enum codes_error)reply->error);
+    } else {
+        hub_reply_empty(&hub->reply, session, reply->command, EVENT_EMPTY_PUBLISH);
+    }
+}
+
+static void take_interest_answer(struct hub *hub, const struct post *post)
+{
+    struct room *room = roster_at(hub->roster, post->interest_answer.room);
+    CHECK(room != NULL); /* a JOINING room stays until it is answered, members or not */
+
+    if (post->interest_answer.error != 0) {
+        hub_room_refused(hub, room, (enum codes_error)post->interest_answer.error);
+    } else {
+        hub_room_joined(hub, room, post->interest_answer.channel);
+    }
+}
+
+static void take_publication(struct hub *hub, const struct post *post)
+{
+    struct room *room = roster_at(hub->roster, post->publication.room);
+
+    if (room == NULL) {
+        /* Everybody has left, and the home does not know it yet. */
+        blob_drop(post->publication.blob, hub->options.pool);
+        return;
+    }
+    outbox_publish(hub->options.outbox, room, post->publication.room, post->publication.blob);
+}
+
+/* Publications were lost for this room. The SDK subscribes again by itself at this code. */
+static void take_gap(struct hub *hub, const struct post *post)
+{
+    struct room *room = roster_at(hub->roster, post->gap.room);
+    if (room == NULL) {
+        return;
+    }
+    while (room->member_count > 0) {
+        const struct roster_member *last = &room->members[room->member_count - 1];
+        struct session *session = slab_at(hub->sessions, last->session);
+        CHECK(session != NULL);
+        hub_reply_unsubscribe_push(&hub->reply, session, room_name(room),
+                                   CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
+        hub_untie(hub, session, last->subscription);
+    }
+    roster_close(hub->roster, room); /* the home has forgotten it: there is no leave to post */
+}
+
+void hub_take(struct hub *hub, const struct post *post)
+{
+    switch ((enum post_kind)post->kind) {
+    case POST_PUBLISH:
+        take_publish(hub, post);
+        return;
+    case POST_PUBLISH_ANSWER:
+        take_publish_answer(hub, post);
+        return;
+    case POST_INTEREST:
+        take_interest(hub, post);
+        return;
+    case POST_INTEREST_ANSWER:
+        take_interest_answer(hub, post);
+        return;
+    case POST_LEAVE:
+        channel_remove_interest(hub->home, post->leave.channel, post->leave.room);
+        return;
+    case POST_PUBLICATION:
+        take_publication(hub, post);
+        return;
+    case POST_GAP:
+        take_gap(hub, post);
+        return;
+    case POST_STOP:
+    case POST_DRAINED:
+    case POST_EXIT:
+        break;
+    }
+    NEVER("a post that is not the hub's");
+}
+
+/* -- what waits for room on the bus ------------------------------------------------------------ */
+
+void hub_post_leaves(struct hub *hub)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < hub->leave_count; i++) {
+        const struct hub_leave leave = hub->leaves[i];
+        const struct post post = {
+            .kind = POST_LEAVE,
+            .leave = {.channel = leave.channel, .room = leave.room},
+        };
+        const struct bus_post packed = post_pack(&post);
+        if (bus_tell(hub->options.bus, hub->options.reactor, leave.channel.reactor, &packed) !=
+            BUS_POSTED) {
+            hub->leaves[kept++] = leave;
+        }
+    }
+    hub->leave_count = kept;
+}
+
+void hub_catch_up(struct hub *hub)
+{
+    hub_post_leaves(hub);
+    channel_catch_up(hub->home);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "chat/hub_reply.h"
+
+#include "chat/outbox.h"
+#include "chat/session.h"
+#include "core/metrics.h"
+
+static struct json_writer begin(const struct hub_reply *to)
+{
+    struct json_writer writer;
+    json_writer_init(&writer, outbox_begin(to->outbox));
+    return writer;
+}
+
+/*
+ * An answer that cannot be given ends the connection, so that nobody waits for it. Once: of the
+ * disconnects in an outbox each connection has one from here.
+ */
+static void commit(const struct hub_reply *to, struct session *session,
+                   const struct json_writer *writer)
+{
+    if (session->is_ending) {
+        return;
+    }
+    if (json_writer_fits(writer)) {
+        outbox_commit(to->outbox, session->conn, json_writer_bytes(writer).size);
+    } else {
+        outbox_disconnect(to->outbox, session->conn, CODES_DISCONNECT_SERVER_ERROR);
+        session->is_ending = true;
+    }
+}
+
+void hub_reply_connect(const struct hub_reply *to, struct session *session, uint32_t command,
+                       const struct event_connected *result)
+{
+    struct json_writer writer = begin(to);
+    event_write_connected(&writer, command, result);
+    commit(to, session, &writer);
+}
+
+void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command)
+{
+    const struct event_subscribed result = {.offset = 0};
+    struct json_writer writer = begin(to);
+    event_write_subscribed(&writer, command, &result);
+    commit(to, session, &writer);
+}
+
+void hub_reply_empty(const struct hub_reply *to, struct session *session, uint32_t command,
+                     enum event_empty result)
+{
+    struct json_writer writer = begin(to);
+    event_write_empty(&writer, command, result);
+    commit(to, session, &writer);
+}
+
+void hub_reply_error(const struct hub_reply *to, struct session *session, uint32_t command,
+                     enum codes_error error)
+{
+    struct json_writer writer = begin(to);
+    event_write_error(&writer, command, error);
+    commit(to, session, &writer);
+
+    const unsigned index = (unsigned)error - (unsigned)CODES_ERROR_INTERNAL;
+    metrics_add(to->metrics, (enum metrics_id)(METRIC_ERRORS_100 + index), 1);
+}
+
+void hub_reply_unsubscribe_push(const struct hub_reply *to, struct session *session,
+                                struct bytes channel, enum codes_unsubscribe code)
+{
+    struct json_writer writer = begin(to);
+    event_write_unsubscribe_push(&writer, channel, code);
+    commit(to, session, &writer);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHAT_HUB_REPLY_H
+#define CHAT_HUB_REPLY_H
+/*
+ * What the hub says to one connection: replies and pushes, encoded into the outbox.
+ *
+ * Private to chat/hub*.c. ON the hub's reactor. A message for which there is no room costs its
+ * connection (outbox.h), so none of these can fail.
+ */
+#include <stdint.h>
+
+#include "core/annot.h"
+#include "core/bytes.h"
+#include "proto/codes.h"
+#include "proto/event.h"
+
+struct metrics;
+struct outbox;
+struct session;
+
+/* Where replies go: a part of the hub. */
+struct hub_reply {
+    struct outbox *outbox;
+    struct metrics *metrics;
+};
+
+void hub_reply_connect(const struct hub_reply *to, struct session *session, uint32_t command,
+                       const struct event_connected *result);
+void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command);
+void hub_reply_empty(const struct hub_reply *to, struct session *session, uint32_t command,
+                     enum event_empty result);
+void hub_reply_error(const struct hub_reply *to, struct session *session, uint32_t command,
+                     enum codes_error error);
+void hub_reply_unsubscribe_push(const struct hub_reply *to, struct session *session,
+                                struct bytes channel, enum codes_unsubscribe code);
+
+#endif /* CHAT_HUB_REPLY_H */

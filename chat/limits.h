@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHAT_LIMITS_H
+#define CHAT_LIMITS_H
+/*
+ * Token buckets, eight bytes each, for rates per connection (LIMITS.md rows 29 and 30).
+ *
+ * Pure: the time is passed in, in milliseconds of the reactor's clock; it may wrap. ANY_THREAD.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+
+/* Frozen, shared by all buckets of a kind. */
+struct limits_rate {
+    uint32_t per_second; /* tokens, 1 to 1,000,000 */
+    uint32_t burst;      /* tokens at most in the bucket, 1 to 1,000,000 */
+};
+
+struct limits_bucket {
+    uint32_t filled_ms;    /* when `milli_tokens` was true */
+    uint32_t milli_tokens; /* thousandths of a token */
+};
+
+/* A full bucket. */
+void limits_fill(struct limits_bucket *bucket, const struct limits_rate *rate, uint32_t now_ms);
+
+/* Takes one token; false and nothing taken when there is none. */
+NODISCARD bool limits_take(struct limits_bucket *bucket, const struct limits_rate *rate,
+                           uint32_t now_ms);
+
+/* Milliseconds until one token is there, 0 when there is one; as of the last limits_take. */
+NODISCARD uint32_t limits_wait_ms(const struct limits_bucket *bucket,
+                                  const struct limits_rate *rate);
+
+/* Has it recovered at least half of its burst, as of the last limits_take? */
+NODISCARD bool limits_is_half_full(const struct limits_bucket *bucket,
+                                   const struct limits_rate *rate);
+
+#endif /* CHAT_LIMITS_H */

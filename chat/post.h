@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHAT_POST_H
+#define CHAT_POST_H
+/*
+ * What travels on the bus between reactors: 64 bytes by value, naming blobs and handles.
+ *
+ * A post that names a blob hands over one share of it. Who may post what, and the role it has on
+ * the bus (core/bus.h: ask, answer, tell), stands beside each kind. Pure. ANY_THREAD.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#include "chat/ids.h"
+#include "core/blob.h"
+#include "core/bus.h"
+
+enum post_kind {
+    POST_PUBLISH = 1,     /* ask     publisher's reactor -> home */
+    POST_PUBLISH_ANSWER,  /* answer  home -> publisher's reactor */
+    POST_INTEREST,        /* ask     reactor with a first subscriber -> home */
+    POST_INTEREST_ANSWER, /* answer  home -> that reactor */
+    POST_LEAVE,           /* tell    reactor whose last subscriber left -> home */
+    POST_PUBLICATION,     /* tell    home -> interested reactor */
+    POST_GAP,             /* tell    home -> interested reactor whose cursor fell off the tail */
+    POST_STOP,            /* tell    control -> reactor: drain, see server/control.h */
+    POST_DRAINED,         /* tell    reactor -> control: no connection left */
+    POST_EXIT,            /* tell    control -> reactor: every reactor has drained */
+};
+
+/* The blob begins with the channel's name; see chat/publication.h for the rest of it. */
+struct post_publish {
+    struct blob *blob;
+    uint64_t hash;
+    struct ids_handle session; /* the asker, for the answer */
+    uint32_t command;          /* id of the asker's command */
+    uint16_t name_size;
+};
+
+struct post_publish_answer {
+    struct ids_handle session;
+    uint32_t command;
+    uint32_t error; /* enum code_error, 0: accepted */
+};
+
+/* The blob is the channel's name. */
+struct post_interest {
+    struct blob *blob;
+    uint64_t hash;
+    struct ids_handle room;
+};
+
+struct post_interest_answer {
+    struct ids_handle room;
+    struct ids_handle channel; /* for the leave */
+    uint32_t error;            /* enum code_error, 0: every later publication will come */
+};
+
+struct post_leave {
+    struct ids_handle channel;
+    struct ids_handle room;
+};
+
+struct post_publication {
+    struct blob *blob;
+    struct ids_handle room;
+};
+
+struct post_gap {
+    struct ids_handle room;
+};
+
+struct post {
+    uint16_t from; /* written by the bus */
+    uint8_t role;  /* written by the bus */
+    uint8_t kind;  /* enum post_kind */
+    uint32_t word;
+    union {
+        struct post_publish publish;
+        struct post_publish_answer publish_answer;
+        struct post_interest interest;
+        struct post_interest_answer interest_answer;
+        struct post_leave leave;
+        struct post_publication publication;
+        struct post_gap gap;
+        uint8_t room_for[56];
+    };
+};
+
+_Static_assert(sizeof(struct post) == sizeof(struct bus_post), "a post is what the bus carries");
+_Static_assert(offsetof(struct post, room_for) == offsetof(struct bus_post, body), "same header");
+
+/* Both compile to moves: the bus knows no kinds and chat knows no slots. */
+static inline struct bus_post post_pack(const struct post *post)
+{
+    struct bus_post packed;
+    memcpy(&packed, post, sizeof(packed));
+    return packed;
+}
+
+static inline struct post post_unpack(const struct bus_post *packed)
+{
+    struct post post;
+    memcpy(&post, packed, sizeof(post));
+    return post;
+}
+
+/* The share of a blob that a post carries, or NULL. Who throws a post away drops it. */
+static inline struct blob *post_blob(const struct post *post)
+{
+    switch ((enum post_kind)post->kind) {
+    case POST_PUBLISH:
+        return post->publish.blob;
+    case POST_INTEREST:
+        return post->interest.blob;
+    case POST_PUBLICATION:
+        return post->publication.blob;
+    case POST_PUBLISH_ANSWER:
+    case POST_INTEREST_ANSWER:
+    case POST_LEAVE:
+    case POST_GAP:
+    case POST_STOP:
+    case POST_DRAINED:
+    case POST_EXIT:
+        break;
+    }
+    return NULL;
+}
+
+#endif /* CHAT_POST_H */

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHAT_SESSION_H
+#define CHAT_SESSION_H
+/*
+ * Who is on a connection and which channels they are in.
+ *
+ * Owner     the hub of the connection's reactor, from the accepted upgrade until the connection
+ *           closes. ON that reactor only; answers from other reactors name it by handle.
+ * Memory    one slab object, and one array for the subscriptions: 12 bytes for each.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+#include "core/bytes.h"
+#include "core/conn_id.h"
+
+enum {
+    SESSION_ID_SIZE = 16,      /* bytes: 128 random bits */
+    SESSION_ID_TEXT_SIZE = 36, /* bytes: as text, in the form of RFC 9562 */
+};
+
+enum session_state {
+    SESSION_NEW,       /* nothing but `connect` is welcome */
+    SESSION_CONNECTED, /* after a successful `connect` */
+};
+
+struct session_subscription {
+    uint32_t room;    /* slot in the roster */
+    uint32_t member;  /* index in the room's members */
+    uint32_t command; /* id of the subscribe that still waits for its answer; 0: subscribed */
+};
+
+struct session {
+    struct conn_id conn;
+    uint8_t id[SESSION_ID_SIZE];
+    struct session_subscription *subscriptions;
+    uint16_t subscription_count;
+    uint16_t subscription_capacity;
+    uint32_t slot;  /* its own, in the hub's slab */
+    uint8_t state;  /* enum session_state */
+    bool is_ending; /* its connection is to be closed: it is told nothing more */
+};
+
+/* Writes the client id as text, in lower case. */
+void session_write_id(const struct session *session, uint8_t text[static SESSION_ID_TEXT_SIZE]);
+
+/* Index of the subscription to a room, or -1. Linear: there are at most client.channel_limit. */
+int session_find(const struct session *session, uint32_t room);
+
+/* Appends; returns -ENOMEM and changes nothing when there is no memory. */
+NODISCARD int session_add(struct session *session, struct session_subscription subscription);
+
+/* Fills the gap with the last one and returns true if that one moved to `index`. */
+bool session_remove(struct session *session, uint32_t index);
+
+/* Gives back what the session allocated. It must have no subscription. */
+void session_deinit(struct session *session);
+
+#endif /* CHAT_SESSION_H */

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/metrics.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+
+enum { TEXT_SIZE_FIRST = 16384 }; /* bytes; about one whole text */
+
+#define NS_PER_US UINT64_C(1000)
+#define NS_PER_S  1e9
+
+/* In the order of the enum: a family's values are those up to the next family's first. */
+static const struct {
+    const char *name;
+    const char *type;
+    const char *help;
+    const char *label; /* NULL: one value without a label */
+    enum metrics_id first;
+} families[] = {
+    {"parley_connections_open", "gauge", "Connections that are open now.", NULL,
+     METRIC_CONNECTIONS_OPEN},
+    {"parley_connections_accepted_total", "counter", "Connections accepted.", NULL,
+     METRIC_CONNECTIONS_ACCEPTED},
+    {"parley_connections_closed_total", "counter", "Connections closed, by who or what ended them.",
+     "reason", METRIC_CLOSED_BY_CLIENT},
+    {"parley_handshakes_total", "counter", "WebSocket handshakes accepted.", NULL,
+     METRIC_HANDSHAKES},
+    {"parley_http_requests_total", "counter", "Plain HTTP requests answered.", "path",
+     METRIC_HTTP_HEALTH},
+    {"parley_rejected_total", "counter", "What a limit or a rule refused.", "reason",
+     METRIC_REJECTED_HEAD_TOO_BIG},
+    {"parley_frames_received_total", "counter", "WebSocket frames received.", "opcode",
+     METRIC_FRAMES_RECEIVED_TEXT},
+    {"parley_frames_sent_total", "counter", "WebSocket frames queued for sending.", "kind",
+     METRIC_FRAMES_SENT_REPLY},
+    {"parley_bytes_received_total", "counter", "Bytes received from clients.", NULL,
+     METRIC_BYTES_RECEIVED},
+    {"parley_bytes_sent_total", "counter", "Bytes sent to clients.", NULL, METRIC_BYTES_SENT},
+    {"parley_commands_total", "counter", "Client commands, by method.", "method",
+     METRIC_COMMANDS_CONNECT},
+    {"parley_errors_total", "counter", "Commands answered with an error, by its code.", "code",
+     METRIC_ERRORS_100},
+    {"parley_publications_total", "counter", "Publications accepted by the home of their channel.",
+     NULL, METRIC_PUBLICATIONS},
+    {"parley_deliveries_total", "counter", "Publications queued for a connection.", NULL,
+     METRIC_DELIVERIES},
+    {"parley_gaps_total", "counter", "Times a subscriber was told that it missed publications.",
+     NULL, METRIC_GAPS},
+    {"parley_channels", "gauge", "Channels that are alive, counted at their home.", NULL,
+     METRIC_CHANNELS},
+    {"parley_rooms", "gauge", "Channels with a subscriber here, summed over reactors.", NULL,
+     METRIC_ROOMS},
+    {"parley_sessions", "gauge", "Connected sessions.", NULL, METRIC_SESSIONS},
+    {"parley_subscriptions", "gauge", "Subscriptions of all sessions.", NULL, METRIC_SUBSCRIPTIONS},
+    {"parley_bus_posts_total", "counter", "Posts between threads.", NULL, METRIC_BUS_POSTS},
+    {"parley_bus_wakes_total", "counter", "Threads woken for a post.", NULL, METRIC_BUS_WAKES},
+    {"parley_bus_full_total", "counter", "Posts refused because there was no room.", NULL,
+     METRIC_BUS_FULL},
+    {"parley_log_dropped_total", "counter", "Log records dropped because a ring was full.", NULL,
+     METRIC_LOG_DROPPED},
+};
+
+enum { FAMILY_COUNT = sizeof(families) / sizeof(families[0]) };
+
+/* The label's value, for ids whose family has a label. */
+static const char *const label_values[METRIC_COUNT] = {
+    [METRIC_CLOSED_BY_CLIENT] = "client",
+    [METRIC_CLOSED_BY_SERVER] = "server",
+    [METRIC_CLOSED_FAULT] = "fault",
+    [METRIC_CLOSED_ERROR] = "error",
+    [METRIC_CLOSED_TIMEOUT] = "timeout",
+    [METRIC_CLOSED_SLOW] = "slow",
+    [METRIC_CLOSED_SHUTDOWN] = "shutdown",
+    [METRIC_HTTP_HEALTH] = "health",
+    [METRIC_HTTP_METRICS] = "metrics",
+    [METRIC_HTTP_PAGE] = "page",
+    [METRIC_HTTP_OTHER] = "other",
+    [METRIC_REJECTED_HEAD_TOO_BIG] = "head_too_big",
+    [METRIC_REJECTED_BAD_REQUEST] = "bad_request",
+    [METRIC_REJECTED_BAD_UPGRADE] = "bad_upgrade",
+    [METRIC_REJECTED_BAD_ORIGIN] = "bad_origin",
+    [METRIC_REJECTED_HEAD_TIMEOUT] = "head_timeout",
+    [METRIC_REJECTED_MAX_CONNECTIONS] = "max_connections",
+    [METRIC_REJECTED_ACCEPT_ERROR] = "accept_error",
+    [METRIC_REJECTED_PROTOCOL_ERROR] = "protocol_error",
+    [METRIC_REJECTED_INVALID_UTF8] = "invalid_utf8",
+    [METRIC_REJECTED_MESSAGE_TOO_BIG] = "message_too_big",
+    [METRIC_REJECTED_TOO_MANY_FRAGMENTS] = "too_many_fragments",
+    [METRIC_REJECTED_MESSAGE_TIMEOUT] = "message_timeout",
+    [METRIC_REJECTED_CONTROL_RATE] = "control_rate",
+    [METRIC_REJECTED_COMMAND_RATE] = "command_rate",
+    [METRIC_REJECTED_AUTH_TIMEOUT] = "auth_timeout",
+    [METRIC_REJECTED_BAD_COMMAND] = "bad_command",
+    [METRIC_REJECTED_UNKNOWN_CHANNEL] = "unknown_channel",
+    [METRIC_REJECTED_CHANNEL_NAME] = "channel_name",
+    [METRIC_REJECTED_CHANNEL_LIMIT] = "channel_limit",
+    [METRIC_REJECTED_PERMISSION_DENIED] = "permission_denied",
+    [METRIC_REJECTED_SLOW_CONSUMER] = "slow_consumer",
+    [METRIC_REJECTED_WRITE_STALL] = "write_stall",
+    [METRIC_REJECTED_NO_PONG] = "no_pong",
+    [METRIC_REJECTED_BUS_FULL] = "bus_full",
+    [METRIC_REJECTED_OUT_OF_MEMORY] = "out_of_memory",
+    [METRIC_FRAMES_RECEIVED_TEXT] = "text",
+    [METRIC_FRAMES_RECEIVED_BINARY] = "binary",
+    [METRIC_FRAMES_RECEIVED_CONTINUATION] = "continuation",
+    [METRIC_FRAMES_RECEIVED_CLOSE] = "close",
+    [METRIC_FRAMES_RECEIVED_PING] = "ping",
+    [METRIC_FRAMES_RECEIVED_PONG] = "pong",
+    [METRIC_FRAMES_SENT_REPLY] = "reply",
+    [METRIC_FRAMES_SENT_PUSH] = "push",
+    [METRIC_FRAMES_SENT_ECHO] = "echo",
+    [METRIC_FRAMES_SENT_CLOSE] = "close",
+    [METRIC_FRAMES_SENT_PING] = "ping",
+    [METRIC_FRAMES_SENT_PONG] = "pong",
+    [METRIC_COMMANDS_CONNECT] = "connect",
+    [METRIC_COMMANDS_SUBSCRIBE] = "subscribe",
+    [METRIC_COMMANDS_UNSUBSCRIBE] = "unsubscribe",
+    [METRIC_COMMANDS_PUBLISH] = "publish",
+    [METRIC_COMMANDS_PRESENCE] = "presence",
+    [METRIC_COMMANDS_PRESENCE_STATS] = "presence_stats",
+    [METRIC_COMMANDS_HISTORY] = "history",
+    [METRIC_COMMANDS_PING] = "ping",
+    [METRIC_COMMANDS_SEND] = "send",
+    [METRIC_COMMANDS_RPC] = "rpc",
+    [METRIC_COMMANDS_REFRESH] = "refresh",
+    [METRIC_COMMANDS_SUB_REFRESH] = "sub_refresh",
+    [METRIC_ERRORS_100] = "100",
+    [METRIC_ERRORS_101] = "101",
+    [METRIC_ERRORS_102] = "102",
+    [METRIC_ERRORS_103] = "103",
+    [METRIC_ERRORS_104] = "104",
+    [METRIC_ERRORS_105] = "105",
+    [METRIC_ERRORS_106] = "106",
+    [METRIC_ERRORS_107] = "107",
+    [METRIC_ERRORS_108] = "108",
+    [METRIC_ERRORS_109] = "109",
+    [METRIC_ERRORS_110] = "110",
+    [METRIC_ERRORS_111] = "111",
+    [METRIC_ERRORS_112] = "112",
+    [METRIC_ERRORS_113] = "113",
+};
+
+void metrics_observe_loop(struct metrics *metrics, uint64_t duration_ns)
+{
+    CHECK(metrics != NULL);
+
+    unsigned bucket = 0;
+    while (bucket < METRICS_LOOP_BUCKET_COUNT - 1 && duration_ns > NS_PER_US << bucket) {
+        bucket++;
+    }
+    /* Relaxed, and not one instruction: there is one writer. */
+    const uint64_t count =
+        atomic_load_explicit(&metrics->loop_buckets[bucket], memory_order_relaxed);
+    atomic_store_explicit(&metrics->loop_buckets[bucket], count + 1, memory_order_relaxed);
+    const uint64_t sum = atomic_load_explicit(&metrics->loop_sum_ns, memory_order_relaxed);
+    atomic_store_explicit(&metrics->loop_sum_ns, sum + duration_ns, memory_order_relaxed);
+}
+
+/* A text that grows. Once memory is out it stays `failed`, and what follows is ignored. */
+struct text {
+    char *data;
+    size_t size;
+    size_t capacity;
+    bool failed;
+};
+
+static bool make_room(struct text *text, size_t size)
+{
+    if (text->failed) {
+        return false;
+    }
+    if (text->capacity - text->size >= size) {
+        return true;
+    }
+    size_t capacity = text->capacity == 0 ? TEXT_SIZE_FIRST : text->capacity * 2;
+    while (capacity - text->size < size) {
+        capacity *= 2;
+    }
+    char *data = realloc(text->data, capacity);
+    if (data == NULL) {
+        text->failed = true;
+        return false;
+    }
+    text->data = data;
+    text->capacity = capacity;
+    return true;
+}
+
+__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+    va_start(arguments, format);
+    const int size = vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    CHECK(size >= 0);
+    CHECK((size_t)size < sizeof(line));
+    if (make_room(text, (size_t)size + 1)) {
+        memcpy(text->data + text->size, line, (size_t)size + 1);
+        text->size += (size_t)size;
+    }
+}
+
+static uint64_t sum(const struct metrics *const *all, size_t count, enum metrics_id id)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < count; i++) {
+        value += metrics_read(all[i], id);
+    }
+    return value;
+}
+
+static void add_family(struct text *text, size_t family, const struct metrics *const *all,
+                       size_t count)
+{
+    const char *name = families[family].name;
+    const char *label = families[family].label;
+    const unsigned end =
+        family + 1 < FAMILY_COUNT ? (unsigned)families[family + 1].first : METRIC_COUNT;
+
+    add(text, "# HELP %s %s\n# TYPE %s %s\n", name, families[family].help, name,
+        families[family].type);
+    for (unsigned id = families[family].first; id < end; id++) {
+        const uint64_t value = sum(all, count, (enum metrics_id)id);
+        if (label == NULL) {
+            add(text, "%s %" PRIu64 "\n", name, value);
+        } else {
+            CHECK(label_values[id] != NULL);
+            add(text, "%s{%s=\"%s\"} %" PRIu64 "\n", name, label, label_values[id], value);
+        }
+    }
+}
+
+static void add_loop_histogram(struct text *text, const struct metrics *metrics, const char *name)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < METRICS_LOOP_BUCKET_COUNT; i++) {
+        total += atomic_load_explicit(&metrics->loop_buckets[i], memory_order_relaxed);
+        if (i == METRICS_LOOP_BUCKET_COUNT - 1) {
+            add(text, "parley_loop_seconds_bucket{reactor=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", name,
+                total);
+        } else {
+            add(text, "parley_loop_seconds_bucket{reactor=\"%s\",le=\"%.9g\"} %" PRIu64 "\n", name,
+                (double)(NS_PER_US << i) / NS_PER_S, total);
+        }
+    }
+    const uint64_t sum_ns = atomic_load_explicit(&metrics->loop_sum_ns, memory_order_relaxed);
+    add(text, "parley_loop_seconds_sum{reactor=\"%s\"} %.9f\n", name, (double)sum_ns / NS_PER_S);
+    add(text, "parley_loop_seconds_count{reactor=\"%s\"} %" PRIu64 "\n", name, total);
+}
+
+char *metrics_render(const struct metrics *const *all, const char *const *names, size_t count,
+                     size_t *size)
+{
+    CHECK(all != NULL || count == 0);
+    CHECK(names != NULL || count == 0);
+    CHECK(size != NULL);
+
+    struct text text = {.data = NULL};
+    for (size_t family = 0; family < FAMILY_COUNT; family++) {
+        add_family(&text, family, all, count);
+    }
+    add(&text, "# HELP parley_loop_seconds Time of one turn of a reactor's loop, its sleep left "
+               "out.\n# TYPE parley_loop_seconds histogram\n");
+    for (size_t i = 0; i < count; i++) {
+        if (names[i] != NULL) {
+            add_loop_histogram(&text, all[i], names[i]);
+        }
+    }
+    if (text.failed) {
+        free(text.data);
+        return NULL;
+    }
+    *size = text.size;
+    return text.data;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CORE_METRICS_H
+#define CORE_METRICS_H
+/*
+ * Counters and gauges of one thread, indexed by enum, and the text that Prometheus reads.
+ *
+ * Owner     a thread owns one `struct metrics` (zeroed memory is a valid start) and alone writes
+ *           it; so an addition is a plain load and store, and costs no locked instruction.
+ * Threads   metrics_read and metrics_render: any. Each value is right, but values read together
+ *           need not be of one moment. All accesses are relaxed: they order nothing.
+ * Labels    are fixed here, one enum value per (family, label value), so that no input can make
+ *           the text grow (LIMITS row 24).
+ * Failures  metrics_render() says NULL when memory is out.
+ */
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+
+/* The order is that of the text: the values of one family stay together. */
+enum metrics_id {
+    METRIC_CONNECTIONS_OPEN = 0, /* gauge */
+    METRIC_CONNECTIONS_ACCEPTED,
+
+    METRIC_CLOSED_BY_CLIENT, /* close handshake or FIN from there */
+    METRIC_CLOSED_BY_SERVER, /* we had a reason other than those below */
+    METRIC_CLOSED_FAULT,     /* the peer broke a rule */
+    METRIC_CLOSED_ERROR,     /* reset, or another error of the socket */
+    METRIC_CLOSED_TIMEOUT,
+    METRIC_CLOSED_SLOW,
+    METRIC_CLOSED_SHUTDOWN,
+
+    METRIC_HANDSHAKES, /* accepted upgrades */
+
+    METRIC_HTTP_HEALTH,
+    METRIC_HTTP_METRICS,
+    METRIC_HTTP_PAGE,
+    METRIC_HTTP_OTHER,
+
+    METRIC_REJECTED_HEAD_TOO_BIG,
+    METRIC_REJECTED_BAD_REQUEST,
+    METRIC_REJECTED_BAD_UPGRADE,
+    METRIC_REJECTED_BAD_ORIGIN,
+    METRIC_REJECTED_HEAD_TIMEOUT,
+    METRIC_REJECTED_MAX_CONNECTIONS,
+    METRIC_REJECTED_ACCEPT_ERROR,
+    METRIC_REJECTED_PROTOCOL_ERROR,
+    METRIC_REJECTED_INVALID_UTF8,
+    METRIC_REJECTED_MESSAGE_TOO_BIG,
+    METRIC_REJECTED_TOO_MANY_FRAGMENTS,
+    METRIC_REJECTED_MESSAGE_TIMEOUT,
+    METRIC_REJECTED_CONTROL_RATE,
+    METRIC_REJECTED_COMMAND_RATE,
+    METRIC_REJECTED_AUTH_TIMEOUT,
+    METRIC_REJECTED_BAD_COMMAND,
+    METRIC_REJECTED_UNKNOWN_CHANNEL,
+    METRIC_REJECTED_CHANNEL_NAME,
+    METRIC_REJECTED_CHANNEL_LIMIT,
+    METRIC_REJECTED_PERMISSION_DENIED,
+    METRIC_REJECTED_SLOW_CONSUMER,
+    METRIC_REJECTED_WRITE_STALL,
+    METRIC_REJECTED_NO_PONG,
+    METRIC_REJECTED_BUS_FULL,
+    METRIC_REJECTED_OUT_OF_MEMORY,
+
+    METRIC_FRAMES_RECEIVED_TEXT,
+    METRIC_FRAMES_RECEIVED_BINARY,
+    METRIC_FRAMES_RECEIVED_CONTINUATION,
+    METRIC_FRAMES_RECEIVED_CLOSE,
+    METRIC_FRAMES_RECEIVED_PING,
+    METRIC_FRAMES_RECEIVED_PONG,
+
+    METRIC_FRAMES_SENT_REPLY,
+    METRIC_FRAMES_SENT_PUSH,
+    METRIC_FRAMES_SENT_ECHO,
+    METRIC_FRAMES_SENT_CLOSE,
+    METRIC_FRAMES_SENT_PING, /* the protocol's own pings, which are text, too */
+    METRIC_FRAMES_SENT_PONG,
+
+    METRIC_BYTES_RECEIVED,
+    METRIC_BYTES_SENT,
+
+    METRIC_COMMANDS_CONNECT,
+    METRIC_COMMANDS_SUBSCRIBE,
+    METRIC_COMMANDS_UNSUBSCRIBE,
+    METRIC_COMMANDS_PUBLISH,
+    METRIC_COMMANDS_PRESENCE,
+    METRIC_COMMANDS_PRESENCE_STATS,
+    METRIC_COMMANDS_HISTORY,
+    METRIC_COMMANDS_PING, /* a client's `ping`, or its `{}` */
+    METRIC_COMMANDS_SEND,
+    METRIC_COMMANDS_RPC,
+    METRIC_COMMANDS_REFRESH,
+    METRIC_COMMANDS_SUB_REFRESH,
+
+    METRIC_ERRORS_100, /* PROTOCOL.md section 4; 100 .. 113 are METRIC_ERRORS_100 + code - 100 */
+    METRIC_ERRORS_101,
+    METRIC_ERRORS_102,
+    METRIC_ERRORS_103,
+    METRIC_ERRORS_104,
+    METRIC_ERRORS_105,
+    METRIC_ERRORS_106,
+    METRIC_ERRORS_107,
+    METRIC_ERRORS_108,
+    METRIC_ERRORS_109,
+    METRIC_ERRORS_110,
+    METRIC_ERRORS_111,
+    METRIC_ERRORS_112,
+    METRIC_ERRORS_113,
+
+    METRIC_PUBLICATIONS, /* accepted at home */
+    METRIC_DELIVERIES,   /* packet references queued */
+    METRIC_GAPS,
+
+    METRIC_CHANNELS,      /* gauge, at home */
+    METRIC_ROOMS,         /* gauge */
+    METRIC_SESSIONS,      /* gauge */
+    METRIC_SUBSCRIPTIONS, /* gauge */
+
+    METRIC_BUS_POSTS,
+    METRIC_BUS_WAKES,
+    METRIC_BUS_FULL,
+
+    METRIC_LOG_DROPPED,
+
+    METRIC_COUNT
+};
+
+enum {
+    /* Bucket i counts loops of up to 2^i us, the last one all longer ones. */
+    METRICS_LOOP_BUCKET_COUNT = 22,
+};
+
+struct metrics {
+    alignas(64) _Atomic uint64_t values[METRIC_COUNT];
+    _Atomic uint64_t loop_buckets[METRICS_LOOP_BUCKET_COUNT];
+    _Atomic uint64_t loop_sum_ns;
+};
+
+/* Counters go up; gauges may also be set or go down. Owner only. */
+static inline void metrics_set(struct metrics *metrics, enum metrics_id id, uint64_t value)
+{
+    atomic_store_explicit(&metrics->values[id], value, memory_order_relaxed);
+}
+
+static inline void metrics_add(struct metrics *metrics, enum metrics_id id, uint64_t count)
+{
+    /* One writer: nothing can come between the load and the store. */
+    metrics_set(metrics, id,
+                atomic_load_explicit(&metrics->values[id], memory_order_relaxed) + count);
+}
+
+static inline void metrics_subtract(struct metrics *metrics, enum metrics_id id, uint64_t count)
+{
+    metrics_set(metrics, id,
+                atomic_load_explicit(&metrics->values[id], memory_order_relaxed) - count);
+}
+
+NODISCARD static inline uint64_t metrics_read(const struct metrics *metrics, enum metrics_id id)
+{
+    return atomic_load_explicit(&metrics->values[id], memory_order_relaxed);
+}
+
+/* One turn of a reactor's loop took this long, without its sleep. Owner only. */
+void metrics_observe_loop(struct metrics *metrics, uint64_t duration_ns);
+
+/*
+ * The text format 0.0.4 of everything: values summed over the `count` threads of `all`, and one
+ * loop histogram per thread whose names[i] is not NULL, labelled reactor="<names[i]>".
+ * Freed by the caller with free(); `size` in bytes, without the zero at the end.
+ */
+NODISCARD char *metrics_render(const struct metrics *const *all, const char *const *names,
+                               size_t count, size_t *size) ANY_THREAD;
+
+#endif /* CORE_METRICS_H */

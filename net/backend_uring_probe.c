@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether io_uring works here, found out by doing what the back end does: a ring and its buffers
+ * are set up, then two messages through a socket pair must come out of one multishot receive.
+ */
+#include <errno.h>
+#include <liburing.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/check.h"
+#include "net/backend.h"
+#include "net/backend_uring_private.h"
+
+enum {
+    PROBE_BUFFER_COUNT = 8,
+    PROBE_BUFFER_SIZE = 64, /* bytes */
+    PROBE_TIMEOUT_S = 2,    /* for what a working kernel does at once */
+};
+
+/* One byte in, one completion out, with the receive still armed and the byte in a buffer. */
+static int try_one(struct io_uring *ring, const struct backend_uring_buffers *buffers, int peer,
+                   uint8_t byte)
+{
+    struct io_uring_cqe *cqe = NULL;
+    struct __kernel_timespec timeout = {.tv_sec = PROBE_TIMEOUT_S};
+
+    if (send(peer, &byte, 1, MSG_NOSIGNAL) != 1) {
+        return -errno;
+    }
+    const int waited = io_uring_submit_and_wait_timeout(ring, &cqe, 1, &timeout, NULL);
+    if (waited < 0 || cqe == NULL) {
+        return waited < 0 ? waited : -EIO;
+    }
+    const int result = cqe->res;
+    const unsigned flags = cqe->flags;
+    io_uring_cqe_seen(ring, cqe);
+    if (result < 0) {
+        return result;
+    }
+    const unsigned index = flags >> IORING_CQE_BUFFER_SHIFT;
+    const bool is_right = result == 1 && (flags & IORING_CQE_F_MORE) != 0 &&
+                          (flags & IORING_CQE_F_BUFFER) != 0 && index < buffers->count &&
+                          buffers->memory[(size_t)index * buffers->size] == byte;
+    return is_right ? 0 : -EOPNOTSUPP;
+}
+
+static int try_receive(struct io_uring *ring, const struct backend_uring_buffers *buffers)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        return -errno;
+    }
+    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+    CHECK(sqe != NULL);
+    io_uring_prep_recv_multishot(sqe, pair[0], NULL, 0, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = BACKEND_URING_BUFFER_GROUP;
+
+    int result = try_one(ring, buffers, pair[1], 'a');
+    if (result == 0) {
+        result = try_one(ring, buffers, pair[1], 'b');
+    }
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    return result;
+}
+
+/* What an administrator can do about it. */
+static const char *hint(int result)
+{
+    switch (result) {
+    case -EPERM:
+    case -EACCES:
+        return " (kernel.io_uring_disabled, or a seccomp filter)";
+    case -ENOSYS:
+        return " (not in this kernel, or a seccomp filter)";
+    case -ENOMEM:
+        return " (memory, or RLIMIT_MEMLOCK)";
+    default:
+        return "";
+    }
+}
+
+int backend_uring_probe(char reason[BACKEND_REASON_SIZE])
+{
+    const struct backend_uring_options options = {
+        .submission_count = 8,
+        .completion_count = 16,
+        .buffer_count = PROBE_BUFFER_COUNT,
+        .buffer_size = PROBE_BUFFER_SIZE,
+    };
+    struct io_uring ring;
+    struct backend_uring_buffers buffers;
+    const char *what = NULL;
+
+    int result = backend_uring_ring_open(&options, &ring, &buffers, &what);
+    if (result == 0) {
+        what = "enabling the ring";
+        result = backend_uring_ring_enable(&ring);
+        if (result == 0) {
+            what = "multishot receive";
+            result = try_receive(&ring, &buffers);
+        }
+        backend_uring_ring_close(&ring, &buffers);
+    }
+    if (result != 0) {
+        char text[64] = "";
+        (void)snprintf(reason, BACKEND_REASON_SIZE, "%s: %s%s", what,
+                       strerror_r(-result, text, sizeof(text)), hint(result));
+    }
+    return result;
+}

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/monotime.h"
+#include "net/conn_private.h"
+#include "net/reactor_private.h"
+
+enum {
+    FLUSH_SENDS_MAX = 8,        /* per connection and iteration; the rest in the next one */
+    PENDING_CAPACITY_MIN = 240, /* bytes */
+};
+
+static uint32_t now_ms(const struct conn *conn)
+{
+    return (uint32_t)(conn->reactor->now_ns / MONOTIME_NS_PER_MS);
+}
+
+static const struct conn_handler *handler_of(const struct conn *conn)
+{
+    return conn->reactor->listeners[conn->listener].handler;
+}
+
+static void arm(struct conn *conn, uint64_t delay_ns)
+{
+    timerwheel_arm(conn->reactor->conn_timers, &conn->timer, conn->reactor->now_ns + delay_ns);
+}
+
+/* --- Ending -------------------------------------------------------------------------------- */
+
+/* The sweep of this iteration drops it. */
+static void die(struct conn *conn, bool reset)
+{
+    CHECK(conn->state < CONN_STATE_DYING);
+    conn->state = CONN_STATE_DYING;
+    conn->reset = reset;
+    reactor_touch(conn->reactor, conn);
+}
+
+void conn_fail(struct conn *conn, int reason)
+{
+    if (conn->state >= CONN_STATE_DYING) {
+        return;
+    }
+    if (conn->state == CONN_STATE_OPEN) {
+        conn->reason = (int16_t)reason;
+    }
+    die(conn, true);
+}
+
+void conn_abort(struct conn *conn, int reason)
+{
+    CHECK(reason <= 0 && reason > INT16_MIN);
+    if (conn->state >= CONN_STATE_DYING) {
+        return;
+    }
+    conn->reason = (int16_t)reason;
+    die(conn, true);
+}
+
+/* From OPEN: sends the rest, then a FIN, and has until the delay is over. */
+static void begin_closing(struct conn *conn, int reason, uint64_t delay_ns)
+{
+    CHECK(conn->state == CONN_STATE_OPEN);
+    conn->state = CONN_STATE_CLOSING;
+    conn->reason = (int16_t)reason;
+    if (conn->paused) {
+        conn->paused = false;
+        conn->reactor->ops->receive(conn->reactor->backend, &conn->io, true);
+    }
+    arm(conn, delay_ns);
+    reactor_touch(conn->reactor, conn);
+}
+
+void conn_close(struct conn *conn, uint32_t linger_ms)
+{
+    if (conn->state != CONN_STATE_OPEN) {
+        return;
+    }
+    if (linger_ms == 0) {
+        conn_abort(conn, 0);
+        return;
+    }
+    begin_closing(conn, 0, linger_ms * MONOTIME_NS_PER_MS);
+}
+
+/* The peer's FIN, after everything before it was delivered. */
+static void end_input(struct conn *conn)
+{
+    switch ((enum conn_state)conn->state) {
+    case CONN_STATE_OPEN:
+        begin_closing(conn, -ESHUTDOWN, conn->reactor->options.write_stall_ns);
+        break;
+    case CONN_STATE_FINISHED:
+        die(conn, false);
+        break;
+    case CONN_STATE_CLOSING: /* the flush goes on, and ends it after our FIN */
+    case CONN_STATE_DYING:
+    case CONN_STATE_DROPPED:
+        break;
+    }
+}
+
+void conn_expire(struct conn *conn)
+{
+    if (conn->state == CONN_STATE_CLOSING || conn->state == CONN_STATE_FINISHED) {
+        die(conn, true);
+        return;
+    }
+    if (conn->state != CONN_STATE_OPEN || outq_is_empty(&conn->outq)) {
+        return;
+    }
+    /* progress_ms was rounded down: a millisecond more is never early. */
+    const uint64_t stall_ns = conn->reactor->options.write_stall_ns + MONOTIME_NS_PER_MS;
+    const uint32_t waited_ms = now_ms(conn) - conn->progress_ms;
+    const uint64_t waited_ns = waited_ms * MONOTIME_NS_PER_MS;
+    if (waited_ns >= stall_ns) {
+        conn_fail(conn, -ETIMEDOUT);
+        return;
+    }
+    arm(conn, stall_ns - waited_ns);
+}
+
+void conn_release(struct conn *conn)
+{
+    timerwheel_cancel(conn->reactor->conn_timers, &conn->timer);
+    outq_clear(conn->reactor->nodes, &conn->outq);
+    free(conn->pending);
+    conn->pending = NULL;
+}
+
+/* --- Receiving ----------------------------------------------------------------------------- */
+
+/* Appends to what is pending. 0 or -ENOMEM. */
+static int keep(struct conn *conn, const uint8_t *data, size_t size)
+{
+    struct conn_pending *pending = conn->pending;
+    const size_t held = pending == NULL ? 0 : pending->end - pending->begin;
+
+    if (pending == NULL || pending->capacity - pending->end < size) {
+        /* Room for twice as much: bytes are copied about once, however they arrive. */
+        size_t capacity = 2 * (held + size);
+        if (capacity < PENDING_CAPACITY_MIN) {
+            capacity = PENDING_CAPACITY_MIN;
+        }
+        struct conn_pending *grown =
+            capacity > UINT32_MAX ? NULL : malloc(sizeof(*grown) + capacity);
+        if (grown == NULL) {
+            return -ENOMEM;
+        }
+        *grown = (struct conn_pending){.end = (uint32_t)held, .capacity = (uint32_t)capacity};
+        if (pending != NULL) {
+            memcpy(grown->data, pending->data + pending->begin, held);
+            free(pending);
+        }
+        conn->pending = grown;
+        pending = grown;
+    }
+    memcpy(pending->data + pending->end, data, size);
+    pending->end += (uint32_t)size;
+    return 0;
+}
+
+/* Whether the handler may leave so much. */
+static void judge_rest(struct conn *conn, size_t rest)
+{
+    if (rest > conn->reactor->options.pending_max && !conn->paused) {
+        conn_fail(conn, -EMSGSIZE);
+    }
+}
+
+/* Offers what is pending. */
+static void feed_pending(struct conn *conn)
+{
+    struct conn_pending *pending = conn->pending;
+    const struct span in = {pending->data + pending->begin, pending->end - pending->begin};
+    const size_t used = handler_of(conn)->on_bytes(conn, in);
+    CHECK(used <= in.size);
+
+    pending->begin += (uint32_t)used;
+    if (pending->begin == pending->end || conn->state != CONN_STATE_OPEN) {
+        free(pending);
+        conn->pending = NULL;
+        return;
+    }
+    judge_rest(conn, in.size - used);
+}
+
+static void receive_bytes(struct conn *conn, struct span in)
+{
+    if (conn->paused || conn->pending != NULL) {
+        if (keep(conn, in.data, in.size) != 0) {
+            conn_fail(conn, -ENOMEM);
+        } else if (!conn->paused) {
+            feed_pending(conn);
+        }
+        return;
+    }
+    const size_t used = handler_of(conn)->on_bytes(conn, in);
+    CHECK(used <= in.size);
+    if (used == in.size || conn->state != CONN_STATE_OPEN) {
+        return;
+    }
+    if (keep(conn, in.data + used, in.size - used) != 0) {
+        conn_fail(conn, -ENOMEM);
+        return;
+    }
+    judge_rest(conn, in.size - used);
+}
+
+void conn_receive(struct conn *conn, struct span in)
+{
+    if (in.size == 0) {
+        conn->ended = true;
+        if (!conn->paused) {
+            end_input(conn);
+        }
+        return;
+    }
+    reactor_count(conn->reactor, METRIC_BYTES_RECEIVED, in.size);
+    if (conn->state == CONN_STATE_OPEN) {
+        receive_bytes(conn, in);
+    }
+}
+
+void conn_serve(struct conn *conn)
+{
+    if (conn->drained_due) {
+        conn->drained_due = false;
+        if (conn->state == CONN_STATE_OPEN && handler_of(conn)->on_drained != NULL) {
+            handler_of(conn)->on_drained(conn);
+        }
+    }
+    if (conn->feed_due) {
+        conn->feed_due = false;
+        if (conn->state == CONN_STATE_OPEN && !conn->paused && conn->pending != NULL) {
+            feed_pending(conn);
+        }
+        if (conn->state == CONN_STATE_OPEN && !conn->paused && conn->ended) {
+            end_input(conn);
+        }
+    }
+}
+
+void conn_pause(struct conn *conn)
+{
+    if (conn->state != CONN_STATE_OPEN || conn->paused) {
+        return;
+    }
+    conn->paused = true;
+    conn->reactor->ops->receive(conn->reactor->backend, &conn->io, false);
+}
+
+void conn_resume(struct conn *conn)
+{
+    if (conn->state != CONN_STATE_OPEN || !conn->paused) {
+        return;
+    }
+    conn->paused = false;
+    conn->reactor->ops->receive(conn->reactor->backend, &conn->io, true);
+    /* Asked even when nothing is pending yet: the handler may be in the middle of on_bytes. */
+    conn->feed_due = true;
+    reactor_ready(conn->reactor, conn);
+}
+
+bool conn_is_paused(const struct conn *conn)
+{
+    return conn->paused;
+}
+
+/* --- Sending ------------------------------------------------------------------------------- */
+
+enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
+{
+    const struct reactor_options *options = &conn->reactor->options;
+    struct outq *outq = &conn->outq;
+    const size_t size = packet_bytes(packet).size + CONN_PACKET_COST;
+
+    if (conn->state != CONN_STATE_OPEN) {
+        return CONN_QUEUED;
+    }
+    if (conn->sending && packet_is_replaceable(packet) && outq_replace(outq, packet)) {
+        return CONN_QUEUED;
+    }
+    if (outq_is_empty(outq)) {
+        conn->progress_ms = now_ms(conn);
+    }
+    const uint32_t bytes_max =
+        conn->large ? options->queue_bytes_max_large : options->queue_bytes_max;
+    if (outq->bytes > bytes_max || size > bytes_max - outq->bytes ||
+        outq_push(conn->reactor->nodes, outq, packet, lane == CONN_URGENT) != 0) {
+        return CONN_TOO_SLOW;
+    }
+    reactor_touch(conn->reactor, conn);
+    if (outq->bytes > options->queue_bytes_high) {
+        conn->was_high = true;
+        return CONN_QUEUED_HIGH;
+    }
+    return CONN_QUEUED;
+}
+
+void conn_drop_queue(struct conn *conn)
+{
+    outq_drop_normal(conn->reactor->nodes, &conn->outq, conn->sending ? BACKEND_IOVEC_MAX : 0);
+}
+
+void conn_enlarge_queue(struct conn *conn)
+{
+    conn->large = true;
+}
+
+/* The kernel took bytes. */
+static void account_sent(struct conn *conn, size_t written)
+{
+    if (written == 0) {
+        return;
+    }
+    conn->progress_ms = now_ms(conn);
+    reactor_count(conn->reactor, METRIC_BYTES_SENT, written);
+    outq_advance(conn->reactor->nodes, &conn->outq, written);
+    if (conn->was_high && conn->outq.bytes <= conn->reactor->options.queue_bytes_low) {
+        conn->was_high = false;
+        conn->drained_due = true;
+        reactor_ready(conn->reactor, conn);
+    }
+}
+
+void conn_sent(struct conn *conn, int32_t result)
+{
+    CHECK(conn->sending);
+    conn->sending = false;
+    if (conn->state >= CONN_STATE_DYING) {
+        return;
+    }
+    if (result < 0) {
+        conn_fail(conn, result);
+        return;
+    }
+    account_sent(conn, (size_t)result);
+    if (!outq_is_empty(&conn->outq) || conn->state == CONN_STATE_CLOSING) {
+        reactor_touch(conn->reactor, conn);
+    }
+}
+
+/* One send. False when no more makes sense now. */
+static bool send_once(struct conn *conn)
+{
+    struct iovec pieces[BACKEND_IOVEC_MAX];
+    const size_t count = outq_gather(&conn->outq, pieces, BACKEND_IOVEC_MAX);
+    const ssize_t sent = conn->reactor->ops->send(conn->reactor->backend, &conn->io, pieces, count);
+    if (sent >= 0) {
+        account_sent(conn, (size_t)sent);
+        return !outq_is_empty(&conn->outq);
+    }
+    if (sent != -EINPROGRESS && sent != -EAGAIN) {
+        conn_fail(conn, (int)sent);
+        return false;
+    }
+    conn->sending = true;
+    if (conn->state == CONN_STATE_OPEN && !timerwheel_is_armed(&conn->timer)) {
+        arm(conn, conn->reactor->options.write_stall_ns);
+    }
+    return false;
+}
+
+void conn_flush(struct conn *conn)
+{
+    if (conn->sending || conn->state > CONN_STATE_CLOSING) {
+        return;
+    }
+    if (!outq_is_empty(&conn->outq)) {
+        int sends = 1;
+        while (send_once(conn)) {
+            if (sends == FLUSH_SENDS_MAX) {
+                reactor_touch(conn->reactor, conn);
+                return;
+            }
+            sends++;
+        }
+    }
+    if (conn->state != CONN_STATE_CLOSING || !outq_is_empty(&conn->outq)) {
+        return;
+    }
+    const int result = conn->reactor->ops->shutdown(conn->reactor->backend, &conn->io);
+    if (result != 0) {
+        conn_fail(conn, result);
+    } else if (conn->ended) {
+        die(conn, false);
+    } else {
+        conn->state = CONN_STATE_FINISHED;
+    }
+}
+
+/* --- Questions ----------------------------------------------------------------------------- */
+
+bool conn_is_closing(const struct conn *conn)
+{
+    return conn->state != CONN_STATE_OPEN;
+}
+
+struct conn_id conn_id_of(const struct conn *conn)
+{
+    return (struct conn_id){.slot = conn->io.slot,
+                            .generation = conn->io.generation,
+                            .reactor = conn->reactor->options.index};
+}
+
+void *conn_user(const struct conn *conn)
+{
+    return conn->user;
+}
+
+void *conn_handler_context(const struct conn *conn)
+{
+    return handler_of(conn)->context;
+}
+
+unsigned conn_listener(const struct conn *conn)
+{
+    return conn->listener;
+}
+
+uint32_t conn_queued_bytes(const struct conn *conn)
+{
+    return conn->outq.bytes;
+}
+
+bool conn_is_blocked(const struct conn *conn)
+{
+    return conn->sending;
+}
+
+int conn_peer(const struct conn *conn, struct address *address)
+{
+    return conn->reactor->ops->peer(conn->reactor->backend, &conn->io, address);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+/*
+ * One client connection: its socket, received bytes not yet consumed, queued packets.
+ *
+ * Owner     the reactor that accepted it, from accept until the sweep that frees it.
+ * Threads   a `struct conn *` never leaves its reactor. Other threads hold a `struct conn_id`.
+ * Lifetime  closing only marks. on_close comes from the reactor's sweep, after every handler of
+ *           the iteration has run, so a handler may close any connection, itself too. After
+ *           on_close the connection is gone for the handler; its name is stale.
+ * Peer      a FIN of the peer ends a connection that was open: what is queued is still sent, then
+ *           on_close says -ESHUTDOWN. A paused connection notices neither FIN nor reset until it
+ *           is resumed or sends.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+#include "core/bytes.h"
+#include "core/conn_id.h"
+
+struct address; /* net/address.h */
+struct conn;    /* opaque */
+struct packet;  /* net/packet.h: encoded bytes, counted by this reactor only */
+
+/*
+ * The upcalls of one listener; the struct is borrowed as long as the reactor lives. All run on the
+ * owning reactor: on_open and on_bytes in reactor_receive(), on_drained there too, on_close in
+ * reactor_sweep(). All may call any conn_* function on any connection of the reactor.
+ */
+struct conn_handler {
+    /* First upcall. Returns what conn_user() gives from now on; NULL turns the client away with a
+     * reset, and no other upcall follows. */
+    void *(*on_open)(struct conn *conn);
+
+    /*
+     * `in` is everything received and not yet consumed, borrowed until the return; the callee may
+     * write to it. Returns how many bytes it is done with, 0 when it needs more to go on; the rest
+     * comes again together with what arrives next, or after conn_resume() when the handler paused
+     * meanwhile, maybe at another address. A handler that leaves more than pending_max without
+     * pausing loses the connection (-EMSGSIZE). Not called for a paused or closing connection.
+     */
+    size_t (*on_bytes)(struct conn *conn, struct span in);
+
+    /* The queue was above queue_bytes_high and is now at most queue_bytes_low. May be NULL. */
+    void (*on_drained)(struct conn *conn);
+
+    /* Last upcall, once. 0: conn_close(); else a negative errno, see conn.h and conn_abort(). */
+    void (*on_close)(struct conn *conn, int reason);
+
+    void *context; /* the owner's; conn_handler_context() */
+};
+
+/* Urgent packets go before normal ones of which no byte was handed to the kernel yet. */
+enum conn_lane {
+    CONN_URGENT, /* replies, pings, pongs */
+    CONN_NORMAL, /* publications */
+};
+
+enum conn_queued {
+    CONN_QUEUED = 0,
+    CONN_QUEUED_HIGH, /* queued, and above queue_bytes_high: stop reading from whoever feeds it */
+    CONN_TOO_SLOW,    /* refused, nothing changed: above queue_bytes_max, or no memory */
+};
+
+enum {
+    CONN_PACKET_COST = 16, /* bytes that a queued packet counts for, beside its own */
+};
+
+/*
+ * Queues a packet and takes one reference to it, except on CONN_TOO_SLOW: what that costs is the
+ * caller's to decide. A packet_is_replaceable() may take the place of an older one.
+ * Never writes to the socket: the reactor flushes once, at the end of the iteration. On a
+ * connection that is closing it says CONN_QUEUED and drops the packet.
+ */
+NODISCARD enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
+    ON_REACTOR;
+
+/* Drops what is queued and was not yet given to the kernel, but for urgent packets. */
+void conn_drop_queue(struct conn *conn) ON_REACTOR;
+
+/* From now on its queue is bounded by queue_bytes_max_large. */
+void conn_enlarge_queue(struct conn *conn) ON_REACTOR;
+
+/*
+ * Ends it gracefully: everything queued is sent, then a FIN, then at most until linger_ms from now
+ * the peer's FIN is awaited; what it still sends is thrown away. linger_ms = 0: the queue is
+ * dropped and the peer sees a reset. No on_bytes any more. Again: nothing.
+ */
+void conn_close(struct conn *conn, uint32_t linger_ms) ON_REACTOR;
+
+/* Ends it at once, with a reset; `reason` (0 or -errno) is what on_close gets. */
+void conn_abort(struct conn *conn, int reason) ON_REACTOR;
+
+NODISCARD bool conn_is_closing(const struct conn *conn) ON_REACTOR;
+
+/* Stops and restarts reading. A paused client fills its TCP window: this is how we push back. */
+void conn_pause(struct conn *conn) ON_REACTOR;
+void conn_resume(struct conn *conn) ON_REACTOR;
+NODISCARD bool conn_is_paused(const struct conn *conn) ON_REACTOR;
+
+NODISCARD struct conn_id conn_id_of(const struct conn *conn) ON_REACTOR;
+NODISCARD void *conn_user(const struct conn *conn) ON_REACTOR;
+NODISCARD void *conn_handler_context(const struct conn *conn) ON_REACTOR;
+
+/* What reactor_listen() returned for the listener that it came through. */
+NODISCARD unsigned conn_listener(const struct conn *conn) ON_REACTOR;
+
+/* Queued and not yet taken by the kernel: bytes, plus CONN_PACKET_COST for each packet. */
+NODISCARD uint32_t conn_queued_bytes(const struct conn *conn) ON_REACTOR;
+
+/* A send is pending in the kernel: right after reactor_wait(), the peer is not reading. */
+NODISCARD bool conn_is_blocked(const struct conn *conn) ON_REACTOR;
+
+/* Asks the kernel where the client is. 0 or -errno. */
+NODISCARD int conn_peer(const struct conn *conn, struct address *address) ON_REACTOR;
+
+#endif /* NET_CONN_H */

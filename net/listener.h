@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NET_LISTENER_H
+#define NET_LISTENER_H
+/*
+ * Opens listening TCP sockets. What it opens belongs to the caller, who normally hands it to
+ * reactor_listen(). Accepted sockets inherit TCP_NODELAY from it (Linux), so that nobody has to
+ * set it once per connection.
+ *
+ * Threads   start-up; blocks nowhere.
+ */
+#include <stdbool.h>
+
+#include "core/annot.h"
+#include "net/address.h"
+
+struct listener_options {
+    struct address address;
+    int backlog;     /* > 0; the kernel caps it at net.core.somaxconn */
+    bool share_port; /* SO_REUSEPORT: one listener per reactor on one address */
+};
+
+/* 0 and `fd` (non-blocking, close-on-exec), or -errno and `fd` untouched. */
+NODISCARD int listener_open(const struct listener_options *options, int *fd);
+
+/* Where it listens: the port that the kernel chose, when 0 was asked for. 0 or -errno. */
+NODISCARD int listener_address(int fd, struct address *address);
+
+#endif /* NET_LISTENER_H */

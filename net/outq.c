@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/outq.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/check.h"
+#include "net/conn.h"
+#include "net/packet.h"
+
+enum { CHUNK_NODES = 255 }; /* a chunk is then 4 KiB */
+
+struct outq_node {
+    struct packet *packet;
+    struct outq_node *next; /* in a ring; of the free list while free */
+};
+
+struct outq_chunk {
+    struct outq_chunk *next;
+    uint64_t unused; /* a chunk fills whole nodes */
+    struct outq_node nodes[CHUNK_NODES];
+};
+
+struct outq_pool {
+    struct outq_node *free;
+    struct outq_chunk *chunks;
+    size_t taken; /* nodes */
+};
+
+_Static_assert(sizeof(struct outq_node) == CONN_PACKET_COST, "what a queued packet counts for");
+_Static_assert(sizeof(struct outq) == 32, "part of every connection");
+
+struct outq_pool *outq_pool_create(void)
+{
+    return calloc(1, sizeof(struct outq_pool));
+}
+
+void outq_pool_destroy(struct outq_pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    CHECK(pool->taken == 0);
+    while (pool->chunks != NULL) {
+        struct outq_chunk *chunk = pool->chunks;
+        pool->chunks = chunk->next;
+        free(chunk);
+    }
+    free(pool);
+}
+
+static struct outq_node *take_node(struct outq_pool *pool)
+{
+    if (pool->free == NULL) {
+        struct outq_chunk *chunk = malloc(sizeof(*chunk));
+        if (chunk == NULL) {
+            return NULL;
+        }
+        chunk->next = pool->chunks;
+        pool->chunks = chunk;
+        for (size_t i = 0; i < CHUNK_NODES; i++) {
+            chunk->nodes[i] = (struct outq_node){.next = pool->free};
+            pool->free = &chunk->nodes[i];
+        }
+    }
+    struct outq_node *node = pool->free;
+    pool->free = node->next;
+    pool->taken++;
+    return node;
+}
+
+static void give_node(struct outq_pool *pool, struct outq_node *node)
+{
+    CHECK(pool->taken > 0);
+    pool->taken--;
+    *node = (struct outq_node){.next = pool->free};
+    pool->free = node;
+}
+
+/* Drops the first packet of a lane. */
+static void pop(struct outq_pool *pool, struct outq_node **lane)
+{
+    struct outq_node *first = (*lane)->next;
+    if (first == *lane) {
+        *lane = NULL;
+    } else {
+        (*lane)->next = first->next;
+    }
+    packet_unref(first->packet);
+    give_node(pool, first);
+}
+
+int outq_push(struct outq_pool *pool, struct outq *outq, struct packet *packet, bool urgent)
+{
+    const size_t size = packet_bytes(packet).size;
+    CHECK(size > 0);
+    CHECK(size <= UINT32_MAX - CONN_PACKET_COST - outq->bytes);
+
+    struct outq_node *node = take_node(pool);
+    if (node == NULL) {
+        return -ENOMEM;
+    }
+    struct outq_node **lane = urgent ? &outq->urgent : &outq->normal;
+    packet_ref(packet);
+    node->packet = packet;
+    if (*lane == NULL) {
+        node->next = node;
+    } else {
+        node->next = (*lane)->next;
+        (*lane)->next = node;
+    }
+    *lane = node;
+    outq->bytes += (uint32_t)size + CONN_PACKET_COST;
+    return 0;
+}
+
+static struct iovec piece_of(const struct outq_node *node, size_t begin)
+{
+    const struct bytes bytes = packet_bytes(node->packet);
+    /* An iovec has no const, but nothing that sends writes. */
+    union {
+        const uint8_t *read;
+        void *base;
+    } data = {.read = bytes.data + begin};
+    return (struct iovec){.iov_base = data.base, .iov_len = bytes.size - begin};
+}
+
+/* Appends the packets of a lane from `node` on, up to its last one; returns the new count. */
+static size_t gather_lane(const struct outq_node *node, const struct outq_node *last, size_t begin,
+                          struct iovec *pieces, size_t count, size_t max)
+{
+    while (count < max) {
+        pieces[count++] = piece_of(node, begin);
+        begin = 0;
+        if (node == last) {
+            break;
+        }
+        node = node->next;
+    }
+    return count;
+}
+
+size_t outq_gather(struct outq *outq, struct iovec *pieces, size_t max)
+{
+    CHECK(max > 0 && max <= UINT16_MAX);
+    CHECK(!outq_is_empty(outq));
+
+    size_t count = 0;
+    const struct outq_node *normal = outq->normal == NULL ? NULL : outq->normal->next;
+    if (outq->normal_is_begun) {
+        CHECK(normal != NULL);
+        pieces[count++] = piece_of(normal, outq->begun_bytes);
+        normal = normal == outq->normal ? NULL : normal->next;
+    }
+    outq->covered = 0;
+    if (outq->urgent != NULL) {
+        const size_t before = count;
+        const size_t begin = outq->normal_is_begun ? 0 : outq->begun_bytes;
+        count = gather_lane(outq->urgent->next, outq->urgent, begin, pieces, count, max);
+        outq->covered = (uint16_t)(count - before);
+    }
+    if (normal != NULL) {
+        count = gather_lane(normal, outq->normal, 0, pieces, count, max);
+    }
+    return count;
+}
+
+void outq_advance(struct outq_pool *pool, struct outq *outq, size_t written)
+{
+    while (written > 0) {
+        const bool is_urgent = !outq->normal_is_begun && outq->covered > 0;
+        struct outq_node **lane = is_urgent ? &outq->urgent : &outq->normal;
+        CHECK(*lane != NULL);
+
+        const size_t size = packet_bytes((*lane)->next->packet).size;
+        const size_t left = size - outq->begun_bytes;
+        if (written < left) {
+            outq->begun_bytes += (uint32_t)written;
+            outq->bytes -= (uint32_t)written;
+            outq->normal_is_begun = !is_urgent;
+            break;
+        }
+        pop(pool, lane);
+        written -= left;
+        outq->bytes -= (uint32_t)left + CONN_PACKET_COST;
+        outq->begun_bytes = 0;
+        outq->normal_is_begun = false;
+        if (is_urgent) {
+            outq->covered--;
+        }
+    }
+    outq->covered = 0;
+    CHECK(!outq_is_empty(outq) || outq->bytes == 0);
+}
+
+bool outq_replace(struct outq *outq, struct packet *packet)
+{
+    if (outq->urgent == NULL) {
+        return false;
+    }
+    struct outq_node *node = outq->urgent->next;
+    for (size_t index = 0;; index++) {
+        if (index >= outq->covered && packet_is_replaceable(node->packet)) {
+            const size_t before = packet_bytes(node->packet).size;
+            packet_ref(packet);
+            packet_unref(node->packet);
+            node->packet = packet;
+            outq->bytes += (uint32_t)packet_bytes(packet).size - (uint32_t)before;
+            return true;
+        }
+        if (node == outq->urgent) {
+            return false;
+        }
+        node = node->next;
+    }
+}
+
+void outq_drop_normal(struct outq_pool *pool, struct outq *outq, size_t kept)
+{
+    if (outq->normal_is_begun && kept == 0) {
+        kept = 1;
+    }
+    if (outq->normal == NULL) {
+        return;
+    }
+    /* The first ones go round to the end of the ring; what is then in front is dropped. */
+    size_t rest = 0;
+    for (const struct outq_node *node = outq->normal->next;; node = node->next) {
+        rest++;
+        if (node == outq->normal) {
+            break;
+        }
+    }
+    for (size_t i = 0; i < kept && i < rest; i++) {
+        outq->normal = outq->normal->next;
+    }
+    for (size_t i = kept; i < rest; i++) {
+        const struct packet *packet = outq->normal->next->packet;
+        outq->bytes -= (uint32_t)packet_bytes(packet).size + CONN_PACKET_COST;
+        pop(pool, &outq->normal);
+    }
+}
+
+void outq_clear(struct outq_pool *pool, struct outq *outq)
+{
+    while (outq->urgent != NULL) {
+        pop(pool, &outq->urgent);
+    }
+    while (outq->normal != NULL) {
+        pop(pool, &outq->normal);
+    }
+    *outq = (struct outq){0};
+}

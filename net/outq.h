@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NET_OUTQ_H
+#define NET_OUTQ_H
+/*
+ * What one connection still has to send: two lanes of packet references, and how far the kernel
+ * got. Urgent packets go first; a packet of which a byte was handed over is finished before.
+ *
+ * Owner     a connection; it holds one reference to each packet in it.
+ * Memory    16 bytes per queued packet, from a pool per reactor; nothing when it is empty.
+ * Sending   outq_gather() covers a prefix of the order in which packets go. Until the
+ *           outq_advance() that follows, packets may be pushed, but no second gather be made.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "core/annot.h"
+
+struct outq_node;
+struct outq_pool; /* opaque; one per reactor */
+struct packet;
+
+/* Zeroed: empty. */
+struct outq {
+    struct outq_node *urgent; /* the last one; its next is the first one */
+    struct outq_node *normal;
+    uint32_t bytes;       /* not yet written, plus CONN_PACKET_COST for each packet */
+    uint32_t begun_bytes; /* of the packet under way that are written already */
+    uint16_t covered;     /* urgent packets in the last gather */
+    bool normal_is_begun; /* the packet under way is the first normal one */
+};
+
+NODISCARD struct outq_pool *outq_pool_create(void);
+/* CHECKs that every node came back. NULL: nothing. */
+void outq_pool_destroy(struct outq_pool *pool);
+
+NODISCARD static inline bool outq_is_empty(const struct outq *outq)
+{
+    return outq->urgent == NULL && outq->normal == NULL;
+}
+
+/* Takes a reference. 0, or -ENOMEM and nothing changed. */
+NODISCARD int outq_push(struct outq_pool *pool, struct outq *outq, struct packet *packet,
+                        bool urgent);
+
+/* The first `max` (> 0) packets as pieces; how many. */
+NODISCARD size_t outq_gather(struct outq *outq, struct iovec *pieces, size_t max);
+
+/* `written` bytes of what was gathered last are out: drops the packets that are done. */
+void outq_advance(struct outq_pool *pool, struct outq *outq, size_t written);
+
+/*
+ * While the last gather is not advanced yet: puts the packet in the place of one that
+ * packet_is_replaceable() and waits behind it in the urgent lane. False: there is none.
+ */
+NODISCARD bool outq_replace(struct outq *outq, struct packet *packet);
+
+/*
+ * Drops the normal packets, but for the first `kept` of them and one that was begun; then nothing
+ * that a gather of at most `kept` pieces covered is lost.
+ */
+void outq_drop_normal(struct outq_pool *pool, struct outq *outq, size_t kept);
+
+/* Drops everything. */
+void outq_clear(struct outq_pool *pool, struct outq *outq);
+
+#endif /* NET_OUTQ_H */

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/packet.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "core/blob.h"
+#include "core/check.h"
+
+enum {
+    CLASS_COUNT = 5,            /* of 64, 128, 256, 512 and 1024 bytes, header included */
+    CLASS_NONE = CLASS_COUNT,   /* larger: straight from malloc */
+    CLASS_SIZE_SMALLEST = 64,   /* bytes */
+    CLASS_CACHED_MAX = 1 << 12, /* free packets kept per class */
+};
+
+#ifdef FULL_CHECKS
+static const bool cache_is_used = false; /* AddressSanitizer then sees what is used after free */
+#else
+static const bool cache_is_used = true;
+#endif
+
+struct packet {
+    struct packet_pool *pool;
+    union {
+        struct blob *blob;   /* whose bytes these are; NULL: `data` */
+        struct packet *next; /* while free */
+    };
+    uint32_t size;       /* bytes */
+    uint32_t references; /* 0 while free */
+    uint16_t class;      /* index, or CLASS_NONE */
+    bool replaceable;    /* packet_set_replaceable() */
+    uint8_t data[];
+};
+
+struct packet_pool {
+    struct blob_pool *blobs;
+    size_t count; /* live packets */
+    struct packet *free[CLASS_COUNT];
+    uint32_t free_count[CLASS_COUNT];
+};
+
+static uint32_t class_of(size_t bytes)
+{
+    uint32_t class = 0;
+    while (class < CLASS_COUNT && bytes > ((size_t)CLASS_SIZE_SMALLEST << class)) {
+        class ++;
+    }
+    return class;
+}
+
+struct packet_pool *packet_pool_create(struct blob_pool *blobs)
+{
+    struct packet_pool *pool = calloc(1, sizeof(*pool));
+    if (pool != NULL) {
+        pool->blobs = blobs;
+    }
+    return pool;
+}
+
+void packet_pool_destroy(struct packet_pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    CHECK(pool->count == 0);
+    for (size_t i = 0; i < CLASS_COUNT; i++) {
+        while (pool->free[i] != NULL) {
+            struct packet *packet = pool->free[i];
+            pool->free[i] = packet->next;
+            free(packet);
+        }
+    }
+    free(pool);
+}
+
+size_t packet_pool_count(const struct packet_pool *pool)
+{
+    return pool->count;
+}
+
+static struct packet *allocate(struct packet_pool *pool, size_t size)
+{
+    if (size > UINT32_MAX) {
+        return NULL;
+    }
+    const uint32_t class = class_of(sizeof(struct packet) + size);
+    struct packet *packet = NULL;
+    if (class < CLASS_COUNT && pool->free[class] != NULL) {
+        packet = pool->free[class];
+        pool->free[class] = packet->next;
+        pool->free_count[class]--;
+    } else {
+        const size_t bytes = class < CLASS_COUNT ? (size_t)CLASS_SIZE_SMALLEST << class
+                                                 : sizeof(struct packet) + size;
+        packet = malloc(bytes);
+        if (packet == NULL) {
+            return NULL;
+        }
+    }
+    *packet = (struct packet){
+        .pool = pool, .size = (uint32_t)size, .references = 1, .class = (uint16_t) class};
+    pool->count++;
+    return packet;
+}
+
+struct packet *packet_create(struct packet_pool *pool, size_t size)
+{
+    CHECK(pool != NULL);
+    return allocate(pool, size);
+}
+
+struct packet *packet_of_blob(struct packet_pool *pool, struct blob *blob)
+{
+    CHECK(pool != NULL);
+    CHECK(blob != NULL);
+
+    struct packet *packet = allocate(pool, 0);
+    if (packet != NULL) {
+        packet->blob = blob;
+        packet->size = blob->end - blob->begin;
+    }
+    return packet;
+}
+
+struct span packet_span(struct packet *packet)
+{
+    CHECK(packet->blob == NULL);
+    return (struct span){packet->data, packet->size};
+}
+
+void packet_shorten(struct packet *packet, size_t size)
+{
+    CHECK(packet->blob == NULL);
+    CHECK(size <= packet->size);
+    packet->size = (uint32_t)size;
+}
+
+void packet_set_replaceable(struct packet *packet)
+{
+    packet->replaceable = true;
+}
+
+bool packet_is_replaceable(const struct packet *packet)
+{
+    return packet->replaceable;
+}
+
+struct bytes packet_bytes(const struct packet *packet)
+{
+    DCHECK(packet->references > 0);
+    return packet->blob == NULL ? (struct bytes){packet->data, packet->size}
+                                : blob_bytes(packet->blob);
+}
+
+void packet_ref(struct packet *packet)
+{
+    CHECK(packet->references > 0 && packet->references < UINT32_MAX);
+    packet->references++;
+}
+
+void packet_unref(struct packet *packet)
+{
+    if (packet == NULL) {
+        return;
+    }
+    CHECK(packet->references > 0);
+    packet->references--;
+    if (packet->references > 0) {
+        return;
+    }
+    struct packet_pool *pool = packet->pool;
+    if (packet->blob != NULL) {
+        blob_drop(packet->blob, pool->blobs);
+    }
+    CHECK(pool->count > 0);
+    pool->count--;
+    const uint32_t class = packet->class;
+    if (!cache_is_used || class >= CLASS_COUNT || pool->free_count[class] >= CLASS_CACHED_MAX) {
+        free(packet);
+        return;
+    }
+    packet->next = pool->free[class];
+    pool->free[class] = packet;
+    pool->free_count[class]++;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NET_PACKET_H
+#define NET_PACKET_H
+/*
+ * Bytes on their way out: one reactor's handle, counted by connections with a plain integer.
+ * Its bytes are inline, or those of a blob of which it holds one share.
+ *
+ * Owner     whoever holds a reference. packet_create() and packet_of_blob() give the first one;
+ *           each queue takes its own. The last packet_unref() frees it, and drops the blob.
+ * Threads   those of its reactor: a packet never leaves it.
+ * Memory    small ones come from free lists of the pool.
+ * Failures  NULL when memory is out.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+#include "core/bytes.h"
+
+struct blob;
+struct blob_pool;
+struct packet;      /* opaque */
+struct packet_pool; /* opaque; one per reactor */
+
+/* `blobs` is the pool of this thread, which drops of blobs name. May be NULL. */
+NODISCARD struct packet_pool *packet_pool_create(struct blob_pool *blobs);
+
+/* CHECKs that no packet of it is alive. NULL: nothing. */
+void packet_pool_destroy(struct packet_pool *pool);
+
+/* Live packets. */
+NODISCARD size_t packet_pool_count(const struct packet_pool *pool);
+
+/* One reference, and `size` bytes to be written through packet_span() before it is queued. */
+NODISCARD struct packet *packet_create(struct packet_pool *pool, size_t size);
+
+/* One reference. Takes over one share of the blob; on NULL the share is still the caller's. */
+NODISCARD struct packet *packet_of_blob(struct packet_pool *pool, struct blob *blob);
+
+/* The writable bytes of a packet_create(); CHECKs that they are not a blob's. */
+NODISCARD struct span packet_span(struct packet *packet);
+
+/* Makes a packet_create() shorter: what was written is less than what was asked for. */
+void packet_shorten(struct packet *packet, size_t size);
+
+/*
+ * Only the newest of such packets is worth sending (the answer to the last ping): while a send is
+ * pending, a queue that holds one of which no byte was handed over puts the new one in its place.
+ */
+void packet_set_replaceable(struct packet *packet);
+NODISCARD bool packet_is_replaceable(const struct packet *packet);
+
+NODISCARD struct bytes packet_bytes(const struct packet *packet);
+
+void packet_ref(struct packet *packet);
+
+/* NULL: nothing. */
+void packet_unref(struct packet *packet);
+
+#endif /* NET_PACKET_H */

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The part of a reactor that lets clients in: listeners, room, and what errors cost.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "core/check.h"
+#include "core/monotime.h"
+#include "net/conn.h"
+#include "net/conn_private.h"
+#include "net/reactor_private.h"
+
+enum {
+    ACCEPT_BACKOFF_MIN_MS = 10,
+    ACCEPT_BACKOFF_MAX_MS = 100,
+};
+
+void reactor_accept_settle(struct reactor *reactor)
+{
+    const bool wanted = slab_count(reactor->conns) < reactor->options.conn_count_max &&
+                        !timerwheel_is_armed(&reactor->accept_timer);
+    if (wanted == reactor->accepting) {
+        return;
+    }
+    reactor->accepting = wanted;
+    for (uint32_t i = 0; i < reactor->listener_count; i++) {
+        if (reactor->listeners[i].fd >= 0) {
+            reactor->ops->accept(reactor->backend, i, wanted);
+        }
+    }
+}
+
+void reactor_accept_failed(struct reactor *reactor)
+{
+    reactor_count(reactor, METRIC_REJECTED_ACCEPT_ERROR, 1);
+    timerwheel_arm(reactor->conn_timers, &reactor->accept_timer,
+                   reactor->now_ns + reactor->accept_backoff_ms * MONOTIME_NS_PER_MS);
+    reactor->accept_backoff_ms *= 2;
+    if (reactor->accept_backoff_ms > ACCEPT_BACKOFF_MAX_MS) {
+        reactor->accept_backoff_ms = ACCEPT_BACKOFF_MAX_MS;
+    }
+    reactor_accept_settle(reactor);
+}
+
+/* Gives the connection its slot. NULL: no room, no memory or no luck; the client is refused. */
+static struct conn *open_conn(struct reactor *reactor, uint32_t listener, int fd)
+{
+    uint32_t slot = 0;
+    struct conn *conn = slab_take(reactor->conns, &slot);
+    if (conn == NULL) {
+        reactor_count(reactor,
+                      slab_count(reactor->conns) < reactor->options.conn_count_max
+                          ? METRIC_REJECTED_OUT_OF_MEMORY
+                          : METRIC_REJECTED_MAX_CONNECTIONS,
+                      1);
+        reactor->ops->refuse(reactor->backend, fd);
+        return NULL;
+    }
+    conn->io.fd = fd;
+    conn->io.slot = slot;
+    conn->io.generation = slab_generation(reactor->conns, slot);
+    conn->reactor = reactor;
+    conn->listener = listener & 7;
+    if (reactor->ops->attach(reactor->backend, &conn->io) != 0) {
+        slab_give(reactor->conns, slot);
+        reactor_count(reactor, METRIC_REJECTED_ACCEPT_ERROR, 1);
+        reactor->ops->refuse(reactor->backend, fd);
+        return NULL;
+    }
+    return conn;
+}
+
+void reactor_accept_take(struct reactor *reactor, uint32_t listener, int fd)
+{
+    reactor->accept_backoff_ms = ACCEPT_BACKOFF_MIN_MS;
+    if (reactor->listeners[listener].fd < 0) {
+        reactor->ops->refuse(reactor->backend, fd);
+        return;
+    }
+    struct conn *conn = open_conn(reactor, listener, fd);
+    if (conn == NULL) {
+        return;
+    }
+    reactor_count(reactor, METRIC_CONNECTIONS_ACCEPTED, 1);
+    reactor_count(reactor, METRIC_CONNECTIONS_OPEN, 1);
+    conn->user = reactor->listeners[listener].handler->on_open(conn);
+    if (conn->user == NULL) {
+        conn_abort(conn, 0);
+    }
+    reactor_accept_settle(reactor);
+}
+
+int reactor_accept_listen(struct reactor *reactor, int fd, const struct conn_handler *handler)
+{
+    CHECK(fd >= 0);
+    const uint32_t index = reactor->listener_count;
+    if (index == BACKEND_LISTENER_MAX) {
+        return -ENOSPC;
+    }
+    const int result = reactor->ops->listen(reactor->backend, index, fd);
+    if (result != 0) {
+        return result;
+    }
+    reactor->listeners[index] = (struct reactor_listener){.fd = fd, .handler = handler};
+    reactor->listener_count++;
+    if (index == 0) {
+        reactor->accept_backoff_ms = ACCEPT_BACKOFF_MIN_MS;
+    }
+    if (reactor->accepting) {
+        reactor->ops->accept(reactor->backend, index, true);
+    }
+    reactor_accept_settle(reactor);
+    return (int)index;
+}
+
+void reactor_accept_unlisten(struct reactor *reactor, uint32_t listener)
+{
+    if (reactor->listeners[listener].fd < 0) {
+        return;
+    }
+    reactor->ops->unlisten(reactor->backend, listener);
+    reactor->listeners[listener].fd = -1;
+}

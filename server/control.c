@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "chat/post.h"
+#include "core/bus.h"
+#include "core/check.h"
+#include "core/cpu.h"
+#include "core/log.h"
+#include "core/logger.h"
+#include "core/metrics.h"
+#include "core/thread.h"
+#include "net/address.h"
+#include "net/backend_choose.h"
+#include "net/listener.h"
+#include "net/reactor.h"
+#include "proto/simd.h"
+#include "server/config.h"
+#include "server/rules.h"
+#include "server/shard.h"
+#include "server/site.h"
+
+enum {
+    BACKLOG = 4096,
+    NAME_SIZE = 32,
+    POLL_MS = 100, /* how soon a post that found no room is tried again */
+    EXIT_INTERRUPTED = 130,
+};
+
+/* One reactor's part of what the control keeps. */
+struct member {
+    struct shard *shard;
+    struct thread thread;
+    struct log *log;
+    char name[NAME_SIZE];   /* of the thread */
+    char number[NAME_SIZE]; /* for the metrics' label */
+    bool is_running;
+    bool is_told; /* the present order was posted */
+    bool is_drained;
+};
+
+struct control {
+    const struct config *config;
+    struct logger *logger;
+    struct log *log; /* of the main thread */
+    const struct backend_ops *backend;
+    const struct simd_ops *simd;
+    struct bus *bus;
+    struct rules rules;
+    struct site site;
+    struct table_key key;
+    struct member *members;
+    struct metrics *metrics;            /* one for each member */
+    const struct metrics **all_metrics; /* pointers to them, for the site */
+    const char **metric_names;
+    int wake_fd;
+    int signal_fd;
+    char *error;
+    size_t error_size;
+};
+
+static int fail(struct control *control, int result, const char *what)
+{
+    (void)snprintf(control->error, control->error_size, "%s: %s", what, strerror(-result));
+    return result;
+}
+
+/* getrandom() blocks only until the machine has entropy once, and then never fails. */
+static void fill_random(void *context, void *target, size_t size)
+{
+    (void)context;
+    uint8_t *at = target;
+
+    while (size > 0) {
+        const ssize_t got = getrandom(at, size, 0);
+        CHECK(got > 0 || errno == EINTR);
+        if (got > 0) {
+            at += got;
+            size -= (size_t)got;
+        }
+    }
+}
+
+static void wake_reactor(void *context)
+{
+    reactor_wake(context);
+}
+
+static void wake_control(void *context)
+{
+    const struct control *control = context;
+    const uint64_t one = 1;
+    /* Only a full counter refuses, and then it is readable already. */
+    const ssize_t written = write(control->wake_fd, &one, sizeof(one));
+    (void)written;
+}
+
+/* -- start ------------------------------------------------------------------------------------- */
+
+static int choose(struct control *control)
+{
+    static const enum backend_kind kinds[] = {
+        [CONFIG_BACKEND_AUTO] = BACKEND_AUTO,
+        [CONFIG_BACKEND_URING] = BACKEND_URING,
+        [CONFIG_BACKEND_EPOLL] = BACKEND_EPOLL,
+    };
+    static const enum cpu_simd levels[] = {
+        [CONFIG_SIMD_AUTO] = CPU_SIMD_AVX512,   [CONFIG_SIMD_SCALAR] = CPU_SIMD_SCALAR,
+        [CONFIG_SIMD_SSE4] = CPU_SIMD_SSE4,     [CONFIG_SIMD_AVX2] = CPU_SIMD_AVX2,
+        [CONFIG_SIMD_AVX512] = CPU_SIMD_AVX512,
+    };
+    char reason[BACKEND_REASON_SIZE];
+
+    const int result =
+        backend_choose(kinds[control->config->reactor.backend], &control->backend, reason);
+    if (result != 0) {
+        (void)snprintf(control->error, control->error_size, "reactor.backend: %s", reason);
+        return result;
+    }
+    control->simd = simd_choose(levels[control->config->reactor.simd]);
+    const struct log_field fields[] = {
+        log_text("backend", backend_name(control->backend)),
+        log_text("reason", reason),
+        log_text("simd", cpu_simd_name(control->simd->level)),
+        log_uint("reactors", control->config->reactor.count),
+    };
+    log_write(control->log, LOG_INFO, "chosen", fields, sizeof(fields) / sizeof(fields[0]));
+    return 0;
+}
+
+static int open_descriptors(struct control *control)
+{
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    const int blocked = pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (blocked != 0) {
+        return fail(control, -blocked, "signals");
+    }
+    control->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (control->signal_fd < 0) {
+        return fail(control, -errno, "signalfd");
+    }
+    control->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (control->wake_fd < 0) {
+        return fail(control, -errno, "eventfd");
+    }
+    return 0;
+}
+
+static int allocate(struct control *control)
+{
+    const size_t count = control->config->reactor.count;
+
+    control->bus = bus_create(count + 1, control->config->bus.slots, control->config->bus.reserve);
+    control->members = calloc(count, sizeof(*control->members));
+    control->metrics = aligned_alloc(_Alignof(struct metrics), count * sizeof(struct metrics));
+    control->all_metrics = calloc(count, sizeof(*control->all_metrics));
+    control->metric_names = calloc(count, sizeof(*control->metric_names));
+    if (control->bus == NULL || control->members == NULL || control->metrics == NULL ||
+        control->all_metrics == NULL || control->metric_names == NULL ||
+        rules_init(&control->rules, control->config) != 0) {
+        return fail(control, -ENOMEM, "start");
+    }
+    memset(control->metrics, 0, count * sizeof(struct metrics));
+    for (size_t i = 0; i < count; i++) {
+        struct member *member = &control->members[i];
+        (void)snprintf(member->number, sizeof(member->number), "%zu", i);
+        (void)snprintf(member->name, sizeof(member->name), "reactor-%zu", i);
+        control->all_metrics[i] = &control->metrics[i];
+        control->metric_names[i] = member->number;
+    }
+    control->site = (struct site){
+        .metrics = control->all_metrics,
+        .metric_names = control->metric_names,
+        .metric_count = count,
+        .echo_enabled = control->config->echo.enabled,
+    };
+    fill_random(NULL, &control->key, sizeof(control->key));
+    return 0;
+}
+
+static int open_listener(struct control *control, const char *host, uint16_t port, int *fd)
+{
+    char text[CONFIG_ADDRESS_SIZE + 16];
+    struct listener_options options = {.backlog = BACKLOG, .share_port = true};
+
+    (void)snprintf(text, sizeof(text), strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
+                   (unsigned)port);
+    int result = address_parse(text, &options.address);
+    if (result == 0) {
+        result = listener_open(&options, fd);
+    }
+    return result == 0 ? 0 : fail(control, result, text);
+}
+
+static int open_listeners(struct control *control, struct shard *shard)
+{
+    const struct config_http_server *http = &control->config->http_server;
+    int public_fd;
+    int internal_fd;
+
+    int result = open_listener(control, http->address, http->port, &public_fd);
+    if (result != 0) {
+        return result;
+    }
+    result = open_listener(control, http->internal_address, http->internal_port, &internal_fd);
+    if (result != 0) {
+        (void)close(public_fd);
+        return result;
+    }
+    result = shard_listen(shard, public_fd, internal_fd);
+    return result == 0 ? 0 : fail(control, result, "listen");
+}
+
+static int create_member(struct control *control, size_t index)
+{
+    struct member *member = &control->members[index];
+    member->log = logger_attach(control->logger, member->name);
+
+    struct shard_options options = {
+        .config = control->config,
+        .permissions = &control->rules.table,
+        .site = &control->site,
+        .simd = control->simd,
+        .backend = control->backend,
+        .bus = control->bus,
+        .index = (uint16_t)index,
+        .key = control->key,
+        .metrics = &control->metrics[index],
+        .log = member->log,
+        .fill_random = fill_random,
+    };
+    fill_random(NULL, &options.seed, sizeof(options.seed));
+    const int result = shard_create(&options, &member->shard);
+    if (result != 0) {
+        return fail(control, result, member->name);
+    }
+    bus_port_on_wake(control->bus, index, wake_reactor, shard_reactor(member->shard));
+    return open_listeners(control, member->shard);
+}
+
+static int start_members(struct control *control)
+{
+    for (size_t i = 0; i < control->config->reactor.count; i++) {
+        const int result = create_member(control, i);
+        if (result != 0) {
+            return result;
+        }
+    }
+    bus_port_on_wake(control->bus, control->config->reactor.count, wake_control, control);
+    for (size_t i = 0; i < control->config->reactor.count; i++) {
+        struct member *member = &control->members[i];
+        const int cpu = control->config->reactor.pin ? cpu_nth((int)i) : THREAD_NOT_PINNED;
+        const int result =
+            thread_start(member->name, cpu, shard_run, member->shard, &member->thread);
+        if (result != 0) {
+            return fail(control, result, member->name);
+        }
+        member->is_running = true;
+    }
+    return 0;
+}
+
+static int start(struct control *control)
+{
+    int result = open_descriptors(control);
+    if (result == 0) {
+        result = choose(control);
+    }
+    if (result == 0) {
+        result = allocate(control);
+    }
+    if (result == 0) {
+        result = start_members(control);
+    }
+    return result;
+}
+
+static void announce(struct control *control)
+{
+    const struct config_http_server *http = &control->config->http_server;
+    const bool v6 = strchr(http->address, ':') != NULL;
+
+    if (control->config->development) {
+        const struct log_field why[] = {
+            log_text("because", "no configuration file"),
+            log_text("so", "loopback only, client.insecure: everybody may do everything"),
+        };
+        log_write(control->log, LOG_WARN, "development mode", why, sizeof(why) / sizeof(why[0]));
+    }
+    const struct log_field fields[] = {
+        log_text("address", http->address),
+        log_uint("port", http->port),
+        log_text("internal_address", http->internal_address),
+        log_uint("internal_port", http->internal_port),
+    };
+    log_write(control->log, LOG_INFO, "listening", fields, sizeof(fields) / sizeof(fields[0]));
+    (void)printf(v6 ? "chat page: http://[%s]:%u/\n" : "chat page: http://%s:%u/\n", http->address,
+                 (unsigned)http->port);
+    (void)fflush(stdout);
+}
+
+/* -- end --------------------------------------------------------------------------------------- */
+
+/* Posts to every running reactor that has not got this order yet. True when all have it. */
+static bool order_all(struct control *control, enum post_kind kind)
+{
+    const size_t count = control->config->reactor.count;
+    const struct post post = {.kind = (uint8_t)kind};
+    const struct bus_post packed = post_pack(&post);
+    bool all = true;
+
+    for (size_t i = 0; i < count; i++) {
+        struct member *member = &control->members[i];
+        if (member->is_running && !member->is_told) {
+            member->is_told = bus_tell(control->bus, count, i, &packed) == BUS_POSTED;
+            all = all && member->is_told;
+        }
+    }
+    bus_flush(control->bus, count);
+    return all;
+}
+
+static void take_posts(struct control *control)
+{
+    struct bus_post posts[16];
+    const size_t port = control->config->reactor.count;
+    const size_t count = bus_take(control->bus, port, posts, sizeof(posts) / sizeof(posts[0]));
+
+    for (size_t i = 0; i < count; i++) {
+        CHECK(posts[i].kind == POST_DRAINED);
+        control->members[posts[i].from].is_drained = true;
+    }
+}
+
+static bool all_drained(const struct control *control)
+{
+    for (size_t i = 0; i < control->config->reactor.count; i++) {
+        if (control->members[i].is_running && !control->members[i].is_drained) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Returns the signal that came, or 0. */
+static uint32_t take_signal(struct control *control)
+{
+    struct signalfd_siginfo info;
+    const ssize_t size = read(control->signal_fd, &info, sizeof(info));
+    return size == (ssize_t)sizeof(info) ? info.ssi_signo : 0;
+}
+
+/* Sleeps until a signal or a post may be there. Returns the signal, or 0. */
+static uint32_t wait_for_news(struct control *control, int timeout_ms)
+{
+    struct pollfd polled[] = {
+        {.fd = control->signal_fd, .events = POLLIN},
+        {.fd = control->wake_fd, .events = POLLIN},
+    };
+    const size_t port = control->config->reactor.count;
+
+    if (bus_may_sleep(control->bus, port)) {
+        (void)poll(polled, sizeof(polled) / sizeof(polled[0]), timeout_ms);
+        bus_awake(control->bus, port);
+        uint64_t count;
+        const ssize_t size = read(control->wake_fd, &count, sizeof(count));
+        (void)size;
+    }
+    take_posts(control);
+    return take_signal(control);
+}
+
+static void exit_at_once(struct control *control)
+{
+    log_write(control->log, LOG_WARN, "second signal: exiting at once", NULL, 0);
+    logger_stop(control->logger);
+    _exit(EXIT_INTERRUPTED);
+}
+
+static void stop_members(struct control *control)
+{
+    while (!order_all(control, POST_STOP) || !all_drained(control)) {
+        if (wait_for_news(control, POLL_MS) != 0) {
+            exit_at_once(control);
+        }
+    }
+    for (size_t i = 0; i < control->config->reactor.count; i++) {
+        control->members[i].is_told = false;
+    }
+    while (!order_all(control, POST_EXIT)) {
+        (void)wait_for_news(control, POLL_MS);
+    }
+    for (size_t i = 0; i < control->config->reactor.count; i++) {
+        if (control->members[i].is_running) {
+            thread_join(&control->members[i].thread);
+        }
+    }
+}
+
+static void deinit(struct control *control)
+{
+    for (size_t i = 0; control->members != NULL && i < control->config->reactor.count; i++) {
+        shard_destroy(control->members[i].shard);
+    }
+    rules_deinit(&control->rules);
+    free(control->metric_names);
+    free(control->all_metrics);
+    free(control->metrics);
+    free(control->members);
+    bus_destroy(control->bus);
+    if (control->wake_fd >= 0) {
+        (void)close(control->wake_fd);
+    }
+    if (control->signal_fd >= 0) {
+        (void)close(control->signal_fd);
+    }
+}
+
+int control_run(const struct config *config, struct logger *logger, char *error, size_t error_size)
+{
+    struct control control = {
+        .config = config,
+        .logger = logger,
+        .log = logger_attach(logger, "main"),
+        .wake_fd = -1,
+        .signal_fd = -1,
+        .error = error,
+        .error_size = error_size,
+    };
+
+    const int result = start(&control);
+    if (result == 0) {
+        announce(&control);
+        uint32_t signal_number = 0;
+        while (signal_number == 0) {
+            signal_number = wait_for_news(&control, -1);
+        }
+        const struct log_field fields[] = {log_text("signal", strsignal((int)signal_number))};
+        log_write(control.log, LOG_INFO, "stopping", fields, 1);
+    }
+    if (control.members != NULL) {
+        stop_members(&control);
+    }
+    deinit(&control);
+    return result;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_CONTROL_H
+#define SERVER_CONTROL_H
+/*
+ * The server as a whole: builds the shards, starts their threads, waits for a signal, and ends
+ * everything in order. The main thread, which is the last port of the bus.
+ *
+ * Order of an end: POST_STOP to every reactor (drain); each answers POST_DRAINED when nobody is
+ * connected to it any more; when all have, POST_EXIT. A second signal ends the process at once.
+ */
+#include <stddef.h>
+
+#include "core/annot.h"
+
+struct config;
+struct logger;
+
+/*
+ * Runs until SIGTERM or SIGINT has been carried out. `config` is resolved and frozen. 0, or -errno
+ * and one line in `error` when it could not start.
+ */
+NODISCARD int control_run(const struct config *config, struct logger *logger, char *error,
+                          size_t error_size);
+
+#endif /* SERVER_CONTROL_H */

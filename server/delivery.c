@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/delivery.h"
+
+#include <string.h>
+
+#include "chat/outbox.h"
+#include "chat/roster.h"
+#include "core/blob.h"
+#include "core/check.h"
+#include "core/metrics.h"
+#include "net/conn.h"
+#include "net/packet.h"
+#include "net/reactor.h"
+#include "proto/codes.h"
+#include "proto/frame.h"
+#include "server/gateway.h"
+
+/* The connection of an entry, if it still takes anything. */
+static struct conn *find_conn(const struct delivery *delivery, struct conn_id id) ON_REACTOR
+{
+    struct conn *conn = reactor_conn(delivery->reactor, id);
+    return conn == NULL || conn_is_closing(conn) ? NULL : conn;
+}
+
+static void queue(const struct delivery *delivery, struct conn *conn, struct packet *packet,
+                  enum conn_lane lane) ON_REACTOR
+{
+    if (conn_queue(conn, packet, lane) == CONN_TOO_SLOW) {
+        gateway_too_slow(delivery->gateway, conn);
+    }
+}
+
+/* -- messages ---------------------------------------------------------------------------------- */
+
+/* How many entries from `first` on go into one frame, and the bytes of that frame's payload. */
+static size_t gather(const struct delivery *delivery, size_t first, size_t *size)
+{
+    const size_t end = outbox_count(delivery->outbox);
+    const struct outbox_entry *entry = outbox_at(delivery->outbox, first);
+    size_t count = 1;
+
+    *size = entry->size;
+    while (first + count < end && count < delivery->messages_per_frame_max) {
+        const struct outbox_entry *next = outbox_at(delivery->outbox, first + count);
+        if (next->kind != OUTBOX_MESSAGE || !conn_id_equal(next->conn, entry->conn)) {
+            break;
+        }
+        *size += 1 + next->size; /* '\n' */
+        count++;
+    }
+    return count;
+}
+
+static struct packet *join(const struct delivery *delivery, size_t first, size_t count, size_t size)
+{
+    uint8_t header[FRAME_HEADER_SIZE_MAX];
+    const size_t header_size = frame_write_header(FRAME_TEXT, size, header);
+    struct packet *packet = packet_create(reactor_packets(delivery->reactor), header_size + size);
+    if (packet == NULL) {
+        return NULL;
+    }
+    uint8_t *at = packet_span(packet).data;
+    memcpy(at, header, header_size);
+    at += header_size;
+    for (size_t i = 0; i < count; i++) {
+        const struct bytes text =
+            outbox_text(delivery->outbox, outbox_at(delivery->outbox, first + i));
+        if (i > 0) {
+            *at++ = '\n';
+        }
+        memcpy(at, text.data, text.size);
+        at += text.size;
+    }
+    return packet;
+}
+
+/* Returns how many entries it was. */
+static size_t deliver_messages(const struct delivery *delivery, size_t first) ON_REACTOR
+{
+    size_t size;
+    const size_t count = gather(delivery, first, &size);
+    struct conn *conn = find_conn(delivery, outbox_at(delivery->outbox, first)->conn);
+    if (conn == NULL) {
+        return count;
+    }
+    struct packet *packet = join(delivery, first, count, size);
+    if (packet == NULL) {
+        metrics_add(delivery->metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        gateway_say_close(delivery->gateway, conn, CODES_DISCONNECT_SERVER_ERROR);
+        return count;
+    }
+    queue(delivery, conn, packet, CONN_URGENT);
+    packet_unref(packet);
+    metrics_add(delivery->metrics, METRIC_FRAMES_SENT_REPLY, 1);
+    return count;
+}
+
+/* -- publications ------------------------------------------------------------------------------ */
+
+/* The chain of a room's entries from `first` on: every blob of it copied into one packet. */
+static struct packet *concatenate(const struct delivery *delivery, const struct outbox_entry *first)
+{
+    size_t size = 0;
+    for (const struct outbox_entry *entry = first;;) {
+        size += blob_bytes(entry->blob).size;
+        if (entry->next == 0) {
+            break;
+        }
+        entry = outbox_at(delivery->outbox, entry->next - 1);
+    }
+    struct packet *packet = packet_create(reactor_packets(delivery->reactor), size);
+    if (packet == NULL) {
+        return NULL;
+    }
+    uint8_t *at = packet_span(packet).data;
+    for (const struct outbox_entry *entry = first;;) {
+        const struct bytes bytes = blob_bytes(entry->blob);
+        memcpy(at, bytes.data, bytes.size);
+        at += bytes.size;
+        if (entry->next == 0) {
+            break;
+        }
+        entry = outbox_at(delivery->outbox, entry->next - 1);
+    }
+    return packet;
+}
+
+/* One packet for the whole chain. A single blob is not copied: the packet views it. */
+static struct packet *packet_for(const struct delivery *delivery, const struct outbox_entry *first)
+{
+    if (first->next != 0) {
+        return concatenate(delivery, first);
+    }
+    struct packet *packet = packet_of_blob(reactor_packets(delivery->reactor), first->blob);
+    if (packet != NULL) {
+        blob_share(first->blob, 1); /* the entry's own share is dropped with the entry */
+    }
+    return packet;
+}
+
+/* Gives up the shares of a chain. Returns how many publications it was. */
+static size_t drop_chain(const struct delivery *delivery, struct outbox_entry *first)
+{
+    size_t count = 0;
+
+    for (struct outbox_entry *entry = first;;) {
+        const uint32_t next = entry->next;
+        entry->kind = OUTBOX_TAKEN;
+        blob_drop(entry->blob, delivery->pool);
+        entry->blob = NULL;
+        count++;
+        if (next == 0) {
+            return count;
+        }
+        entry = outbox_at(delivery->outbox, next - 1);
+    }
+}
+
+/* No memory for a packet: the members lose publications, and are told so. */
+static void give_up_room(const struct delivery *delivery, const struct room *room) ON_REACTOR
+{
+    metrics_add(delivery->metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+    for (uint32_t i = 0; i < room->member_count; i++) {
+        struct conn *conn = find_conn(delivery, room->members[i].conn);
+        if (conn != NULL) {
+            gateway_say_close(delivery->gateway, conn, CODES_DISCONNECT_INSUFFICIENT_STATE);
+        }
+    }
+}
+
+static void deliver_publications(const struct delivery *delivery, struct outbox_entry *first)
+    ON_REACTOR
+{
+    struct room *room = roster_at(delivery->roster, first->room);
+    if (room == NULL) {
+        (void)drop_chain(delivery, first); /* the last member left in this very iteration */
+        return;
+    }
+    room->outbox_last = 0;
+    struct packet *packet = packet_for(delivery, first);
+    const size_t count = drop_chain(delivery, first);
+    if (packet == NULL) {
+        give_up_room(delivery, room);
+        return;
+    }
+    for (uint32_t i = 0; i < room->member_count; i++) {
+        struct conn *conn = find_conn(delivery, room->members[i].conn);
+        if (conn != NULL) {
+            queue(delivery, conn, packet, CONN_NORMAL);
+        }
+    }
+    packet_unref(packet);
+    metrics_add(delivery->metrics, METRIC_DELIVERIES, count * room->member_count);
+    metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, count * room->member_count);
+}
+
+void delivery_run(const struct delivery *delivery)
+{
+    for (size_t i = 0; i < outbox_count(delivery->outbox);) {
+        struct outbox_entry *entry = outbox_at(delivery->outbox, i);
+        struct conn *conn;
+        switch (entry->kind) {
+        case OUTBOX_MESSAGE:
+            i += deliver_messages(delivery, i);
+            continue;
+        case OUTBOX_PUBLICATION:
+            deliver_publications(delivery, entry);
+            break;
+        case OUTBOX_DISCONNECT:
+            conn = find_conn(delivery, entry->conn);
+            if (conn != NULL) {
+                gateway_say_close(delivery->gateway, conn, entry->code);
+            }
+            break;
+        case OUTBOX_TAKEN:
+            break;
+        }
+        i++;
+    }
+    outbox_clear(delivery->outbox);
+}

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a peer: opening, deadlines, closing. Requests are in gateway_http.c, frames in
+ * gateway_frames.c.
+ */
+#include "server/gateway.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat/hub.h"
+#include "chat/outbox.h"
+#include "core/check.h"
+#include "core/log.h"
+#include "core/slab.h"
+#include "proto/close.h"
+#include "proto/codes.h"
+#include "proto/frame.h"
+#include "server/config.h"
+#include "server/gateway_state.h"
+
+enum {
+    NS_PER_MS = 1000000,
+    CLOSE_PUSH_MS = 1000, /* for the 3008 to somebody who does not read */
+};
+
+static const uint8_t ping_frame[] = {0x81, 0x02, '{', '}'};
+
+/* -- deadlines --------------------------------------------------------------------------------- */
+
+uint32_t gateway_now_ms(const struct gateway *gateway)
+{
+    const uint64_t elapsed_ns = reactor_now(gateway->reactor) - gateway->began_ns;
+    const uint32_t now_ms = (uint32_t)(elapsed_ns / NS_PER_MS) + 1;
+    return now_ms == 0 ? 1 : now_ms;
+}
+
+uint32_t gateway_after_ns(const struct gateway *gateway, uint64_t delay_ns)
+{
+    const uint32_t at = gateway_now_ms(gateway) + (uint32_t)(delay_ns / NS_PER_MS);
+    return at == 0 ? 1 : at;
+}
+
+/* How long until `deadline`, at most 0 when it is due. The clock wraps after 49 days. */
+static int32_t time_left(uint32_t deadline, uint32_t now_ms)
+{
+    return (int32_t)(deadline - now_ms);
+}
+
+static bool is_due(uint32_t deadline, uint32_t now_ms)
+{
+    return deadline != 0 && time_left(deadline, now_ms) <= 0;
+}
+
+void gateway_arm(struct gateway *gateway, struct peer *peer)
+{
+    const uint32_t deadlines[] = {peer->phase_deadline, peer->message_deadline, peer->resume_at};
+    const uint32_t now_ms = gateway_now_ms(gateway);
+    int32_t nearest = INT32_MAX;
+
+    for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++) {
+        if (deadlines[i] != 0 && time_left(deadlines[i], now_ms) < nearest) {
+            nearest = time_left(deadlines[i], now_ms);
+        }
+    }
+    if (nearest == INT32_MAX) {
+        timerwheel_cancel(reactor_timers(gateway->reactor), &peer->timer);
+        return;
+    }
+    const uint64_t delay_ns = nearest > 0 ? (uint64_t)nearest * NS_PER_MS : 0;
+    timerwheel_arm(reactor_timers(gateway->reactor), &peer->timer,
+                   reactor_now(gateway->reactor) + delay_ns);
+}
+
+/* xorshift64: only spreads pings, so it need not be unpredictable. */
+static uint64_t next_random(struct gateway *gateway)
+{
+    gateway->random ^= gateway->random << 13;
+    gateway->random ^= gateway->random >> 7;
+    gateway->random ^= gateway->random << 17;
+    return gateway->random;
+}
+
+void gateway_expect_connect(struct gateway *gateway, struct peer *peer)
+{
+    peer->phase_deadline =
+        gateway_after_ns(gateway, gateway->options.config->client.stale_close_delay_ns);
+    gateway_arm(gateway, peer);
+}
+
+void gateway_begin_pings(struct gateway *gateway, struct peer *peer)
+{
+    const uint64_t interval_ns = gateway->options.config->client.ping_interval_ns;
+
+    peer->is_connected = true;
+    /* Somewhere in the first interval, so that who came together is not pinged together. */
+    peer->phase_deadline = gateway_after_ns(gateway, next_random(gateway) % interval_ns);
+    gateway_arm(gateway, peer);
+}
+
+bool gateway_take_pong(struct gateway *gateway, struct peer *peer)
+{
+    const struct config *config = gateway->options.config;
+
+    if (!peer->ping_sent) {
+        return false;
+    }
+    peer->ping_sent = false;
+    /* The next ping is counted from the last one, not from its pong: the rhythm stays. */
+    const uint64_t rest_ns = config->client.ping_interval_ns - config->client.pong_timeout_ns;
+    peer->phase_deadline += (uint32_t)(rest_ns / NS_PER_MS);
+    if (peer->phase_deadline == 0) {
+        peer->phase_deadline = 1;
+    }
+    gateway_arm(gateway, peer);
+    return true;
+}
+
+static void send_ping(struct gateway *gateway, struct peer *peer) ON_REACTOR
+{
+    if (conn_queue(peer->conn, gateway->ping, CONN_URGENT) == CONN_TOO_SLOW) {
+        gateway_too_slow(gateway, peer->conn);
+        return;
+    }
+    metrics_add(gateway->options.metrics, METRIC_FRAMES_SENT_PING, 1);
+    peer->ping_sent = true;
+    peer->phase_deadline =
+        gateway_after_ns(gateway, gateway->options.config->client.pong_timeout_ns);
+}
+
+/* What it means that the deadline of the present phase has come. */
+static void phase_is_over(struct gateway *gateway, struct peer *peer) ON_REACTOR
+{
+    struct metrics *metrics = gateway->options.metrics;
+
+    peer->phase_deadline = 0;
+    switch ((enum peer_state)peer->state) {
+    case PEER_HTTP:
+        metrics_add(metrics, METRIC_REJECTED_HEAD_TIMEOUT, 1);
+        gateway_head_timeout(gateway, peer);
+        return;
+    case PEER_CHAT:
+        if (!peer->is_connected) {
+            metrics_add(metrics, METRIC_REJECTED_AUTH_TIMEOUT, 1);
+            gateway_end(gateway, peer, CODES_DISCONNECT_STALE);
+        } else if (peer->ping_sent) {
+            metrics_add(metrics, METRIC_REJECTED_NO_PONG, 1);
+            gateway_end(gateway, peer, CODES_DISCONNECT_NO_PONG);
+        } else {
+            send_ping(gateway, peer);
+        }
+        return;
+    case PEER_ECHO:
+    case PEER_CLOSING:
+        return;
+    }
+    NEVER("a peer without a state");
+}
+
+void gateway_fire(struct timerwheel_timer *timer, void *context)
+{
+    struct gateway *gateway = context;
+    struct peer *peer = LIST_OWNER(timer, struct peer, timer);
+    const uint32_t now_ms = gateway_now_ms(gateway);
+
+    if (conn_is_closing(peer->conn)) {
+        return;
+    }
+    if (is_due(peer->message_deadline, now_ms)) {
+        metrics_add(gateway->options.metrics, METRIC_REJECTED_MESSAGE_TIMEOUT, 1);
+        gateway_end(gateway, peer, CLOSE_POLICY_VIOLATION);
+        return;
+    }
+    if (is_due(peer->resume_at, now_ms)) {
+        peer->resume_at = 0;
+        gateway_wait_for_hub(gateway, peer);
+    }
+    if (is_due(peer->phase_deadline, now_ms)) {
+        phase_is_over(gateway, peer);
+    }
+    if (!conn_is_closing(peer->conn)) {
+        gateway_arm(gateway, peer);
+    }
+}
+
+/* -- commands that wait ------------------------------------------------------------------------ */
+
+void gateway_wait_for_hub(struct gateway *gateway, struct peer *peer)
+{
+    if (peer->waits_for_hub) {
+        return;
+    }
+    CHECK(gateway->waiting_count < gateway->options.conn_count_max);
+    peer->waits_for_hub = true;
+    gateway->waiting[gateway->waiting_count++] = conn_id_of(peer->conn);
+}
+
+bool gateway_is_waiting(const struct gateway *gateway)
+{
+    return gateway->waiting_count > 0;
+}
+
+void gateway_resume(struct gateway *gateway)
+{
+    uint32_t done = 0;
+
+    while (done < gateway->waiting_count) {
+        struct conn *conn = reactor_conn(gateway->reactor, gateway->waiting[done]);
+        struct peer *peer = conn == NULL ? NULL : conn_user(conn);
+        if (peer != NULL) {
+            if (!gateway_read_held(gateway, peer)) {
+                break;
+            }
+            peer->waits_for_hub = false;
+        }
+        done++;
+    }
+    gateway->waiting_count -= done;
+    memmove(gateway->waiting, gateway->waiting + done,
+            gateway->waiting_count * sizeof(*gateway->waiting));
+}
+
+/* -- upcalls ----------------------------------------------------------------------------------- */
+
+static struct gateway *gateway_of(const struct conn *conn) ON_REACTOR
+{
+    return conn_handler_context(conn);
+}
+
+static void *on_open(struct conn *conn) ON_REACTOR
+{
+    struct gateway *gateway = gateway_of(conn);
+    uint32_t slot = 0;
+    struct peer *peer = gateway->draining ? NULL : slab_take(gateway->peers, &slot);
+    if (peer == NULL) {
+        return NULL;
+    }
+    peer->conn = conn;
+    peer->slot = slot;
+    peer->state = PEER_HTTP;
+    peer->listener = (uint8_t)conn_listener(conn);
+    peer->phase_deadline =
+        gateway_after_ns(gateway, gateway->options.config->http_server.handshake_timeout_ns);
+    gateway_arm(gateway, peer);
+    return peer;
+}
+
+static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
+{
+    struct gateway *gateway = gateway_of(conn);
+    struct peer *peer = conn_user(conn);
+
+    switch ((enum peer_state)peer->state) {
+    case PEER_HTTP:
+        return gateway_read_http(gateway, peer, in);
+    case PEER_ECHO:
+    case PEER_CHAT:
+        return gateway_read_frames(gateway, peer, in);
+    case PEER_CLOSING:
+        return in.size;
+    }
+    NEVER("a peer without a state");
+}
+
+/* Only an echo is paused for what it is owed; a client of the chat is held for its commands. */
+static void on_drained(struct conn *conn) ON_REACTOR
+{
+    const struct peer *peer = conn_user(conn);
+
+    if (peer->state == PEER_ECHO) {
+        conn_resume(conn);
+    }
+}
+
+static enum metrics_id closed_for(const struct gateway *gateway, const struct peer *peer,
+                                  int reason)
+{
+    switch (reason) {
+    case 0:
+        if (gateway->draining) {
+            return METRIC_CLOSED_SHUTDOWN;
+        }
+        return peer->closed_by_client ? METRIC_CLOSED_BY_CLIENT : METRIC_CLOSED_BY_SERVER;
+    case -ESHUTDOWN:
+        return METRIC_CLOSED_BY_CLIENT;
+    case -ENOBUFS:
+        return METRIC_CLOSED_SLOW;
+    case -ETIMEDOUT:
+        return METRIC_CLOSED_TIMEOUT;
+    default:
+        return METRIC_CLOSED_ERROR;
+    }
+}
+
+static void on_close(struct conn *conn, int reason) ON_REACTOR
+{
+    struct gateway *gateway = gateway_of(conn);
+    struct peer *peer = conn_user(conn);
+    struct metrics *metrics = gateway->options.metrics;
+
+    metrics_add(metrics, closed_for(gateway, peer, reason), 1);
+    if (reason == -ETIMEDOUT) {
+        metrics_add(metrics, METRIC_REJECTED_WRITE_STALL, 1);
+    }
+    timerwheel_cancel(reactor_timers(gateway->reactor), &peer->timer);
+    if (peer->session != NULL) {
+        hub_close(gateway->options.hub, peer->session);
+    }
+    if (peer->is_stream) {
+        free(stream_take_assembly(&peer->stream).data);
+    }
+    free(peer->held);
+    slab_give(gateway->peers, peer->slot);
+}
+
+const struct conn_handler *gateway_handler(const struct gateway *gateway)
+{
+    return &gateway->handler;
+}
+
+/* -- goodbye ----------------------------------------------------------------------------------- */
+
+static struct bytes close_text(uint16_t code)
+{
+    const char *text = "";
+
+    switch (code) {
+    case CLOSE_PROTOCOL_ERROR:
+        text = "protocol error";
+        break;
+    case CLOSE_INVALID_PAYLOAD:
+        text = "invalid UTF-8";
+        break;
+    case CLOSE_POLICY_VIOLATION:
+        text = "policy violation";
+        break;
+    case CLOSE_MESSAGE_TOO_BIG:
+        text = "message too big";
+        break;
+    default:
+        if (code >= CODES_DISCONNECT_CLOSED) {
+            text = codes_disconnect_text((enum codes_disconnect)code);
+        }
+    }
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
+static uint32_t linger_ms(const struct gateway *gateway)
+{
+    return (uint32_t)(gateway->options.config->websocket.close_timeout_ns / NS_PER_MS);
+}
+
+void gateway_say_close(struct gateway *gateway, struct conn *conn, uint16_t code)
+{
+    struct peer *peer = conn_user(conn);
+
+    if (conn_is_closing(conn)) {
+        return;
+    }
+    /* The client's own code comes back without a reason: it may be any, ours or nobody's. */
+    const struct bytes reason =
+        peer->closed_by_client ? (struct bytes){(const uint8_t *)"", 0} : close_text(code);
+    uint8_t frame[CLOSE_FRAME_SIZE_MAX];
+    const size_t size = close_write(code, reason, frame);
+    struct packet *packet = gateway_packet(gateway, (struct bytes){frame, size});
+    peer->state = PEER_CLOSING;
+    if (packet == NULL) {
+        conn_abort(conn, -ENOMEM);
+        return;
+    }
+    if (conn_queue(conn, packet, CONN_NORMAL) == CONN_TOO_SLOW) {
+        gateway_too_slow(gateway, conn);
+    } else {
+        metrics_add(gateway->options.metrics, METRIC_FRAMES_SENT_CLOSE, 1);
+        conn_close(conn, linger_ms(gateway));
+    }
+    packet_unref(packet);
+}
+
+void gateway_too_slow(struct gateway *gateway, struct conn *conn)
+{
+    struct peer *peer = conn_user(conn);
+
+    if (conn_is_closing(conn)) {
+        return;
+    }
+    metrics_add(gateway->options.metrics, METRIC_REJECTED_SLOW_CONSUMER, 1);
+    peer->state = PEER_CLOSING;
+    /* What it has not begun to read it never will: it is told so, if it ever reads again. */
+    conn_drop_queue(conn);
+    uint8_t frame[CLOSE_FRAME_SIZE_MAX];
+    const size_t size =
+        close_write(CODES_DISCONNECT_SLOW, close_text(CODES_DISCONNECT_SLOW), frame);
+    struct packet *packet = gateway_packet(gateway, (struct bytes){frame, size});
+    if (packet != NULL && conn_queue(conn, packet, CONN_NORMAL) != CONN_TOO_SLOW) {
+        metrics_add(gateway->options.metrics, METRIC_FRAMES_SENT_CLOSE, 1);
+        conn_close(conn, CLOSE_PUSH_MS);
+    } else {
+        conn_abort(conn, -ENOBUFS);
+    }
+    if (packet != NULL) {
+        packet_unref(packet);
+    }
+}
+
+void gateway_end(struct gateway *gateway, struct peer *peer, uint16_t code)
+{
+    if (peer->state == PEER_CHAT) {
+        /* By way of the outbox: its replies of this iteration are there, and go first. */
+        outbox_disconnect(gateway->options.outbox, conn_id_of(peer->conn), code);
+        peer->state = PEER_CLOSING;
+        return;
+    }
+    gateway_say_close(gateway, peer->conn, code);
+}
+
+void gateway_give_up(struct gateway *gateway, struct peer *peer)
+{
+    metrics_add(gateway->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+    conn_abort(peer->conn, -ENOMEM);
+}
+
+static void say_goodbye(struct conn *conn, void *context) ON_REACTOR
+{
+    struct gateway *gateway = context;
+    const struct peer *peer = conn_user(conn);
+
+    switch ((enum peer_state)peer->state) {
+    case PEER_HTTP:
+        conn_close(conn, linger_ms(gateway));
+        return;
+    case PEER_ECHO:
+    case PEER_CHAT:
+        gateway_say_close(gateway, conn, CODES_DISCONNECT_SHUTDOWN);
+        return;
+    case PEER_CLOSING:
+        return; /* its own close frame is on the way */
+    }
+    NEVER("a peer without a state");
+}
+
+void gateway_drain(struct gateway *gateway)
+{
+    gateway->draining = true;
+    reactor_each_conn(gateway->reactor, say_goodbye, gateway);
+}
+
+/* -- the gateway ------------------------------------------------------------------------------- */
+
+static void take_limits(struct gateway *gateway, const struct config *config)
+{
+    gateway->http_limits = (struct http_limits){
+        .head_size_max = config->http_server.max_header_bytes,
+        .header_count_max = config->http_server.max_headers,
+        .target_size_max = config->http_server.max_uri,
+    };
+    gateway->chat_limits = (struct stream_limits){
+        .message_size_max = config->websocket.message_size_limit,
+        .fragment_count_max = config->websocket.max_fragments,
+    };
+    gateway->echo_limits = (struct stream_limits){
+        .message_size_max = config->echo.message_size_limit,
+        .fragment_count_max = UINT32_MAX,
+    };
+    gateway->command_rate = (struct limits_rate){
+        .per_second = config->client.command_rate,
+        .burst = config->client.command_burst,
+    };
+    gateway->control_rate = (struct limits_rate){
+        .per_second = config->client.control_rate,
+        .burst = config->client.control_burst,
+    };
+}
+
+int gateway_create(const struct gateway_options *options, struct gateway **gateway)
+{
+    CHECK(options->config != NULL);
+    CHECK(options->conn_count_max > 0);
+
+    struct gateway *created = calloc(1, sizeof(*created));
+    if (created == NULL) {
+        return -ENOMEM;
+    }
+    created->options = *options;
+    created->random = options->seed | 1;
+    created->handler = (struct conn_handler){
+        .on_open = on_open,
+        .on_bytes = on_bytes,
+        .on_drained = on_drained,
+        .on_close = on_close,
+        .context = created,
+    };
+    take_limits(created, options->config);
+    created->peers = slab_create(sizeof(struct peer), options->conn_count_max);
+    if (created->peers == NULL) {
+        goto free_created;
+    }
+    created->waiting = calloc(options->conn_count_max, sizeof(*created->waiting));
+    if (created->waiting == NULL) {
+        goto destroy_peers;
+    }
+    *gateway = created;
+    return 0;
+
+destroy_peers:
+    slab_destroy(created->peers);
+free_created:
+    free(created);
+    return -ENOMEM;
+}
+
+int gateway_attach(struct gateway *gateway, struct reactor *reactor)
+{
+    gateway->reactor = reactor;
+    gateway->began_ns = reactor_now(reactor);
+    gateway->ping = gateway_packet(gateway, (struct bytes){ping_frame, sizeof(ping_frame)});
+    return gateway->ping == NULL ? -ENOMEM : 0;
+}
+
+void gateway_detach(struct gateway *gateway)
+{
+    if (gateway->ping != NULL) {
+        packet_unref(gateway->ping);
+        gateway->ping = NULL;
+    }
+}
+
+void gateway_destroy(struct gateway *gateway)
+{
+    if (gateway == NULL) {
+        return;
+    }
+    CHECK(slab_count(gateway->peers) == 0);
+    CHECK(gateway->ping == NULL);
+    free(gateway->waiting);
+    slab_destroy(gateway->peers);
+    free(gateway);
+}
+
+size_t gateway_count(const struct gateway *gateway)
+{
+    return slab_count(gateway->peers);
+}
+
+struct packet *gateway_packet(struct gateway *gateway, struct bytes bytes)
+{
+    struct packet *packet = packet_create(reactor_packets(gateway->reactor), bytes.size);
+    if (packet != NULL) {
+        memcpy(packet_span(packet).data, bytes.data, bytes.size);
+    }
+    return packet;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_GATEWAY_H
+#define SERVER_GATEWAY_H
+/*
+ * Where net meets proto and chat: the handler of every connection of one reactor.
+ *
+ * Owner     a shard. ON its reactor only.
+ * Does      HTTP heads and the few answers we give, the WebSocket handshake, frames to messages,
+ *           messages to commands for the hub, pings and every deadline that is not the socket's.
+ * Not here  paths and bodies (site.h), what the hub wants delivered (delivery.h).
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+#include "core/timerwheel.h"
+
+struct config;
+struct conn;
+struct conn_handler;
+struct gateway; /* opaque */
+struct hub;
+struct log;
+struct metrics;
+struct outbox;
+struct reactor;
+struct simd_ops;
+struct site;
+
+/* Which listener a connection came in by: the index that reactor_listen() was given. */
+enum gateway_listener {
+    GATEWAY_PUBLIC = 0,
+    GATEWAY_INTERNAL,
+    GATEWAY_LISTENER_COUNT,
+};
+
+struct gateway_options {
+    const struct config *config;
+    const struct simd_ops *simd;
+    const struct site *site;
+    struct hub *hub;
+    struct outbox *outbox;
+    struct metrics *metrics;
+    struct log *log; /* NULL: none */
+    uint32_t conn_count_max;
+    uint64_t seed; /* spreads the pings */
+};
+
+NODISCARD int gateway_create(const struct gateway_options *options, struct gateway **gateway);
+void gateway_destroy(struct gateway *gateway);
+
+/* The upcalls, for reactor_listen(): first the public listener, then the internal one. */
+const struct conn_handler *gateway_handler(const struct gateway *gateway);
+
+/* Before the first connection: the reactor that it serves. -ENOMEM. After the last: detach. */
+NODISCARD int gateway_attach(struct gateway *gateway, struct reactor *reactor);
+void gateway_detach(struct gateway *gateway);
+
+/* Phase 3, before reactor_receive: commands that had to wait go on, oldest first. */
+void gateway_resume(struct gateway *gateway) ON_REACTOR;
+
+/* Commands wait for the hub: try again soon, even if nothing happens. */
+NODISCARD bool gateway_is_waiting(const struct gateway *gateway);
+
+/* Phase 7: a peer's timer fired. */
+void gateway_fire(struct timerwheel_timer *timer, void *gateway) ON_REACTOR;
+
+/* Phase 4, for delivery: says goodbye with a close frame, after everything that is queued. */
+void gateway_say_close(struct gateway *gateway, struct conn *conn, uint16_t code) ON_REACTOR;
+
+/* Phase 4, for delivery: it does not take what we send. Its queue is dropped; 3008. */
+void gateway_too_slow(struct gateway *gateway, struct conn *conn) ON_REACTOR;
+
+/* Everybody is told to come back elsewhere (3001); /health says no. */
+void gateway_drain(struct gateway *gateway) ON_REACTOR;
+
+/* Live peers, for tests. */
+NODISCARD size_t gateway_count(const struct gateway *gateway);
+
+#endif /* SERVER_GATEWAY_H */

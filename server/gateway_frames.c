@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Frames: messages to the echo or, command by command, to the hub; control frames answered.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat/hub.h"
+#include "core/check.h"
+#include "proto/close.h"
+#include "proto/codes.h"
+#include "proto/command.h"
+#include "proto/frame.h"
+#include "server/config.h"
+#include "server/gateway_state.h"
+
+enum {
+    SERVER_HEADER_SIZE_MAX = 10, /* bytes: unmasked, 64-bit length */
+    OVER_RATE_MS_MAX = 5000,     /* LIMITS.md row 29: then 3013 */
+    ASSEMBLY_SIZE_MIN = 512,     /* bytes */
+};
+
+/* What stopped a run of commands. */
+enum run {
+    RUN_DONE,         /* no command is left, or the peer is over */
+    RUN_WAITS_HUB,    /* an answer could not be promised now */
+    RUN_WAITS_TOKENS, /* above command_rate: resume_at says until when */
+};
+
+/* -- commands ---------------------------------------------------------------------------------- */
+
+static void count_command(struct gateway *gateway, enum command_method method)
+{
+    static const enum metrics_id ids[COMMAND_METHOD_COUNT] = {
+        [COMMAND_PONG] = METRIC_COMMANDS_PING,
+        [COMMAND_CONNECT] = METRIC_COMMANDS_CONNECT,
+        [COMMAND_SUBSCRIBE] = METRIC_COMMANDS_SUBSCRIBE,
+        [COMMAND_UNSUBSCRIBE] = METRIC_COMMANDS_UNSUBSCRIBE,
+        [COMMAND_PUBLISH] = METRIC_COMMANDS_PUBLISH,
+        [COMMAND_PRESENCE] = METRIC_COMMANDS_PRESENCE,
+        [COMMAND_PRESENCE_STATS] = METRIC_COMMANDS_PRESENCE_STATS,
+        [COMMAND_HISTORY] = METRIC_COMMANDS_HISTORY,
+        [COMMAND_PING] = METRIC_COMMANDS_PING,
+        [COMMAND_SEND] = METRIC_COMMANDS_SEND,
+        [COMMAND_RPC] = METRIC_COMMANDS_RPC,
+        [COMMAND_REFRESH] = METRIC_COMMANDS_REFRESH,
+        [COMMAND_SUB_REFRESH] = METRIC_COMMANDS_SUB_REFRESH,
+    };
+    metrics_add(gateway->options.metrics, ids[method], 1);
+}
+
+static void end_bad_command(struct gateway *gateway, struct peer *peer, uint16_t code) ON_REACTOR
+{
+    metrics_add(gateway->options.metrics, METRIC_REJECTED_BAD_COMMAND, 1);
+    gateway_end(gateway, peer, code);
+}
+
+static void apply(struct gateway *gateway, struct peer *peer, const struct command *command)
+    ON_REACTOR
+{
+    count_command(gateway, command->method);
+    if (command->method == COMMAND_PONG) {
+        if (!gateway_take_pong(gateway, peer)) {
+            end_bad_command(gateway, peer, CODES_DISCONNECT_BAD_REQUEST);
+        }
+        return;
+    }
+    const uint16_t code = hub_apply(gateway->options.hub, peer->session, command);
+    if (code != 0) {
+        end_bad_command(gateway, peer, code);
+        return;
+    }
+    if (!peer->is_connected && command->method == COMMAND_CONNECT) {
+        gateway_begin_pings(gateway, peer);
+    }
+}
+
+/* May one more command be read? Otherwise what it waits for. */
+static enum run admit(struct gateway *gateway, struct peer *peer) ON_REACTOR
+{
+    if (!hub_is_ready(gateway->options.hub)) {
+        return RUN_WAITS_HUB;
+    }
+    const uint32_t now_ms = gateway_now_ms(gateway);
+    if (limits_take(&peer->commands, &gateway->command_rate, now_ms)) {
+        if (limits_is_half_full(&peer->commands, &gateway->command_rate)) {
+            peer->over_rate_since = 0;
+        }
+        return RUN_DONE;
+    }
+    if (peer->over_rate_since == 0) {
+        peer->over_rate_since = now_ms;
+    }
+    if (now_ms - peer->over_rate_since >= OVER_RATE_MS_MAX) {
+        metrics_add(gateway->options.metrics, METRIC_REJECTED_COMMAND_RATE, 1);
+        gateway_end(gateway, peer, CODES_DISCONNECT_TOO_MANY_REQUESTS);
+        return RUN_DONE;
+    }
+    peer->resume_at = now_ms + limits_wait_ms(&peer->commands, &gateway->command_rate);
+    if (peer->resume_at == 0) {
+        peer->resume_at = 1;
+    }
+    gateway_arm(gateway, peer);
+    return RUN_WAITS_TOKENS;
+}
+
+/* Reads and applies commands until there are none, or one has to wait; that one is not touched. */
+static enum run run_commands(struct gateway *gateway, struct peer *peer,
+                             struct command_reader *reader) ON_REACTOR
+{
+    for (;;) {
+        const enum run stop = admit(gateway, peer);
+        if (stop != RUN_DONE || peer->state != PEER_CHAT) {
+            return stop;
+        }
+        struct command command;
+        const enum command_verdict verdict = command_next(reader, &command);
+        if (verdict == COMMAND_END) {
+            return RUN_DONE;
+        }
+        if (verdict != COMMAND_OK) {
+            end_bad_command(gateway, peer, CODES_DISCONNECT_BAD_REQUEST);
+            return RUN_DONE;
+        }
+        apply(gateway, peer, &command);
+        if (peer->state != PEER_CHAT || command_reader_rest(reader).size == 0) {
+            return RUN_DONE;
+        }
+    }
+}
+
+/* Keeps what is left of a message. Its connection is not read until it has been worked off. */
+static void hold(struct gateway *gateway, struct peer *peer, struct span rest) ON_REACTOR
+{
+    CHECK(peer->held == NULL);
+    peer->held = malloc(sizeof(*peer->held) + rest.size);
+    if (peer->held == NULL) {
+        gateway_give_up(gateway, peer);
+        return;
+    }
+    peer->held->offset = 0;
+    peer->held->size = rest.size;
+    memcpy(peer->held->text, rest.data, rest.size);
+    conn_pause(peer->conn);
+}
+
+bool gateway_read_held(struct gateway *gateway, struct peer *peer)
+{
+    if (peer->held == NULL || peer->state != PEER_CHAT || conn_is_closing(peer->conn)) {
+        return true;
+    }
+    struct command_reader reader;
+    command_reader_init(&reader, (struct span){peer->held->text + peer->held->offset,
+                                               peer->held->size - peer->held->offset});
+    const enum run stop = run_commands(gateway, peer, &reader);
+    if (stop != RUN_DONE) {
+        peer->held->offset = peer->held->size - command_reader_rest(&reader).size;
+        return stop != RUN_WAITS_HUB;
+    }
+    free(peer->held);
+    peer->held = NULL;
+    conn_resume(peer->conn);
+    return true;
+}
+
+static void take_chat_message(struct gateway *gateway, struct peer *peer,
+                              const struct stream_event *event) ON_REACTOR
+{
+    if (event->opcode != FRAME_TEXT) {
+        end_bad_command(gateway, peer, CODES_DISCONNECT_INAPPROPRIATE_PROTOCOL);
+        return;
+    }
+    struct command_reader reader;
+    command_reader_init(&reader, event->payload);
+    const enum run stop = run_commands(gateway, peer, &reader);
+    if (stop == RUN_DONE) {
+        return;
+    }
+    hold(gateway, peer, command_reader_rest(&reader));
+    if (stop == RUN_WAITS_HUB) {
+        gateway_wait_for_hub(gateway, peer);
+    }
+}
+
+/* -- echo -------------------------------------------------------------------------------------- */
+
+static void take_echo_message(struct gateway *gateway, struct peer *peer,
+                              const struct stream_event *event) ON_REACTOR
+{
+    uint8_t header[FRAME_HEADER_SIZE_MAX];
+    const size_t header_size = frame_write_header(event->opcode, event->payload.size, header);
+    struct packet *packet =
+        packet_create(reactor_packets(gateway->reactor), header_size + event->payload.size);
+    if (packet == NULL) {
+        gateway_give_up(gateway, peer);
+        return;
+    }
+    struct span target = packet_span(packet);
+    memcpy(target.data, header, header_size);
+    if (event->payload.size > 0) {
+        memcpy(target.data + header_size, event->payload.data, event->payload.size);
+    }
+    const enum conn_queued queued = conn_queue(peer->conn, packet, CONN_NORMAL);
+    packet_unref(packet);
+    metrics_add(gateway->options.metrics, METRIC_FRAMES_SENT_ECHO, 1);
+    if (queued == CONN_TOO_SLOW) {
+        gateway_too_slow(gateway, peer->conn);
+    } else if (queued == CONN_QUEUED_HIGH) {
+        conn_pause(peer->conn); /* until on_drained: who does not read is not read either */
+    }
+}
+
+/* -- control frames ---------------------------------------------------------------------------- */
+
+static void take_ping(struct gateway *gateway, struct peer *peer, struct span payload) ON_REACTOR
+{
+    uint8_t frame[FRAME_CONTROL_SIZE_MAX];
+    const size_t size =
+        frame_write_control(FRAME_PONG, (struct bytes){payload.data, payload.size}, frame);
+    struct packet *packet = gateway_packet(gateway, (struct bytes){frame, size});
+    if (packet == NULL) {
+        gateway_give_up(gateway, peer);
+        return;
+    }
+    /* To somebody who does not read, the last of many pings is all that is answered. */
+    packet_set_replaceable(packet);
+    if (conn_queue(peer->conn, packet, CONN_URGENT) == CONN_TOO_SLOW) {
+        gateway_too_slow(gateway, peer->conn);
+    } else {
+        metrics_add(gateway->options.metrics, METRIC_FRAMES_SENT_PONG, 1);
+    }
+    packet_unref(packet);
+}
+
+/* Within control_rate? Otherwise the peer is over. */
+static bool admit_control(struct gateway *gateway, struct peer *peer) ON_REACTOR
+{
+    if (limits_take(&peer->controls, &gateway->control_rate, gateway_now_ms(gateway))) {
+        return true;
+    }
+    metrics_add(gateway->options.metrics, METRIC_REJECTED_CONTROL_RATE, 1);
+    gateway_end(gateway, peer, CLOSE_POLICY_VIOLATION);
+    return false;
+}
+
+/* RFC 6455 section 5.5.1: the answer carries the code that came. */
+static void take_close(struct gateway *gateway, struct peer *peer, uint16_t code) ON_REACTOR
+{
+    metrics_add(gateway->options.metrics, METRIC_FRAMES_RECEIVED_CLOSE, 1);
+    peer->closed_by_client = true;
+    gateway_end(gateway, peer, code);
+}
+
+/* -- frames ------------------------------------------------------------------------------------ */
+
+static enum metrics_id rejected_for(enum stream_verdict fault)
+{
+    switch (fault) {
+    case STREAM_INVALID_UTF8:
+        return METRIC_REJECTED_INVALID_UTF8;
+    case STREAM_TOO_BIG:
+        return METRIC_REJECTED_MESSAGE_TOO_BIG;
+    case STREAM_TOO_MANY_FRAGMENTS:
+        return METRIC_REJECTED_TOO_MANY_FRAGMENTS;
+    case STREAM_PROTOCOL_ERROR:
+        return METRIC_REJECTED_PROTOCOL_ERROR;
+    case STREAM_NEED_MORE:
+    case STREAM_NEED_ROOM:
+    case STREAM_MESSAGE:
+    case STREAM_PING:
+    case STREAM_PONG:
+    case STREAM_CLOSE:
+        break;
+    }
+    NEVER("a verdict that is not a fault");
+}
+
+/* Grows by doubling, so that each byte is copied a constant number of times. */
+static bool give_room(struct gateway *gateway, struct peer *peer, size_t needed) ON_REACTOR
+{
+    const struct span present = stream_assembly(&peer->stream);
+    size_t room = present.size < ASSEMBLY_SIZE_MIN ? ASSEMBLY_SIZE_MIN : 2 * present.size;
+    if (room < needed) {
+        room = needed;
+    }
+    if (room > peer->stream.limits->message_size_max) {
+        room = peer->stream.limits->message_size_max;
+    }
+    uint8_t *grown = realloc(present.data, room);
+    if (grown == NULL) {
+        gateway_give_up(gateway, peer);
+        return false;
+    }
+    stream_give_room(&peer->stream, grown, room);
+    return true;
+}
+
+static void take_message(struct gateway *gateway, struct peer *peer,
+                         const struct stream_event *event) ON_REACTOR
+{
+    metrics_add(gateway->options.metrics,
+                event->opcode == FRAME_TEXT ? METRIC_FRAMES_RECEIVED_TEXT
+                                            : METRIC_FRAMES_RECEIVED_BINARY,
+                1);
+    if (peer->state == PEER_ECHO) {
+        take_echo_message(gateway, peer, event);
+    } else {
+        take_chat_message(gateway, peer, event);
+    }
+    if (event->is_assembled) {
+        /* An idle connection keeps no buffer. */
+        free(stream_take_assembly(&peer->stream).data);
+    }
+}
+
+static void take_event(struct gateway *gateway, struct peer *peer, enum stream_verdict verdict,
+                       const struct stream_event *event) ON_REACTOR
+{
+    switch (verdict) {
+    case STREAM_MESSAGE:
+        take_message(gateway, peer, event);
+        return;
+    case STREAM_PING:
+        metrics_add(gateway->options.metrics, METRIC_FRAMES_RECEIVED_PING, 1);
+        if (admit_control(gateway, peer)) {
+            take_ping(gateway, peer, event->payload);
+        }
+        return;
+    case STREAM_PONG:
+        metrics_add(gateway->options.metrics, METRIC_FRAMES_RECEIVED_PONG, 1);
+        (void)admit_control(gateway, peer); /* nobody asked: RFC 6455 section 5.5.3 allows it */
+        return;
+    case STREAM_CLOSE:
+        take_close(gateway, peer, event->close_code);
+        return;
+    case STREAM_PROTOCOL_ERROR:
+    case STREAM_INVALID_UTF8:
+    case STREAM_TOO_BIG:
+    case STREAM_TOO_MANY_FRAGMENTS:
+        metrics_add(gateway->options.metrics, rejected_for(verdict), 1);
+        gateway_end(gateway, peer, (uint16_t)close_code_for(verdict));
+        return;
+    case STREAM_NEED_MORE:
+    case STREAM_NEED_ROOM:
+        break;
+    }
+    NEVER("a verdict that the loop keeps to itself");
+}
+
+/* A message, or a control frame, that has begun must be whole in time. */
+static void time_message(struct gateway *gateway, struct peer *peer, bool is_under_way)
+{
+    if (is_under_way == (peer->message_deadline != 0)) {
+        return;
+    }
+    const struct config *config = gateway->options.config;
+    peer->message_deadline = 0;
+    if (is_under_way) {
+        peer->message_deadline = gateway_after_ns(
+            gateway, peer->state == PEER_ECHO ? config->echo.message_timeout_ns
+                                              : config->websocket.message_timeout_ns);
+    }
+    gateway_arm(gateway, peer);
+}
+
+/* Whether on_bytes may go on with this peer in this iteration. */
+static bool is_readable(const struct peer *peer) ON_REACTOR
+{
+    return (peer->state == PEER_CHAT || peer->state == PEER_ECHO) && peer->held == NULL &&
+           !conn_is_closing(peer->conn) && !conn_is_paused(peer->conn);
+}
+
+size_t gateway_read_frames(struct gateway *gateway, struct peer *peer, struct span in)
+{
+    struct span rest = in;
+
+    while (is_readable(peer)) {
+        struct stream_event event;
+        const enum stream_verdict verdict =
+            stream_next(&peer->stream, gateway->options.simd, &rest, &event);
+        if (verdict == STREAM_NEED_MORE) {
+            time_message(gateway, peer, rest.size > 0 || stream_is_mid_message(&peer->stream));
+            return in.size - rest.size;
+        }
+        if (verdict == STREAM_NEED_ROOM) {
+            if (!give_room(gateway, peer, event.room_needed)) {
+                return in.size;
+            }
+            continue;
+        }
+        take_event(gateway, peer, verdict, &event);
+    }
+    if (conn_is_closing(peer->conn) || peer->state == PEER_CLOSING) {
+        return in.size;
+    }
+    /* Paused between two messages: what follows has not begun. */
+    time_message(gateway, peer, false);
+    return in.size - rest.size;
+}

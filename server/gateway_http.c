@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests: read, routed, answered, or upgraded. Several may be pipelined on one connection.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat/hub.h"
+#include "core/check.h"
+#include "proto/upgrade.h"
+#include "server/config.h"
+#include "server/gateway_state.h"
+#include "server/site.h"
+
+enum {
+    HTTP_LINGER_MS = 1000, /* for the client to read the answer to its bad request */
+    STATUS_TIMEOUT = 408,
+};
+
+/* The sub-protocols that mean what we speak. A client that offers none means the same. */
+static const char *const protocols[] = {"centrifuge-json"};
+
+static bool is_internal(const struct peer *peer)
+{
+    return peer->listener == GATEWAY_INTERNAL;
+}
+
+/* Queues `head` and `body` as one packet; false when the connection is lost over it. */
+static bool say(struct gateway *gateway, struct peer *peer, struct bytes head, struct bytes body)
+    ON_REACTOR
+{
+    struct packet *packet = packet_create(reactor_packets(gateway->reactor), head.size + body.size);
+    if (packet == NULL) {
+        gateway_give_up(gateway, peer);
+        return false;
+    }
+    struct span target = packet_span(packet);
+    memcpy(target.data, head.data, head.size);
+    if (body.size > 0) {
+        memcpy(target.data + head.size, body.data, body.size);
+    }
+    /* In the lane of the replies, which would overtake the 101 otherwise. */
+    const enum conn_queued queued = conn_queue(peer->conn, packet, CONN_URGENT);
+    packet_unref(packet);
+    if (queued == CONN_TOO_SLOW) {
+        conn_abort(peer->conn, -ENOBUFS); /* asks for pages and reads none */
+        return false;
+    }
+    return true;
+}
+
+static void close_after_answer(struct peer *peer) ON_REACTOR
+{
+    peer->state = PEER_CLOSING;
+    conn_close(peer->conn, HTTP_LINGER_MS);
+}
+
+/* An answer without a body that ends the connection. */
+static void refuse(struct gateway *gateway, struct peer *peer, unsigned status) ON_REACTOR
+{
+    uint8_t head[HTTP_RESPONSE_SIZE_MAX];
+    const struct http_response response = {.status = status, .close = true};
+    const size_t size = http_write_response(&response, (struct span){head, sizeof(head)});
+    CHECK(size > 0);
+    if (say(gateway, peer, (struct bytes){head, size}, (struct bytes){NULL, 0})) {
+        close_after_answer(peer);
+    }
+}
+
+void gateway_head_timeout(struct gateway *gateway, struct peer *peer)
+{
+    if (peer->http.scanned == 0) {
+        conn_close(peer->conn, 0); /* said nothing, or nothing more: there is nothing to answer */
+        return;
+    }
+    refuse(gateway, peer, STATUS_TIMEOUT);
+}
+
+static void refuse_head(struct gateway *gateway, struct peer *peer, enum http_verdict fault)
+    ON_REACTOR
+{
+    const bool too_big = fault == HTTP_HEAD_TOO_BIG || fault == HTTP_URI_TOO_LONG;
+
+    metrics_add(gateway->options.metrics,
+                too_big ? METRIC_REJECTED_HEAD_TOO_BIG : METRIC_REJECTED_BAD_REQUEST, 1);
+    refuse(gateway, peer, http_status_for(fault));
+}
+
+static void answer_page(struct gateway *gateway, struct peer *peer,
+                        const struct http_request *request) ON_REACTOR
+{
+    struct site_answer answer;
+    site_answer(gateway->options.site, request, is_internal(peer), gateway->draining, &answer);
+    metrics_add(gateway->options.metrics, answer.count, 1);
+
+    uint8_t head[HTTP_RESPONSE_SIZE_MAX];
+    const bool closes = request->close || request->body != HTTP_BODY_NONE;
+    const struct http_response response = {
+        .status = answer.status,
+        .content_type = answer.content_type,
+        .extra = answer.extra,
+        .body_size = answer.body.size,
+        .close = closes,
+    };
+    const size_t size = http_write_response(&response, (struct span){head, sizeof(head)});
+    CHECK(size > 0);
+    if (request->method == HTTP_HEAD) {
+        answer.body.size = 0;
+    }
+    const bool said = say(gateway, peer, (struct bytes){head, size}, answer.body);
+    free(answer.allocated);
+    if (said && closes) {
+        close_after_answer(peer);
+    }
+}
+
+static void refuse_upgrade(struct gateway *gateway, struct peer *peer, enum upgrade_verdict fault)
+    ON_REACTOR
+{
+    uint8_t response[UPGRADE_RESPONSE_SIZE_MAX];
+    const size_t size = upgrade_write_refusal(fault, response);
+
+    metrics_add(gateway->options.metrics, METRIC_REJECTED_BAD_UPGRADE, 1);
+    if (say(gateway, peer, (struct bytes){response, size}, (struct bytes){NULL, 0})) {
+        close_after_answer(peer);
+    }
+}
+
+static bool origin_is_good(const struct gateway *gateway, const struct upgrade *upgrade)
+{
+    const struct config_origins *origins = &gateway->options.config->client.allowed_origins;
+    return upgrade_origin_is_allowed(upgrade, origins->items, origins->count);
+}
+
+/* Says 101. False when it could not be said; the connection is then closing. */
+static bool switch_protocols(struct gateway *gateway, struct peer *peer,
+                             const struct upgrade *upgrade, bool is_chat) ON_REACTOR
+{
+    const char *protocol = NULL;
+    if (is_chat) {
+        const int chosen = upgrade_choose_protocol(upgrade, protocols, 1);
+        protocol = chosen < 0 ? NULL : protocols[chosen];
+    }
+    uint8_t response[UPGRADE_RESPONSE_SIZE_MAX];
+    const size_t size = upgrade_write_response(upgrade, protocol, response);
+    if (size == 0) {
+        gateway_give_up(gateway, peer);
+        return false;
+    }
+    return say(gateway, peer, (struct bytes){response, size}, (struct bytes){NULL, 0});
+}
+
+static void become_stream(struct gateway *gateway, struct peer *peer, bool is_chat) ON_REACTOR
+{
+    const uint32_t now_ms = gateway_now_ms(gateway);
+
+    stream_init(&peer->stream, is_chat ? &gateway->chat_limits : &gateway->echo_limits);
+    peer->is_stream = true;
+    peer->phase_deadline = 0;
+    limits_fill(&peer->commands, &gateway->command_rate, now_ms);
+    limits_fill(&peer->controls, &gateway->control_rate, now_ms);
+    metrics_add(gateway->options.metrics, METRIC_HANDSHAKES, 1);
+    if (is_chat) {
+        peer->state = PEER_CHAT;
+        gateway_expect_connect(gateway, peer);
+    } else {
+        peer->state = PEER_ECHO;
+        conn_enlarge_queue(peer->conn);
+        gateway_arm(gateway, peer);
+    }
+}
+
+static void try_upgrade(struct gateway *gateway, struct peer *peer,
+                        const struct http_request *request, bool is_chat) ON_REACTOR
+{
+    struct upgrade upgrade;
+    const enum upgrade_verdict verdict = upgrade_judge(request, &upgrade);
+    if (verdict == UPGRADE_NONE) {
+        answer_page(gateway, peer, request);
+        return;
+    }
+    if (verdict != UPGRADE_OK) {
+        refuse_upgrade(gateway, peer, verdict);
+        return;
+    }
+    if (!origin_is_good(gateway, &upgrade)) {
+        metrics_add(gateway->options.metrics, METRIC_REJECTED_BAD_ORIGIN, 1);
+        refuse(gateway, peer, 403);
+        return;
+    }
+    if (is_chat) {
+        peer->session = hub_open(gateway->options.hub, conn_id_of(peer->conn));
+        if (peer->session == NULL) {
+            refuse(gateway, peer, 503);
+            return;
+        }
+    }
+    if (switch_protocols(gateway, peer, &upgrade, is_chat)) {
+        become_stream(gateway, peer, is_chat);
+    }
+}
+
+static void answer_request(struct gateway *gateway, struct peer *peer,
+                           const struct http_request *request) ON_REACTOR
+{
+    switch (site_find(gateway->options.site, request->path, is_internal(peer))) {
+    case SITE_CHAT:
+        try_upgrade(gateway, peer, request, true);
+        return;
+    case SITE_ECHO:
+        try_upgrade(gateway, peer, request, false);
+        return;
+    case SITE_PAGE:
+    case SITE_NOT_FOUND:
+        answer_page(gateway, peer, request);
+        return;
+    }
+    NEVER("a target without an answer");
+}
+
+/* The next head has its own time; it starts now, for an idle connection is of no use to anybody. */
+static void expect_head(struct gateway *gateway, struct peer *peer)
+{
+    const uint64_t timeout_ns = gateway->options.config->http_server.handshake_timeout_ns;
+    peer->phase_deadline = gateway_after_ns(gateway, timeout_ns);
+    gateway_arm(gateway, peer);
+}
+
+size_t gateway_read_http(struct gateway *gateway, struct peer *peer, struct span in)
+{
+    size_t consumed = 0;
+
+    while (consumed < in.size) {
+        struct http_request request;
+        const struct bytes head = {in.data + consumed, in.size - consumed};
+        const enum http_verdict verdict =
+            http_read_head(&peer->http, head, &gateway->http_limits, &request);
+        if (verdict == HTTP_NEED_MORE) {
+            return consumed;
+        }
+        if (verdict != HTTP_OK) {
+            refuse_head(gateway, peer, verdict);
+            return in.size;
+        }
+        consumed += request.head_size;
+        answer_request(gateway, peer, &request);
+        if (conn_is_closing(peer->conn)) {
+            return in.size;
+        }
+        if (peer->state != PEER_HTTP) {
+            const struct span rest = {in.data + consumed, in.size - consumed};
+            return consumed + gateway_read_frames(gateway, peer, rest);
+        }
+        expect_head(gateway, peer);
+    }
+    return consumed;
+}

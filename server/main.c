@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * parleyd: reads flags and configuration, and hands over to the control.
+ */
+#include "version.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/cpu.h"
+#include "core/log.h"
+#include "core/logger.h"
+#include "net/backend_choose.h"
+#include "proto/simd.h"
+#include "server/args.h"
+#include "server/config.h"
+#include "server/control.h"
+#include "server/libraries.h"
+
+enum { EXIT_USAGE = 2 };
+
+static void print_version(void)
+{
+    const struct backend_ops *backend;
+    char reason[BACKEND_REASON_SIZE];
+    const int chosen = backend_choose(BACKEND_AUTO, &backend, reason);
+    char libraries[LIBRARIES_SIZE_MAX];
+    libraries_describe(libraries);
+
+    (void)printf("parleyd %s%s%s\n%s", PARLEY_VERSION, PARLEY_COMMIT[0] != '\0' ? " " : "",
+                 PARLEY_COMMIT, libraries);
+    (void)printf("back end %s (%s)\n", chosen == 0 ? backend_name(backend) : "none", reason);
+    (void)printf("SIMD     %s\n", cpu_simd_name(simd_choose(CPU_SIMD_AVX512)->level));
+}
+
+/* Every connection is a file: as many as we may have. */
+static uint64_t raise_open_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return 1024;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return limit.rlim_cur;
+}
+
+static int load_config(const struct args *args, struct config *config)
+{
+    char error[CONFIG_ERROR_SIZE] = "";
+
+    int result = 0;
+    if (args->config_file != NULL) {
+        result = config_load_file(args->config_file, config, error, sizeof(error));
+    } else {
+        config_init_defaults(config);
+    }
+    if (result == 0) {
+        result = args_apply(args, config, error, sizeof(error));
+        if (result == 0) {
+            result = config_resolve(config, (uint32_t)cpu_count(), raise_open_files(), error,
+                                    sizeof(error));
+        }
+        if (result != 0) {
+            config_destroy(config);
+        }
+    }
+    if (result != 0) {
+        (void)fprintf(stderr, "parleyd: %s\n", error);
+    }
+    return result;
+}
+
+static int run(const struct config *config)
+{
+    const struct logger_options options = {
+        .format = config->log.format == CONFIG_LOG_JSON ? LOGGER_JSON : LOGGER_LOGFMT,
+        .level = (enum log_level)config->log.level,
+        .fd = STDERR_FILENO,
+    };
+    struct logger *logger = logger_create(&options);
+    if (logger == NULL || logger_start(logger) != 0) {
+        (void)fprintf(stderr, "parleyd: no log could be started\n");
+        logger_destroy(logger);
+        return EXIT_FAILURE;
+    }
+    char error[CONFIG_ERROR_SIZE] = "";
+    const int result = control_run(config, logger, error, sizeof(error));
+    logger_destroy(logger);
+    if (result != 0) {
+        (void)fprintf(stderr, "parleyd: %s\n", error);
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct args args;
+    char error[CONFIG_ERROR_SIZE] = "";
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    switch (args_parse(argc, argv, &args, error, sizeof(error))) {
+    case ARGS_RUN:
+        break;
+    case ARGS_HELP:
+        return EXIT_SUCCESS;
+    case ARGS_BAD:
+        (void)fprintf(stderr, "parleyd: %s\n", error);
+        return EXIT_USAGE;
+    }
+    if (args.version) {
+        print_version();
+        return EXIT_SUCCESS;
+    }
+    struct config config;
+    if (load_config(&args, &config) != 0) {
+        return EXIT_USAGE;
+    }
+    int status = EXIT_SUCCESS;
+    if (args.check_config) {
+        status = config_describe(&config, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    } else {
+        status = run(&config);
+    }
+    config_destroy(&config);
+    return status;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_PEER_H
+#define SERVER_PEER_H
+/*
+ * What the server knows of one connection beside its socket: which protocol it speaks, where that
+ * stands, and its deadlines. Private to server/gateway*.c.
+ *
+ * Owner     the gateway of the connection's reactor, from accept to on_close.
+ * Times     milliseconds of the reactor's clock since the gateway began; 0 stands for "none".
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chat/limits.h"
+#include "core/list.h"
+#include "core/timerwheel.h"
+#include "proto/http.h"
+#include "proto/stream.h"
+
+struct conn;
+struct gateway;
+struct session;
+
+enum peer_state {
+    PEER_HTTP,    /* reading request heads */
+    PEER_ECHO,    /* upgraded on /echo */
+    PEER_CHAT,    /* upgraded on /connection/websocket */
+    PEER_CLOSING, /* a close frame is queued, or soon will be: input is dropped */
+};
+
+/* The rest of a message whose next command had to wait. Unmasked, not yet read. */
+struct peer_held {
+    size_t offset; /* bytes done */
+    size_t size;   /* bytes */
+    uint8_t text[];
+};
+
+struct peer {
+    struct conn *conn;
+    struct timerwheel_timer timer; /* armed for the earliest deadline */
+    union {
+        struct http_reader http; /* PEER_HTTP */
+        struct stream stream;    /* afterwards */
+    };
+    struct session *session; /* PEER_CHAT */
+    struct peer_held *held;  /* commands that wait; reading is paused while there are any */
+    struct limits_bucket commands;
+    struct limits_bucket controls;
+    uint32_t phase_deadline;   /* head, connect, next ping, or pong: by state and ping_sent */
+    uint32_t message_deadline; /* for the last byte of the message under way */
+    uint32_t resume_at;        /* held back by command_rate until then */
+    uint32_t over_rate_since;  /* it has been above command_rate since then */
+    uint32_t slot;             /* its own, in the gateway's slab */
+    uint8_t state;             /* enum peer_state */
+    uint8_t listener;          /* enum gateway_listener */
+    bool is_stream;            /* `stream` is the member of the union: upgraded */
+    bool is_connected;         /* `connect` succeeded: pings instead of the connect deadline */
+    bool ping_sent;            /* and not yet answered */
+    bool closed_by_client;     /* its close frame came before ours */
+    bool waits_for_hub;        /* in gateway->waiting: held until hub_is_ready() */
+};
+
+_Static_assert(sizeof(struct peer) <= 168, "one per connection, idle ones too");
+
+#endif /* SERVER_PEER_H */

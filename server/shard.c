@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/shard.h"
+
+#include "version.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#include "chat/hub.h"
+#include "chat/outbox.h"
+#include "chat/post.h"
+#include "core/blob.h"
+#include "core/bus.h"
+#include "core/check.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/monotime.h"
+#include "net/conn.h"
+#include "net/packet.h"
+#include "net/reactor.h"
+#include "server/config.h"
+#include "server/delivery.h"
+#include "server/gateway.h"
+
+enum {
+    NS_PER_MS = 1000000,
+    NS_PER_S = 1000000000,
+    POSTS_PER_ITERATION = 256,    /* the rest in the next one, without sleeping */
+    RETRY_NS = NS_PER_MS,         /* while something waits for room on the bus */
+    ROOM_COUNT_MAX = 1 << 24,     /* per reactor */
+    TAIL_COUNT_MAX = 1024,        /* publications of one channel, for reactors that lag */
+    TAIL_BYTES_MAX = 4 << 20,     /* of them */
+    OUTBOX_ENTRIES_MAX = 1 << 18, /* messages and publications of one iteration */
+    OUTBOX_TEXT_MAX = 64 << 20,   /* bytes of messages of one iteration */
+    PENDING_MAX = 256 << 10,      /* bytes: a receive buffer, and a head of the largest size */
+    RECEIVE_BUDGET = 256 << 10,   /* bytes per connection and iteration */
+};
+
+static const size_t blob_bytes_max = (size_t)1 << 32; /* per reactor: what publications may hold */
+
+struct shard {
+    struct shard_options options;
+    struct blob_pool *pool;
+    struct outbox *outbox;
+    struct hub *hub;
+    struct gateway *gateway;
+    struct reactor *reactor;
+    struct delivery delivery;
+    uint64_t drain_deadline_ns; /* of the reactor's clock; while is_draining */
+    bool has_posts;             /* the bus had more than one iteration takes */
+    bool is_draining;           /* POST_STOP came */
+    bool is_drained;            /* and POST_DRAINED was posted */
+    bool is_exiting;            /* POST_EXIT came */
+};
+
+static uint32_t conn_count_max(const struct config *config)
+{
+    return (config->client.connection_limit + config->reactor.count - 1) / config->reactor.count;
+}
+
+static int create_hub(struct shard *shard)
+{
+    const struct shard_options *options = &shard->options;
+    const struct config *config = options->config;
+    const struct hub_options hub = {
+        .key = options->key,
+        .reactor = options->index,
+        .reactor_count = (uint16_t)config->reactor.count,
+        .session_count_max = conn_count_max(config),
+        .room_count_max = ROOM_COUNT_MAX,
+        .channel_count_max = ROOM_COUNT_MAX,
+        .tail_count_max = TAIL_COUNT_MAX,
+        .tail_bytes_max = TAIL_BYTES_MAX,
+        .channel_limit = (uint16_t)config->client.channel_limit,
+        .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
+        .anonymous_allowed =
+            config->client.insecure || config->client.allow_anonymous_connect_without_token,
+        .version = "parley " PARLEY_VERSION,
+        .permissions = options->permissions,
+        .bus = options->bus,
+        .pool = shard->pool,
+        .metrics = options->metrics,
+        .outbox = shard->outbox,
+        .fill_random = options->fill_random,
+        .random_context = options->random_context,
+    };
+    return hub_create(&hub, &shard->hub);
+}
+
+static int create_reactor(struct shard *shard)
+{
+    const struct shard_options *options = &shard->options;
+    const struct config *config = options->config;
+    const struct reactor_options reactor = {
+        .backend = options->backend,
+        .backend_context = options->backend_context,
+        .index = options->index,
+        .conn_count_max = conn_count_max(config),
+        .queue_bytes_low = config->client.queue_max_size / 8,
+        .queue_bytes_high = config->client.queue_max_size / 2,
+        .queue_bytes_max = config->client.queue_max_size,
+        .queue_bytes_max_large = config->echo.queue_max_size,
+        .pending_max = PENDING_MAX,
+        .write_stall_ns = config->client.write_stall_timeout_ns,
+        .receive_budget_bytes = RECEIVE_BUDGET,
+        .receive_buffer_count = config->reactor.receive_buffers,
+        .receive_buffer_size = config->reactor.receive_buffer_size,
+        .blobs = shard->pool,
+        .metrics = options->metrics,
+        .on_timer = gateway_fire,
+        .context = shard->gateway,
+    };
+    return reactor_create(&reactor, &shard->reactor);
+}
+
+static int create_gateway(struct shard *shard)
+{
+    const struct shard_options *options = &shard->options;
+    const struct gateway_options gateway = {
+        .config = options->config,
+        .simd = options->simd,
+        .site = options->site,
+        .hub = shard->hub,
+        .outbox = shard->outbox,
+        .metrics = options->metrics,
+        .log = options->log,
+        .conn_count_max = conn_count_max(options->config),
+        .seed = options->seed,
+    };
+    return gateway_create(&gateway, &shard->gateway);
+}
+
+static int create_parts(struct shard *shard)
+{
+    const struct outbox_options outbox = {
+        .entry_count_max = OUTBOX_ENTRIES_MAX,
+        .text_size_max = OUTBOX_TEXT_MAX,
+        .conn_count_max = conn_count_max(shard->options.config),
+    };
+    shard->pool = blob_pool_create(blob_bytes_max);
+    if (shard->pool == NULL) {
+        return -ENOMEM;
+    }
+    int result = outbox_create(&outbox, &shard->outbox);
+    if (result == 0) {
+        result = create_hub(shard);
+    }
+    if (result == 0) {
+        result = create_gateway(shard);
+    }
+    if (result == 0) {
+        result = create_reactor(shard);
+    }
+    if (result == 0) {
+        result = gateway_attach(shard->gateway, shard->reactor);
+    }
+    return result;
+}
+
+int shard_create(const struct shard_options *options, struct shard **shard)
+{
+    CHECK(options->config->reactor.count > 0);
+    CHECK(options->index < options->config->reactor.count);
+
+    struct shard *created = calloc(1, sizeof(*created));
+    if (created == NULL) {
+        return -ENOMEM;
+    }
+    created->options = *options;
+    const int result = create_parts(created);
+    if (result != 0) {
+        shard_destroy(created);
+        return result;
+    }
+    created->delivery = (struct delivery){
+        .outbox = created->outbox,
+        .roster = hub_roster(created->hub),
+        .reactor = created->reactor,
+        .gateway = created->gateway,
+        .pool = created->pool,
+        .metrics = options->metrics,
+        .messages_per_frame_max = options->config->client.max_messages_per_frame,
+    };
+    *shard = created;
+    return 0;
+}
+
+void shard_destroy(struct shard *shard)
+{
+    if (shard == NULL) {
+        return;
+    }
+    if (shard->gateway != NULL) {
+        gateway_detach(shard->gateway);
+    }
+    reactor_destroy(shard->reactor);
+    gateway_destroy(shard->gateway);
+    hub_destroy(shard->hub);
+    outbox_destroy(shard->outbox);
+    blob_pool_destroy(shard->pool);
+    free(shard);
+}
+
+int shard_listen(struct shard *shard, int public_fd, int internal_fd)
+{
+    const struct conn_handler *handler = gateway_handler(shard->gateway);
+
+    int listener = reactor_listen(shard->reactor, public_fd, handler);
+    if (listener < 0) {
+        return listener;
+    }
+    CHECK(listener == GATEWAY_PUBLIC);
+    listener = reactor_listen(shard->reactor, internal_fd, handler);
+    if (listener < 0) {
+        return listener;
+    }
+    CHECK(listener == GATEWAY_INTERNAL);
+    return 0;
+}
+
+/* -- draining ---------------------------------------------------------------------------------- */
+
+static void begin_drain(struct shard *shard) ON_REACTOR
+{
+    shard->is_draining = true;
+    shard->drain_deadline_ns =
+        reactor_now(shard->reactor) + shard->options.config->shutdown.timeout_ns;
+    reactor_stop_listening(shard->reactor);
+    gateway_drain(shard->gateway);
+}
+
+static void abort_conn(struct conn *conn, void *context) ON_REACTOR
+{
+    (void)context;
+    conn_abort(conn, 0);
+}
+
+/* Tells the control, once, that nobody is connected any more and nothing is left to be posted. */
+static void go_on_draining(struct shard *shard) ON_REACTOR
+{
+    if (!shard->is_draining || shard->is_drained) {
+        return;
+    }
+    if (reactor_now(shard->reactor) >= shard->drain_deadline_ns) {
+        reactor_each_conn(shard->reactor, abort_conn, NULL);
+    }
+    if (reactor_conn_count(shard->reactor) > 0 || !hub_is_quiet(shard->hub)) {
+        return;
+    }
+    const struct post post = {.kind = POST_DRAINED};
+    const struct bus_post packed = post_pack(&post);
+    const size_t control = shard->options.config->reactor.count;
+    if (bus_tell(shard->options.bus, shard->options.index, control, &packed) == BUS_POSTED) {
+        shard->is_drained = true;
+    }
+}
+
+/* -- the loop ---------------------------------------------------------------------------------- */
+
+static void take_post(struct shard *shard, const struct bus_post *packed) ON_REACTOR
+{
+    const struct post post = post_unpack(packed);
+
+    if (post.kind == POST_STOP) {
+        begin_drain(shard);
+    } else if (post.kind == POST_EXIT) {
+        shard->is_exiting = true;
+    } else {
+        hub_take(shard->hub, &post);
+    }
+}
+
+static void take_posts(struct shard *shard) ON_REACTOR
+{
+    struct bus_post posts[OUTBOX_POSTS_MAX];
+    size_t taken = 0;
+    size_t count = 0;
+
+    do {
+        if (!outbox_is_roomy(shard->outbox)) {
+            break;
+        }
+        count = bus_take(shard->options.bus, shard->options.index, posts, OUTBOX_POSTS_MAX);
+        for (size_t i = 0; i < count; i++) {
+            take_post(shard, &posts[i]);
+        }
+        taken += count;
+    } while (count == OUTBOX_POSTS_MAX && taken < POSTS_PER_ITERATION);
+
+    shard->has_posts = count == OUTBOX_POSTS_MAX;
+    hub_catch_up(shard->hub);
+    (void)blob_pool_collect(shard->pool);
+}
+
+/* How long phase 1 may sleep: not at all when something is left over. */
+static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
+{
+    if (shard->has_posts || outbox_count(shard->outbox) > 0 ||
+        reactor_has_leftover(shard->reactor)) {
+        return 0;
+    }
+    const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway) ||
+                         (shard->is_draining && !shard->is_drained);
+    return retries && wait_ns > RETRY_NS ? RETRY_NS : wait_ns;
+}
+
+static void wait(struct shard *shard, uint64_t wait_ns) ON_REACTOR
+{
+    struct bus *bus = shard->options.bus;
+    const uint64_t timeout_ns = sleep_ns(shard, wait_ns);
+
+    if (timeout_ns == 0 || !bus_may_sleep(bus, shard->options.index)) {
+        reactor_wait(shard->reactor, 0);
+        return;
+    }
+    reactor_wait(shard->reactor, timeout_ns);
+    bus_awake(bus, shard->options.index);
+}
+
+static void update_metrics(struct shard *shard, uint64_t began_ns)
+{
+    struct metrics *metrics = shard->options.metrics;
+
+    metrics_set(metrics, METRIC_BUS_POSTS, bus_posts(shard->options.bus, shard->options.index));
+    metrics_set(metrics, METRIC_BUS_WAKES, bus_wakes(shard->options.bus, shard->options.index));
+    metrics_set(metrics, METRIC_LOG_DROPPED, log_dropped(shard->options.log));
+    hub_gauge(shard->hub);
+    metrics_observe_loop(metrics, monotime_read() - began_ns);
+}
+
+void shard_step(struct shard *shard, uint64_t wait_ns)
+{
+    wait(shard, wait_ns); /* 1  sleep, then collect       net    */
+    const uint64_t began_ns = monotime_read();
+    take_posts(shard);               /* 2  what others sent    bus -> chat  */
+    gateway_resume(shard->gateway);  /* 3  commands that waited             */
+    reactor_receive(shard->reactor); /*    bytes, frames       net -> chat  */
+    delivery_run(&shard->delivery);  /* 4  the outbox          chat -> net  */
+    go_on_draining(shard);
+    bus_flush(shard->options.bus, shard->options.index); /* 5  publish, wake             bus    */
+    reactor_flush(shard->reactor);                       /* 6  one send each             net    */
+    reactor_sweep(shard->reactor);                       /* 7  timers, the closed        net    */
+    update_metrics(shard, began_ns);
+}
+
+bool shard_is_done(const struct shard *shard)
+{
+    return shard->is_exiting && !shard->has_posts;
+}
+
+void shard_run(void *context)
+{
+    struct shard *shard = context;
+
+    reactor_enter(shard->reactor);
+    while (!shard_is_done(shard)) {
+        shard_step(shard, UINT64_MAX);
+    }
+    reactor_leave(shard->reactor);
+}
+
+size_t shard_count_live(const struct shard *shard)
+{
+    return reactor_conn_count(shard->reactor) + gateway_count(shard->gateway) +
+           hub_count_live(shard->hub) + blob_pool_count(shard->pool) + outbox_count(shard->outbox);
+}
+
+struct reactor *shard_reactor(struct shard *shard)
+{
+    return shard->reactor;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/site.h"
+
+#include "page_bytes.h"
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "proto/http.h"
+
+static const char page_headers[] =
+    "Cache-Control: no-cache\r\n"
+    "Content-Security-Policy: default-src 'self'; connect-src 'self' ws: wss:\r\n"
+    "X-Content-Type-Options: nosniff\r\n";
+static const char plain_text[] = "text/plain; charset=utf-8";
+static const char metrics_text[] = "text/plain; version=0.0.4; charset=utf-8";
+
+static bool path_is(struct bytes path, const char *expected)
+{
+    const size_t size = strlen(expected);
+    return path.size == size && memcmp(path.data, expected, size) == 0;
+}
+
+static struct bytes text(const char *body)
+{
+    return (struct bytes){(const uint8_t *)body, strlen(body)};
+}
+
+static const struct page_file *find_page(struct bytes path)
+{
+    for (size_t i = 0; i < page_file_count; i++) {
+        if (path_is(path, page_files[i].path)) {
+            return &page_files[i];
+        }
+    }
+    return NULL;
+}
+
+enum site_target site_find(const struct site *site, struct bytes path, bool internal)
+{
+    if (internal) {
+        return path_is(path, "/health") || path_is(path, "/metrics") ? SITE_PAGE : SITE_NOT_FOUND;
+    }
+    if (path_is(path, "/connection/websocket")) {
+        return SITE_CHAT;
+    }
+    if (site->echo_enabled && path_is(path, "/echo")) {
+        return SITE_ECHO;
+    }
+    return find_page(path) != NULL ? SITE_PAGE : SITE_NOT_FOUND;
+}
+
+static void answer_text(struct site_answer *answer, unsigned status, const char *body,
+                        enum metrics_id count)
+{
+    *answer = (struct site_answer){
+        .status = status,
+        .content_type = plain_text,
+        .body = text(body),
+        .count = count,
+    };
+}
+
+static void answer_metrics(const struct site *site, struct site_answer *answer)
+{
+    size_t size;
+    char *rendered = metrics_render(site->metrics, site->metric_names, site->metric_count, &size);
+    if (rendered == NULL) {
+        answer_text(answer, 503, "no memory\n", METRIC_HTTP_METRICS);
+        return;
+    }
+    *answer = (struct site_answer){
+        .status = 200,
+        .content_type = metrics_text,
+        .body = {(const uint8_t *)rendered, size},
+        .allocated = rendered,
+        .count = METRIC_HTTP_METRICS,
+    };
+}
+
+static void answer_internal(const struct site *site, struct bytes path, bool draining,
+                            struct site_answer *answer)
+{
+    if (path_is(path, "/metrics")) {
+        answer_metrics(site, answer);
+    } else if (path_is(path, "/health")) {
+        answer_text(answer, draining ? 503 : 200, draining ? "draining\n" : "ok\n",
+                    METRIC_HTTP_HEALTH);
+    } else {
+        answer_text(answer, 404, "not found\n", METRIC_HTTP_OTHER);
+    }
+}
+
+void site_answer(const struct site *site, const struct http_request *request, bool internal,
+                 bool draining, struct site_answer *answer)
+{
+    if (request->method != HTTP_GET && request->method != HTTP_HEAD) {
+        answer_text(answer, 405, "GET and HEAD only\n", METRIC_HTTP_OTHER);
+        answer->extra = "Allow: GET, HEAD\r\n";
+        return;
+    }
+    if (internal) {
+        answer_internal(site, request->path, draining, answer);
+        return;
+    }
+    const struct page_file *page = find_page(request->path);
+    if (page != NULL) {
+        *answer = (struct site_answer){
+            .status = 200,
+            .content_type = page->content_type,
+            .extra = page_headers,
+            .body = {page->data, page->size},
+            .count = METRIC_HTTP_PAGE,
+        };
+        return;
+    }
+    const enum site_target target = site_find(site, request->path, internal);
+    if (target == SITE_CHAT || target == SITE_ECHO) {
+        answer_text(answer, 426, "this is a WebSocket endpoint\n", METRIC_HTTP_OTHER);
+        answer->extra = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+        return;
+    }
+    answer_text(answer, 404, "not found\n", METRIC_HTTP_OTHER);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_SITE_H
+#define SERVER_SITE_H
+/*
+ * What is at which path: the chat page on the public listener, /health and /metrics on the
+ * internal one, and where WebSocket connections go.
+ *
+ * Frozen after start but for `draining`, which each reactor's gateway passes in. ANY_THREAD.
+ * Not here: reading requests and sending the answers (gateway.h).
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+#include "core/bytes.h"
+#include "core/metrics.h"
+
+struct http_request;
+
+/* What the metrics are made of: one per thread, named for the loop histograms. */
+struct site {
+    const struct metrics *const *metrics;
+    const char *const *metric_names;
+    size_t metric_count;
+    bool echo_enabled;
+};
+
+enum site_target {
+    SITE_PAGE,      /* a body for GET and HEAD */
+    SITE_CHAT,      /* wants an upgrade: the Centrifuge protocol */
+    SITE_ECHO,      /* wants an upgrade: raw echo */
+    SITE_NOT_FOUND, /* 404 */
+};
+
+/* `internal`: the request came in by the internal listener. */
+NODISCARD enum site_target site_find(const struct site *site, struct bytes path, bool internal);
+
+/* A whole answer, but for the Connection header, which is the gateway's. */
+struct site_answer {
+    unsigned status;
+    const char *content_type;
+    const char *extra;     /* header lines, or NULL */
+    struct bytes body;     /* static, or in `allocated` */
+    char *allocated;       /* free() it after use; NULL: nothing to free */
+    enum metrics_id count; /* what to count it as */
+};
+
+/* For SITE_PAGE and SITE_NOT_FOUND, and for upgrades that were no upgrades (426). */
+void site_answer(const struct site *site, const struct http_request *request, bool internal,
+                 bool draining, struct site_answer *answer);
+
+#endif /* SERVER_SITE_H */

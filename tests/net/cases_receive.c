@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes from client to handler: however they are cut, they come once, in order, and only when the
+ * handler wants them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/net/cases.h"
+#include "tests/net/fixture.h"
+
+static void fill(uint8_t *data, uint64_t begin, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        data[i] = fixture_byte(begin + i);
+    }
+}
+
+static void check_stream(const struct fixture_peer *peer, size_t size)
+{
+    ck_assert_uint_eq(peer->size, size);
+    for (size_t i = 0; i < size; i++) {
+        ck_assert_uint_eq(peer->bytes[i], fixture_byte(i));
+    }
+}
+
+/* Sends back what came. */
+static size_t echo(struct fixture_peer *peer, struct span in)
+{
+    struct packet *packet = packet_create(reactor_packets(peer->fixture->reactor), in.size);
+    ck_assert_ptr_nonnull(packet);
+    memcpy(packet_span(packet).data, in.data, in.size);
+    ck_assert_int_eq(conn_queue(peer->conn, packet, CONN_URGENT), CONN_QUEUED);
+    packet_unref(packet);
+    return in.size;
+}
+
+START_TEST(echoes_many_small_packets)
+{
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    const int client = fixture_connect(fixture, NULL);
+    uint64_t sent = 0;
+
+    fixture->on_bytes = echo;
+    for (size_t round = 0; round < 1000; round++) {
+        uint8_t out[300];
+        uint8_t in[300];
+        const size_t size = 1 + round * 7 % sizeof(out);
+        fill(out, sent, size);
+        fixture_write(fixture, client, out, size);
+        fixture_read(fixture, client, in, size);
+        ck_assert_mem_eq(in, out, size);
+        sent += size;
+    }
+    ck_assert_uint_eq(metrics_read(&fixture->metrics, METRIC_BYTES_RECEIVED), sent);
+    ck_assert_uint_eq(metrics_read(&fixture->metrics, METRIC_BYTES_SENT), sent);
+    fixture->plug->close(fixture->world, client);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
+/* Large against everything: buffers of the kernel, of the ring, the budget. */
+START_TEST(receives_a_long_stream)
+{
+    struct reactor_options options = fixture_options();
+    options.receive_budget_bytes = 3000;
+    options.receive_buffer_count = 4; /* they run out: -ENOBUFS */
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *peer = NULL;
+    const int client = fixture_connect(fixture, &peer);
+    uint8_t data[10000];
+    size_t sent = 0;
+
+    for (size_t round = 0; round < 200; round++) {
+        const size_t size = 1 + round * 997 % sizeof(data);
+        fill(data, sent, size);
+        fixture_write(fixture, client, data, size);
+        sent += size;
+    }
+    fixture_until_size(fixture, peer, sent);
+    check_stream(peer, sent);
+    fixture->plug->close(fixture->world, client);
+    fixture_until_closed(fixture, peer);
+    ck_assert_int_eq(peer->reason, -ESHUTDOWN);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
+START_TEST(serves_many_with_few_buffers)
+{
+    enum { CLIENTS = 100, ROUNDS = 20, SIZE = 700 };
+    struct reactor_options options = fixture_options();
+    options.receive_buffer_count = 4;
+    options.receive_buffer_size = 512;
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    int clients[CLIENTS];
+
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = fixture_connect(fixture, NULL);
+    }
+    for (size_t round = 0; round < ROUNDS; round++) {
+        uint8_t data[SIZE];
+        fill(data, round * SIZE, SIZE);
+        for (int i = 0; i < CLIENTS; i++) {
+            fixture_write(fixture, clients[i], data, SIZE);
+        }
+    }
+    for (size_t i = 0; i < CLIENTS; i++) {
+        fixture_until_size(fixture, fixture->peers[i], ROUNDS * SIZE);
+        check_stream(fixture->peers[i], ROUNDS * SIZE);
+        fixture->plug->close(fixture->world, clients[i]);
+    }
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
+/* Consumes whole records of 7 bytes only. */
+static size_t by_sevens(struct fixture_peer *peer, struct span in)
+{
+    const size_t used = in.size / 7 * 7;
+    fixture_record(peer, (struct bytes){in.data, used});
+    return used;
+}
+
+START_TEST(keeps_what_the_handler_leaves)
+{
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *peer = NULL;
+    const int client = fixture_connect(fixture, &peer);
+    uint8_t data[1000];
+    size_t sent = 0;
+
+    fixture->on_bytes = by_sevens;
+    for (size_t round = 1; round < 400; round++) {
+        const size_t size = round % 13;
+        fill(data, sent, size);
+        fixture_write(fixture, client, data, size);
+        sent += size;
+        fixture_until_size(fixture, peer, sent / 7 * 7);
+        ck_assert_uint_eq(peer->size, sent / 7 * 7);
+    }
+    check_stream(peer, sent / 7 * 7);
+    fixture->plug->close(fixture->world, client);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
+static size_t consume_nothing(struct fixture_peer *peer, struct span in)
+{
+    peer->size = in.size; /* how much was offered */
+    return 0;
+}
+
+START_TEST(limits_what_the_handler_leaves)
+{
+    struct reactor_options options = fixture_options();
+    options.pending_max = 1000;
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *peer = NULL;
+    const int client = fixture_connect(fixture, &peer);
+    const uint8_t data[1000] = {0};
+
+    fixture->on_bytes = consume_nothing;
+    fixture_write(fixture, client, data, 600);
+    fixture_until_size(fixture, peer, 600);
+    fixture_write(fixture, client, data, 400);
+    fixture_until_size(fixture, peer, 1000);
+    fixture_turn(fixture);
+    ck_assert_uint_eq(peer->close_calls, 0);
+
+    fixture_write(fixture, client, data, 1);
+    fixture_until_closed(fixture, peer);
+    ck_assert_int_eq(peer->reason, -EMSGSIZE);
+    ck_assert_uint_eq(peer->size, 1001);
+    int end = 0;
+    (void)fixture_read_rest(fixture, client, &end);
+    ck_assert_int_eq(end, -ECONNRESET);
+    fixture->plug->close(fixture->world, client);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
+/* Takes 10 bytes and pauses. */
+static size_t ten_then_pause(struct fixture_peer *peer, struct span in)
+{
+    const size_t used = in.size < 10 ? in.size : 10;
+    fixture_record(peer, (struct bytes){in.data, used});
+    conn_pause(peer->conn);
+    return used;
+}
+
+START_TEST(pauses_and_resumes)
+{
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *peer = NULL;
+    const int client = fixture_connect(fixture, &peer);
+    uint8_t data[6000];
+
+    fixture->on_bytes = ten_then_pause;
+    fill(data, 0, sizeof(data));
+    fixture_write(fixture, client, data, sizeof(data));
+    /* More than pending_max stays behind, but a paused handler is not at fault. */
+    for (size_t size = 10; size <= sizeof(data); size += 10) {
+        fixture_until_size(fixture, peer, size);
+        const unsigned calls = peer->bytes_calls;
+        fixture_turn(fixture);
+        ck_assert(conn_is_paused(peer->conn));
+        ck_assert_uint_eq(peer->bytes_calls, calls);
+        ck_assert_uint_eq(peer->size, size);
+        conn_resume(peer->conn);
+        conn_resume(peer->conn);
+    }
+    check_stream(peer, sizeof(data));
+    ck_assert_uint_eq(peer->close_calls, 0);
+    fixture->plug->close(fixture->world, client);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
+/* TCP pushes back on the client of a paused connection. */
+START_TEST(paused_client_is_pushed_back)
+{
+    enum { MORE_THAN_BUFFERS = 64 << 20 };
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *peer = NULL;
+    const int client = fixture_connect(fixture, &peer);
+    uint8_t data[4096];
+    size_t sent = 0;
+    int idle = 0;
+
+    conn_pause(peer->conn);
+    fixture_turn(fixture);
+    while (idle < 50) {
+        fill(data, sent, sizeof(data));
+        const ssize_t written = fixture->plug->write(fixture->world, client, data, sizeof(data));
+        ck_assert(written > 0 || written == -EAGAIN);
+        sent += written > 0 ? (size_t)written : 0;
+        idle = written > 0 ? 0 : idle + 1;
+        ck_assert_uint_lt(sent, MORE_THAN_BUFFERS);
+        fixture_turn(fixture);
+    }
+    ck_assert_uint_eq(peer->bytes_calls, 0);
+    conn_resume(peer->conn);
+    fixture_until_size(fixture, peer, sent);
+    check_stream(peer, sent);
+    fixture->plug->close(fixture->world, client);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
+/* A pause of somebody else, between the kernel's word and the upcall. */
+static size_t pause_the_other(struct fixture_peer *peer, struct span in)
+{
+    fixture_record(peer, (struct bytes){in.data, in.size});
+    struct fixture_peer *other = peer->fixture->context;
+    if (other != NULL && other != peer && other->size == 0) {
+        conn_pause(other->conn);
+    }
+    return in.size;
+}
+
+START_TEST(pause_holds_what_is_under_way)
+{
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *first = NULL;
+    struct fixture_peer *second = NULL;
+    const int a = fixture_connect(fixture, &first);
+    const int b = fixture_connect(fixture, &second);
+    uint8_t data[100];
+
+    fixture->on_bytes = pause_the_other;
+    fixture->context = second;
+    fill(data, 0, sizeof(data));
+    fixture_write(fixture, a, data, sizeof(data));
+    fixture_write(fixture, b, data, sizeof(data));
+    fixture_until_size(fixture, first, sizeof(data));
+    if (second->size == 0) { /* it was second in the batch as well */
+        ck_assert(conn_is_paused(second->conn));
+        fixture_turn(fixture);
+        fixture_turn(fixture);
+        ck_assert_uint_eq(second->size, 0);
+        conn_resume(second->conn);
+    }
+    fixture_until_size(fixture, second, sizeof(data));
+    check_stream(second, sizeof(data));
+    fixture->plug->close(fixture->world, a);
+    fixture->plug->close(fixture->world, b);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
+START_TEST(end_waits_for_resume)
+{
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *peer = NULL;
+    const int client = fixture_connect(fixture, &peer);
+    uint8_t data[25];
+
+    fixture->on_bytes = ten_then_pause;
+    fill(data, 0, sizeof(data));
+    fixture_write(fixture, client, data, sizeof(data));
+    fixture->plug->close(fixture->world, client);
+    for (size_t size = 10; size <= 30; size += 10) {
+        fixture_until_size(fixture, peer, size < 25 ? size : 25);
+        fixture_turn(fixture);
+        fixture_turn(fixture);
+        ck_assert_uint_eq(peer->close_calls, 0);
+        conn_resume(peer->conn);
+    }
+    check_stream(peer, sizeof(data));
+    fixture_until_closed(fixture, peer);
+    ck_assert_int_eq(peer->reason, -ESHUTDOWN);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
+/* One client that sends without end does not keep another waiting. */
+START_TEST(budget_is_per_connection)
+{
+    struct reactor_options options = fixture_options();
+    options.receive_budget_bytes = 1024;
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *loud = NULL;
+    struct fixture_peer *quiet = NULL;
+    const int a = fixture_connect(fixture, &loud);
+    const int b = fixture_connect(fixture, &quiet);
+    uint8_t data[60000] = {0};
+
+    (void)fixture->plug->write(fixture->world, a, data, sizeof(data));
+    for (size_t round = 1; round <= 20; round++) {
+        fixture_write(fixture, b, data, 1);
+        fixture_until_size(fixture, quiet, round);
+        (void)fixture->plug->write(fixture->world, a, data, 2048);
+    }
+    ck_assert_uint_gt(loud->size, 0);
+    fixture->plug->close(fixture->world, a);
+    fixture->plug->close(fixture->world, b);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
+TCase *cases_receive(void)
+{
+    TCase *tcase = tcase_create("receive");
+    const int count = cases_plug_count();
+    tcase_add_loop_test(tcase, echoes_many_small_packets, 0, count);
+    tcase_add_loop_test(tcase, receives_a_long_stream, 0, count);
+    tcase_add_loop_test(tcase, serves_many_with_few_buffers, 0, count);
+    tcase_add_loop_test(tcase, keeps_what_the_handler_leaves, 0, count);
+    tcase_add_loop_test(tcase, limits_what_the_handler_leaves, 0, count);
+    tcase_add_loop_test(tcase, pauses_and_resumes, 0, count);
+    tcase_add_loop_test(tcase, paused_client_is_pushed_back, 0, count);
+    tcase_add_loop_test(tcase, pause_holds_what_is_under_way, 0, count);
+    tcase_add_loop_test(tcase, end_waits_for_resume, 0, count);
+    tcase_add_loop_test(tcase, budget_is_per_connection, 0, count);
+    return tcase;
+}
