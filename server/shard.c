@@ -90,13 +90,17 @@ static int create_reactor(struct shard *shard)
 {
     const struct shard_options *options = &shard->options;
     const struct config *config = options->config;
+    /* The marks are below both maxima, so that an echo is paused before its queue is full. */
+    const uint32_t queue_least = config->echo.queue_max_size < config->client.queue_max_size
+                                     ? config->echo.queue_max_size
+                                     : config->client.queue_max_size;
     const struct reactor_options reactor = {
         .backend = options->backend,
         .backend_context = options->backend_context,
         .index = options->index,
         .conn_count_max = conn_count_max(config),
-        .queue_bytes_low = config->client.queue_max_size / 8,
-        .queue_bytes_high = config->client.queue_max_size / 2,
+        .queue_bytes_low = queue_least / 8,
+        .queue_bytes_high = queue_least / 2,
         .queue_bytes_max = config->client.queue_max_size,
         .queue_bytes_max_large = config->echo.queue_max_size,
         .pending_max = PENDING_MAX,

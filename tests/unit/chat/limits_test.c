@@ -74,9 +74,11 @@ START_TEST(does_not_overflow)
 
     ck_assert(limits_take(&bucket, &rate, UINT32_MAX));
     ck_assert_uint_eq(bucket.milli_tokens, 999999000);
-    for (int i = 1; i < 1000000; i++) {
-        ck_assert(limits_take(&bucket, &rate, UINT32_MAX));
+    int taken = 1;
+    while (limits_take(&bucket, &rate, UINT32_MAX)) {
+        taken++;
     }
+    ck_assert_int_eq(taken, 1000000);
     ck_assert(!limits_take(&bucket, &rate, UINT32_MAX));
     ck_assert_uint_eq(limits_wait_ms(&bucket, &rate), 1);
 }
@@ -92,7 +94,7 @@ START_TEST(keeps_the_rate_at_any_times)
         uint64_t now_ms = 0;
         uint64_t taken = 0;
         limits_fill(&bucket, &rates[i], 0);
-        for (int turn = 0; turn < 20000; turn++) {
+        for (int turn = 0; turn < 3000; turn++) {
             now_ms += chance_below(&state, 3) == 0 ? chance_below(&state, 900) : 0;
             if (limits_take(&bucket, &rates[i], (uint32_t)now_ms)) {
                 taken++;

@@ -9,7 +9,7 @@
 
 #include "tests/unit/chat/testing.h"
 
-enum { SESSION_COUNT = 25, ROOM_COUNT = 12, TURNS = 20000 };
+enum { SESSION_COUNT = 25, ROOM_COUNT = 12, TURNS = 5000 };
 
 struct party {
     struct slab *sessions;
@@ -73,28 +73,37 @@ static void close_party(struct party *party)
     slab_destroy(party->sessions);
 }
 
+/* Does the tie, or that there is none, look the same from both sides? */
+static bool sides_agree(const struct party *party, uint32_t i, uint32_t j)
+{
+    const struct session *session = party->session[i];
+    const struct room *room = party->room[j];
+    const int index = session_find(session, room->slot);
+
+    if (index < 0) {
+        return party->tied[i][j] == 0;
+    }
+    const struct session_subscription *subscription = &session->subscriptions[index];
+    if (subscription->command != party->tied[i][j] || subscription->member >= room->member_count) {
+        return false;
+    }
+    const struct roster_member *member = &room->members[subscription->member];
+    return member->session == session->slot && member->subscription == (uint32_t)index &&
+           conn_id_equal(member->conn, session->conn);
+}
+
 static void both_sides_agree(const struct party *party)
 {
     uint32_t ties = 0;
     uint32_t members = 0;
 
     for (uint32_t i = 0; i < SESSION_COUNT; i++) {
-        const struct session *session = party->session[i];
+        ties += party->session[i]->subscription_count;
         for (uint32_t j = 0; j < ROOM_COUNT; j++) {
-            const struct room *room = party->room[j];
-            const int index = session_find(session, room->slot);
-            ck_assert_int_eq(index >= 0, party->tied[i][j] != 0);
-            if (index < 0) {
-                continue;
+            /* One assertion that holds is one write to a pipe: only the others are made. */
+            if (!sides_agree(party, i, j)) {
+                ck_abort_msg("session %u, room %u", i, j);
             }
-            const struct session_subscription *subscription = &session->subscriptions[index];
-            ck_assert_uint_eq(subscription->command, party->tied[i][j]);
-            ck_assert_uint_lt(subscription->member, room->member_count);
-            const struct roster_member *member = &room->members[subscription->member];
-            ck_assert_uint_eq(member->session, session->slot);
-            ck_assert_uint_eq(member->subscription, (uint32_t)index);
-            ck_assert(conn_id_equal(member->conn, session->conn));
-            ties++;
         }
     }
     for (uint32_t j = 0; j < ROOM_COUNT; j++) {

@@ -119,7 +119,7 @@ END_TEST
 
 START_TEST(members_come_and_go)
 {
-    enum { MEMBER_MAX = 1000, TURNS = 30000 };
+    enum { MEMBER_MAX = 1000, TURNS = 12000 };
     static struct roster_member model[MEMBER_MAX];
     uint64_t state = 362436069;
     uint32_t count = 0;

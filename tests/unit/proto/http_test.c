@@ -326,8 +326,10 @@ START_TEST(limits_the_head)
         ck_assert_int_eq(read_pieces(head, size, 8191, &plain), expected);
         free(head);
     }
-    /* A fault behind the limit is not seen, whole or not. */
     char *const head = make_head(10000);
+    ck_assert_int_eq(read_whole(head, 8191, &plain), HTTP_NEED_MORE);
+    ck_assert_int_eq(read_whole(head, 8192, &plain), HTTP_HEAD_TOO_BIG); /* it cannot end in time */
+    /* A fault behind the limit is not seen, whole or not. */
     head[9000] = '\n';
     ck_assert_int_eq(read_whole(head, 10000, &plain), HTTP_HEAD_TOO_BIG);
     ck_assert_int_eq(read_pieces(head, 10000, 7, &plain), HTTP_HEAD_TOO_BIG);

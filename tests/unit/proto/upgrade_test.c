@@ -262,6 +262,10 @@ START_TEST(allows_listed_origins)
             ck_assert(!upgrade_origin_is_allowed(&upgrade, NULL, 0));
         }
     }
+    const struct upgrade own = {.host = text_of("localhost"),
+                                .origin = text_of("http://localhost")};
+    ck_assert(!upgrade_origin_is_allowed(&own, allowed, 5)); /* its own host is not in the list */
+    ck_assert(upgrade_origin_is_allowed(&own, NULL, 0));
     ck_assert(!upgrade_origin_is_valid(text_of("null")));
     ck_assert(!upgrade_origin_is_valid(text_of("https://*.example.org")));
     ck_assert(!upgrade_origin_is_valid(text_of("https://a/")));

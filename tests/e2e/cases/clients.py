@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python3-websockets against a running parleyd: echo, close codes, and a chat by hand.
+
+usage: clients.py echo|close|chat CHAT_URL ECHO_URL
+"""
+
+import asyncio
+import json
+import sys
+
+import websockets
+
+facts = 0
+
+
+def holds(fact, what):
+    global facts
+    if not fact:
+        raise SystemExit(f"does not hold: {what}")
+    facts += 1
+
+
+async def echo(url):
+    async with websockets.connect(url, max_size=1 << 25, compression="deflate") as socket:
+        holds(not socket.extensions, "no compression was agreed on")
+        for message in ["", "a", "Grüße, 水, 𝄞", "x" * 65536, b"", bytes(range(256)) * 300,
+                        "y" * (1 << 20)]:
+            await socket.send(message)
+            holds(await socket.recv() == message, f"echo of {len(message)}")
+        await socket.send(iter(["in ", "", "four ", "fragments"]))
+        holds(await socket.recv() == "in four fragments", "fragments")
+        await socket.send(iter([b"\xff", b"\x00\xff"]))
+        holds(await socket.recv() == b"\xff\x00\xff", "binary fragments")
+        for payload in [b"", b"payload", b"p" * 125]:
+            await asyncio.wait_for(await socket.ping(payload), 15)
+            holds(True, "pong")
+    holds(socket.close_code == 1000, "closed well")
+
+
+async def close(url):
+    for code, reason in [(1000, ""), (1001, "gone"), (3456, "ours"), (4999, "ü" * 61)]:
+        socket = await websockets.connect(url)
+        await socket.close(code, reason)
+        holds(socket.close_code == code, f"close {code}: {socket.close_code}")
+    socket = await websockets.connect(url)
+    await socket.send(b"z" * ((1 << 24) + 1))
+    try:
+        await asyncio.wait_for(socket.recv(), 60)
+        holds(False, "a message too big was echoed")
+    except websockets.ConnectionClosed:
+        holds(socket.close_code == 1009, f"too big: {socket.close_code}")
+
+
+async def ask(socket, command, replies):
+    await socket.send(json.dumps(command))
+    while command["id"] not in replies:
+        for line in (await asyncio.wait_for(socket.recv(), 30)).split("\n"):
+            reply = json.loads(line)
+            if "id" in reply:
+                replies[reply["id"]] = reply
+            elif "push" in reply:
+                replies.setdefault("pushes", []).append(reply["push"])
+    return replies[command["id"]]
+
+
+async def chat(url):
+    async with websockets.connect(url, subprotocols=["centrifuge-json"]) as alice, \
+            websockets.connect(url) as bob:
+        holds(alice.subprotocol == "centrifuge-json", "the sub-protocol")
+        seen = ({}, {})
+        for index, socket in enumerate([alice, bob]):
+            reply = await ask(socket, {"id": 1, "connect": {"name": "python"}}, seen[index])
+            holds(reply["connect"]["client"], "connected")
+            holds(reply["connect"]["ping"] == 25 and reply["connect"]["pong"] is True, "pings")
+            reply = await ask(socket, {"id": 2, "subscribe": {"channel": "python"}}, seen[index])
+            holds(reply == {"id": 2, "subscribe": {}}, f"subscribed: {reply}")
+        for number in range(3, 53):
+            data = {"text": f"Nachricht {number} ☃", "list": [number, None, 1.5e-3]}
+            reply = await ask(alice, {"id": number, "publish": {"channel": "python", "data": data}},
+                              seen[0])
+            holds(reply == {"id": number, "publish": {}}, "published")
+        while len(seen[1].get("pushes", [])) < 50:
+            for line in (await asyncio.wait_for(bob.recv(), 30)).split("\n"):
+                seen[1].setdefault("pushes", []).append(json.loads(line)["push"])
+        texts = [push["pub"]["data"]["text"] for push in seen[1]["pushes"]]
+        holds(texts == [f"Nachricht {number} ☃" for number in range(3, 53)], "all, in order")
+        holds(all(push["channel"] == "python" for push in seen[1]["pushes"]), "the channel")
+
+
+def main():
+    part, chat_url, echo_url = sys.argv[1:]
+    run = {"echo": lambda: echo(echo_url), "close": lambda: close(echo_url),
+           "chat": lambda: chat(chat_url)}[part]
+    asyncio.run(run())
+    print(f"{facts} facts hold")
+
+
+main()

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Groups of cases. A group has one server for all its cases (or none); the groups of the matrix have
+ * one for each back end and number of reactors. After the cases of a group its server must have
+ * nothing left of its clients, and end well.
+ */
+import assert from 'node:assert/strict';
+
+import { closeAll } from './cleanup.mjs';
+import { Server } from './server.mjs';
+import { SLOWNESS, within } from './wait.mjs';
+
+const CASE_MS = 60000 * SLOWNESS;
+const CHECKED_AT_END = ['parley_connections_open', 'parley_sessions', 'parley_subscriptions',
+  'parley_rooms', 'parley_channels'];
+
+const groups = [];
+
+/*
+ * options: name; on: 'matrix', 'backends' (both, two reactors) or 'once'; server: options of
+ * Server.start, or false; cases: [[name, async (server, point) => ...], ...]. A case may return
+ * {skipped: 'why'}.
+ */
+export function group(options) {
+  groups.push({ on: 'once', server: {}, ...options });
+}
+
+function pointsOf(on, { backends, quick }) {
+  const reactors = { matrix: quick ? [2] : [1, 2, 5], backends: [2], once: [2] }[on];
+  const chosen = on === 'once' ? backends.slice(0, 1) : backends;
+  return chosen.flatMap((backend) => reactors.map((count) => ({ backend, reactors: count })));
+}
+
+class Totals {
+  passed = 0;
+  failed = 0;
+  skipped = 0;
+
+  say(outcome, name, detail = '') {
+    this[outcome] += 1;
+    process.stdout.write(`${outcome.padEnd(8)} ${name}${detail === '' ? '' : `\n${detail}`}\n`);
+  }
+}
+
+function explain(error, server) {
+  const log = server === null ? '' : server.log().trim().split('\n').slice(-15).join('\n');
+  return `${error.stack ?? error}${log === '' ? '' : `\n-- the server's log:\n${log}`}`
+    .split('\n').map((line) => `         ${line}`).join('\n');
+}
+
+async function runCase(totals, name, run) {
+  const started = Date.now();
+  try {
+    const result = await within(Promise.resolve().then(run), `the case "${name}"`, CASE_MS);
+    if (result?.skipped !== undefined) {
+      totals.say('skipped', name, `         ${result.skipped}`);
+    } else {
+      totals.say('passed', `${name} (${Date.now() - started} ms)`);
+    }
+  } catch (error) {
+    return error;
+  } finally {
+    closeAll();
+  }
+  return null;
+}
+
+/* Nobody is connected any more, and it exits as it should; sanitizers would have said more. */
+async function endServer(server) {
+  for (const name of CHECKED_AT_END) {
+    /* The one that asks is connected itself. */
+    const own = name === 'parley_connections_open' ? 1 : 0;
+    await server.untilMetric(name, (value) => value === own, `${own} after the cases`);
+  }
+  assert.deepEqual(await server.stop(), { status: 0, signal: null }, 'the exit of parleyd');
+  assert.doesNotMatch(server.log(), /CHECK|Sanitizer|runtime error/, 'the log');
+}
+
+async function runPoint(totals, one, point, wanted) {
+  const where = `${one.name} [${point.backend} ${point.reactors}]`;
+  const cases = one.cases.filter(([name]) => wanted(`${one.name}/${name}`));
+  if (cases.length === 0) {
+    return;
+  }
+  let server = null;
+  if (one.server !== false) {
+    const error = await runCase(totals, `${where} starts`, async () => {
+      server = await Server.start({ ...point, ...one.server });
+    });
+    if (error !== null) {
+      totals.say('failed', `${where} starts`, explain(error, null));
+      return;
+    }
+  }
+  for (const [name, run] of cases) {
+    const error = await runCase(totals, `${where} ${name}`, () => run(server, point));
+    if (error !== null) {
+      totals.say('failed', `${where} ${name}`, explain(error, server));
+    }
+    if (server !== null && server.child.exitCode !== null) {
+      totals.say('failed', `${where}: the server is gone after "${name}"`, explain('', server));
+      return;
+    }
+  }
+  if (server !== null) {
+    const error = await runCase(totals, `${where} leaves nothing behind`, () => endServer(server));
+    if (error !== null) {
+      totals.say('failed', `${where} leaves nothing behind`, explain(error, server));
+      await server.stop('SIGKILL').catch(() => {});
+    }
+  }
+}
+
+/* options: backends, quick, only (part of a name) */
+export async function runAll(options) {
+  const totals = new Totals();
+  const wanted = (name) => options.only === null || name.includes(options.only);
+  for (const one of groups) {
+    for (const point of pointsOf(one.on, options)) {
+      await runPoint(totals, one, point, wanted);
+    }
+  }
+  return totals;
+}

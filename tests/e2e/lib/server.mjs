@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Starts parleyd for a test, watches it, and ends it by its process id. What it says on standard
+ * error goes to a file among the artefacts.
+ */
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { fetchMetrics } from './metrics.mjs';
+import { PATIENCE_MS, until, within } from './wait.mjs';
+
+export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
+export const ARTEFACTS = path.join(ROOT, 'build', 'artefacts', 'e2e');
+
+const running = new Set();
+let logCount = 0;
+
+export const settings = { parleyd: process.env.PARLEYD ?? path.join(ROOT, 'build/release/parleyd') };
+
+/* Below the ports that the kernel gives to outgoing connections, so that none of them is in the way. */
+async function findPort() {
+  for (let attempt = 0; attempt < 50; attempt += 1) {
+    const port = 20000 + Math.floor(Math.random() * 10000);
+    const probe = net.createServer();
+    const isFree = await new Promise((resolve) => {
+      probe.once('error', () => resolve(false));
+      probe.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (isFree) {
+      await new Promise((resolve) => probe.close(resolve));
+      return port;
+    }
+  }
+  throw new Error('no free port');
+}
+
+export async function findPorts() {
+  const port = await findPort();
+  let internalPort = port;
+  while (internalPort === port) {
+    internalPort = await findPort();
+  }
+  return { port, internalPort };
+}
+
+export function writeConfig(name, text) {
+  fs.mkdirSync(ARTEFACTS, { recursive: true });
+  const file = path.join(ARTEFACTS, name);
+  fs.writeFileSync(file, text);
+  return file;
+}
+
+/* Runs parleyd to its end: for --help and the like. */
+export function runParleyd(args, { ms = PATIENCE_MS, command = [] } = {}) {
+  const [program, ...rest] = [...command, settings.parleyd, ...args];
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const result = { stdout: '', stderr: '' };
+  child.stdout.on('data', (data) => { result.stdout += data; });
+  child.stderr.on('data', (data) => { result.stderr += data; });
+  const ended = new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (status, signal) => resolve({ ...result, status, signal }));
+  });
+  return within(ended, `parleyd ${args.join(' ')} to end`, ms).finally(() => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL');
+    }
+  });
+}
+
+export class Server {
+  /*
+   * options: backend, reactors, echo, args (further flags), config (an object: written as JSON,
+   * which is YAML), command (what runs it, such as ['strace', ...]), ports.
+   */
+  static async start(options = {}) {
+    const server = new Server(options);
+    server.ports = options.ports ?? await findPorts();
+    await server.#spawn();
+    return server;
+  }
+
+  constructor(options) {
+    this.options = options;
+  }
+
+  get port() {
+    return this.ports.port;
+  }
+
+  get internalPort() {
+    return this.ports.internalPort;
+  }
+
+  get pid() {
+    return this.child.pid;
+  }
+
+  get url() {
+    return `ws://127.0.0.1:${this.port}/connection/websocket`;
+  }
+
+  get echoUrl() {
+    return `ws://127.0.0.1:${this.port}/echo`;
+  }
+
+  get page() {
+    return `http://127.0.0.1:${this.port}/`;
+  }
+
+  #args() {
+    const { backend, reactors, echo, args = [], config } = this.options;
+    const list = ['--listen', `127.0.0.1:${this.port}`,
+      '--internal-listen', `127.0.0.1:${this.internalPort}`];
+    if (backend !== undefined) {
+      list.push('--backend', backend);
+    }
+    if (reactors !== undefined) {
+      list.push('--reactors', String(reactors));
+    }
+    if (echo) {
+      list.push('--echo');
+    }
+    if (config !== undefined) {
+      list.push('--config', writeConfig(`config-${this.port}.json`, JSON.stringify(config)));
+    }
+    return [...list, ...args];
+  }
+
+  async #spawn() {
+    fs.mkdirSync(ARTEFACTS, { recursive: true });
+    logCount += 1;
+    this.logFile = path.join(ARTEFACTS, `parleyd-${logCount}.log`);
+    const log = fs.openSync(this.logFile, 'w');
+    const [program, ...rest] = [...(this.options.command ?? []), settings.parleyd, ...this.#args()];
+    this.child = spawn(program, rest, { stdio: ['ignore', 'pipe', log] });
+    fs.closeSync(log);
+    running.add(this);
+    this.stdout = '';
+    this.exited = new Promise((resolve) => {
+      this.child.once('error', (error) => resolve({ error }));
+      this.child.once('close', (status, signal) => {
+        running.delete(this);
+        resolve({ status, signal });
+      });
+    });
+    this.child.stdout.on('data', (data) => { this.stdout += data; });
+    let end = null;
+    this.exited.then((result) => { end = result; });
+    try {
+      await until(() => {
+        if (end !== null) {
+          throw new Error(`parleyd did not start: ${JSON.stringify(end)}\n${this.log()}`);
+        }
+        return this.stdout.includes('chat page: http://');
+      }, 'parleyd to start');
+    } catch (error) {
+      this.child.kill('SIGKILL');
+      throw error;
+    }
+  }
+
+  log() {
+    return fs.readFileSync(this.logFile, 'utf8');
+  }
+
+  kill(signal) {
+    this.child.kill(signal);
+  }
+
+  /* A whole stop, as a service manager does it. Returns {status, signal}. */
+  async stop(signal = 'SIGTERM') {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      this.kill(signal);
+    }
+    try {
+      return await within(this.exited, `parleyd to exit after ${signal}`);
+    } catch (error) {
+      this.child.kill('SIGKILL');
+      throw new Error(`${error.message}\n${this.log().slice(-2000)}`);
+    }
+  }
+
+  /* The same ports again, after stop(). */
+  async restart() {
+    await this.#spawn();
+  }
+
+  metrics() {
+    return fetchMetrics(this.internalPort);
+  }
+
+  /* Sees that a metric gets to be what `check` wants. */
+  untilMetric(name, check, what = 'the right value') {
+    return until(async () => {
+      const value = (await this.metrics()).value(name);
+      return check(value) ? { value } : null;
+    }, `${name} to have ${what}`);
+  }
+
+  #status(key) {
+    const text = fs.readFileSync(`/proc/${this.pid}/status`, 'utf8');
+    return Number(text.match(new RegExp(`^${key}:\\s+(\\d+)`, 'm'))[1]);
+  }
+
+  get rssBytes() {
+    return this.#status('VmRSS') * 1024;
+  }
+
+  get threadCount() {
+    return this.#status('Threads');
+  }
+
+  /* Seconds of processor time of all its threads so far. */
+  get cpuSeconds() {
+    const fields = fs.readFileSync(`/proc/${this.pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  }
+}
+
+/* When the tests end early: nothing of ours stays. */
+export function killAll() {
+  running.forEach((server) => server.child.kill('SIGKILL'));
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The tests from end to end: parleyd as people run it, and clients that nobody here wrote.
+ *
+ * usage: node run.mjs [--parleyd PATH] [--only TEXT] [--backend uring|epoll] [--quick]
+ *
+ *   --parleyd PATH   the server (PARLEYD, or build/release/parleyd)
+ *   --only TEXT      the cases whose group/name has this in it
+ *   --backend NAME   one back end; default: both, as far as the kernel has them
+ *   --quick          two reactors only
+ *
+ * The last line is the totals. What the servers logged, and pictures, are in build/artefacts/e2e.
+ */
+import fs from 'node:fs';
+import { parseArgs } from 'node:util';
+
+import { runAll } from './lib/runner.mjs';
+import { ARTEFACTS, killAll, runParleyd, settings } from './lib/server.mjs';
+
+const { values } = parseArgs({
+  options: {
+    parleyd: { type: 'string' },
+    only: { type: 'string' },
+    backend: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+  },
+});
+settings.parleyd = values.parleyd ?? settings.parleyd;
+fs.rmSync(ARTEFACTS, { recursive: true, force: true });
+fs.mkdirSync(ARTEFACTS, { recursive: true });
+
+/* io_uring may be switched off in the kernel: then one back end is all that can be tested. */
+async function findBackends() {
+  if (values.backend !== undefined) {
+    return [values.backend];
+  }
+  const version = await runParleyd(['--version']);
+  if (version.stdout.includes('back end io_uring') || version.stdout.includes('back end uring')) {
+    return ['uring', 'epoll'];
+  }
+  process.stdout.write(`only epoll here: ${version.stdout}\n`);
+  return ['epoll'];
+}
+
+process.on('exit', killAll);
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => process.exit(1));
+}
+process.on('unhandledRejection', (error) => {
+  process.stdout.write(`unhandled: ${error?.stack ?? error}\n`);
+  process.exitCode = 1;
+});
+
+for (const file of fs.readdirSync(new URL('./cases/', import.meta.url)).sort()) {
+  if (file.endsWith('.mjs')) {
+    await import(new URL(`./cases/${file}`, import.meta.url));
+  }
+}
+const started = Date.now();
+const totals = await runAll({
+  backends: await findBackends(),
+  quick: values.quick,
+  only: values.only ?? null,
+});
+process.stdout.write(`after ${Math.round((Date.now() - started) / 1000)} s\n`);
+if (process.exitCode === 1) {
+  totals.failed += 1;
+}
+process.stdout.write(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
+process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_SIM_CLIENT_H
+#define TESTS_SIM_CLIENT_H
+/*
+ * A simulated client: connects, says things, hears things, misbehaves, comes again. What it hears
+ * is checked as it comes: replies, order, closes.
+ *
+ * Kinds     An honest one keeps the protocol and is held to nothing but what happens to it; the
+ *           server must keep every promise to it. A bad one sends garbage; nothing is promised to
+ *           it. `is_excused`: the network or its own laziness may have cost it its connection.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+#include "proto/command.h"
+#include "tests/sim/sim_model.h"
+#include "tests/sim/sim_wire.h"
+#include "tests/sim/sim_world.h"
+
+enum { SIM_ASKED_MAX = 64 };
+
+enum sim_client_phase {
+    SIM_CLIENT_OFF,
+    SIM_CLIENT_OPENING, /* the upgrade is not answered yet */
+    SIM_CLIENT_OPEN,
+    SIM_CLIENT_ENDING, /* a close frame went one way or the other */
+};
+
+/* A command that has no reply yet. */
+struct sim_asked {
+    uint32_t id;
+    enum command_method method;
+    uint16_t channel;
+    uint32_t publication;
+    uint32_t error; /* that it must be answered with; 0: none */
+};
+
+/* Where it stands with a channel. */
+struct sim_membership {
+    struct sim_subscription subscription;
+    bool is_wanted;    /* after everything said so far */
+    uint32_t pending;  /* subscribes and unsubscribes without a reply */
+};
+
+struct sim_client {
+    struct sim_world *world;
+    size_t index;
+    uint32_t connection; /* number */
+    struct sim_link *link;
+    enum sim_client_phase phase;
+    bool is_bad;
+    bool is_excused;
+    bool is_cut;     /* its link went silent */
+    bool is_leaving; /* it began the end: close frame, FIN */
+    bool has_said_connect;
+    bool is_connected;
+    uint16_t closed_code; /* heard in a close frame; 0: none */
+    uint64_t lazy_until_ns;
+    uint64_t quiet_until_ns;
+    uint32_t commands_left;
+    uint32_t lives_left; /* connections still to be made */
+    uint32_t next_id;
+    uint32_t pings_sent; /* WebSocket pings */
+    uint32_t pongs_heard;
+    struct sim_asked asked[SIM_ASKED_MAX];
+    size_t asked_count;
+    struct sim_membership memberships[SIM_CHANNEL_MAX];
+    struct sim_wire_buffer in;
+    struct sim_wire_buffer out;
+};
+
+void sim_client_init(struct sim_client *client, struct sim_world *world, size_t index);
+void sim_client_deinit(struct sim_client *client);
+
+/* Does one thing. False: there is nothing that it could do now. */
+bool sim_client_act(struct sim_client *client);
+
+/* When it will do something by itself; UINT64_MAX: not before something happens to it. */
+NODISCARD uint64_t sim_client_next_ns(const struct sim_client *client);
+
+/* The connection is over for it, however that came. */
+void sim_client_finish(struct sim_client *client);
+
+/* Something goes wrong with it or its network. */
+void sim_client_disturb(struct sim_client *client);
+
+/* Is it connected, able to hear, and owed everything? */
+NODISCARD bool sim_client_is_sound(const struct sim_client *client);
+
+/* sim_client_say.c: one message; sim_client_hear.c: what has come in. */
+bool sim_client_say(struct sim_client *client);
+void sim_client_say_close(struct sim_client *client, uint16_t code);
+void sim_client_say_garbage(struct sim_client *client);
+void sim_client_hear(struct sim_client *client);
+
+#endif /* TESTS_SIM_CLIENT_H */

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a client hears, checked as it comes.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "proto/close.h"
+#include "proto/codes.h"
+#include "proto/event.h"
+#include "tests/sim/sim_client.h"
+
+/* -- replies ----------------------------------------------------------------------------------- */
+
+static enum event_kind answer_to(enum command_method method)
+{
+    switch (method) {
+    case COMMAND_CONNECT:
+        return EVENT_CONNECTED;
+    case COMMAND_SUBSCRIBE:
+        return EVENT_SUBSCRIBED;
+    case COMMAND_UNSUBSCRIBE:
+        return EVENT_UNSUBSCRIBED;
+    case COMMAND_PUBLISH:
+        return EVENT_PUBLISHED;
+    case COMMAND_PING:
+        return EVENT_PONG;
+    default:
+        return EVENT_ERROR;
+    }
+}
+
+static void hear_connected(struct sim_client *client, const struct event *event)
+{
+    struct sim_world *world = client->world;
+
+    client->is_connected = true;
+    if (event->client.size != SIM_CLIENT_ID_SIZE || !event->pong || event->ping_s == 0) {
+        sim_world_fail(world, "connection %u: a strange connect reply", client->connection);
+        return;
+    }
+    memcpy(world->client_ids[client->connection], event->client.data, SIM_CLIENT_ID_SIZE);
+}
+
+static void settle(struct sim_client *client, const struct sim_asked *asked)
+{
+    struct sim_world *world = client->world;
+
+    if (asked->channel >= SIM_CHANNEL_MAX) {
+        return;
+    }
+    struct sim_membership *membership = &client->memberships[asked->channel];
+    if (asked->method == COMMAND_PUBLISH) {
+        sim_model_acknowledge(&world->model, asked->publication, world->step);
+    } else if (asked->method == COMMAND_SUBSCRIBE) {
+        if (membership->subscription.is_on) {
+            sim_world_fail(world, "connection %u: room-%u confirmed twice", client->connection,
+                           asked->channel);
+        }
+        membership->pending--;
+        sim_model_begin(&membership->subscription, world->step);
+        sim_stats_add(world->stats, SIM_SUBSCRIPTIONS, 1);
+    } else if (asked->method == COMMAND_UNSUBSCRIBE) {
+        membership->pending--;
+        if (!membership->subscription.is_on && !world->profile.has_gaps) {
+            sim_world_fail(world, "connection %u: room-%u left before it was confirmed",
+                           client->connection, asked->channel);
+        }
+        sim_model_end(&membership->subscription);
+    }
+}
+
+static void hear_reply(struct sim_client *client, const struct event *event)
+{
+    struct sim_world *world = client->world;
+    size_t at = 0;
+
+    while (at < client->asked_count && client->asked[at].id != event->id) {
+        at++;
+    }
+    if (at == client->asked_count) {
+        sim_world_fail(world, "connection %u: a reply to %u, which was not asked, or answered",
+                       client->connection, event->id);
+        return;
+    }
+    const struct sim_asked asked = client->asked[at];
+    client->asked_count--;
+    memmove(&client->asked[at], &client->asked[at + 1],
+            (client->asked_count - at) * sizeof(client->asked[0]));
+    sim_stats_add(world->stats, SIM_REPLIES, 1);
+    const enum event_kind expected = asked.error != 0 ? EVENT_ERROR : answer_to(asked.method);
+    if (event->kind != expected || event->code != asked.error) {
+        sim_world_fail(world, "connection %u: command %u (%s room-%u) got event %d code %u",
+                       client->connection, asked.id, command_method_name(asked.method),
+                       asked.channel, (int)event->kind, event->code);
+        return;
+    }
+    if (event->kind == EVENT_CONNECTED) {
+        hear_connected(client, event);
+    } else if (event->kind != EVENT_ERROR) {
+        settle(client, &asked);
+    }
+}
+
+/* -- pushes ------------------------------------------------------------------------------------ */
+
+/* room-3: its number; SIM_CHANNEL_MAX: no name of ours. */
+static uint16_t read_channel(struct bytes name)
+{
+    if (name.size != 6 || memcmp(name.data, "room-", 5) != 0 || name.data[5] < '0' ||
+        name.data[5] >= '0' + SIM_CHANNEL_MAX) {
+        return SIM_CHANNEL_MAX;
+    }
+    return (uint16_t)(name.data[5] - '0');
+}
+
+/* What write_data() of sim_client_say.c wrote, to the last byte. */
+static bool read_data(struct bytes data, uint32_t *publication, uint32_t *publisher)
+{
+    char head[64];
+    const size_t size = data.size < sizeof(head) - 1 ? data.size : sizeof(head) - 1;
+    int used = 0;
+
+    memcpy(head, data.data, size);
+    head[size] = '\0';
+    if (sscanf(head, "{\"p\":%u,\"u\":%u,\"x\":\"%n", publication, publisher, &used) != 2 ||
+        used == 0 || (size_t)used + 2 > data.size) {
+        return false;
+    }
+    const size_t padding = data.size - (size_t)used - 2;
+    for (size_t i = 0; i < padding; i++) {
+        if (data.data[(size_t)used + i] != 'a' + (*publication + i) % 26) {
+            return false;
+        }
+    }
+    return data.data[data.size - 2] == '"' && data.data[data.size - 1] == '}';
+}
+
+static void hear_publication(struct sim_client *client, const struct event *event)
+{
+    struct sim_world *world = client->world;
+    const uint16_t channel = read_channel(event->channel);
+    uint32_t publication = 0;
+    uint32_t publisher = 0;
+
+    if (channel == SIM_CHANNEL_MAX || !read_data(event->data, &publication, &publisher)) {
+        if (world->profile.fault_in == 0) {
+            sim_world_fail(world, "connection %u: a spoilt publication", client->connection);
+        }
+        return; /* a bad client may publish what it likes */
+    }
+    sim_stats_add(world->stats, SIM_DELIVERIES, 1);
+    const char *fault =
+        sim_model_deliver(&world->model, &client->memberships[channel].subscription, channel,
+                          publication, publisher);
+    if (fault != NULL) {
+        sim_world_fail(world, "connection %u, room-%u, publication %u of connection %u: %s",
+                       client->connection, channel, publication, publisher, fault);
+        return;
+    }
+    const char *id = world->client_ids[publisher];
+    if (id[0] != '\0' && (event->client.size != SIM_CLIENT_ID_SIZE ||
+                          memcmp(event->client.data, id, SIM_CLIENT_ID_SIZE) != 0)) {
+        sim_world_fail(world, "connection %u: publication %u has the wrong publisher's id",
+                       client->connection, publication);
+    }
+}
+
+static void hear_unsubscribed(struct sim_client *client, const struct event *event)
+{
+    struct sim_world *world = client->world;
+    const uint16_t channel = read_channel(event->channel);
+
+    if (channel == SIM_CHANNEL_MAX || event->code != CODES_UNSUBSCRIBE_INSUFFICIENT_STATE ||
+        !world->profile.has_gaps || !client->memberships[channel].subscription.is_on) {
+        sim_world_fail(world, "connection %u: unsubscribed from room-%u with %u",
+                       client->connection, channel, event->code);
+        return;
+    }
+    sim_stats_add(world->stats, SIM_GAPS, 1);
+    client->memberships[channel].is_wanted = false;
+    sim_model_end(&client->memberships[channel].subscription);
+}
+
+static void hear_event(struct sim_client *client, const struct event *event)
+{
+    if (event->id != 0) {
+        hear_reply(client, event);
+        return;
+    }
+    switch (event->kind) {
+    case EVENT_PING:
+        sim_stats_add(client->world->stats, SIM_PINGS_ANSWERED, 1);
+        sim_wire_put_frame(&client->out, &client->world->random, SIM_WIRE_TEXT, true,
+                           (struct bytes){(const uint8_t *)"{}", 2});
+        return;
+    case EVENT_PUBLICATION:
+        hear_publication(client, event);
+        return;
+    case EVENT_UNSUBSCRIBE_PUSH:
+        hear_unsubscribed(client, event);
+        return;
+    default:
+        sim_world_fail(client->world, "connection %u: event %d without an id", client->connection,
+                       (int)event->kind);
+    }
+}
+
+static void hear_text(struct sim_client *client, struct span text)
+{
+    struct event_reader reader;
+    struct event event;
+    enum event_verdict verdict;
+
+    event_reader_init(&reader, text);
+    while ((verdict = event_next(&reader, &event)) == EVENT_OK) {
+        hear_event(client, &event);
+    }
+    if (verdict != EVENT_END) {
+        sim_world_fail(client->world, "connection %u: not an event: %.*s", client->connection,
+                       (int)text.size, (const char *)text.data);
+    }
+}
+
+/* -- frames ------------------------------------------------------------------------------------ */
+
+static void hear_close(struct sim_client *client, struct span payload)
+{
+    if (client->phase == SIM_CLIENT_ENDING) {
+        sim_world_fail(client->world, "connection %u: two close frames", client->connection);
+    }
+    client->phase = SIM_CLIENT_ENDING;
+    client->closed_code = CLOSE_NO_STATUS;
+    if (payload.size >= 2) {
+        client->closed_code = (uint16_t)(payload.data[0] << 8 | payload.data[1]);
+    }
+    sim_world_tell(client->world, "connection %u hears close %u", client->connection,
+                   client->closed_code);
+    if (!client->is_leaving && sim_random_once_in(&client->world->random, 2)) {
+        sim_client_say_close(client, client->closed_code);
+    }
+}
+
+static void hear_pong(struct sim_client *client, struct span payload)
+{
+    uint32_t number = 0;
+    if (payload.size == sizeof(number)) {
+        memcpy(&number, payload.data, sizeof(number));
+    }
+    if (!client->is_bad && (number <= client->pongs_heard || number > client->pings_sent)) {
+        sim_world_fail(client->world, "connection %u: pong %u, after %u of %u", client->connection,
+                       number, client->pongs_heard, client->pings_sent);
+    }
+    client->pongs_heard = number;
+}
+
+static void hear_frame(struct sim_client *client, const struct sim_wire_frame *frame)
+{
+    if (client->phase == SIM_CLIENT_ENDING) {
+        sim_world_fail(client->world, "connection %u: a frame after the close frame",
+                       client->connection);
+        return;
+    }
+    switch (frame->opcode) {
+    case SIM_WIRE_TEXT:
+        if (!client->is_bad) {
+            hear_text(client, frame->payload);
+        }
+        return;
+    case SIM_WIRE_CLOSE:
+        hear_close(client, frame->payload);
+        return;
+    case SIM_WIRE_PONG:
+        hear_pong(client, frame->payload);
+        return;
+    default:
+        sim_world_fail(client->world, "connection %u: a frame with opcode %u", client->connection,
+                       frame->opcode);
+    }
+}
+
+void sim_client_hear(struct sim_client *client)
+{
+    if (client->phase == SIM_CLIENT_OPENING) {
+        switch (sim_wire_take_upgrade(&client->in)) {
+        case SIM_WIRE_OK:
+            client->phase = SIM_CLIENT_OPEN;
+            break;
+        case SIM_WIRE_NEED_MORE:
+        case SIM_WIRE_REFUSED: /* its end will come */
+            return;
+        case SIM_WIRE_FAULT:
+            sim_world_fail(client->world, "connection %u: a wrong upgrade", client->connection);
+            return;
+        }
+    }
+    struct sim_wire_frame frame;
+    enum sim_wire_verdict verdict;
+    while ((verdict = sim_wire_look(&client->in, &frame)) == SIM_WIRE_OK) {
+        hear_frame(client, &frame);
+        sim_wire_skip(&client->in, frame.size);
+    }
+    if (verdict == SIM_WIRE_FAULT) {
+        sim_world_fail(client->world, "connection %u: a frame that a server must not send",
+                       client->connection);
+    }
+}

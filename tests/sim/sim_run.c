@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/sim_run.h"
+
+#include <inttypes.h>
+
+#include "core/check.h"
+#include "tests/sim/sim_client.h"
+#include "tests/sim/sim_server.h"
+#include "tests/sim/sim_world.h"
+
+enum {
+    STEPS_MAX = 2000000, /* of one phase: more is no progress */
+    STEP_NS_MAX = 20000, /* what a step costs, by the clock */
+};
+
+struct run {
+    struct sim_world world;
+    struct sim_server server;
+    struct sim_client clients[SIM_CLIENT_MAX];
+    size_t client_count;
+};
+
+/* -- one step ---------------------------------------------------------------------------------- */
+
+static bool act_one(struct run *run)
+{
+    const size_t first = sim_random_below(&run->world.random, run->client_count);
+    for (size_t i = 0; i < run->client_count; i++) {
+        if (sim_client_act(&run->clients[(first + i) % run->client_count])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void disturb(struct run *run)
+{
+    struct sim_world *world = &run->world;
+
+    if (sim_random_once_in(&world->random, 200)) {
+        sim_server_disturb(&run->server);
+    }
+    if (world->profile.fault_in > 0 && world->is_talking &&
+        sim_random_once_in(&world->random, world->profile.fault_in)) {
+        sim_client_disturb(&run->clients[sim_random_below(&world->random, run->client_count)]);
+    }
+}
+
+/* One of: a reactor runs, bytes arrive, a client acts. False: nobody can do anything now. */
+static bool do_one(struct run *run)
+{
+    static const unsigned chances[] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2};
+    const unsigned first = chances[sim_random_below(&run->world.random, sizeof(chances) /
+                                                                            sizeof(chances[0]))];
+    for (unsigned i = 0; i < 3; i++) {
+        bool done = false;
+        switch ((first + i) % 3) {
+        case 0:
+            done = sim_server_run_one(&run->server);
+            break;
+        case 1:
+            done = sim_net_move_one(&run->world.net);
+            break;
+        default:
+            done = act_one(run);
+        }
+        if (done) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Everybody waits for the clock: it goes to the next thing that it will cause. */
+static void jump(struct run *run)
+{
+    struct sim_world *world = &run->world;
+    uint64_t next_ns = sim_server_next_ns(&run->server);
+    const uint64_t net_ns = sim_net_next_ns(&world->net);
+
+    next_ns = net_ns < next_ns ? net_ns : next_ns;
+    for (size_t i = 0; i < run->client_count; i++) {
+        const uint64_t client_ns = sim_client_next_ns(&run->clients[i]);
+        next_ns = client_ns < next_ns ? client_ns : next_ns;
+    }
+    if (next_ns == UINT64_MAX) {
+        next_ns = world->net.now_ns + SIM_S; /* nothing ever will: the phases have their ends */
+    }
+    CHECK(next_ns > world->net.now_ns);
+    world->net.now_ns = next_ns;
+}
+
+/* True: something was done. False: the clock jumped instead. */
+static bool step(struct run *run)
+{
+    struct sim_world *world = &run->world;
+
+    world->step++;
+    world->net.now_ns += sim_random_range(&world->random, 1, STEP_NS_MAX);
+    sim_stats_add(world->stats, SIM_STEPS, 1);
+    disturb(run);
+    if (do_one(run)) {
+        return true;
+    }
+    jump(run);
+    return false;
+}
+
+/* Steps until `is_over`, asked after each jump of the clock and now and then. */
+static void run_until(struct run *run, bool (*is_over)(struct run *run), const char *what)
+{
+    for (uint64_t steps = 0; !run->world.is_failed; steps++) {
+        const bool did = step(run);
+        if ((!did || steps % 16 == 0) && is_over(run)) {
+            return;
+        }
+        if (steps == STEPS_MAX) {
+            sim_world_fail(&run->world, "no end of %s", what);
+        }
+    }
+}
+
+/* -- phases ------------------------------------------------------------------------------------ */
+
+static void talk(struct run *run)
+{
+    struct sim_world *world = &run->world;
+
+    world->is_talking = true;
+    for (uint32_t i = 0; i < world->profile.step_count && !world->is_failed; i++) {
+        (void)step(run);
+    }
+}
+
+static size_t count_owed(const struct run *run)
+{
+    size_t owed = 0;
+    for (size_t i = 0; i < run->client_count; i++) {
+        if (sim_client_is_sound(&run->clients[i])) {
+            owed += run->clients[i].asked_count;
+        }
+    }
+    return owed;
+}
+
+/* So long that stalls that excuse nobody are over, and so are retries. */
+static void fall_quiet(struct run *run)
+{
+    struct sim_world *world = &run->world;
+    const uint64_t quiet_ns = world->net.now_ns + 2 * SIM_S;
+    const uint64_t limit_ns = world->net.now_ns + 60 * SIM_S;
+
+    world->is_talking = false;
+    for (uint64_t steps = 0; !world->is_failed; steps++) {
+        const bool did = step(run);
+        if (!did && world->net.now_ns > quiet_ns && count_owed(run) == 0) {
+            return;
+        }
+        if (steps == STEPS_MAX || world->net.now_ns > limit_ns) {
+            sim_world_fail(world, "%zu commands have no reply", count_owed(run));
+        }
+    }
+}
+
+static void check_quiet(struct run *run)
+{
+    struct sim_world *world = &run->world;
+
+    for (size_t i = 0; i < run->client_count && !world->is_failed; i++) {
+        const struct sim_client *client = &run->clients[i];
+        if (!sim_client_is_sound(client)) {
+            continue;
+        }
+        for (uint16_t channel = 0; channel < world->profile.channel_count; channel++) {
+            const uint32_t missing = sim_model_missing(
+                &world->model, &client->memberships[channel].subscription, channel);
+            if (missing != 0) {
+                sim_world_fail(world, "connection %u never got publication %u of room-%u",
+                               client->connection, missing - 1, channel);
+            }
+        }
+    }
+    const char *fault = sim_model_judge(&world->model);
+    if (fault != NULL) {
+        sim_world_fail(world, "%s", fault);
+    }
+}
+
+/* Pings go, and nothing else; nobody sound is lost. */
+static void idle(struct run *run)
+{
+    struct sim_world *world = &run->world;
+    const uint64_t end_ns = world->net.now_ns + 12 * SIM_S;
+
+    while (world->net.now_ns < end_ns && !world->is_failed) {
+        (void)step(run);
+    }
+}
+
+static bool is_drained(struct run *run)
+{
+    return sim_server_is_drained(&run->server);
+}
+
+static bool has_returned(struct run *run)
+{
+    return sim_server_has_returned(&run->server);
+}
+
+static void stop(struct run *run)
+{
+    struct sim_world *world = &run->world;
+    const uint64_t limit_ns = world->net.now_ns + 12 * SIM_S; /* shutdown.timeout and a little */
+
+    world->is_stopping = true;
+    sim_server_stop(&run->server);
+    run_until(run, is_drained, "draining");
+    if (!world->is_failed && world->net.now_ns > limit_ns) {
+        sim_world_fail(world, "draining took too long");
+    }
+    sim_server_exit(&run->server);
+    run_until(run, has_returned, "exiting");
+    world->is_talking = false;
+}
+
+/* What was said before the end arrives, at everybody who still listens. */
+static void hear_the_end(struct run *run)
+{
+    struct sim_world *world = &run->world;
+
+    for (uint64_t steps = 0; !world->is_failed && steps < STEPS_MAX; steps++) {
+        const bool moved = sim_net_move_one(&world->net);
+        if (!act_one(run) && !moved) {
+            break;
+        }
+    }
+    for (size_t i = 0; i < run->client_count; i++) {
+        const struct sim_client *client = &run->clients[i];
+        if (sim_client_is_sound(client) || (client->phase == SIM_CLIENT_ENDING &&
+                                            !client->is_excused && !client->is_bad)) {
+            sim_world_fail(world, "connection %u does not know that the server is gone",
+                           client->connection);
+        }
+    }
+}
+
+bool sim_run_seed(uint64_t seed, bool is_verbose, struct sim_stats *stats)
+{
+    struct run run;
+
+    sim_world_init(&run.world, seed, stats);
+    run.world.is_verbose = is_verbose;
+    sim_server_begin(&run.server, &run.world);
+    run.client_count = run.world.profile.client_count;
+    for (size_t i = 0; i < run.client_count; i++) {
+        sim_client_init(&run.clients[i], &run.world, i);
+    }
+    talk(&run);
+    if (!run.world.profile.stops_in_flight) {
+        fall_quiet(&run);
+        check_quiet(&run);
+        idle(&run);
+        check_quiet(&run);
+    }
+    stop(&run);
+    hear_the_end(&run);
+    if (!run.world.is_failed) {
+        sim_server_end(&run.server);
+    }
+    if (run.world.is_failed) {
+        return false;
+    }
+    for (size_t i = 0; i < run.client_count; i++) {
+        sim_client_deinit(&run.clients[i]);
+    }
+    sim_world_deinit(&run.world);
+    return true;
+}

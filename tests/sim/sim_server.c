@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/sim_server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat/post.h"
+#include "core/bus.h"
+#include "core/check.h"
+#include "core/metrics.h"
+#include "net/reactor.h"
+#include "proto/simd.h"
+#include "server/rules.h"
+#include "server/shard.h"
+#include "tests/sim/sim_fiber.h"
+
+static struct config choose_config(const struct sim_profile *profile)
+{
+    struct config config;
+
+    config_init_defaults(&config);
+    config.client.insecure = true;
+    config.client.ping_interval_ns = 5 * SIM_S;
+    config.client.pong_timeout_ns = 2 * SIM_S;
+    config.client.stale_close_delay_ns = 5 * SIM_S;
+    config.client.queue_max_size = profile->queue_max;
+    config.client.write_stall_timeout_ns = 5 * SIM_S;
+    config.client.command_rate = profile->command_rate;
+    config.client.command_burst = profile->command_burst;
+    config.client.control_rate = 1000000;
+    config.client.control_burst = 1000000;
+    config.client.connection_limit = profile->connection_limit;
+    config.http_server.handshake_timeout_ns = 5 * SIM_S;
+    config.websocket.message_timeout_ns = 5 * SIM_S;
+    config.websocket.close_timeout_ns = 2 * SIM_S;
+    config.reactor.count = profile->shard_count;
+    config.bus.slots = profile->bus_slots;
+    config.bus.reserve = profile->bus_reserve;
+    config.shutdown.timeout_ns = 10 * SIM_S;
+    return config;
+}
+
+static void fill_random(void *context, void *target, size_t size)
+{
+    struct sim_world *world = context;
+    sim_random_fill(&world->random, target, size);
+}
+
+static void wake(void *context)
+{
+    reactor_wake(context);
+}
+
+/* The reactor would ask the kernel: the others' turn. */
+static void sleep_on_fiber(struct backend_sim_seat *seat)
+{
+    struct sim_member *member = seat->context;
+    struct sim_world *world = member->server->world;
+    sim_stats_add(world->stats, SIM_SLEEPS, seat->sleep_until_ns > world->net.now_ns);
+    sim_fiber_yield(member->fiber);
+}
+
+static void begin_member(struct sim_server *server, size_t index, struct table_key key)
+{
+    struct sim_world *world = server->world;
+    struct sim_member *member = &server->members[index];
+
+    member->server = server;
+    member->seat = (struct backend_sim_seat){
+        .net = &world->net,
+        .sleep = sleep_on_fiber,
+        .context = member,
+    };
+    const struct shard_options options = {
+        .config = &server->config,
+        .permissions = &server->permissions,
+        .site = &server->site,
+        .simd = simd_choose((enum cpu_simd)sim_random_below(&world->random, CPU_SIMD_AVX512 + 1)),
+        .backend = &backend_sim_ops,
+        .backend_context = &member->seat,
+        .bus = server->bus,
+        .index = (uint16_t)index,
+        .key = key,
+        .metrics = member->metrics,
+        .seed = sim_random_next(&world->random),
+        .fill_random = fill_random,
+        .random_context = world,
+    };
+    int result = shard_create(&options, &member->shard);
+    CHECK(result == 0);
+    bus_port_on_wake(server->bus, index, wake, shard_reactor(member->shard));
+    world->listeners[index] = sim_net_listen(&world->net);
+    result = shard_listen(member->shard, world->listeners[index], sim_net_listen(&world->net));
+    CHECK(result == 0);
+    member->fiber = sim_fiber_create(shard_run, member->shard);
+    CHECK(member->fiber != NULL);
+}
+
+void sim_server_begin(struct sim_server *server, struct sim_world *world)
+{
+    *server = (struct sim_server){
+        .world = world,
+        .config = choose_config(&world->profile),
+        .count = world->profile.shard_count,
+    };
+    const int result = rules_init(&server->permissions, &server->config);
+    CHECK(result == 0);
+    server->bus = bus_create(server->count + 1, server->config.bus.slots,
+                             server->config.bus.reserve);
+    CHECK(server->bus != NULL);
+    for (size_t i = 0; i < server->count; i++) {
+        struct metrics *metrics = aligned_alloc(_Alignof(struct metrics), sizeof(*metrics));
+        CHECK(metrics != NULL);
+        memset(metrics, 0, sizeof(*metrics));
+        server->members[i].metrics = metrics;
+        server->all_metrics[i] = metrics;
+        server->metric_names[i] = "0";
+    }
+    server->site = (struct site){
+        .metrics = server->all_metrics,
+        .metric_names = server->metric_names,
+        .metric_count = server->count,
+    };
+    struct table_key key;
+    fill_random(world, &key, sizeof(key));
+    for (size_t i = 0; i < server->count; i++) {
+        begin_member(server, i, key);
+    }
+}
+
+/* -- running ----------------------------------------------------------------------------------- */
+
+static bool is_awake(const struct sim_member *member)
+{
+    return !sim_fiber_has_returned(member->fiber) && backend_sim_is_awake(&member->seat);
+}
+
+static void run(struct sim_member *member)
+{
+    const struct sim_profile *profile = &member->server->world->profile;
+    struct sim_random *random = &member->server->world->random;
+
+    sim_fiber_resume(member->fiber);
+    if (profile->freeze_steps_max > 0 && sim_random_once_in(random, 100)) {
+        member->frozen_until_step =
+            member->server->world->step + sim_random_range(random, 1, profile->freeze_steps_max);
+    }
+}
+
+bool sim_server_run_one(struct sim_server *server)
+{
+    const uint64_t step = server->world->step;
+    const size_t first = sim_random_below(&server->world->random, server->count);
+    struct sim_member *frozen = NULL;
+
+    for (size_t i = 0; i < server->count; i++) {
+        struct sim_member *member = &server->members[(first + i) % server->count];
+        if (!is_awake(member)) {
+            continue;
+        }
+        if (member->frozen_until_step <= step) {
+            run(member);
+            return true;
+        }
+        frozen = member;
+    }
+    if (frozen == NULL) {
+        return false;
+    }
+    /* Time goes on for it even if nobody else does anything: the freeze does not. */
+    if (sim_random_once_in(&server->world->random, 50)) {
+        frozen->frozen_until_step = 0;
+    }
+    return true;
+}
+
+void sim_server_disturb(struct sim_server *server)
+{
+    struct sim_member *member =
+        &server->members[sim_random_below(&server->world->random, server->count)];
+    if (!sim_fiber_has_returned(member->fiber) && !backend_sim_is_awake(&member->seat)) {
+        sim_stats_add(server->world->stats, SIM_SPURIOUS_WAKES, 1);
+        run(member);
+    }
+}
+
+uint64_t sim_server_next_ns(const struct sim_server *server)
+{
+    uint64_t next_ns = UINT64_MAX;
+    for (size_t i = 0; i < server->count; i++) {
+        const struct sim_member *member = &server->members[i];
+        if (!sim_fiber_has_returned(member->fiber) && member->seat.sleep_until_ns < next_ns) {
+            next_ns = member->seat.sleep_until_ns;
+        }
+    }
+    return next_ns;
+}
+
+/* -- the end ----------------------------------------------------------------------------------- */
+
+static void order_all(struct sim_server *server)
+{
+    const struct post post = {.kind = server->order};
+    const struct bus_post packed = post_pack(&post);
+
+    for (size_t i = 0; i < server->count && server->order != 0; i++) {
+        struct sim_member *member = &server->members[i];
+        if (!member->is_told) {
+            member->is_told = bus_tell(server->bus, server->count, i, &packed) == BUS_POSTED;
+        }
+    }
+    bus_flush(server->bus, server->count);
+}
+
+static void give_order(struct sim_server *server, enum post_kind kind)
+{
+    server->order = (uint8_t)kind;
+    for (size_t i = 0; i < server->count; i++) {
+        server->members[i].is_told = false;
+    }
+    order_all(server);
+}
+
+void sim_server_stop(struct sim_server *server)
+{
+    give_order(server, POST_STOP);
+}
+
+bool sim_server_is_drained(struct sim_server *server)
+{
+    struct bus_post posts[SIM_SHARD_MAX];
+    const size_t count = bus_take(server->bus, server->count, posts, SIM_SHARD_MAX);
+    bool all = true;
+
+    order_all(server); /* what found no room before */
+    for (size_t i = 0; i < count; i++) {
+        CHECK(posts[i].kind == POST_DRAINED);
+        CHECK(!server->members[posts[i].from].is_drained);
+        server->members[posts[i].from].is_drained = true;
+    }
+    for (size_t i = 0; i < server->count; i++) {
+        all = all && server->members[i].is_drained;
+    }
+    return all;
+}
+
+void sim_server_exit(struct sim_server *server)
+{
+    give_order(server, POST_EXIT);
+}
+
+bool sim_server_has_returned(struct sim_server *server)
+{
+    order_all(server);
+    for (size_t i = 0; i < server->count; i++) {
+        if (!sim_fiber_has_returned(server->members[i].fiber)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void check_nothing_left(struct sim_server *server)
+{
+    static const enum metrics_id gauges[] = {METRIC_CONNECTIONS_OPEN, METRIC_SESSIONS, METRIC_ROOMS,
+                                             METRIC_SUBSCRIPTIONS, METRIC_CHANNELS};
+    struct sim_world *world = server->world;
+    struct bus_post post;
+
+    for (size_t i = 0; i < server->count; i++) {
+        const struct sim_member *member = &server->members[i];
+        if (shard_count_live(member->shard) != 0) {
+            sim_world_fail(world, "shard %zu has %zu live objects at the end", i,
+                           shard_count_live(member->shard));
+        }
+        for (size_t g = 0; g < sizeof(gauges) / sizeof(gauges[0]); g++) {
+            if (metrics_read(member->metrics, gauges[g]) != 0) {
+                sim_world_fail(world, "shard %zu: gauge %d is not 0 at the end", i,
+                               (int)gauges[g]);
+            }
+        }
+        sim_stats_add(world->stats, SIM_BUS_FULL, bus_refusals(server->bus, i));
+    }
+    for (size_t i = 0; i <= server->count; i++) {
+        if (bus_take(server->bus, i, &post, 1) != 0) {
+            sim_world_fail(world, "a post of kind %u from %u to port %zu was left", post.kind,
+                           post.from, i);
+        }
+    }
+}
+
+void sim_server_end(struct sim_server *server)
+{
+    CHECK(sim_server_has_returned(server));
+    check_nothing_left(server);
+    if (server->world->is_failed) {
+        return; /* and keeps what it can no longer let go */
+    }
+    for (size_t i = 0; i < server->count; i++) {
+        sim_fiber_destroy(server->members[i].fiber);
+        shard_destroy(server->members[i].shard);
+        free(server->members[i].metrics);
+    }
+    bus_destroy(server->bus);
+    rules_deinit(&server->permissions);
+    config_destroy(&server->config);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/sim_world.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/check.h"
+
+/* What may become scarce is, in one seed or another. */
+static void choose_limits(struct sim_profile *profile, struct sim_random *random)
+{
+    static const uint32_t slots[] = {16, 16, 32, 64, 256, 1024};
+
+    profile->bus_slots = slots[sim_random_below(random, sizeof(slots) / sizeof(slots[0]))];
+    profile->bus_reserve = (uint32_t)sim_random_range(random, 1, profile->bus_slots / 4);
+    if (sim_random_once_in(random, 3)) {
+        profile->bus_slots = 16;
+        profile->bus_reserve = 4;
+        profile->tail_count = (uint32_t)sim_random_range(random, 1, 8);
+        profile->has_gaps = profile->shard_count > 1;
+    }
+    profile->is_narrow = sim_random_once_in(random, 8);
+    profile->queue_max = profile->is_narrow ? 8 << 10 : 16 << 20;
+    profile->is_throttled = sim_random_once_in(random, 8);
+    profile->command_rate = profile->is_throttled ? 20 : 1000000;
+    profile->command_burst = profile->is_throttled ? 10 : 1000000;
+    profile->is_scarce = sim_random_once_in(random, 6);
+    profile->connection_limit =
+        profile->is_scarce ? profile->client_count / 2 + profile->shard_count : 256;
+}
+
+static struct sim_profile choose_profile(struct sim_random *random)
+{
+    static const uint32_t faults[] = {0, 0, 100, 300, 1000};
+    static const uint32_t payloads[] = {20, 20, 100, 1000, 6000};
+    struct sim_profile profile = {
+        .shard_count = (uint32_t)sim_random_range(random, 1, SIM_SHARD_MAX),
+        .channel_count = (uint32_t)sim_random_range(random, 1, SIM_CHANNEL_MAX),
+        .client_count = (uint32_t)sim_random_range(random, 2, 24),
+        .step_count = (uint32_t)sim_random_range(random, 2000, 9000),
+        .outstanding_max = (uint32_t)sim_random_range(random, 1, 32),
+        .commands_max = (uint32_t)sim_random_range(random, 20, 300),
+        .payload_max = payloads[sim_random_below(random, sizeof(payloads) / sizeof(payloads[0]))],
+        .fault_in = faults[sim_random_below(random, sizeof(faults) / sizeof(faults[0]))],
+        .freeze_steps_max =
+            sim_random_once_in(random, 2) ? (uint32_t)sim_random_range(random, 1, 2000) : 0,
+        .stops_in_flight = sim_random_once_in(random, 3),
+    };
+    choose_limits(&profile, random);
+    if (profile.has_gaps) {
+        /* Few channels, many publications, a reactor that falls behind. */
+        profile.channel_count = (uint32_t)sim_random_range(random, 1, 2);
+        profile.freeze_steps_max = 2000;
+        profile.outstanding_max = 32;
+        profile.commands_max = 300;
+    }
+    if (profile.is_narrow) {
+        profile.payload_max = 100;
+    }
+    return profile;
+}
+
+void sim_world_init(struct sim_world *world, uint64_t seed, struct sim_stats *stats)
+{
+    *world = (struct sim_world){.seed = seed, .random = {seed}, .stats = stats};
+    world->profile = choose_profile(&world->random);
+    sim_net_init(&world->net, sim_random_next(&world->random), stats);
+    world->net.window_max = (size_t)sim_random_range(&world->random, 1, 64) << 10;
+    world->net.pending_sends_in = (uint32_t)sim_random_below(&world->random, 4);
+    if (world->profile.fault_in > 0) {
+        world->net.accept_fails_in = 10;
+        world->net.attach_fails_in = 20;
+    }
+    world->client_ids = calloc(SIM_CONNECTION_MAX, sizeof(*world->client_ids));
+    CHECK(world->client_ids != NULL);
+}
+
+void sim_world_deinit(struct sim_world *world)
+{
+    sim_model_deinit(&world->model);
+    sim_net_deinit(&world->net);
+    free(world->client_ids);
+}
+
+void sim_world_fail(struct sim_world *world, const char *format, ...)
+{
+    if (world->is_failed) {
+        return;
+    }
+    world->is_failed = true;
+    (void)fprintf(stderr, "seed %" PRIu64 ", step %" PRIu64 ": ", world->seed, world->step);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    (void)fputc('\n', stderr);
+}
+
+void sim_world_tell(const struct sim_world *world, const char *format, ...)
+{
+    if (!world->is_verbose) {
+        return;
+    }
+    (void)fprintf(stderr, "%8" PRIu64 " %10.3f ms  ", world->step,
+                  (double)(world->net.now_ns - SIM_S) / (double)SIM_MS);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    (void)fputc('\n', stderr);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+/*
+ * What the parts of one simulated run share: the seed's profile, chance, the network with its
+ * clock, what must be true, and whether it was not.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+#include "tests/sim/sim_model.h"
+#include "tests/sim/sim_net.h"
+#include "tests/sim/sim_random.h"
+#include "tests/sim/sim_stats.h"
+
+enum {
+    SIM_CHANNEL_MAX = 8,
+    SIM_CLIENT_MAX = 48,
+    SIM_SHARD_MAX = 4,
+    SIM_CLIENT_ID_SIZE = 36, /* bytes: of a client id as text */
+    SIM_CONNECTION_MAX = 4096,
+};
+
+#define SIM_MS ((uint64_t)1000000)
+#define SIM_S  ((uint64_t)1000000000)
+
+/* Everything that a seed decides before it begins. */
+struct sim_profile {
+    uint32_t shard_count;
+    uint32_t channel_count;
+    uint32_t client_count;
+    uint32_t step_count;       /* of the talking */
+    uint32_t bus_slots;
+    uint32_t bus_reserve;
+    uint32_t tail_count;       /* 0: the server's own */
+    uint32_t connection_limit;
+    uint32_t command_rate;
+    uint32_t command_burst;
+    uint32_t queue_max;        /* bytes */
+    uint32_t payload_max;      /* bytes of a publication's padding */
+    uint32_t outstanding_max;  /* commands of a client without a reply */
+    uint32_t commands_max;     /* of one connection */
+    uint32_t freeze_steps_max; /* how long a reactor may not get the processor */
+    uint32_t fault_in;         /* once in so many steps something goes wrong; 0: never */
+    bool is_scarce;            /* more clients than connection_limit */
+    bool is_throttled;         /* 3013 may happen to anybody */
+    bool is_narrow;            /* 3008 may happen to anybody */
+    bool has_gaps;             /* unsubscribe 2500 may happen */
+    bool stops_in_flight;      /* shut down in the middle of the talking */
+};
+
+struct sim_world {
+    uint64_t seed;
+    bool is_verbose;
+    struct sim_profile profile;
+    struct sim_random random;
+    struct sim_net net;
+    struct sim_model model;
+    struct sim_stats *stats;
+    uint64_t step;
+    bool is_talking;  /* clients begin new things */
+    bool is_stopping; /* the server was told to stop */
+    bool is_failed;
+
+    int listeners[SIM_SHARD_MAX]; /* public, one for each shard */
+    uint32_t connection_count;
+    char (*client_ids)[SIM_CLIENT_ID_SIZE]; /* by connection; first byte 0: not known */
+};
+
+void sim_world_init(struct sim_world *world, uint64_t seed, struct sim_stats *stats);
+void sim_world_deinit(struct sim_world *world);
+
+/* A property does not hold. Prints why, once. */
+void sim_world_fail(struct sim_world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* A line for who looks at one seed. */
+void sim_world_tell(const struct sim_world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif /* TESTS_SIM_WORLD_H */

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_UNIT_CHAT_HUB_WORLD_H
+#define TESTS_UNIT_CHAT_HUB_WORLD_H
+/*
+ * Up to three hubs on one bus in one thread, and clients that say JSON and hear JSON.
+ *
+ * A hub does nothing by itself: say() applies commands, run() is one turn of a reactor's loop
+ * (take posts, catch up, deliver the outbox, flush), settle() runs all of them until nothing moves.
+ * Delivery is as in server/delivery.c: messages before publications, for those go by the other
+ * lane. What a client got is text, and read with proto/event.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "chat/hub.h"
+#include "chat/outbox.h"
+#include "chat/post.h"
+#include "chat/roster.h"
+#include "chat/session.h"
+#include "core/blob.h"
+#include "core/bus.h"
+#include "core/metrics.h"
+#include "proto/codes.h"
+#include "proto/command.h"
+#include "proto/event.h"
+#include "tests/unit/chat/testing.h"
+
+enum {
+    HUB_COUNT_MAX = 3,
+    CLIENT_COUNT_MAX = 256,
+    NAME_SIZE = 24, /* bytes, the NUL included */
+};
+
+struct world_options {
+    uint16_t hub_count;
+    size_t slots;       /* of a ring; 0: 64 */
+    size_t reserve;     /* credits; 0: 8 */
+    uint32_t entries;   /* of an outbox; 0: 1000 */
+    uint32_t room_max;  /* 0: 1000 */
+    uint32_t tail_max;  /* 0: 100 */
+    size_t pool_bytes;  /* 0: plenty */
+    bool closed;        /* nobody may connect without a token */
+    uint32_t text;      /* of an outbox; 0: 1 MiB */
+};
+
+struct client {
+    struct session *session; /* NULL: closed */
+    struct conn_id conn;
+    uint8_t *inbox; /* '\n' behind each event */
+    size_t size;
+    size_t read;
+    uint8_t *copy; /* of the event that was read last */
+    uint16_t disconnected;
+    size_t disconnect_count;
+};
+
+struct reactor {
+    struct hub *hub;
+    struct outbox *outbox;
+    struct blob_pool *pool;
+    struct metrics *metrics;
+};
+
+struct world {
+    struct bus *bus;
+    struct reactor reactors[HUB_COUNT_MAX];
+    uint16_t hub_count;
+    struct client clients[CLIENT_COUNT_MAX];
+    uint32_t client_count;
+    uint64_t random;
+};
+
+static struct metrics world_metrics[HUB_COUNT_MAX];
+static struct world world;
+static const struct table_key world_key = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
+
+/* -- the world --------------------------------------------------------------------------------- */
+
+static inline void fill_random(void *context, void *target, size_t size)
+{
+    uint64_t *state = context;
+    for (size_t i = 0; i < size; i++) {
+        ((uint8_t *)target)[i] = (uint8_t)(chance(state) >> 24);
+    }
+}
+
+/* Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers. */
+static inline const struct permission_table *world_permissions(void)
+{
+    static struct permission_rules rules[3];
+    static struct permission_table table;
+    rules[0] = (struct permission_rules){.name = view("mute")};
+    rules[1] = (struct permission_rules){view("read"), true, true, false, false, true};
+    rules[2] = (struct permission_rules){view("talk"), true, true, false, true, true};
+    table = (struct permission_table){
+        .without_namespace = {{NULL, 0}, true, true, true, true, true},
+        .namespaces = rules,
+        .namespace_count = COUNT(rules),
+        .name_size_max = 255,
+    };
+    return &table;
+}
+
+static inline void open_reactor(uint16_t index, const struct world_options *options)
+{
+    struct reactor *reactor = &world.reactors[index];
+    const struct outbox_options outbox = {
+        .entry_count_max = options->entries > 0 ? options->entries : 1000,
+        .text_size_max = options->text > 0 ? options->text : 1 << 20,
+        .conn_count_max = CLIENT_COUNT_MAX,
+    };
+    ck_assert_int_eq(outbox_create(&outbox, &reactor->outbox), 0);
+    reactor->pool = blob_pool_create(options->pool_bytes > 0 ? options->pool_bytes : 1 << 24);
+    ck_assert_ptr_nonnull(reactor->pool);
+    reactor->metrics = &world_metrics[index];
+    const struct hub_options hub = {
+        .key = world_key,
+        .reactor = index,
+        .reactor_count = options->hub_count,
+        .session_count_max = CLIENT_COUNT_MAX,
+        .room_count_max = options->room_max > 0 ? options->room_max : 1000,
+        .channel_count_max = 1000,
+        .tail_count_max = options->tail_max > 0 ? options->tail_max : 100,
+        .tail_bytes_max = 1 << 20,
+        .channel_limit = 8,
+        .ping_interval_s = 25,
+        .anonymous_allowed = !options->closed,
+        .version = "parley 0",
+        .permissions = world_permissions(),
+        .bus = world.bus,
+        .pool = reactor->pool,
+        .metrics = reactor->metrics,
+        .outbox = reactor->outbox,
+        .fill_random = fill_random,
+        .random_context = &world.random,
+    };
+    ck_assert_int_eq(hub_create(&hub, &reactor->hub), 0);
+}
+
+static inline void open_world(struct world_options options)
+{
+    memset(&world, 0, sizeof(world));
+    memset(world_metrics, 0, sizeof(world_metrics));
+    world.random = 88172645463325252;
+    world.hub_count = options.hub_count;
+    world.bus = bus_create(options.hub_count, options.slots > 0 ? options.slots : 64,
+                           options.reserve > 0 ? options.reserve : 8);
+    ck_assert_ptr_nonnull(world.bus);
+    for (uint16_t i = 0; i < options.hub_count; i++) {
+        open_reactor(i, &options);
+    }
+}
+
+/* A name whose home is that reactor; another one for each number. */
+static inline const char *name_at(char name[static NAME_SIZE], uint16_t home, int number)
+{
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(name, NAME_SIZE, "room%d.%d", number, i);
+        if (ids_home_of(table_hash(&world_key, view(name)), world.hub_count) == home) {
+            return name;
+        }
+    }
+    ck_abort_msg("no name for home %u", home);
+    return NULL;
+}
+
+static inline uint64_t metric(uint16_t reactor, enum metrics_id id)
+{
+    return metrics_read(world.reactors[reactor].metrics, id);
+}
+
+/* -- one turn ---------------------------------------------------------------------------------- */
+
+static inline void append(struct client *client, struct bytes text)
+{
+    client->inbox = realloc(client->inbox, client->size + text.size + 1);
+    ck_assert_ptr_nonnull(client->inbox);
+    memcpy(client->inbox + client->size, text.data, text.size);
+    client->inbox[client->size + text.size] = '\n';
+    client->size += text.size + 1;
+}
+
+/* The client of a connection, unless it has gone. */
+static inline struct client *client_of(struct conn_id conn)
+{
+    struct client *client = &world.clients[conn.slot];
+    return client->session != NULL && conn_id_equal(client->conn, conn) ? client : NULL;
+}
+
+static inline void deliver_publication(struct reactor *reactor, struct outbox_entry *entry)
+{
+    struct room *room = roster_at(hub_roster(reactor->hub), entry->room);
+    const struct bytes frame = blob_bytes(entry->blob);
+    const size_t header = frame.data[1] < 126 ? 2 : 4;
+
+    for (uint32_t i = 0; room != NULL && i < room->member_count; i++) {
+        struct client *client = client_of(room->members[i].conn);
+        ck_assert_ptr_nonnull(client);
+        append(client, (struct bytes){frame.data + header, frame.size - header});
+    }
+    if (room != NULL) {
+        room->outbox_last = 0;
+    }
+    blob_drop(entry->blob, reactor->pool);
+}
+
+static inline void deliver(struct reactor *reactor)
+{
+    const size_t count = outbox_count(reactor->outbox);
+    for (size_t i = 0; i < count; i++) {
+        const struct outbox_entry *entry = outbox_at(reactor->outbox, i);
+        struct client *client =
+            entry->kind == OUTBOX_PUBLICATION ? NULL : client_of(entry->conn);
+        if (client != NULL && entry->kind == OUTBOX_MESSAGE) {
+            append(client, outbox_text(reactor->outbox, entry));
+        } else if (client != NULL) {
+            client->disconnected = entry->code;
+            client->disconnect_count++;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct outbox_entry *entry = outbox_at(reactor->outbox, i);
+        if (entry->kind == OUTBOX_PUBLICATION) {
+            deliver_publication(reactor, entry);
+        }
+    }
+    outbox_clear(reactor->outbox);
+}
+
+static inline size_t take_posts(uint16_t index, size_t max)
+{
+    struct reactor *reactor = &world.reactors[index];
+    size_t taken = 0;
+    struct bus_post packed;
+    while (taken < max && taken < OUTBOX_POSTS_MAX && outbox_is_roomy(reactor->outbox) &&
+           bus_take(world.bus, index, &packed, 1) == 1) {
+        const struct post post = post_unpack(&packed);
+        hub_take(reactor->hub, &post);
+        taken++;
+    }
+    hub_catch_up(reactor->hub);
+    (void)blob_pool_collect(reactor->pool);
+    return taken;
+}
+
+/* One turn with at most so many posts. Returns how much moved. */
+static inline size_t run_some(uint16_t index, size_t max)
+{
+    struct reactor *reactor = &world.reactors[index];
+    const uint64_t before = bus_posts(world.bus, index);
+    const size_t taken = take_posts(index, max);
+    deliver(reactor);
+    bus_flush(world.bus, index);
+    return taken + (size_t)(bus_posts(world.bus, index) - before);
+}
+
+static inline size_t run(uint16_t index)
+{
+    return run_some(index, SIZE_MAX);
+}
+
+static inline void settle(void)
+{
+    size_t moved;
+    int turns = 0;
+    do {
+        moved = 0;
+        for (uint16_t i = 0; i < world.hub_count; i++) {
+            moved += run(i);
+            moved += hub_has_backlog(world.reactors[i].hub);
+        }
+        ck_assert_int_lt(turns++, 10000);
+    } while (moved > 0);
+}
+
+/* -- clients ----------------------------------------------------------------------------------- */
+
+static inline struct client *new_client(uint16_t reactor)
+{
+    ck_assert_uint_lt(world.client_count, CLIENT_COUNT_MAX);
+    struct client *client = &world.clients[world.client_count];
+    client->conn = (struct conn_id){world.client_count, 9, reactor};
+    client->session = hub_open(world.reactors[reactor].hub, client->conn);
+    ck_assert_ptr_nonnull(client->session);
+    world.client_count++;
+    return client;
+}
+
+static inline struct hub *hub_of(const struct client *client)
+{
+    return world.reactors[client->conn.reactor].hub;
+}
+
+/* Applies the commands of one message, and is 0 or the code of the one that ended it. */
+static inline uint16_t say(struct client *client, const char *message)
+{
+    uint8_t *copy = copy_of(view(message));
+    struct command_reader reader;
+    struct command command;
+    uint16_t code = 0;
+
+    command_reader_init(&reader, (struct span){copy, strlen(message)});
+    while (code == 0) {
+        const enum command_verdict verdict = command_next(&reader, &command);
+        if (verdict == COMMAND_END) {
+            break;
+        }
+        ck_assert_msg(verdict == COMMAND_OK, "%s", message);
+        ck_assert(hub_is_ready(hub_of(client)));
+        code = hub_apply(hub_of(client), client->session, &command);
+    }
+    free(copy); /* the hub has kept no view of it */
+    return code;
+}
+
+/* With the format's numbers and names; and it must not end the connection. */
+__attribute__((format(printf, 2, 3))) static inline void ask(struct client *client,
+                                                             const char *format, ...)
+{
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    const int size = vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    ck_assert(size > 0 && (size_t)size < sizeof(message));
+    ck_assert_uint_eq(say(client, message), 0);
+}
+
+static inline void hang_up(struct client *client)
+{
+    hub_close(hub_of(client), client->session);
+    client->session = NULL;
+}
+
+/* The next event that the client got; false: none. Its views hold until the next call. */
+static inline bool next_event(struct client *client, struct event *event)
+{
+    if (client->read == client->size) {
+        return false;
+    }
+    const uint8_t *at = client->inbox + client->read;
+    const uint8_t *end = memchr(at, '\n', client->size - client->read);
+    ck_assert_ptr_nonnull(end);
+    const struct bytes line = {at, (size_t)(end - at)};
+    client->read += line.size + 1;
+    free(client->copy);
+    client->copy = copy_of(line);
+    struct event_reader reader;
+    event_reader_init(&reader, (struct span){client->copy, line.size});
+    ck_assert_int_eq(event_next(&reader, event), EVENT_OK);
+    return true;
+}
+
+static inline struct event hear(struct client *client, enum event_kind kind, uint32_t id)
+{
+    struct event event = {0};
+    ck_assert_msg(next_event(client, &event), "nothing, and not kind %d id %u", (int)kind, id);
+    ck_assert_msg(event.kind == kind && event.id == id, "kind %d id %u, and not kind %d id %u",
+                  (int)event.kind, event.id, (int)kind, id);
+    return event;
+}
+
+static inline void hear_error(struct client *client, uint32_t id, enum codes_error code)
+{
+    const struct event event = hear(client, EVENT_ERROR, id);
+    ck_assert_uint_eq(event.code, code);
+}
+
+static inline void hear_publication(struct client *client, const char *channel, const char *data)
+{
+    const struct event event = hear(client, EVENT_PUBLICATION, 0);
+    ck_assert(is_text(event.channel, channel));
+    ck_assert_msg(is_text(event.data, data), "%.*s, and not %s", (int)event.data.size,
+                  (const char *)event.data.data, data);
+}
+
+static inline void hear_nothing(struct client *client)
+{
+    struct event event = {0};
+    ck_assert_msg(!next_event(client, &event), "kind %d id %u", (int)event.kind, event.id);
+    ck_assert_uint_eq(client->disconnect_count, 0);
+}
+
+/* A client that has connected, and has read that it has. */
+static inline struct client *connected_client(uint16_t reactor)
+{
+    struct client *client = new_client(reactor);
+    ask(client, "{\"id\":1,\"connect\":{}}");
+    (void)run(reactor);
+    (void)hear(client, EVENT_CONNECTED, 1);
+    return client;
+}
+
+/* -- the end ----------------------------------------------------------------------------------- */
+
+/* Everybody hangs up; then nothing may be left of anything. */
+static inline void close_world(void)
+{
+    for (uint32_t i = 0; i < world.client_count; i++) {
+        if (world.clients[i].session != NULL) {
+            hang_up(&world.clients[i]);
+        }
+        free(world.clients[i].inbox);
+        free(world.clients[i].copy);
+    }
+    settle();
+    for (uint16_t i = 0; i < world.hub_count; i++) {
+        struct reactor *reactor = &world.reactors[i];
+        ck_assert(hub_is_quiet(reactor->hub));
+        ck_assert(!hub_has_backlog(reactor->hub));
+        ck_assert_uint_eq(hub_count_live(reactor->hub), 0);
+        hub_gauge(reactor->hub);
+        ck_assert_uint_eq(metric(i, METRIC_CHANNELS), 0);
+        ck_assert_uint_eq(metric(i, METRIC_ROOMS), 0);
+        ck_assert_uint_eq(metric(i, METRIC_SESSIONS), 0);
+        ck_assert_uint_eq(metric(i, METRIC_SUBSCRIPTIONS), 0);
+        (void)blob_pool_collect(reactor->pool);
+        ck_assert_uint_eq(blob_pool_count(reactor->pool), 0);
+        hub_destroy(reactor->hub);
+        outbox_destroy(reactor->outbox);
+        blob_pool_destroy(reactor->pool);
+    }
+    bus_destroy(world.bus);
+}
+
+#endif /* TESTS_UNIT_CHAT_HUB_WORLD_H */
