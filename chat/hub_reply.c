@@ -14,19 +14,21 @@ static struct json_writer begin(const struct hub_reply *to)
 
 /*
  * An answer that cannot be given ends the connection, so that nobody waits for it. Once: of the
- * disconnects in an outbox each connection has one from here.
+ * disconnects in an outbox each connection has one from here. `in_order`: outbox_commit_in_order().
  */
 static void commit(const struct hub_reply *to, struct session *session,
-                   const struct json_writer *writer)
+                   const struct json_writer *writer, bool in_order)
 {
     if (session->is_ending) {
         return;
     }
-    if (json_writer_fits(writer)) {
-        outbox_commit(to->outbox, session->conn, json_writer_bytes(writer).size);
-    } else {
+    if (!json_writer_fits(writer)) {
         outbox_disconnect(to->outbox, session->conn, CODES_DISCONNECT_SERVER_ERROR);
         session->is_ending = true;
+    } else if (in_order) {
+        outbox_commit_in_order(to->outbox, session->conn, json_writer_bytes(writer).size);
+    } else {
+        outbox_commit(to->outbox, session->conn, json_writer_bytes(writer).size);
     }
 }
 
@@ -35,7 +37,7 @@ void hub_reply_connect(const struct hub_reply *to, struct session *session, uint
 {
     struct json_writer writer = begin(to);
     event_write_connected(&writer, command, result);
-    commit(to, session, &writer);
+    commit(to, session, &writer, false);
 }
 
 void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command)
@@ -43,7 +45,7 @@ void hub_reply_subscribe(const struct hub_reply *to, struct session *session, ui
     const struct event_subscribed result = {.offset = 0};
     struct json_writer writer = begin(to);
     event_write_subscribed(&writer, command, &result);
-    commit(to, session, &writer);
+    commit(to, session, &writer, true);
 }
 
 void hub_reply_empty(const struct hub_reply *to, struct session *session, uint32_t command,
@@ -51,7 +53,7 @@ void hub_reply_empty(const struct hub_reply *to, struct session *session, uint32
 {
     struct json_writer writer = begin(to);
     event_write_empty(&writer, command, result);
-    commit(to, session, &writer);
+    commit(to, session, &writer, result == EVENT_EMPTY_UNSUBSCRIBE);
 }
 
 void hub_reply_error(const struct hub_reply *to, struct session *session, uint32_t command,
@@ -59,7 +61,7 @@ void hub_reply_error(const struct hub_reply *to, struct session *session, uint32
 {
     struct json_writer writer = begin(to);
     event_write_error(&writer, command, error);
-    commit(to, session, &writer);
+    commit(to, session, &writer, false);
 
     const unsigned index = (unsigned)error - (unsigned)CODES_ERROR_INTERNAL;
     metrics_add(to->metrics, (enum metrics_id)(METRIC_ERRORS_100 + index), 1);
@@ -70,5 +72,5 @@ void hub_reply_unsubscribe_push(const struct hub_reply *to, struct session *sess
 {
     struct json_writer writer = begin(to);
     event_write_unsubscribe_push(&writer, channel, code);
-    commit(to, session, &writer);
+    commit(to, session, &writer, true);
 }

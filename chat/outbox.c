@@ -117,6 +117,12 @@ void outbox_commit(struct outbox *outbox, struct conn_id conn, size_t size)
     outbox->text_size += (uint32_t)size;
 }
 
+void outbox_commit_in_order(struct outbox *outbox, struct conn_id conn, size_t size)
+{
+    outbox_commit(outbox, conn, size);
+    outbox->entries[outbox->count - 1].in_order = true;
+}
+
 void outbox_disconnect(struct outbox *outbox, struct conn_id conn, uint16_t code)
 {
     CHECK(outbox->disconnect_count < disconnects_max(&outbox->options));

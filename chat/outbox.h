@@ -39,6 +39,7 @@ struct outbox_entry {
     struct conn_id conn;    /* OUTBOX_MESSAGE, OUTBOX_DISCONNECT */
     struct ids_handle room; /* OUTBOX_PUBLICATION */
     struct blob *blob;      /* OUTBOX_PUBLICATION */
+    bool in_order;          /* OUTBOX_MESSAGE: overtakes no publication that is queued already */
 };
 
 struct outbox_options {
@@ -63,6 +64,12 @@ NODISCARD bool outbox_is_roomy(const struct outbox *outbox);
  */
 NODISCARD struct span outbox_begin(struct outbox *outbox);
 void outbox_commit(struct outbox *outbox, struct conn_id conn, size_t size);
+
+/*
+ * The same for what begins or ends a subscription: it must reach the client behind what was
+ * published before, so that nothing comes outside of a subscription, or again in the next one.
+ */
+void outbox_commit_in_order(struct outbox *outbox, struct conn_id conn, size_t size);
 
 /* At most once by the hub and once by who reads the connection: there is room for both. */
 void outbox_disconnect(struct outbox *outbox, struct conn_id conn, uint16_t code);

@@ -308,9 +308,9 @@ void conn_drop_queue(struct conn *conn)
     outq_drop_normal(conn->reactor->nodes, &conn->outq, conn->sending ? BACKEND_IOVEC_MAX : 0);
 }
 
-void conn_enlarge_queue(struct conn *conn)
+void conn_set_large(struct conn *conn, bool large)
 {
-    conn->large = true;
+    conn->large = large;
 }
 
 /* The kernel took bytes. */

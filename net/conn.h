@@ -81,8 +81,8 @@ NODISCARD enum conn_queued conn_queue(struct conn *conn, struct packet *packet, 
 /* Drops what is queued and was not yet given to the kernel, but for urgent packets. */
 void conn_drop_queue(struct conn *conn) ON_REACTOR;
 
-/* From now on its queue is bounded by queue_bytes_max_large. */
-void conn_enlarge_queue(struct conn *conn) ON_REACTOR;
+/* From now on its queue is bounded by queue_bytes_max_large (true) or queue_bytes_max. */
+void conn_set_large(struct conn *conn, bool large) ON_REACTOR;
 
 /*
  * Ends it gracefully: everything queued is sent, then a FIN, then at most until linger_ms from now

@@ -125,19 +125,25 @@ static struct iovec piece_of(const struct outq_node *node, size_t begin)
     return (struct iovec){.iov_base = data.base, .iov_len = bytes.size - begin};
 }
 
-/* Appends the packets of a lane from `node` on, up to its last one; returns the new count. */
-static size_t gather_lane(const struct outq_node *node, const struct outq_node *last, size_t begin,
-                          struct iovec *pieces, size_t count, size_t max)
+/* The pieces gathered so far, of at most `max`. */
+struct gathered {
+    struct iovec *pieces;
+    size_t count;
+    size_t max;
+};
+
+/* Appends the packets of a lane from `node` on, without `begin` bytes of the first one. */
+static void gather_lane(struct gathered *gathered, const struct outq_node *node,
+                        const struct outq_node *last, size_t begin)
 {
-    while (count < max) {
-        pieces[count++] = piece_of(node, begin);
+    while (gathered->count < gathered->max) {
+        gathered->pieces[gathered->count++] = piece_of(node, begin);
         begin = 0;
         if (node == last) {
             break;
         }
         node = node->next;
     }
-    return count;
 }
 
 size_t outq_gather(struct outq *outq, struct iovec *pieces, size_t max)
@@ -145,24 +151,24 @@ size_t outq_gather(struct outq *outq, struct iovec *pieces, size_t max)
     CHECK(max > 0 && max <= UINT16_MAX);
     CHECK(!outq_is_empty(outq));
 
-    size_t count = 0;
+    struct gathered gathered = {.pieces = pieces, .max = max};
     const struct outq_node *normal = outq->normal == NULL ? NULL : outq->normal->next;
     if (outq->normal_is_begun) {
         CHECK(normal != NULL);
-        pieces[count++] = piece_of(normal, outq->begun_bytes);
+        pieces[gathered.count++] = piece_of(normal, outq->begun_bytes);
         normal = normal == outq->normal ? NULL : normal->next;
     }
     outq->covered = 0;
     if (outq->urgent != NULL) {
-        const size_t before = count;
+        const size_t before = gathered.count;
         const size_t begin = outq->normal_is_begun ? 0 : outq->begun_bytes;
-        count = gather_lane(outq->urgent->next, outq->urgent, begin, pieces, count, max);
-        outq->covered = (uint16_t)(count - before);
+        gather_lane(&gathered, outq->urgent->next, outq->urgent, begin);
+        outq->covered = (uint16_t)(gathered.count - before);
     }
     if (normal != NULL) {
-        count = gather_lane(normal, outq->normal, 0, pieces, count, max);
+        gather_lane(&gathered, normal, outq->normal, 0);
     }
-    return count;
+    return gathered.count;
 }
 
 void outq_advance(struct outq_pool *pool, struct outq *outq, size_t written)

@@ -37,7 +37,7 @@ struct reactor_options {
     uint32_t queue_bytes_low;          /* <= high <= max */
     uint32_t queue_bytes_high;
     uint32_t queue_bytes_max;
-    uint32_t queue_bytes_max_large; /* after conn_enlarge_queue(); >= max */
+    uint32_t queue_bytes_max_large; /* after conn_set_large(); >= max */
     uint32_t pending_max;           /* bytes a handler may leave unconsumed */
     uint64_t write_stall_ns;        /* > 0; without progress for so long: -ETIMEDOUT */
     uint32_t receive_budget_bytes;  /* > 0, per connection and iteration */

@@ -90,8 +90,8 @@ struct config_client {
     uint32_t command_burst;
     uint32_t control_rate; /* WebSocket control frames a second, of one connection */
     uint32_t control_burst;
-    uint32_t connection_limit;        /* of the whole server; 0 until config_resolve(): auto */
-    uint32_t max_messages_per_frame;  /* replies and pushes that share an outgoing frame */
+    uint32_t connection_limit;       /* of the whole server; 0 until config_resolve(): auto */
+    uint32_t max_messages_per_frame; /* replies and pushes that share an outgoing frame */
 };
 
 struct config_websocket {

@@ -42,7 +42,8 @@ static size_t gather(const struct delivery *delivery, size_t first, size_t *size
     *size = entry->size;
     while (first + count < end && count < delivery->messages_per_frame_max) {
         const struct outbox_entry *next = outbox_at(delivery->outbox, first + count);
-        if (next->kind != OUTBOX_MESSAGE || !conn_id_equal(next->conn, entry->conn)) {
+        if (next->kind != OUTBOX_MESSAGE || next->in_order != entry->in_order ||
+            !conn_id_equal(next->conn, entry->conn)) {
             break;
         }
         *size += 1 + next->size; /* '\n' */
@@ -79,7 +80,8 @@ static size_t deliver_messages(const struct delivery *delivery, size_t first) ON
 {
     size_t size;
     const size_t count = gather(delivery, first, &size);
-    struct conn *conn = find_conn(delivery, outbox_at(delivery->outbox, first)->conn);
+    const struct outbox_entry *entry = outbox_at(delivery->outbox, first);
+    struct conn *conn = find_conn(delivery, entry->conn);
     if (conn == NULL) {
         return count;
     }
@@ -89,7 +91,7 @@ static size_t deliver_messages(const struct delivery *delivery, size_t first) ON
         gateway_say_close(delivery->gateway, conn, CODES_DISCONNECT_SERVER_ERROR);
         return count;
     }
-    queue(delivery, conn, packet, CONN_URGENT);
+    queue(delivery, conn, packet, entry->in_order ? CONN_NORMAL : CONN_URGENT);
     packet_unref(packet);
     metrics_add(delivery->metrics, METRIC_FRAMES_SENT_REPLY, 1);
     return count;
@@ -194,15 +196,25 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
     metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, count * room->member_count);
 }
 
-void delivery_run(const struct delivery *delivery)
+static void deliver_all_messages(const struct delivery *delivery) ON_REACTOR
 {
     for (size_t i = 0; i < outbox_count(delivery->outbox);) {
+        const bool is_message = outbox_at(delivery->outbox, i)->kind == OUTBOX_MESSAGE;
+        i += is_message ? deliver_messages(delivery, i) : 1;
+    }
+}
+
+void delivery_run(const struct delivery *delivery)
+{
+    /*
+     * Publications go to who is a member now. So whatever was said in this iteration about who is
+     * one goes before them, and behind those of earlier iterations.
+     */
+    deliver_all_messages(delivery);
+    for (size_t i = 0; i < outbox_count(delivery->outbox); i++) {
         struct outbox_entry *entry = outbox_at(delivery->outbox, i);
         struct conn *conn;
         switch (entry->kind) {
-        case OUTBOX_MESSAGE:
-            i += deliver_messages(delivery, i);
-            continue;
         case OUTBOX_PUBLICATION:
             deliver_publications(delivery, entry);
             break;
@@ -212,10 +224,10 @@ void delivery_run(const struct delivery *delivery)
                 gateway_say_close(delivery->gateway, conn, entry->code);
             }
             break;
+        case OUTBOX_MESSAGE:
         case OUTBOX_TAKEN:
             break;
         }
-        i++;
     }
     outbox_clear(delivery->outbox);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of a peer: opening, deadlines, closing. Requests are in gateway_http.c, frames in
- * gateway_frames.c.
+ * The life of a peer: opening, deadlines, the end. Requests are in gateway_http.c, frames in
+ * gateway_frames.c, close frames in gateway_close.c.
  */
 #include "server/gateway.h"
 
@@ -20,11 +20,6 @@
 #include "server/config.h"
 #include "server/gateway_state.h"
 
-enum {
-    NS_PER_MS = 1000000,
-    CLOSE_PUSH_MS = 1000, /* for the 3008 to somebody who does not read */
-};
-
 static const uint8_t ping_frame[] = {0x81, 0x02, '{', '}'};
 
 /* -- deadlines --------------------------------------------------------------------------------- */
@@ -32,13 +27,13 @@ static const uint8_t ping_frame[] = {0x81, 0x02, '{', '}'};
 uint32_t gateway_now_ms(const struct gateway *gateway)
 {
     const uint64_t elapsed_ns = reactor_now(gateway->reactor) - gateway->began_ns;
-    const uint32_t now_ms = (uint32_t)(elapsed_ns / NS_PER_MS) + 1;
+    const uint32_t now_ms = (uint32_t)(elapsed_ns / GATEWAY_NS_PER_MS) + 1;
     return now_ms == 0 ? 1 : now_ms;
 }
 
 uint32_t gateway_after_ns(const struct gateway *gateway, uint64_t delay_ns)
 {
-    const uint32_t at = gateway_now_ms(gateway) + (uint32_t)(delay_ns / NS_PER_MS);
+    const uint32_t at = gateway_now_ms(gateway) + (uint32_t)(delay_ns / GATEWAY_NS_PER_MS);
     return at == 0 ? 1 : at;
 }
 
@@ -68,7 +63,7 @@ void gateway_arm(struct gateway *gateway, struct peer *peer)
         timerwheel_cancel(reactor_timers(gateway->reactor), &peer->timer);
         return;
     }
-    const uint64_t delay_ns = nearest > 0 ? (uint64_t)nearest * NS_PER_MS : 0;
+    const uint64_t delay_ns = nearest > 0 ? (uint64_t)nearest * GATEWAY_NS_PER_MS : 0;
     timerwheel_arm(reactor_timers(gateway->reactor), &peer->timer,
                    reactor_now(gateway->reactor) + delay_ns);
 }
@@ -109,7 +104,7 @@ bool gateway_take_pong(struct gateway *gateway, struct peer *peer)
     peer->ping_sent = false;
     /* The next ping is counted from the last one, not from its pong: the rhythm stays. */
     const uint64_t rest_ns = config->client.ping_interval_ns - config->client.pong_timeout_ns;
-    peer->phase_deadline += (uint32_t)(rest_ns / NS_PER_MS);
+    peer->phase_deadline += (uint32_t)(rest_ns / GATEWAY_NS_PER_MS);
     if (peer->phase_deadline == 0) {
         peer->phase_deadline = 1;
     }
@@ -137,7 +132,6 @@ static void phase_is_over(struct gateway *gateway, struct peer *peer) ON_REACTOR
     peer->phase_deadline = 0;
     switch ((enum peer_state)peer->state) {
     case PEER_HTTP:
-        metrics_add(metrics, METRIC_REJECTED_HEAD_TIMEOUT, 1);
         gateway_head_timeout(gateway, peer);
         return;
     case PEER_CHAT:
@@ -240,6 +234,7 @@ static void *on_open(struct conn *conn) ON_REACTOR
     peer->slot = slot;
     peer->state = PEER_HTTP;
     peer->listener = (uint8_t)conn_listener(conn);
+    conn_set_large(conn, true); /* for pages; a client of the chat gets what is configured */
     peer->phase_deadline =
         gateway_after_ns(gateway, gateway->options.config->http_server.handshake_timeout_ns);
     gateway_arm(gateway, peer);
@@ -263,12 +258,12 @@ static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
     NEVER("a peer without a state");
 }
 
-/* Only an echo is paused for what it is owed; a client of the chat is held for its commands. */
+/* Pages and echoes are paused for what they are owed; a client of the chat for its commands. */
 static void on_drained(struct conn *conn) ON_REACTOR
 {
     const struct peer *peer = conn_user(conn);
 
-    if (peer->state == PEER_ECHO) {
+    if (peer->state != PEER_CHAT) {
         conn_resume(conn);
     }
 }
@@ -317,133 +312,6 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
 const struct conn_handler *gateway_handler(const struct gateway *gateway)
 {
     return &gateway->handler;
-}
-
-/* -- goodbye ----------------------------------------------------------------------------------- */
-
-static struct bytes close_text(uint16_t code)
-{
-    const char *text = "";
-
-    switch (code) {
-    case CLOSE_PROTOCOL_ERROR:
-        text = "protocol error";
-        break;
-    case CLOSE_INVALID_PAYLOAD:
-        text = "invalid UTF-8";
-        break;
-    case CLOSE_POLICY_VIOLATION:
-        text = "policy violation";
-        break;
-    case CLOSE_MESSAGE_TOO_BIG:
-        text = "message too big";
-        break;
-    default:
-        if (code >= CODES_DISCONNECT_CLOSED) {
-            text = codes_disconnect_text((enum codes_disconnect)code);
-        }
-    }
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
-static uint32_t linger_ms(const struct gateway *gateway)
-{
-    return (uint32_t)(gateway->options.config->websocket.close_timeout_ns / NS_PER_MS);
-}
-
-void gateway_say_close(struct gateway *gateway, struct conn *conn, uint16_t code)
-{
-    struct peer *peer = conn_user(conn);
-
-    if (conn_is_closing(conn)) {
-        return;
-    }
-    /* The client's own code comes back without a reason: it may be any, ours or nobody's. */
-    const struct bytes reason =
-        peer->closed_by_client ? (struct bytes){(const uint8_t *)"", 0} : close_text(code);
-    uint8_t frame[CLOSE_FRAME_SIZE_MAX];
-    const size_t size = close_write(code, reason, frame);
-    struct packet *packet = gateway_packet(gateway, (struct bytes){frame, size});
-    peer->state = PEER_CLOSING;
-    if (packet == NULL) {
-        conn_abort(conn, -ENOMEM);
-        return;
-    }
-    if (conn_queue(conn, packet, CONN_NORMAL) == CONN_TOO_SLOW) {
-        gateway_too_slow(gateway, conn);
-    } else {
-        metrics_add(gateway->options.metrics, METRIC_FRAMES_SENT_CLOSE, 1);
-        conn_close(conn, linger_ms(gateway));
-    }
-    packet_unref(packet);
-}
-
-void gateway_too_slow(struct gateway *gateway, struct conn *conn)
-{
-    struct peer *peer = conn_user(conn);
-
-    if (conn_is_closing(conn)) {
-        return;
-    }
-    metrics_add(gateway->options.metrics, METRIC_REJECTED_SLOW_CONSUMER, 1);
-    peer->state = PEER_CLOSING;
-    /* What it has not begun to read it never will: it is told so, if it ever reads again. */
-    conn_drop_queue(conn);
-    uint8_t frame[CLOSE_FRAME_SIZE_MAX];
-    const size_t size =
-        close_write(CODES_DISCONNECT_SLOW, close_text(CODES_DISCONNECT_SLOW), frame);
-    struct packet *packet = gateway_packet(gateway, (struct bytes){frame, size});
-    if (packet != NULL && conn_queue(conn, packet, CONN_NORMAL) != CONN_TOO_SLOW) {
-        metrics_add(gateway->options.metrics, METRIC_FRAMES_SENT_CLOSE, 1);
-        conn_close(conn, CLOSE_PUSH_MS);
-    } else {
-        conn_abort(conn, -ENOBUFS);
-    }
-    if (packet != NULL) {
-        packet_unref(packet);
-    }
-}
-
-void gateway_end(struct gateway *gateway, struct peer *peer, uint16_t code)
-{
-    if (peer->state == PEER_CHAT) {
-        /* By way of the outbox: its replies of this iteration are there, and go first. */
-        outbox_disconnect(gateway->options.outbox, conn_id_of(peer->conn), code);
-        peer->state = PEER_CLOSING;
-        return;
-    }
-    gateway_say_close(gateway, peer->conn, code);
-}
-
-void gateway_give_up(struct gateway *gateway, struct peer *peer)
-{
-    metrics_add(gateway->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-    conn_abort(peer->conn, -ENOMEM);
-}
-
-static void say_goodbye(struct conn *conn, void *context) ON_REACTOR
-{
-    struct gateway *gateway = context;
-    const struct peer *peer = conn_user(conn);
-
-    switch ((enum peer_state)peer->state) {
-    case PEER_HTTP:
-        conn_close(conn, linger_ms(gateway));
-        return;
-    case PEER_ECHO:
-    case PEER_CHAT:
-        gateway_say_close(gateway, conn, CODES_DISCONNECT_SHUTDOWN);
-        return;
-    case PEER_CLOSING:
-        return; /* its own close frame is on the way */
-    }
-    NEVER("a peer without a state");
-}
-
-void gateway_drain(struct gateway *gateway)
-{
-    gateway->draining = true;
-    reactor_each_conn(gateway->reactor, say_goodbye, gateway);
 }
 
 /* -- the gateway ------------------------------------------------------------------------------- */

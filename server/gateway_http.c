@@ -14,7 +14,6 @@
 #include "server/site.h"
 
 enum {
-    HTTP_LINGER_MS = 1000, /* for the client to read the answer to its bad request */
     STATUS_TIMEOUT = 408,
 };
 
@@ -44,16 +43,27 @@ static bool say(struct gateway *gateway, struct peer *peer, struct bytes head, s
     const enum conn_queued queued = conn_queue(peer->conn, packet, CONN_URGENT);
     packet_unref(packet);
     if (queued == CONN_TOO_SLOW) {
-        conn_abort(peer->conn, -ENOBUFS); /* asks for pages and reads none */
+        conn_abort(peer->conn, -ENOBUFS);
         return false;
     }
+    if (queued == CONN_QUEUED_HIGH) {
+        conn_pause(peer->conn); /* until on_drained: who asks for pages has to read them */
+    }
     return true;
+}
+
+/* The next head has its own time; it starts now, for an idle connection is of no use to anybody. */
+static void expect_head(struct gateway *gateway, struct peer *peer)
+{
+    const uint64_t timeout_ns = gateway->options.config->http_server.handshake_timeout_ns;
+    peer->phase_deadline = gateway_after_ns(gateway, timeout_ns);
+    gateway_arm(gateway, peer);
 }
 
 static void close_after_answer(struct peer *peer) ON_REACTOR
 {
     peer->state = PEER_CLOSING;
-    conn_close(peer->conn, HTTP_LINGER_MS);
+    conn_close(peer->conn, GATEWAY_HTTP_LINGER_MS);
 }
 
 /* An answer without a body that ends the connection. */
@@ -70,10 +80,15 @@ static void refuse(struct gateway *gateway, struct peer *peer, unsigned status) 
 
 void gateway_head_timeout(struct gateway *gateway, struct peer *peer)
 {
-    if (peer->http.scanned == 0) {
-        conn_close(peer->conn, 0); /* said nothing, or nothing more: there is nothing to answer */
+    if (peer->http.scanned == 0 && conn_queued_bytes(peer->conn) > 0) {
+        expect_head(gateway, peer); /* it is still reading the last answer */
         return;
     }
+    if (peer->http.scanned == 0) {
+        close_after_answer(peer); /* said nothing, or nothing more: there is nothing to answer */
+        return;
+    }
+    metrics_add(gateway->options.metrics, METRIC_REJECTED_HEAD_TIMEOUT, 1);
     refuse(gateway, peer, STATUS_TIMEOUT);
 }
 
@@ -163,10 +178,10 @@ static void become_stream(struct gateway *gateway, struct peer *peer, bool is_ch
     metrics_add(gateway->options.metrics, METRIC_HANDSHAKES, 1);
     if (is_chat) {
         peer->state = PEER_CHAT;
+        conn_set_large(peer->conn, false);
         gateway_expect_connect(gateway, peer);
     } else {
         peer->state = PEER_ECHO;
-        conn_enlarge_queue(peer->conn);
         gateway_arm(gateway, peer);
     }
 }
@@ -186,6 +201,8 @@ static void try_upgrade(struct gateway *gateway, struct peer *peer,
     }
     if (!origin_is_good(gateway, &upgrade)) {
         metrics_add(gateway->options.metrics, METRIC_REJECTED_BAD_ORIGIN, 1);
+        gateway_log(gateway, peer, "origin refused", log_bytes("origin", upgrade.origin),
+                    log_bytes("host", upgrade.host));
         refuse(gateway, peer, 403);
         return;
     }
@@ -219,14 +236,6 @@ static void answer_request(struct gateway *gateway, struct peer *peer,
     NEVER("a target without an answer");
 }
 
-/* The next head has its own time; it starts now, for an idle connection is of no use to anybody. */
-static void expect_head(struct gateway *gateway, struct peer *peer)
-{
-    const uint64_t timeout_ns = gateway->options.config->http_server.handshake_timeout_ns;
-    peer->phase_deadline = gateway_after_ns(gateway, timeout_ns);
-    gateway_arm(gateway, peer);
-}
-
 size_t gateway_read_http(struct gateway *gateway, struct peer *peer, struct span in)
 {
     size_t consumed = 0;
@@ -253,6 +262,9 @@ size_t gateway_read_http(struct gateway *gateway, struct peer *peer, struct span
             return consumed + gateway_read_frames(gateway, peer, rest);
         }
         expect_head(gateway, peer);
+        if (conn_is_paused(peer->conn)) {
+            break;
+        }
     }
     return consumed;
 }

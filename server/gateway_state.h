@@ -2,8 +2,8 @@
 #ifndef SERVER_GATEWAY_STATE_H
 #define SERVER_GATEWAY_STATE_H
 /*
- * The gateway's state, and the steps that its files share: gateway.c (lives, deadlines, closing),
- * gateway_http.c (requests), gateway_frames.c (frames and messages).
+ * The gateway's state, and the steps that its files share: gateway.c (lives, deadlines),
+ * gateway_http.c (requests), gateway_frames.c (frames and messages), gateway_close.c (goodbye).
  *
  * Private to server/gateway*.c. ON the gateway's reactor.
  */
@@ -14,6 +14,7 @@
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "core/conn_id.h"
+#include "core/log.h"
 #include "core/metrics.h"
 #include "net/conn.h"
 #include "net/packet.h"
@@ -24,6 +25,11 @@
 #include "server/peer.h"
 
 struct slab;
+
+enum {
+    GATEWAY_NS_PER_MS = 1000000,
+    GATEWAY_HTTP_LINGER_MS = 10000, /* for the client to read the last answer */
+};
 
 struct gateway {
     struct gateway_options options;
@@ -62,10 +68,14 @@ bool gateway_take_pong(struct gateway *gateway, struct peer *peer);
 /* gateway.c: the peer's held commands go on when the hub is ready, oldest first. */
 void gateway_wait_for_hub(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
-/* gateway.c: the peer's input is over; it gets a close frame with this code, after its replies. */
+/* gateway_close.c: a line about a peer, at level info, with its address. */
+void gateway_log(const struct gateway *gateway, const struct peer *peer, const char *event,
+                 struct log_field what, struct log_field why) ON_REACTOR;
+
+/* gateway_close.c: the peer's input is over; it gets a close frame with this code, after its replies. */
 void gateway_end(struct gateway *gateway, struct peer *peer, uint16_t code) ON_REACTOR;
 
-/* gateway.c: no memory for what it is owed. */
+/* gateway_close.c: no memory for what it is owed. */
 void gateway_give_up(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
 /* A copy of `bytes` as a packet; NULL: no memory. */

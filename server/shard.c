@@ -31,6 +31,7 @@ enum {
     TAIL_BYTES_MAX = 4 << 20,     /* of them */
     OUTBOX_ENTRIES_MAX = 1 << 18, /* messages and publications of one iteration */
     OUTBOX_TEXT_MAX = 64 << 20,   /* bytes of messages of one iteration */
+    PAGE_QUEUE_MIN = 1 << 20,     /* bytes */
     PENDING_MAX = 256 << 10,      /* bytes: a receive buffer, and a head of the largest size */
     RECEIVE_BUDGET = 256 << 10,   /* bytes per connection and iteration */
 };
@@ -46,10 +47,13 @@ struct shard {
     struct reactor *reactor;
     struct delivery delivery;
     uint64_t drain_deadline_ns; /* of the reactor's clock; while is_draining */
-    bool has_posts;             /* the bus had more than one iteration takes */
-    bool is_draining;           /* POST_STOP came */
-    bool is_drained;            /* and POST_DRAINED was posted */
-    bool is_exiting;            /* POST_EXIT came */
+    uint64_t report_ns;         /* when to look again at what follows */
+    uint64_t reported_accept_errors;
+    uint64_t reported_gaps;
+    bool has_posts;   /* the bus had more than one iteration takes */
+    bool is_draining; /* POST_STOP came */
+    bool is_drained;  /* and POST_DRAINED was posted */
+    bool is_exiting;  /* POST_EXIT came */
 };
 
 static uint32_t conn_count_max(const struct config *config)
@@ -68,7 +72,7 @@ static int create_hub(struct shard *shard)
         .session_count_max = conn_count_max(config),
         .room_count_max = ROOM_COUNT_MAX,
         .channel_count_max = ROOM_COUNT_MAX,
-        .tail_count_max = TAIL_COUNT_MAX,
+        .tail_count_max = options->tail_count_max > 0 ? options->tail_count_max : TAIL_COUNT_MAX,
         .tail_bytes_max = TAIL_BYTES_MAX,
         .channel_limit = (uint16_t)config->client.channel_limit,
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
@@ -84,6 +88,16 @@ static int create_hub(struct shard *shard)
         .random_context = options->random_context,
     };
     return hub_create(&hub, &shard->hub);
+}
+
+/* For pages and echoes: no less than a client of the chat may have, nor than the page needs. */
+static uint32_t large_queue(const struct config *config)
+{
+    uint32_t size = PAGE_QUEUE_MIN;
+    if (size < config->client.queue_max_size) {
+        size = config->client.queue_max_size;
+    }
+    return size < config->echo.queue_max_size ? config->echo.queue_max_size : size;
 }
 
 static int create_reactor(struct shard *shard)
@@ -102,7 +116,7 @@ static int create_reactor(struct shard *shard)
         .queue_bytes_low = queue_least / 8,
         .queue_bytes_high = queue_least / 2,
         .queue_bytes_max = config->client.queue_max_size,
-        .queue_bytes_max_large = config->echo.queue_max_size,
+        .queue_bytes_max_large = large_queue(config),
         .pending_max = PENDING_MAX,
         .write_stall_ns = config->client.write_stall_timeout_ns,
         .receive_budget_bytes = RECEIVE_BUDGET,
@@ -320,6 +334,31 @@ static void wait(struct shard *shard, uint64_t wait_ns) ON_REACTOR
     bus_awake(bus, shard->options.index);
 }
 
+/* Once a second, as far as anything happens: what is counted elsewhere and somebody has to see. */
+static void report(struct shard *shard)
+{
+    struct metrics *metrics = shard->options.metrics;
+    struct log *log = shard->options.log;
+
+    if (reactor_now(shard->reactor) < shard->report_ns) {
+        return;
+    }
+    shard->report_ns = reactor_now(shard->reactor) + NS_PER_S;
+    log_report_suppressed(log);
+    const uint64_t accept_errors = metrics_read(metrics, METRIC_REJECTED_ACCEPT_ERROR);
+    if (accept_errors != shard->reported_accept_errors) {
+        const struct log_field fields[] = {log_uint("total", accept_errors)};
+        log_write(log, LOG_WARN, "accept failed", fields, 1);
+        shard->reported_accept_errors = accept_errors;
+    }
+    const uint64_t gaps = metrics_read(metrics, METRIC_GAPS);
+    if (gaps != shard->reported_gaps) {
+        const struct log_field fields[] = {log_uint("total", gaps)};
+        log_write(log, LOG_WARN, "a reactor lagged too far: subscribers were told", fields, 1);
+        shard->reported_gaps = gaps;
+    }
+}
+
 static void update_metrics(struct shard *shard, uint64_t began_ns)
 {
     struct metrics *metrics = shard->options.metrics;
@@ -328,6 +367,7 @@ static void update_metrics(struct shard *shard, uint64_t began_ns)
     metrics_set(metrics, METRIC_BUS_WAKES, bus_wakes(shard->options.bus, shard->options.index));
     metrics_set(metrics, METRIC_LOG_DROPPED, log_dropped(shard->options.log));
     hub_gauge(shard->hub);
+    report(shard);
     metrics_observe_loop(metrics, monotime_read() - began_ns);
 }
 

@@ -41,6 +41,9 @@ struct shard_options {
     struct log *log; /* NULL: none */
     uint64_t seed;   /* spreads the pings */
 
+    /* Publications of one channel kept for reactors that lag; 0: as many as the server keeps. */
+    uint32_t tail_count_max;
+
     /* For client ids; see chat/hub.h. */
     void (*fill_random)(void *context, void *target, size_t size);
     void *random_context;

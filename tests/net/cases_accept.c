@@ -63,7 +63,7 @@ START_TEST(stops_at_the_maximum_and_goes_on)
 }
 END_TEST
 
-/* A crowd at once: as many as there is room for; the others wait or are reset, none is forgotten. */
+/* A crowd at once: as many as there is room for; the others wait or are reset. */
 START_TEST(crowd_beyond_the_maximum)
 {
     enum { MAX = 8, CROWD = 40 };

@@ -20,9 +20,7 @@ static void fill(uint8_t *data, uint64_t begin, size_t size)
 static void check_stream(const struct fixture_peer *peer, size_t size)
 {
     ck_assert_uint_eq(peer->size, size);
-    for (size_t i = 0; i < size; i++) {
-        ck_assert_uint_eq(peer->bytes[i], fixture_byte(i));
-    }
+    ck_assert(fixture_is_stream(peer->bytes, 0, size));
 }
 
 /* Sends back what came. */

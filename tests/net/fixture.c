@@ -16,6 +16,15 @@ uint8_t fixture_byte(uint64_t i)
     return (uint8_t)(i * 2654435761U >> 13);
 }
 
+bool fixture_is_stream(const uint8_t *data, uint64_t begin, size_t size)
+{
+    bool is_stream = true;
+    for (size_t i = 0; i < size; i++) {
+        is_stream = is_stream && data[i] == fixture_byte(begin + i);
+    }
+    return is_stream;
+}
+
 /* --- Upcalls --------------------------------------------------------------------------------- */
 
 static void *on_open(struct conn *conn)

@@ -105,4 +105,7 @@ enum conn_queued fixture_queue(struct fixture_peer *peer, uint8_t first, size_t 
 /* The i-th byte of an endless stream, for whoever sends and whoever checks. */
 uint8_t fixture_byte(uint64_t i);
 
+/* Whether these are the bytes of that stream from `begin` on. */
+bool fixture_is_stream(const uint8_t *data, uint64_t begin, size_t size);
+
 #endif /* TESTS_NET_FIXTURE_H */

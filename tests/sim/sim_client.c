@@ -106,8 +106,9 @@ static bool may_close_with(const struct sim_client *client, uint16_t code)
         return world->profile.is_throttled;
     case CODES_DISCONNECT_SLOW:
         return client->is_excused || world->profile.is_narrow;
-    case CODES_DISCONNECT_NO_PONG:
     case CODES_DISCONNECT_STALE:
+        return client->is_excused || !client->has_said_connect;
+    case CODES_DISCONNECT_NO_PONG:
     case CLOSE_POLICY_VIOLATION: /* the message timeout */
         return client->is_excused;
     default:
@@ -212,7 +213,7 @@ static bool talk(struct sim_client *client)
         leave(client);
         return true;
     }
-    if (sim_random_once_in(random, 12)) {
+    if (!world->profile.is_throttled && sim_random_once_in(random, 12)) {
         client->quiet_until_ns = world->net.now_ns + sim_random_below(random, 200) * SIM_MS;
         return true;
     }

@@ -96,6 +96,8 @@ static void hear_reply(struct sim_client *client, const struct event *event)
                        asked.channel, (int)event->kind, event->code);
         return;
     }
+    sim_world_tell(world, "connection %u: command %u, %s room-%u, is answered", client->connection,
+                   asked.id, command_method_name(asked.method), asked.channel);
     if (event->kind == EVENT_CONNECTED) {
         hear_connected(client, event);
     } else if (event->kind != EVENT_ERROR) {
@@ -151,6 +153,8 @@ static void hear_publication(struct sim_client *client, const struct event *even
         return; /* a bad client may publish what it likes */
     }
     sim_stats_add(world->stats, SIM_DELIVERIES, 1);
+    sim_world_tell(world, "connection %u: publication %u of connection %u in room-%u",
+                   client->connection, publication, publisher, channel);
     const char *fault =
         sim_model_deliver(&world->model, &client->memberships[channel].subscription, channel,
                           publication, publisher);

@@ -153,6 +153,9 @@ static bool add_command(struct sim_client *client, struct json_writer *writer)
     char name[NAME_SIZE];
     const struct sim_asked *asked = &client->asked[client->asked_count - 1];
     write_name(asked->channel, name);
+    sim_world_tell(client->world, "connection %u: command %u, %s %s, publication %u",
+                   client->connection, asked->id, command_method_name(asked->method), name,
+                   asked->publication);
     if (writer->size > 0) {
         json_writer_text(writer, "\n");
     }

@@ -10,7 +10,6 @@
 #include "core/metrics.h"
 #include "net/reactor.h"
 #include "proto/simd.h"
-#include "server/rules.h"
 #include "server/shard.h"
 #include "tests/sim/sim_fiber.h"
 
@@ -73,7 +72,7 @@ static void begin_member(struct sim_server *server, size_t index, struct table_k
     };
     const struct shard_options options = {
         .config = &server->config,
-        .permissions = &server->permissions,
+        .permissions = &server->rules.table,
         .site = &server->site,
         .simd = simd_choose((enum cpu_simd)sim_random_below(&world->random, CPU_SIMD_AVX512 + 1)),
         .backend = &backend_sim_ops,
@@ -83,6 +82,7 @@ static void begin_member(struct sim_server *server, size_t index, struct table_k
         .key = key,
         .metrics = member->metrics,
         .seed = sim_random_next(&world->random),
+        .tail_count_max = world->profile.tail_count,
         .fill_random = fill_random,
         .random_context = world,
     };
@@ -103,7 +103,7 @@ void sim_server_begin(struct sim_server *server, struct sim_world *world)
         .config = choose_config(&world->profile),
         .count = world->profile.shard_count,
     };
-    const int result = rules_init(&server->permissions, &server->config);
+    const int result = rules_init(&server->rules, &server->config);
     CHECK(result == 0);
     server->bus = bus_create(server->count + 1, server->config.bus.slots,
                              server->config.bus.reserve);
@@ -302,6 +302,6 @@ void sim_server_end(struct sim_server *server)
         free(server->members[i].metrics);
     }
     bus_destroy(server->bus);
-    rules_deinit(&server->permissions);
+    rules_deinit(&server->rules);
     config_destroy(&server->config);
 }

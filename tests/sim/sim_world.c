@@ -59,6 +59,13 @@ static struct sim_profile choose_profile(struct sim_random *random)
     if (profile.is_narrow) {
         profile.payload_max = 100;
     }
+    if (profile.is_throttled) {
+        /* Few who say much, for seconds. */
+        profile.client_count = (uint32_t)sim_random_range(random, 2, 4);
+        profile.outstanding_max = 32;
+        profile.commands_max = 300;
+        profile.step_count = 12000;
+    }
     return profile;
 }
 

@@ -33,14 +33,15 @@ enum {
 
 struct world_options {
     uint16_t hub_count;
-    size_t slots;       /* of a ring; 0: 64 */
-    size_t reserve;     /* credits; 0: 8 */
-    uint32_t entries;   /* of an outbox; 0: 1000 */
-    uint32_t room_max;  /* 0: 1000 */
-    uint32_t tail_max;  /* 0: 100 */
-    size_t pool_bytes;  /* 0: plenty */
-    bool closed;        /* nobody may connect without a token */
-    uint32_t text;      /* of an outbox; 0: 1 MiB */
+    size_t slots;         /* of a ring; 0: 64 */
+    size_t reserve;       /* credits; 0: 8 */
+    uint32_t entries;     /* of an outbox; 0: 1000 */
+    uint32_t room_max;    /* 0: 1000 */
+    uint32_t channel_max; /* 0: 1000 */
+    uint32_t tail_max;    /* 0: 100 */
+    size_t pool_bytes;    /* 0: plenty */
+    bool closed;          /* nobody may connect without a token */
+    uint32_t text;        /* of an outbox; 0: 1 MiB */
 };
 
 struct client {
@@ -119,7 +120,7 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .reactor_count = options->hub_count,
         .session_count_max = CLIENT_COUNT_MAX,
         .room_count_max = options->room_max > 0 ? options->room_max : 1000,
-        .channel_count_max = 1000,
+        .channel_count_max = options->channel_max > 0 ? options->channel_max : 1000,
         .tail_count_max = options->tail_max > 0 ? options->tail_max : 100,
         .tail_bytes_max = 1 << 20,
         .channel_limit = 8,
@@ -209,8 +210,7 @@ static inline void deliver(struct reactor *reactor)
     const size_t count = outbox_count(reactor->outbox);
     for (size_t i = 0; i < count; i++) {
         const struct outbox_entry *entry = outbox_at(reactor->outbox, i);
-        struct client *client =
-            entry->kind == OUTBOX_PUBLICATION ? NULL : client_of(entry->conn);
+        struct client *client = entry->kind == OUTBOX_PUBLICATION ? NULL : client_of(entry->conn);
         if (client != NULL && entry->kind == OUTBOX_MESSAGE) {
             append(client, outbox_text(reactor->outbox, entry));
         } else if (client != NULL) {
@@ -232,8 +232,13 @@ static inline size_t take_posts(uint16_t index, size_t max)
     struct reactor *reactor = &world.reactors[index];
     size_t taken = 0;
     struct bus_post packed;
-    while (taken < max && taken < OUTBOX_POSTS_MAX && outbox_is_roomy(reactor->outbox) &&
-           bus_take(world.bus, index, &packed, 1) == 1) {
+    if (max > OUTBOX_POSTS_MAX) {
+        max = OUTBOX_POSTS_MAX;
+    }
+    if (!outbox_is_roomy(reactor->outbox)) {
+        max = 0;
+    }
+    while (taken < max && bus_take(world.bus, index, &packed, 1) == 1) {
         const struct post post = post_unpack(&packed);
         hub_take(reactor->hub, &post);
         taken++;

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Goodbye: close frames, what they say, and the line in the log about it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "chat/outbox.h"
+#include "core/check.h"
+#include "core/log.h"
+#include "net/address.h"
+#include "proto/close.h"
+#include "proto/codes.h"
+#include "server/config.h"
+#include "server/gateway_state.h"
+
+enum {
+    SLOW_LINGER_MS = 1000, /* for the 3008 to somebody who does not read */
+};
+
+/* Why we close. The client's own code comes back without a reason: it may be any, or nobody's. */
+static const char *reason_for(const struct peer *peer, uint16_t code)
+{
+    if (peer->closed_by_client) {
+        return "";
+    }
+    switch (code) {
+    case CLOSE_PROTOCOL_ERROR:
+        return "protocol error";
+    case CLOSE_INVALID_PAYLOAD:
+        return "invalid UTF-8";
+    case CLOSE_POLICY_VIOLATION:
+        return "policy violation";
+    case CLOSE_MESSAGE_TOO_BIG:
+        return "message too big";
+    default:
+        CHECK(code >= CODES_DISCONNECT_CLOSED);
+        return codes_disconnect_text((enum codes_disconnect)code);
+    }
+}
+
+void gateway_log(const struct gateway *gateway, const struct peer *peer, const char *event,
+                 struct log_field what, struct log_field why)
+{
+    if (!log_is_on(gateway->options.log, LOG_INFO)) {
+        return;
+    }
+    struct address address;
+    char text[ADDRESS_TEXT_SIZE_MAX] = "";
+    if (conn_peer(peer->conn, &address) == 0) {
+        (void)address_format(&address, text);
+    }
+    const struct log_field fields[] = {log_text("client", text), what, why};
+    log_write(gateway->options.log, LOG_INFO, event, fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+/* False: there is no room or no memory for it. */
+static bool queue_close(struct gateway *gateway, struct conn *conn, uint16_t code,
+                        const char *reason) ON_REACTOR
+{
+    uint8_t frame[CLOSE_FRAME_SIZE_MAX];
+    const struct bytes text = {(const uint8_t *)reason, strlen(reason)};
+    const size_t size = close_write(code, text, frame);
+    struct packet *packet = gateway_packet(gateway, (struct bytes){frame, size});
+    if (packet == NULL) {
+        return false;
+    }
+    const bool queued = conn_queue(conn, packet, CONN_NORMAL) != CONN_TOO_SLOW;
+    packet_unref(packet);
+    if (queued) {
+        metrics_add(gateway->options.metrics, METRIC_FRAMES_SENT_CLOSE, 1);
+    }
+    return queued;
+}
+
+void gateway_say_close(struct gateway *gateway, struct conn *conn, uint16_t code)
+{
+    struct peer *peer = conn_user(conn);
+
+    if (conn_is_closing(conn)) {
+        return;
+    }
+    const char *reason = reason_for(peer, code);
+    if (!peer->closed_by_client && !gateway->draining) {
+        gateway_log(gateway, peer, "closing", log_uint("code", code), log_text("reason", reason));
+    }
+    peer->state = PEER_CLOSING;
+    if (queue_close(gateway, conn, code, reason)) {
+        const uint64_t timeout_ns = gateway->options.config->websocket.close_timeout_ns;
+        conn_close(conn, (uint32_t)(timeout_ns / GATEWAY_NS_PER_MS));
+    } else {
+        gateway_too_slow(gateway, conn);
+    }
+}
+
+void gateway_too_slow(struct gateway *gateway, struct conn *conn)
+{
+    struct peer *peer = conn_user(conn);
+
+    if (conn_is_closing(conn)) {
+        return;
+    }
+    metrics_add(gateway->options.metrics, METRIC_REJECTED_SLOW_CONSUMER, 1);
+    gateway_log(gateway, peer, "too slow", log_uint("code", CODES_DISCONNECT_SLOW),
+                log_uint("queued_bytes", conn_queued_bytes(conn)));
+    peer->state = PEER_CLOSING;
+    /* What it has not begun to read it never will: it is told so, if it ever reads again. */
+    conn_drop_queue(conn);
+    if (queue_close(gateway, conn, CODES_DISCONNECT_SLOW,
+                    codes_disconnect_text(CODES_DISCONNECT_SLOW))) {
+        conn_close(conn, SLOW_LINGER_MS);
+    } else {
+        conn_abort(conn, -ENOBUFS);
+    }
+}
+
+void gateway_end(struct gateway *gateway, struct peer *peer, uint16_t code)
+{
+    if (peer->state == PEER_CHAT) {
+        /* By way of the outbox: its replies of this iteration are there, and go first. */
+        outbox_disconnect(gateway->options.outbox, conn_id_of(peer->conn), code);
+        peer->state = PEER_CLOSING;
+        return;
+    }
+    gateway_say_close(gateway, peer->conn, code);
+}
+
+void gateway_give_up(struct gateway *gateway, struct peer *peer)
+{
+    metrics_add(gateway->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+    conn_abort(peer->conn, -ENOMEM);
+}
+
+static void say_goodbye(struct conn *conn, void *context) ON_REACTOR
+{
+    struct gateway *gateway = context;
+    const struct peer *peer = conn_user(conn);
+
+    switch ((enum peer_state)peer->state) {
+    case PEER_HTTP:
+        conn_close(conn, GATEWAY_HTTP_LINGER_MS);
+        return;
+    case PEER_ECHO:
+    case PEER_CHAT:
+        gateway_say_close(gateway, conn, CODES_DISCONNECT_SHUTDOWN);
+        return;
+    case PEER_CLOSING:
+        return; /* its own close frame is on the way */
+    }
+    NEVER("a peer without a state");
+}
+
+void gateway_drain(struct gateway *gateway)
+{
+    gateway->draining = true;
+    reactor_each_conn(gateway->reactor, say_goodbye, gateway);
+}
