@@ -2,18 +2,31 @@
 #ifndef NET_BACKEND_URING_PRIVATE_H
 #define NET_BACKEND_URING_PRIVATE_H
 /*
- * A ring with its ring of receive buffers: how it is set up, for the back end and for the probe.
- * Private to net/backend_uring*.c.
+ * The inside of the io_uring back end, shared by
+ *   backend_uring.c         the struct of functions, and what the reactor asks
+ *   backend_uring_submit.c  requests to the kernel
+ *   backend_uring_note.c    completions of the kernel
+ *   backend_uring_ring.c    a ring with its receive buffers: set-up and end
+ *   backend_uring_probe.c   whether it works here
+ * Private to them.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "core/annot.h"
+#include "net/backend.h"
 
 struct io_uring;
 struct io_uring_buf_ring;
+struct io_uring_cqe;
+struct io_uring_sqe;
 
 enum {
+    BACKEND_URING_MESSAGE_COUNT = 512, /* vectored sends between two submissions */
+    BACKEND_URING_VECTOR_COUNT = 8192, /* their pieces */
     BACKEND_URING_BUFFER_GROUP = 0,
     BACKEND_URING_BUFFER_NONE = UINT16_MAX, /* no buffer has this number */
 };
@@ -49,5 +62,86 @@ void backend_uring_ring_close(struct io_uring *ring, struct backend_uring_buffer
 
 /* Gives one buffer to the kernel. */
 void backend_uring_ring_give(struct backend_uring_buffers *buffers, uint16_t index);
+
+/* backend_conn.flags */
+enum {
+    BACKEND_URING_ARMED = 1,      /* a receive is with the kernel */
+    BACKEND_URING_PAUSED = 2,     /* the reactor does not want bytes */
+    BACKEND_URING_LISTED = 4,     /* in the again list */
+    BACKEND_URING_DROPPED = 8,    /* to be closed when nothing is in flight */
+    BACKEND_URING_ENDED = 16,     /* FIN or an error: receive no more */
+    BACKEND_URING_SENDING = 32,   /* a send is with the kernel */
+    BACKEND_URING_CANCELLED = 64, /* the armed receive was cancelled and did not end yet */
+};
+
+/* The top byte of a request's user data. */
+enum backend_uring_request {
+    BACKEND_URING_REQUEST_NONE,
+    BACKEND_URING_REQUEST_RECEIVE,
+    BACKEND_URING_REQUEST_SEND,
+    BACKEND_URING_REQUEST_ACCEPT,
+    BACKEND_URING_REQUEST_WAKE
+};
+
+struct backend_uring_listener {
+    int fd; /* -1: none */
+    bool on;
+    bool armed; /* a multishot accept is with the kernel */
+};
+
+struct backend {
+    struct io_uring *ring;
+    struct backend_uring_buffers buffers;
+    struct slab *conns;
+    int wake_fd;
+    int reserve_fd;       /* see backend_socket_reserve(); -1: none */
+    uint32_t again_first; /* slots; UINT32_MAX: empty */
+    uint32_t again_last;
+    uint32_t last_count; /* completions of the last wait */
+    bool entered;
+    struct backend_uring_listener listeners[BACKEND_LISTENER_MAX];
+    /* What vectored sends point to until they are submitted; the kernel keeps no pointer to it. */
+    uint32_t message_count;
+    uint32_t vector_count;
+    struct msghdr messages[BACKEND_URING_MESSAGE_COUNT];
+    struct iovec vectors[BACKEND_URING_VECTOR_COUNT];
+};
+
+/* What the kernel gives back with a completion. */
+static inline uint64_t backend_uring_tag(enum backend_uring_request kind, uint32_t slot,
+                                         uint16_t generation)
+{
+    return (uint64_t)kind << 56 | (uint64_t)generation << 32 | slot;
+}
+
+static inline uint64_t backend_uring_tag_conn(enum backend_uring_request kind,
+                                              const struct backend_conn *conn)
+{
+    return backend_uring_tag(kind, conn->slot, conn->generation);
+}
+
+/* The next wait() looks at it first. */
+void backend_uring_submit_again(struct backend *backend, struct backend_conn *conn);
+
+/* In the middle of an iteration, when room ran out; normally the wait submits. */
+void backend_uring_submit_all(struct backend *backend);
+
+/* An empty request. */
+struct io_uring_sqe *backend_uring_submit_next(struct backend *backend);
+
+void backend_uring_submit_receive(struct backend *backend, struct backend_conn *conn);
+void backend_uring_submit_send(struct backend *backend, struct backend_conn *conn,
+                               const struct iovec *pieces, size_t count);
+void backend_uring_submit_accept(struct backend *backend, uint32_t listener);
+void backend_uring_submit_wake(struct backend *backend);
+void backend_uring_submit_cancel(struct backend *backend, uint64_t user_data);
+
+/* What is known without the kernel. Visits each listed connection once; completions made. */
+size_t backend_uring_note_again(struct backend *backend, struct backend_completion *completions,
+                                size_t max);
+
+/* What the kernel says. Completions made: 0 or 1. */
+size_t backend_uring_note(struct backend *backend, const struct io_uring_cqe *cqe,
+                          struct backend_completion *completion);
 
 #endif /* NET_BACKEND_URING_PRIVATE_H */

@@ -241,6 +241,7 @@ void outq_drop_normal(struct outq_pool *pool, struct outq *outq, size_t kept)
         outq->normal = outq->normal->next;
     }
     for (size_t i = kept; i < rest; i++) {
+        CHECK(outq->normal != NULL);
         const struct packet *packet = outq->normal->next->packet;
         outq->bytes -= (uint32_t)packet_bytes(packet).size + CONN_PACKET_COST;
         pop(pool, &outq->normal);

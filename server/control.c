@@ -166,6 +166,7 @@ static int allocate(struct control *control)
     control->bus = bus_create(count + 1, control->config->bus.slots, control->config->bus.reserve);
     control->members = calloc(count, sizeof(*control->members));
     control->metrics = aligned_alloc(_Alignof(struct metrics), count * sizeof(struct metrics));
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is meant */
     control->all_metrics = calloc(count, sizeof(*control->all_metrics));
     control->metric_names = calloc(count, sizeof(*control->metric_names));
     if (control->bus == NULL || control->members == NULL || control->metrics == NULL ||
@@ -191,10 +192,11 @@ static int allocate(struct control *control)
     return 0;
 }
 
-static int open_listener(struct control *control, const char *host, uint16_t port, int *fd)
+static int open_listener(struct control *control, const char *host, uint16_t port, bool shared,
+                         int *fd)
 {
     char text[CONFIG_ADDRESS_SIZE + 16];
-    struct listener_options options = {.backlog = BACKLOG, .share_port = true};
+    struct listener_options options = {.backlog = BACKLOG, .share_port = shared};
 
     (void)snprintf(text, sizeof(text), strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
                    (unsigned)port);
@@ -205,17 +207,35 @@ static int open_listener(struct control *control, const char *host, uint16_t por
     return result == 0 ? 0 : fail(control, result, text);
 }
 
+/* Reactors share a port; a second parleyd would, too, and get half of the clients. */
+static int check_ports_are_free(struct control *control)
+{
+    const struct config_http_server *http = &control->config->http_server;
+    int fd;
+
+    int result = open_listener(control, http->address, http->port, false, &fd);
+    if (result == 0) {
+        (void)close(fd);
+        result = open_listener(control, http->internal_address, http->internal_port, false, &fd);
+    }
+    if (result == 0) {
+        (void)close(fd);
+    }
+    return result;
+}
+
 static int open_listeners(struct control *control, struct shard *shard)
 {
     const struct config_http_server *http = &control->config->http_server;
     int public_fd;
     int internal_fd;
 
-    int result = open_listener(control, http->address, http->port, &public_fd);
+    int result = open_listener(control, http->address, http->port, true, &public_fd);
     if (result != 0) {
         return result;
     }
-    result = open_listener(control, http->internal_address, http->internal_port, &internal_fd);
+    result =
+        open_listener(control, http->internal_address, http->internal_port, true, &internal_fd);
     if (result != 0) {
         (void)close(public_fd);
         return result;
@@ -281,6 +301,9 @@ static int start(struct control *control)
     }
     if (result == 0) {
         result = allocate(control);
+    }
+    if (result == 0) {
+        result = check_ports_are_free(control);
     }
     if (result == 0) {
         result = start_members(control);

@@ -209,7 +209,7 @@ static bool talk(struct sim_client *client)
         sim_client_say_garbage(client);
         return true;
     }
-    if (client->is_connected && sim_random_once_in(random, 120)) {
+    if (client->is_connected && !world->profile.is_throttled && sim_random_once_in(random, 120)) {
         leave(client);
         return true;
     }

@@ -90,7 +90,7 @@ static void jump(struct run *run)
     world->net.now_ns = next_ns;
 }
 
-/* True: something was done. False: the clock jumped instead. */
+/* False: nobody can do anything before the clock has jumped. */
 static bool step(struct run *run)
 {
     struct sim_world *world = &run->world;
@@ -99,11 +99,14 @@ static bool step(struct run *run)
     world->net.now_ns += sim_random_range(&world->random, 1, STEP_NS_MAX);
     sim_stats_add(world->stats, SIM_STEPS, 1);
     disturb(run);
-    if (do_one(run)) {
-        return true;
+    return do_one(run);
+}
+
+static void go_on(struct run *run)
+{
+    if (!step(run)) {
+        jump(run);
     }
-    jump(run);
-    return false;
 }
 
 /* Steps until `is_over`. */
@@ -113,7 +116,7 @@ static void run_until(struct run *run, bool (*is_over)(struct run *run), const c
         if (is_over(run)) {
             return;
         }
-        (void)step(run);
+        go_on(run);
         if (steps == STEPS_MAX) {
             sim_world_fail(&run->world, "no end of %s", what);
         }
@@ -128,7 +131,7 @@ static void talk(struct run *run)
 
     world->is_talking = true;
     for (uint32_t i = 0; i < world->profile.step_count && !world->is_failed; i++) {
-        (void)step(run);
+        go_on(run);
     }
 }
 
@@ -152,9 +155,11 @@ static void fall_quiet(struct run *run)
 
     world->is_talking = false;
     for (uint64_t steps = 0; !world->is_failed; steps++) {
-        const bool did = step(run);
-        if (!did && world->net.now_ns > quiet_ns && count_owed(run) == 0) {
-            return;
+        if (!step(run)) {
+            if (world->net.now_ns > quiet_ns && count_owed(run) == 0) {
+                return;
+            }
+            jump(run);
         }
         if (steps == STEPS_MAX || world->net.now_ns > limit_ns) {
             sim_world_fail(world, "%zu commands have no reply", count_owed(run));
@@ -193,7 +198,7 @@ static void idle(struct run *run)
     const uint64_t end_ns = world->net.now_ns + 12 * SIM_S;
 
     while (world->net.now_ns < end_ns && !world->is_failed) {
-        (void)step(run);
+        go_on(run);
     }
 }
 
@@ -244,6 +249,17 @@ static void hear_the_end(struct run *run)
     }
 }
 
+static void tell_profile(const struct sim_world *world)
+{
+    const struct sim_profile *profile = &world->profile;
+    sim_world_tell(world, "%u shards, %u clients, %u channels, bus %u/%u, tail %u%s%s%s%s",
+                   profile->shard_count, profile->client_count, profile->channel_count,
+                   profile->bus_slots, profile->bus_reserve, profile->tail_count,
+                   profile->is_throttled ? ", throttled" : "",
+                   profile->is_narrow ? ", narrow" : "", profile->is_scarce ? ", scarce" : "",
+                   profile->stops_in_flight ? ", stops in flight" : "");
+}
+
 bool sim_run_seed(uint64_t seed, bool is_verbose, struct sim_stats *stats)
 {
     struct run run;
@@ -252,6 +268,7 @@ bool sim_run_seed(uint64_t seed, bool is_verbose, struct sim_stats *stats)
     run.world.is_verbose = is_verbose;
     sim_server_begin(&run.server, &run.world);
     run.client_count = run.world.profile.client_count;
+    tell_profile(&run.world);
     for (size_t i = 0; i < run.client_count; i++) {
         sim_client_init(&run.clients[i], &run.world, i);
     }
@@ -260,6 +277,7 @@ bool sim_run_seed(uint64_t seed, bool is_verbose, struct sim_stats *stats)
         fall_quiet(&run);
         check_quiet(&run);
         idle(&run);
+        fall_quiet(&run);
         check_quiet(&run);
     }
     stop(&run);

@@ -63,7 +63,7 @@ static struct sim_profile choose_profile(struct sim_random *random)
         /* Few who say much, for seconds. */
         profile.client_count = (uint32_t)sim_random_range(random, 2, 4);
         profile.outstanding_max = 32;
-        profile.commands_max = 300;
+        profile.commands_max = 2000;
         profile.step_count = 12000;
     }
     return profile;

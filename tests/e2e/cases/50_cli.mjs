@@ -74,12 +74,12 @@ async function goodConfigs() {
   assert.equal(again.status, 0, again.stderr);
   assert.equal(again.stdout, stdout);
   const json = await runParleyd(['--check-config', '--config', writeConfig('good.json', JSON.stringify({
-    http_server: { port: 8123 }, client: { ping_interval: '7s', allowed_origins: ['https://a.example'] },
+    http_server: { port: 8123 }, client: { ping_interval: '9s', allowed_origins: ['https://a.example'] },
     channel: { namespaces: [{ name: 'news', allow_subscribe_for_client: true }] },
   }, null, 2))]);
   assert.equal(json.status, 0, json.stderr);
   assert.match(json.stdout, /port: 8123/);
-  assert.match(json.stdout, /ping_interval: 7s/);
+  assert.match(json.stdout, /ping_interval: 9s/);
   assert.match(json.stdout, /https:\/\/a\.example/);
   const empty = await runParleyd(['--check-config', '--config', writeConfig('empty.yaml', '# nothing\n')]);
   assert.equal(empty.status, 0, empty.stderr);
@@ -99,8 +99,8 @@ const BAD = [
   ['a key twice', 'client:\n  insecure: true\n  insecure: false\n', 3, 'client.insecure'],
   ['a section twice', 'client:\n  insecure: true\nclient:\n  insecure: true\n', 3, 'client'],
   ['a list for a value', 'client:\n  channel_limit: [1]\n', 2, 'client.channel_limit'],
-  ['a namespace without a name', 'channel:\n  namespaces:\n    - allow_publish_for_client: true\n', 3, 'name'],
-  ['a namespace twice', 'channel:\n  namespaces:\n    - name: a\n    - name: a\n', 4, 'a'],
+  ['a namespace without a name', 'channel:\n  namespaces:\n    - allow_publish_for_client: true\n', 4, 'name'],
+  ['a namespace twice', 'channel:\n  namespaces:\n    - name: a\n    - name: a\n', null, 'namespaces[1].name'],
   ['an origin with a path', 'client:\n  allowed_origins: ["https://a.example/path"]\n', 2, 'allowed_origins'],
   ['no YAML', 'client: [\n', 2, ''],
   ['an alias', 'client: &x\n  insecure: true\nwebsocket: *x\n', null, ''],
