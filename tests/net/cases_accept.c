@@ -43,11 +43,11 @@ START_TEST(stops_at_the_maximum_and_goes_on)
         for (int turn = 0; turn < 30; turn++) {
             fixture_turn(fixture);
         }
-        ck_assert_uint_eq(fixture->peer_count, (size_t)(MAX + round));
+        ck_assert_uint_eq(fixture->peer_count, (size_t)MAX + (size_t)round);
         ck_assert_uint_eq(reactor_conn_count(fixture->reactor), MAX);
         fixture->plug->close(fixture->world, clients[round]);
         uint8_t byte = 0;
-        while (fixture->peer_count == (size_t)(MAX + round)) {
+        while (fixture->peer_count == (size_t)MAX + (size_t)round) {
             fixture_turn(fixture); /* ended by the time limit of the test */
         }
         struct fixture_peer *peer = fixture->peers[MAX + round];
@@ -108,12 +108,14 @@ START_TEST(runs_out_of_descriptors)
     struct fixture_peer *before = NULL;
     const int old = fixture_connect(fixture, &before);
     const int refused = fixture->plug->connect(fixture->world, fixture->listener);
-    int end = 0;
 
     fixture->plug->starve(fixture->world, true);
     fixture_until(fixture, has_accept_errors);
-    ck_assert_uint_eq(fixture_read_rest(fixture, refused, &end), 0);
-    ck_assert_int_eq(end, -ECONNRESET);    /* thanks to the reserve; else it would wait */
+    if (!fixture->plug->keeps_whom_it_cannot_accept) {
+        int end = 0;
+        ck_assert_uint_eq(fixture_read_rest(fixture, refused, &end), 0);
+        ck_assert_int_eq(end, -ECONNRESET);
+    }
     fixture_write(fixture, old, "abc", 3); /* who is in is served */
     fixture_until_size(fixture, before, 3);
     ck_assert_uint_eq(fixture->peer_count, 1);

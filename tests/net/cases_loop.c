@@ -36,6 +36,9 @@ static void *wake_often(void *context)
 /* The reactor sleeps without a limit: a wake that got lost would be the end of the test. */
 START_TEST(wakes_from_another_thread)
 {
+    if (cases_plug(_i)->is_one_thread) {
+        return;
+    }
     const struct reactor_options options = fixture_options();
     struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
     struct waker waker = {.reactor = fixture->reactor};
@@ -90,7 +93,7 @@ START_TEST(timers_end_a_sleep)
             reactor_flush(fixture->reactor);
             reactor_sweep(fixture->reactor);
         }
-        ck_assert_uint_ge(fixture->fired_ns, begin_ns + count * 30 * MONOTIME_NS_PER_MS);
+        ck_assert_uint_ge(fixture->fired_ns, begin_ns + MONOTIME_NS_PER_MS * 30 * count);
     }
     ck_assert_uint_eq(fixture->fired, 2);
     fixture_end(fixture);

@@ -18,6 +18,8 @@ struct backend_ops;
 struct plug {
     const char *name;
     const struct backend_ops *ops;
+    bool is_one_thread;               /* nobody else may call wake() */
+    bool keeps_whom_it_cannot_accept; /* for later, instead of a reset thanks to a reserve */
 
     /* The world that clients and the reactor are in: reactor_options.backend_context. */
     void *(*create)(void);

@@ -133,7 +133,9 @@ static void hear_end(struct sim_client *client, const char *how)
             sim_world_fail(world, "connection %u was closed with %u", client->connection,
                            client->closed_code);
         }
-    } else if (!was_refused && !client->is_bad && !client->is_excused && !client->is_leaving) {
+    } else if (!was_refused && !client->is_bad && !client->is_excused && !client->is_leaving &&
+               !world->profile.is_narrow) {
+        /* Where queues are narrow the 3008 itself may find no room. */
         sim_world_fail(world, "connection %u: %s without a close frame", client->connection, how);
     }
     sim_client_finish(client);

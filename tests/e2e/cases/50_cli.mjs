@@ -102,7 +102,8 @@ const BAD = [
   ['a namespace without a name', 'channel:\n  namespaces:\n    - allow_publish_for_client: true\n', 4, 'name'],
   ['a namespace twice', 'channel:\n  namespaces:\n    - name: a\n    - name: a\n', null, 'namespaces[1].name'],
   ['an origin with a path', 'client:\n  allowed_origins: ["https://a.example/path"]\n', 2, 'allowed_origins'],
-  ['no YAML', 'client: [\n', 2, ''],
+  ['no YAML', 'client:\n  insecure: "yes\n', null, ''],
+  ['a tab', 'client:\n\tinsecure: true\n', 2, ''],
   ['an alias', 'client: &x\n  insecure: true\nwebsocket: *x\n', null, ''],
 ];
 

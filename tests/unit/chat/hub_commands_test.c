@@ -71,7 +71,7 @@ static void check_row(struct client *client, const struct row *row)
         ck_assert_msg(errors == 1, "%s", row->why);
         hear_error(client, 5, row->error);
     } else {
-        const struct bytes heard = {client->inbox + client->read, client->size - client->read};
+        const struct bytes heard = unread(client);
         ck_assert_msg(is_text(heard, row->reply), "%s: %.*s", row->why, (int)heard.size,
                       (const char *)heard.data);
         client->read = client->size;
@@ -181,7 +181,7 @@ START_TEST(connects_and_subscribes_at_once)
 }
 END_TEST
 
-/* -- after `connect`, and subscribed to "in" and "talk:in" --------------------------------------- */
+/* -- after `connect`, and subscribed to "in" and "talk:in" ------------------------------------- */
 
 static const struct row rows[] = {
     {"subscribe", SUBSCRIBE("new"), 0, 0, "{\"id\":5,\"subscribe\":{}}\n", METRIC_COUNT},

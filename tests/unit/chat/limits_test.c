@@ -9,7 +9,7 @@
 
 #include "tests/unit/chat/testing.h"
 
-/* Each row goes on with the bucket of the row before; a wait of 0 means that it is not looked at. */
+/* Each row goes on with the bucket of the row before. */
 static const struct {
     const char *why;
     uint32_t now_ms;

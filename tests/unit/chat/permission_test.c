@@ -171,7 +171,7 @@ START_TEST(finds_its_namespace)
     const struct permission_table table = table_of(rules, NAMESPACE_COUNT);
 
     for (int i = 0; i < NAMESPACE_COUNT; i++) {
-        char name[16];
+        char name[32];
         (void)snprintf(name, sizeof(name), "ns%d:room", i);
         ck_assert_int_eq(permission_judge(&table, (struct permission_subject){0}, view(name),
                                           PERMISSION_PUBLISH),

@@ -11,7 +11,7 @@
 
 enum { POOL_BYTES = 1 << 20 };
 
-/* RFC 6455 section 5.2, as a client reads it: an unmasked, final text frame in its shortest form. */
+/* RFC 6455 section 5.2, as clients read it: one final, unmasked text frame of minimal length. */
 static struct bytes payload_of(struct bytes frame, size_t *header_size)
 {
     ck_assert_uint_ge(frame.size, 2);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * listener: what it opens, what accepted sockets inherit, and that a failure leaves nothing open.
+ */
+#include "net/listener.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct listener_options options_for(const char *text, bool share_port)
+{
+    struct listener_options options = {.backlog = 16, .share_port = share_port};
+    ck_assert_int_eq(address_parse(text, &options.address), 0);
+    return options;
+}
+
+START_TEST(accepted_sockets_have_no_delay)
+{
+    const char *const texts[] = {"127.0.0.1:0", "[::1]:0"};
+    const struct listener_options options = options_for(texts[_i], false);
+    struct address address;
+    int on = 0;
+    socklen_t size = sizeof(on);
+    int fd = -1;
+
+    const int result = listener_open(&options, &fd);
+    if (result == -EADDRNOTAVAIL || result == -EAFNOSUPPORT) {
+        ck_assert_int_eq(_i, 1); /* no IPv6 on this machine */
+        return;
+    }
+    ck_assert_int_eq(result, 0);
+    ck_assert_int_ne(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+    ck_assert_int_eq(listener_address(fd, &address), 0);
+    ck_assert_uint_ne(address_port(&address), 0);
+    ck_assert(address_is_loopback(&address));
+
+    const int client = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(connect(client, &address.any, address.size), 0);
+    const int accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    ck_assert_int_ge(accepted, 0);
+    ck_assert_int_eq(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &on, &size), 0);
+    ck_assert_int_ne(on, 0);
+    ck_assert_int_eq(close(accepted), 0);
+    ck_assert_int_eq(close(client), 0);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+START_TEST(shares_a_port_only_when_asked)
+{
+    const struct listener_options any = options_for("127.0.0.1:0", true);
+    struct listener_options same = {.backlog = 16, .share_port = true};
+    int first = -1;
+    int second = -1;
+    int third = 77;
+
+    ck_assert_int_eq(listener_open(&any, &first), 0);
+    ck_assert_int_eq(listener_address(first, &same.address), 0);
+    ck_assert_int_eq(listener_open(&same, &second), 0);
+    same.share_port = false;
+    ck_assert_int_eq(listener_open(&same, &third), -EADDRINUSE);
+    ck_assert_int_eq(third, 77);
+    ck_assert_int_eq(close(first), 0);
+    ck_assert_int_eq(close(second), 0);
+}
+END_TEST
+
+START_TEST(failure_leaves_nothing_open)
+{
+    const struct listener_options options = options_for("192.0.2.1:0", false);
+    int fd = 77;
+    const int before = dup(STDERR_FILENO);
+    ck_assert_int_eq(close(before), 0);
+    ck_assert_int_eq(listener_open(&options, &fd), -EADDRNOTAVAIL);
+    ck_assert_int_eq(fd, 77);
+    const int after = dup(STDERR_FILENO);
+    ck_assert_int_eq(after, before);
+    ck_assert_int_eq(close(after), 0);
+
+    struct address address = {.size = 77};
+    ck_assert_int_eq(listener_address(-1, &address), -EBADF);
+    ck_assert_uint_eq(address.size, 77);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *cases = tcase_create("listener");
+    tcase_add_loop_test(cases, accepted_sockets_have_no_delay, 0, 2);
+    tcase_add_test(cases, shares_a_port_only_when_asked);
+    tcase_add_test(cases, failure_leaves_nothing_open);
+    Suite *suite = suite_create("net/listener");
+    suite_add_tcase(suite, cases);
+
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * outq against a model: pushes, partial writes, replacements and drops from a seed. What comes out
+ * must be whole packets in the order of their lanes, urgent ones before normal ones not yet begun.
+ */
+#include "net/outq.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/conn.h"
+#include "net/packet.h"
+
+struct world {
+    struct packet_pool *packets;
+    struct outq_pool *nodes;
+    struct outq outq;
+    uint8_t out[1 << 16]; /* what was written */
+    size_t size;
+};
+
+static void begin(struct world *world)
+{
+    *world = (struct world){.packets = packet_pool_create(NULL), .nodes = outq_pool_create()};
+    ck_assert_ptr_nonnull(world->packets);
+    ck_assert_ptr_nonnull(world->nodes);
+}
+
+/* The CHECKs of both pools say whether anything was lost. */
+static void end(struct world *world)
+{
+    ck_assert_uint_eq(packet_pool_count(world->packets), 0);
+    ck_assert(outq_is_empty(&world->outq));
+    ck_assert_uint_eq(world->outq.bytes, 0);
+    outq_pool_destroy(world->nodes);
+    packet_pool_destroy(world->packets);
+}
+
+static struct packet *packet_of(struct world *world, const char *text)
+{
+    struct packet *packet = packet_create(world->packets, strlen(text));
+    ck_assert_ptr_nonnull(packet);
+    memcpy(packet_span(packet).data, text, strlen(text));
+    return packet;
+}
+
+static void push(struct world *world, const char *text, bool urgent)
+{
+    struct packet *packet = packet_of(world, text);
+    const uint32_t before = world->outq.bytes;
+    ck_assert_int_eq(outq_push(world->nodes, &world->outq, packet, urgent), 0);
+    ck_assert_uint_eq(world->outq.bytes, before + strlen(text) + CONN_PACKET_COST);
+    packet_unref(packet);
+}
+
+/* Gathers at most `pieces`, and copies out what a kernel that takes `size` bytes would take. */
+static size_t copy_out(struct world *world, size_t pieces, size_t size)
+{
+    struct iovec vector[64];
+    const size_t count = outq_gather(&world->outq, vector, pieces);
+    size_t done = 0;
+    ck_assert_uint_le(count, pieces);
+    for (size_t i = 0; i < count && done < size; i++) {
+        const size_t part = vector[i].iov_len < size - done ? vector[i].iov_len : size - done;
+        memcpy(world->out + world->size, vector[i].iov_base, part);
+        world->size += part;
+        done += part;
+    }
+    return done;
+}
+
+static void write_out(struct world *world, size_t pieces, size_t size)
+{
+    outq_advance(world->nodes, &world->outq, copy_out(world, pieces, size));
+}
+
+static void expect(const struct world *world, const char *text)
+{
+    ck_assert_uint_eq(world->size, strlen(text));
+    ck_assert_mem_eq(world->out, text, strlen(text));
+}
+
+START_TEST(urgent_goes_before_what_is_not_begun)
+{
+    struct world world;
+    begin(&world);
+    push(&world, "aaaa", false);
+    push(&world, "bb", false);
+    push(&world, "U1", true);
+    write_out(&world, 64, 3); /* U1, then one byte of a */
+    expect(&world, "U1a");
+    push(&world, "U2", true);
+    push(&world, "cc", false);
+    push(&world, "U3", true);
+    write_out(&world, 64, 4); /* the packet under way is finished first */
+    expect(&world, "U1aaaaU");
+    push(&world, "U4", true); /* behind the one under way */
+    write_out(&world, 2, 64);
+    write_out(&world, 64, 64);
+    expect(&world, "U1aaaaU2U3U4bbcc");
+    end(&world);
+}
+END_TEST
+
+START_TEST(pushes_while_a_send_is_pending)
+{
+    struct world world;
+    begin(&world);
+    push(&world, "aa", false);
+    push(&world, "bb", false);
+    size_t done = copy_out(&world, 64, 64); /* covers aa and bb */
+    push(&world, "U1", true);
+    push(&world, "cc", false);
+    outq_advance(world.nodes, &world.outq, done);
+    expect(&world, "aabb");
+    done = copy_out(&world, 64, 1);
+    push(&world, "U2", true);
+    outq_advance(world.nodes, &world.outq, done);
+    outq_advance(world.nodes, &world.outq, 0);
+    write_out(&world, 64, 64);
+    expect(&world, "aabbU1U2cc");
+    end(&world);
+}
+END_TEST
+
+START_TEST(replaces_only_what_is_not_covered)
+{
+    struct world world;
+    begin(&world);
+    struct packet *first = packet_of(&world, "p1");
+    struct packet *second = packet_of(&world, "p22");
+    struct packet *third = packet_of(&world, "p333");
+    packet_set_replaceable(first);
+    packet_set_replaceable(second);
+    packet_set_replaceable(third);
+
+    ck_assert(!outq_replace(&world.outq, first));
+    ck_assert_int_eq(outq_push(world.nodes, &world.outq, first, true), 0);
+    const size_t done = copy_out(&world, 64, 64);
+    ck_assert(!outq_replace(&world.outq, second)); /* the kernel may be reading the first */
+    push(&world, "r", true);
+    ck_assert_int_eq(outq_push(world.nodes, &world.outq, second, true), 0);
+    ck_assert(outq_replace(&world.outq, third));
+    ck_assert_uint_eq(world.outq.bytes, 2 + 1 + 4 + 3 * CONN_PACKET_COST);
+    outq_advance(world.nodes, &world.outq, done);
+    write_out(&world, 64, 64);
+    expect(&world, "p1rp333");
+    packet_unref(first);
+    packet_unref(second);
+    packet_unref(third);
+    end(&world);
+}
+END_TEST
+
+START_TEST(drops_the_normal_lane)
+{
+    struct world world;
+    begin(&world);
+    push(&world, "aaaa", false);
+    write_out(&world, 64, 2); /* begun: it has to be finished */
+    push(&world, "bb", false);
+    push(&world, "cc", false);
+    push(&world, "U1", true);
+    outq_drop_normal(world.nodes, &world.outq, 0);
+    push(&world, "dd", false);
+    push(&world, "ee", false);
+    push(&world, "ff", false);
+    outq_drop_normal(world.nodes, &world.outq, 2);
+    outq_drop_normal(world.nodes, &world.outq, 9);
+    write_out(&world, 64, 64);
+    expect(&world, "aaaaU1dd");
+    outq_drop_normal(world.nodes, &world.outq, 0);
+    push(&world, "gg", false);
+    outq_drop_normal(world.nodes, &world.outq, 0);
+    push(&world, "hh", true);
+    push(&world, "ii", false);
+    outq_clear(world.nodes, &world.outq);
+    end(&world);
+}
+END_TEST
+
+static uint32_t draw(uint32_t *seed, uint32_t below)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 17;
+    *seed ^= *seed << 5;
+    return *seed % below;
+}
+
+/* Packets are "<lane><number, 3 digits><dots>;": whole, and in order within their lane. */
+static void check_written(const struct world *world, const unsigned counts[2])
+{
+    unsigned next[2] = {0, 0};
+    size_t at = 0;
+    while (at < world->size) {
+        const int lane = world->out[at] == 'u';
+        char text[4] = "";
+        memcpy(text, world->out + at + 1, 3);
+        ck_assert_int_eq(atoi(text), (int)next[lane]);
+        next[lane]++;
+        at += 4;
+        while (world->out[at] == '.') {
+            at++;
+        }
+        ck_assert_uint_eq(world->out[at], ';');
+        at++;
+    }
+    ck_assert_uint_eq(next[0], counts[0]);
+    ck_assert_uint_eq(next[1], counts[1]);
+}
+
+START_TEST(keeps_order_however_it_is_cut)
+{
+    uint32_t seed = 2463534242U + (uint32_t)_i * 7919;
+    unsigned counts[2] = {0, 0};
+    struct world world;
+    begin(&world);
+    for (int step = 0; step < 1200; step++) {
+        if (draw(&seed, 2) == 0) {
+            char text[48];
+            const unsigned lane = draw(&seed, 3) == 0;
+            const int dots = (int)draw(&seed, 30);
+            snprintf(text, sizeof(text), "%c%03u%.*s;", lane != 0 ? 'u' : 'n', counts[lane]++, dots,
+                     "..............................");
+            push(&world, text, lane != 0);
+        } else if (!outq_is_empty(&world.outq)) {
+            const size_t done = copy_out(&world, 1 + draw(&seed, 6), draw(&seed, 80));
+            outq_advance(world.nodes, &world.outq, done);
+        }
+    }
+    while (!outq_is_empty(&world.outq)) {
+        write_out(&world, 64, 1 + draw(&seed, 200));
+    }
+    check_written(&world, counts);
+    end(&world);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *cases = tcase_create("outq");
+    tcase_add_test(cases, urgent_goes_before_what_is_not_begun);
+    tcase_add_test(cases, pushes_while_a_send_is_pending);
+    tcase_add_test(cases, replaces_only_what_is_not_covered);
+    tcase_add_test(cases, drops_the_normal_lane);
+    tcase_add_loop_test(cases, keeps_order_however_it_is_cut, 0, 50);
+    Suite *suite = suite_create("net/outq");
+    suite_add_tcase(suite, cases);
+
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
