@@ -70,3 +70,10 @@ void thread_join(struct thread *thread)
     const int error = pthread_join(thread->handle, NULL);
     CHECK(error == 0);
 }
+
+uintptr_t thread_self(void)
+{
+    const pthread_t self = pthread_self();
+    _Static_assert(sizeof(self) == sizeof(uintptr_t), "glibc's pthread_t is an address");
+    return (uintptr_t)self;
+}

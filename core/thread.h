@@ -9,6 +9,7 @@
  * Threads   ANY_THREAD; start and join one thread from the same thread.
  */
 #include <pthread.h>
+#include <stdint.h>
 
 #include "core/annot.h"
 
@@ -33,5 +34,8 @@ NODISCARD int thread_start(const char *name, int cpu, void (*run)(void *context)
 
 /* Waits until the thread has returned. Once per started thread. */
 void thread_join(struct thread *thread);
+
+/* Names the calling thread, without a system call. Never 0; may come again after a thread ended. */
+NODISCARD uintptr_t thread_self(void);
 
 #endif /* CORE_THREAD_H */

@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "core/check.h"
 #include "core/monotime.h"
+#include "core/thread.h"
 #include "net/conn.h"
 #include "net/conn_private.h"
 #include "net/reactor_private.h"
@@ -364,7 +364,7 @@ void reactor_destroy(struct reactor *reactor)
 void reactor_enter(struct reactor *reactor) ROLE_TRUSTED
 {
     CHECK(reactor->thread == 0);
-    reactor->thread = gettid();
+    reactor->thread = thread_self();
     reactor->ops->enter(reactor->backend);
 }
 
@@ -376,7 +376,7 @@ void reactor_leave(struct reactor *reactor) ROLE_TRUSTED
 
 bool reactor_is_current(const struct reactor *reactor)
 {
-    return reactor->thread == gettid();
+    return reactor->thread == thread_self();
 }
 
 int reactor_listen(struct reactor *reactor, int fd, const struct conn_handler *handler)

@@ -6,7 +6,6 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "core/annot.h"
 #include "core/metrics.h"
@@ -49,7 +48,7 @@ struct reactor {
     uint32_t accept_backoff_ms;           /* the next one */
     uint32_t listener_count;
     struct reactor_listener listeners[BACKEND_LISTENER_MAX];
-    pid_t thread; /* kernel's number; 0: none has entered */
+    uintptr_t thread; /* thread_self(); 0: none has entered */
     bool accepting;
     bool timers_left; /* more timers were due than one sweep fires */
     uint32_t completion_count;

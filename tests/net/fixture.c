@@ -51,7 +51,9 @@ void fixture_record(struct fixture_peer *peer, struct bytes bytes)
         peer->bytes = realloc(peer->bytes, peer->capacity);
         ck_assert_ptr_nonnull(peer->bytes);
     }
-    memcpy(peer->bytes + peer->size, bytes.data, bytes.size);
+    if (bytes.size > 0) {
+        memcpy(peer->bytes + peer->size, bytes.data, bytes.size);
+    }
     peer->size += bytes.size;
 }
 

@@ -168,7 +168,7 @@ static void settle_closed(struct backend *backend, struct sim_link *link)
     server->backend = NULL;
 }
 
-/* At most one completion of the link. True: it was CLOSED, and the link is the back end's no more. */
+/* At most one completion of the link. True: it was CLOSED: the link is the back end's no more. */
 static bool collect_link(struct backend *backend, struct sim_link *link,
                          struct backend_completion *completions, size_t *count)
 {
@@ -235,8 +235,7 @@ static size_t sim_wait(struct backend *backend, uint64_t timeout_ns,
     const uint64_t now_ns = backend->net->now_ns;
 
     CHECK(max > 0);
-    seat->sleep_until_ns =
-        timeout_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + timeout_ns;
+    seat->sleep_until_ns = timeout_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + timeout_ns;
     seat->sleep(seat);
     seat->sleep_until_ns = 0;
     seat->is_woken = false;
@@ -321,8 +320,7 @@ static int sim_attach(struct backend *backend, struct backend_conn *conn)
     };
     if (backend->link_count == backend->link_capacity) {
         backend->link_capacity = 2 * backend->link_capacity + 16;
-        backend->links =
-            realloc(backend->links, backend->link_capacity * sizeof(*backend->links));
+        backend->links = realloc(backend->links, backend->link_capacity * sizeof(*backend->links));
         CHECK(backend->links != NULL);
     }
     backend->links[backend->link_count++] = link;

@@ -9,7 +9,7 @@
 #include "proto/codes.h"
 
 enum {
-    READ_MAX = 4096, /* bytes at once */
+    READ_MAX = 4096,   /* bytes at once */
     PATIENCE_MS = 300, /* what a sound connection survives */
 };
 
@@ -17,8 +17,7 @@ void sim_client_init(struct sim_client *client, struct sim_world *world, size_t 
 {
     *client = (struct sim_client){.world = world, .index = index};
     client->lives_left = (uint32_t)sim_random_range(&world->random, 1, 4);
-    client->quiet_until_ns =
-        world->net.now_ns + sim_random_below(&world->random, 4) * 20 * SIM_MS;
+    client->quiet_until_ns = world->net.now_ns + sim_random_below(&world->random, 4) * 20 * SIM_MS;
 }
 
 static void forget(struct sim_client *client)
@@ -85,8 +84,7 @@ void sim_client_finish(struct sim_client *client)
         sim_net_close(client->link);
     }
     client->phase = SIM_CLIENT_OFF;
-    client->quiet_until_ns =
-        world->net.now_ns + sim_random_below(&world->random, 100) * SIM_MS;
+    client->quiet_until_ns = world->net.now_ns + sim_random_below(&world->random, 100) * SIM_MS;
     for (size_t i = 0; i < SIM_CHANNEL_MAX; i++) {
         sim_model_end(&client->memberships[i].subscription);
     }

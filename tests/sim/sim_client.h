@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_SIM_CLIENT_H
-#define TESTS_SIM_CLIENT_H
+#ifndef TESTS_SIM_SIM_CLIENT_H
+#define TESTS_SIM_SIM_CLIENT_H
 /*
  * A simulated client: connects, says things, hears things, misbehaves, comes again. What it hears
  * is checked as it comes: replies, order, closes.
@@ -40,8 +40,8 @@ struct sim_asked {
 /* Where it stands with a channel. */
 struct sim_membership {
     struct sim_subscription subscription;
-    bool is_wanted;    /* after everything said so far */
-    uint32_t pending;  /* subscribes and unsubscribes without a reply */
+    bool is_wanted;   /* after everything said so far */
+    uint32_t pending; /* subscribes and unsubscribes without a reply */
 };
 
 struct sim_client {
@@ -95,4 +95,4 @@ void sim_client_say_close(struct sim_client *client, uint16_t code);
 void sim_client_say_garbage(struct sim_client *client);
 void sim_client_hear(struct sim_client *client);
 
-#endif /* TESTS_SIM_CLIENT_H */
+#endif /* TESTS_SIM_SIM_CLIENT_H */

@@ -155,9 +155,8 @@ static void hear_publication(struct sim_client *client, const struct event *even
     sim_stats_add(world->stats, SIM_DELIVERIES, 1);
     sim_world_tell(world, "connection %u: publication %u of connection %u in room-%u",
                    client->connection, publication, publisher, channel);
-    const char *fault =
-        sim_model_deliver(&world->model, &client->memberships[channel].subscription, channel,
-                          publication, publisher);
+    const char *fault = sim_model_deliver(&world->model, &client->memberships[channel].subscription,
+                                          channel, publication, publisher);
     if (fault != NULL) {
         sim_world_fail(world, "connection %u, room-%u, publication %u of connection %u: %s",
                        client->connection, channel, publication, publisher, fault);

@@ -34,8 +34,8 @@ static struct sim_asked *ask(struct sim_client *client, enum command_method meth
 static struct bytes write_data(uint32_t publication, uint32_t publisher, size_t padding,
                                uint8_t *target, size_t room)
 {
-    const int head = snprintf((char *)target, room, "{\"p\":%u,\"u\":%u,\"x\":\"", publication,
-                              publisher);
+    const int head =
+        snprintf((char *)target, room, "{\"p\":%u,\"u\":%u,\"x\":\"", publication, publisher);
     CHECK(head > 0 && (size_t)head + padding + 2 <= room);
     uint8_t *at = target + head;
     for (size_t i = 0; i < padding; i++) {
@@ -69,8 +69,8 @@ static void write_command(struct json_writer *writer, struct sim_client *client,
         const size_t padding =
             (size_t)sim_random_below(&client->world->random, client->world->profile.payload_max);
         command.publish.channel = channel;
-        command.publish.data = write_data(asked->publication, client->connection, padding, data,
-                                          sizeof(data));
+        command.publish.data =
+            write_data(asked->publication, client->connection, padding, data, sizeof(data));
     }
     command_write(writer, &command);
 }
@@ -198,10 +198,17 @@ void sim_client_say_close(struct sim_client *client, uint16_t code)
 void sim_client_say_garbage(struct sim_client *client)
 {
     static const char *const texts[] = {
-        "{",       "[]",           "{\"id\":1}",
-        "\xff",    "{}\n\n{}",     "{\"id\":7,\"publish\":{\"channel\":\"room-0\",\"data\":{]}}",
-        "{\"x\":", "{\"id\":-1}",  "{\"send\":{\"data\":{}}}",
-        "null",    "{\"id\":2,\"connect\":{}}\n{\"id\":3,\"connect\":{}}",
+        "{",
+        "[]",
+        "{\"id\":1}",
+        "\xff",
+        "{}\n\n{}",
+        "{\"id\":7,\"publish\":{\"channel\":\"room-0\",\"data\":{]}}",
+        "{\"x\":",
+        "{\"id\":-1}",
+        "{\"send\":{\"data\":{}}}",
+        "null",
+        "{\"id\":2,\"connect\":{}}\n{\"id\":3,\"connect\":{}}",
     };
     struct sim_random *random = &client->world->random;
     uint8_t noise[64];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_SIM_FIBER_H
-#define TESTS_SIM_FIBER_H
+#ifndef TESTS_SIM_SIM_FIBER_H
+#define TESTS_SIM_SIM_FIBER_H
 /*
  * Stacks that take turns on one thread: each reactor of the simulated server runs its own loop,
  * shard_run(), on one, and gives way to the scheduler wherever the real one would ask the kernel.
@@ -27,4 +27,4 @@ void sim_fiber_yield(struct sim_fiber *fiber);
 
 NODISCARD bool sim_fiber_has_returned(const struct sim_fiber *fiber);
 
-#endif /* TESTS_SIM_FIBER_H */
+#endif /* TESTS_SIM_SIM_FIBER_H */

@@ -23,7 +23,7 @@
 #include "tests/sim/sim_stats.h"
 
 enum {
-    SEED_COUNT_DEFAULT = 400,
+    SEED_COUNT_DEFAULT = 800,
     SEEDS_PER_CHILD = 50,
     SEEDS_FOR_ALL_FAULTS = 300, /* from so many on, every kind of fault must have happened */
 };
@@ -150,8 +150,8 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "usage: sim_test [--seeds K [--first S] | --seed N [--verbose]]\n");
         return EXIT_FAILURE;
     }
-    struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct shared *shared =
+        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED);
 
     uint64_t failed = 0;

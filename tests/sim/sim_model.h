@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_SIM_MODEL_H
-#define TESTS_SIM_MODEL_H
+#ifndef TESTS_SIM_SIM_MODEL_H
+#define TESTS_SIM_SIM_MODEL_H
 /*
  * What must be true of publications, judged from outside: from what clients sent and received.
  *
@@ -69,4 +69,4 @@ NODISCARD uint32_t sim_model_missing(const struct sim_model *model,
 /* At the end: no order is a ring. */
 NODISCARD const char *sim_model_judge(const struct sim_model *model);
 
-#endif /* TESTS_SIM_MODEL_H */
+#endif /* TESTS_SIM_SIM_MODEL_H */

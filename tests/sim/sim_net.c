@@ -286,8 +286,7 @@ void sim_net_move(struct sim_net *net, struct sim_link *link)
     if (can_arrive(&link->up) && !link->server_is_reset && !sim_random_once_in(&net->random, 3)) {
         move_pipe(net, &link->up);
     }
-    if (can_arrive(&link->down) && !link->client_is_reset &&
-        !sim_random_once_in(&net->random, 3)) {
+    if (can_arrive(&link->down) && !link->client_is_reset && !sim_random_once_in(&net->random, 3)) {
         move_pipe(net, &link->down);
     }
     bounce(link);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_SIM_NET_H
-#define TESTS_SIM_NET_H
+#ifndef TESTS_SIM_SIM_NET_H
+#define TESTS_SIM_SIM_NET_H
 /*
  * A network in memory, with its clock: listeners, connections, and what goes wrong with them.
  *
@@ -134,4 +134,4 @@ size_t sim_net_put(struct sim_pipe *pipe, const uint8_t *data, size_t size);
 /* The end of a stall, of the soonest link that is; UINT64_MAX: none is stalled. */
 NODISCARD uint64_t sim_net_next_ns(const struct sim_net *net);
 
-#endif /* TESTS_SIM_NET_H */
+#endif /* TESTS_SIM_SIM_NET_H */

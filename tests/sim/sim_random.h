@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_SIM_RANDOM_H
-#define TESTS_SIM_RANDOM_H
+#ifndef TESTS_SIM_SIM_RANDOM_H
+#define TESTS_SIM_SIM_RANDOM_H
 /*
  * The simulation's only source of chance: splitmix64 from one seed. A value, owned by who embeds
  * it. The same seed and the same questions give the same answers on every machine.
@@ -53,4 +53,4 @@ static inline void sim_random_fill(struct sim_random *random, void *target, size
     }
 }
 
-#endif /* TESTS_SIM_RANDOM_H */
+#endif /* TESTS_SIM_SIM_RANDOM_H */

@@ -50,8 +50,8 @@ static void disturb(struct run *run)
 static bool do_one(struct run *run)
 {
     static const unsigned chances[] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2};
-    const unsigned first = chances[sim_random_below(&run->world.random, sizeof(chances) /
-                                                                            sizeof(chances[0]))];
+    const unsigned first =
+        chances[sim_random_below(&run->world.random, sizeof(chances) / sizeof(chances[0]))];
     for (unsigned i = 0; i < 3; i++) {
         bool done = false;
         switch ((first + i) % 3) {
@@ -241,8 +241,8 @@ static void hear_the_end(struct run *run)
     }
     for (size_t i = 0; i < run->client_count; i++) {
         const struct sim_client *client = &run->clients[i];
-        if (sim_client_is_sound(client) || (client->phase == SIM_CLIENT_ENDING &&
-                                            !client->is_excused && !client->is_bad)) {
+        if (sim_client_is_sound(client) ||
+            (client->phase == SIM_CLIENT_ENDING && !client->is_excused && !client->is_bad)) {
             sim_world_fail(world, "connection %u does not know that the server is gone",
                            client->connection);
         }
@@ -255,8 +255,8 @@ static void tell_profile(const struct sim_world *world)
     sim_world_tell(world, "%u shards, %u clients, %u channels, bus %u/%u, tail %u%s%s%s%s",
                    profile->shard_count, profile->client_count, profile->channel_count,
                    profile->bus_slots, profile->bus_reserve, profile->tail_count,
-                   profile->is_throttled ? ", throttled" : "",
-                   profile->is_narrow ? ", narrow" : "", profile->is_scarce ? ", scarce" : "",
+                   profile->is_throttled ? ", throttled" : "", profile->is_narrow ? ", narrow" : "",
+                   profile->is_scarce ? ", scarce" : "",
                    profile->stops_in_flight ? ", stops in flight" : "");
 }
 

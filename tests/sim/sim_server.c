@@ -105,8 +105,8 @@ void sim_server_begin(struct sim_server *server, struct sim_world *world)
     };
     const int result = rules_init(&server->rules, &server->config);
     CHECK(result == 0);
-    server->bus = bus_create(server->count + 1, server->config.bus.slots,
-                             server->config.bus.reserve);
+    server->bus =
+        bus_create(server->count + 1, server->config.bus.slots, server->config.bus.reserve);
     CHECK(server->bus != NULL);
     for (size_t i = 0; i < server->count; i++) {
         struct metrics *metrics = aligned_alloc(_Alignof(struct metrics), sizeof(*metrics));
@@ -275,8 +275,7 @@ static void check_nothing_left(struct sim_server *server)
         }
         for (size_t g = 0; g < sizeof(gauges) / sizeof(gauges[0]); g++) {
             if (metrics_read(member->metrics, gauges[g]) != 0) {
-                sim_world_fail(world, "shard %zu: gauge %d is not 0 at the end", i,
-                               (int)gauges[g]);
+                sim_world_fail(world, "shard %zu: gauge %d is not 0 at the end", i, (int)gauges[g]);
             }
         }
         sim_stats_add(world->stats, SIM_BUS_FULL, bus_refusals(server->bus, i));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_SIM_SERVER_H
-#define TESTS_SIM_SERVER_H
+#ifndef TESTS_SIM_SIM_SERVER_H
+#define TESTS_SIM_SIM_SERVER_H
 /*
  * The whole server on one thread: its shards, each running its own loop on a fiber, the bus, and
  * the part of server/control.c that ends it. What a reactor sleeps for wakes it, and nothing else
@@ -69,4 +69,4 @@ NODISCARD bool sim_server_has_returned(struct sim_server *server);
 /* After it has returned: nothing is left over. Frees everything. */
 void sim_server_end(struct sim_server *server);
 
-#endif /* TESTS_SIM_SERVER_H */
+#endif /* TESTS_SIM_SIM_SERVER_H */

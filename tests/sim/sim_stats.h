@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_SIM_STATS_H
-#define TESTS_SIM_STATS_H
+#ifndef TESTS_SIM_SIM_STATS_H
+#define TESTS_SIM_SIM_STATS_H
 /*
  * What happened, so that one sees that it did: counted over all seeds, in memory that the test's
  * processes share. A long run in which one of these stayed 0 fails.
@@ -9,7 +9,7 @@
 
 enum sim_stat {
     SIM_STEPS = 0,
-    SIM_COMMANDS,       /* with an id */
+    SIM_COMMANDS, /* with an id */
     SIM_REPLIES,
     SIM_PUBLICATIONS,   /* sent by clients */
     SIM_DELIVERIES,     /* received by clients */
@@ -18,26 +18,26 @@ enum sim_stat {
     SIM_FRAGMENTED,     /* messages in several frames */
     SIM_PINGS_ANSWERED, /* the protocol's */
     SIM_CONNECTIONS,
-    SIM_RESETS,         /* by clients or by the network */
-    SIM_FINS,           /* half-closes by clients in the middle of everything */
-    SIM_CUT,            /* went silent */
-    SIM_STALLS,         /* of the network */
-    SIM_LAZY,           /* stopped reading for a while */
-    SIM_GARBAGE,        /* bad clients */
+    SIM_RESETS,  /* by clients or by the network */
+    SIM_FINS,    /* half-closes by clients in the middle of everything */
+    SIM_CUT,     /* went silent */
+    SIM_STALLS,  /* of the network */
+    SIM_LAZY,    /* stopped reading for a while */
+    SIM_GARBAGE, /* bad clients */
     SIM_PARTIAL_ARRIVALS,
     SIM_PARTIAL_WRITES,
-    SIM_PENDING_SENDS,  /* completed later */
-    SIM_DROPPED_SENDS,  /* pending when the connection was dropped */
+    SIM_PENDING_SENDS, /* completed later */
+    SIM_DROPPED_SENDS, /* pending when the connection was dropped */
     SIM_ACCEPT_FAILURES,
     SIM_ATTACH_FAILURES,
-    SIM_STORMS,         /* four and more accepted at once */
-    SIM_SLEEPS,         /* of reactors */
+    SIM_STORMS, /* four and more accepted at once */
+    SIM_SLEEPS, /* of reactors */
     SIM_SPURIOUS_WAKES,
-    SIM_BUS_FULL,       /* posts refused */
-    SIM_GAPS,           /* unsubscribe 2500 seen by clients */
-    SIM_SLOW_CLOSED,    /* by the server, for not reading, not answering, not writing */
-    SIM_THROTTLED,      /* 3013, or commands that were held back: seeds with a low command rate */
-    SIM_DRAINED,        /* connections closed with 3001 */
+    SIM_BUS_FULL,    /* posts refused */
+    SIM_GAPS,        /* unsubscribe 2500 seen by clients */
+    SIM_SLOW_CLOSED, /* by the server, for not reading, not answering, not writing */
+    SIM_THROTTLED,   /* 3013, or commands that were held back: seeds with a low command rate */
+    SIM_DRAINED,     /* connections closed with 3001 */
     SIM_STAT_COUNT,
 };
 
@@ -53,4 +53,4 @@ static inline void sim_stats_add(struct sim_stats *stats, enum sim_stat stat, ui
 /* As in the summary: "partial-writes". */
 const char *sim_stats_name(enum sim_stat stat);
 
-#endif /* TESTS_SIM_STATS_H */
+#endif /* TESTS_SIM_SIM_STATS_H */

@@ -92,8 +92,7 @@ size_t sim_wire_put_message(struct sim_wire_buffer *out, struct sim_random *rand
         sim_random_once_in(random, 4) ? (size_t)sim_random_range(random, 2, FRAMES_MAX) : 1;
     for (size_t i = 0; i < count; i++) {
         const bool last = i + 1 == count;
-        const size_t size =
-            last ? text.size : (size_t)sim_random_below(random, text.size + 1);
+        const size_t size = last ? text.size : (size_t)sim_random_below(random, text.size + 1);
         sim_wire_put_frame(out, random, i == 0 ? SIM_WIRE_TEXT : SIM_WIRE_CONTINUATION, last,
                            (struct bytes){text.data, size});
         text.data += size;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_SIM_WIRE_H
-#define TESTS_SIM_WIRE_H
+#ifndef TESTS_SIM_SIM_WIRE_H
+#define TESTS_SIM_SIM_WIRE_H
 /*
  * The bytes of a WebSocket client, written without help from the code under test: the upgrade,
  * masked frames out, unmasked frames in.
@@ -71,4 +71,4 @@ struct sim_wire_frame {
 NODISCARD enum sim_wire_verdict sim_wire_look(struct sim_wire_buffer *in,
                                               struct sim_wire_frame *frame);
 
-#endif /* TESTS_SIM_WIRE_H */
+#endif /* TESTS_SIM_SIM_WIRE_H */

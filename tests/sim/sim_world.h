@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_SIM_WORLD_H
-#define TESTS_SIM_WORLD_H
+#ifndef TESTS_SIM_SIM_WORLD_H
+#define TESTS_SIM_SIM_WORLD_H
 /*
  * What the parts of one simulated run share: the seed's profile, chance, the network with its
  * clock, what must be true, and whether it was not.
@@ -30,10 +30,10 @@ struct sim_profile {
     uint32_t shard_count;
     uint32_t channel_count;
     uint32_t client_count;
-    uint32_t step_count;       /* of the talking */
+    uint32_t step_count; /* of the talking */
     uint32_t bus_slots;
     uint32_t bus_reserve;
-    uint32_t tail_count;       /* 0: the server's own */
+    uint32_t tail_count; /* 0: the server's own */
     uint32_t connection_limit;
     uint32_t command_rate;
     uint32_t command_burst;
@@ -79,4 +79,4 @@ void sim_world_fail(struct sim_world *world, const char *format, ...)
 void sim_world_tell(const struct sim_world *world, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-#endif /* TESTS_SIM_WORLD_H */
+#endif /* TESTS_SIM_SIM_WORLD_H */

@@ -8,10 +8,17 @@ import { RawChat, Sdk } from '../lib/chat.mjs';
 import { PING, PONG } from '../lib/frames.mjs';
 import { group } from '../lib/runner.mjs';
 
+/* A client that does not answer by itself. */
+async function connect(server) {
+  const raw = await RawChat.connect(server);
+  raw.frames.answersPings = false;
+  return raw;
+}
+
 async function kept(server) {
   const sdk = await Sdk.connect(server);
   const room = await sdk.subscribe('pings');
-  const raw = await RawChat.connect(server);
+  const raw = await connect(server);
   assert.equal(raw.connected.ping, 1);
   for (let i = 0; i < 4; i += 1) {
     assert.deepEqual(await raw.next('a ping'), {});
@@ -29,11 +36,11 @@ async function kept(server) {
 }
 
 async function noPong(server) {
-  const raw = await RawChat.connect(server);
+  const raw = await connect(server);
   assert.deepEqual(await raw.next('a ping'), {});
   await raw.expectClose(3012, 'no pong');
   /* Commands are no pongs. */
-  const busy = await RawChat.connect(server);
+  const busy = await connect(server);
   assert.deepEqual(await busy.next('a ping'), {});
   await busy.ask({ ping: {} });
   await busy.expectClose(3012, 'commands, but no pong');

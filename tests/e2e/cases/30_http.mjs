@@ -250,10 +250,8 @@ async function goodUpgrades(server) {
 /* Frames in the same segment as the request, and the page and the chat on one connection. */
 async function framesWithTheHead(server) {
   const wire = await Wire.open(server.port);
-  const chat = new RawChat();
-  chat.frames = new FrameClient();
+  const chat = RawChat.over(new FrameClient());
   chat.frames.wire = wire;
-  chat.pending = [];
   wire.write(Buffer.concat([Buffer.from(head('GET', '/chat.css') + head('GET', CHAT, UPGRADE)),
     frame(TEXT, '{"id":1,"connect":{}}'), frame(TEXT, '{"id":2,"subscribe":{"channel":"early"}}')]));
   assert.equal((await wire.response()).status, 200);

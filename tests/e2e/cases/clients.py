@@ -51,11 +51,19 @@ async def close(url):
         holds(socket.close_code == 1009, f"too big: {socket.close_code}")
 
 
+async def receive(socket):
+    """The replies and pushes of the next frame; a ping among them is answered."""
+    frame = await asyncio.wait_for(socket.recv(), 30)
+    messages = [json.loads(line) for line in frame.split("\n")]
+    if {} in messages:
+        await socket.send("{}")
+    return [message for message in messages if message]
+
+
 async def ask(socket, command, replies):
     await socket.send(json.dumps(command))
     while command["id"] not in replies:
-        for line in (await asyncio.wait_for(socket.recv(), 30)).split("\n"):
-            reply = json.loads(line)
+        for reply in await receive(socket):
             if "id" in reply:
                 replies[reply["id"]] = reply
             elif "push" in reply:
@@ -80,8 +88,8 @@ async def chat(url):
                               seen[0])
             holds(reply == {"id": number, "publish": {}}, "published")
         while len(seen[1].get("pushes", [])) < 50:
-            for line in (await asyncio.wait_for(bob.recv(), 30)).split("\n"):
-                seen[1].setdefault("pushes", []).append(json.loads(line)["push"])
+            for message in await receive(bob):
+                seen[1].setdefault("pushes", []).append(message["push"])
         texts = [push["pub"]["data"]["text"] for push in seen[1]["pushes"]]
         holds(texts == [f"Nachricht {number} ☃" for number in range(3, 53)], "all, in order")
         holds(all(push["channel"] == "python" for push in seen[1]["pushes"]), "the channel")

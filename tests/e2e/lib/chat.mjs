@@ -17,8 +17,13 @@ export const CHAT = '/connection/websocket';
 /* One JSON object per line, as it is on the wire. */
 export class RawChat {
   static async open(server, headers = {}) {
+    return RawChat.over(await FrameClient.connect(server.port, CHAT, headers));
+  }
+
+  static over(frames) {
     const chat = new RawChat();
-    chat.frames = await FrameClient.connect(server.port, CHAT, headers);
+    chat.frames = frames;
+    chat.frames.answersPings = true;
     chat.pending = [];
     chat.id = 0;
     return chat;

@@ -90,8 +90,21 @@ export class FrameClient {
     }
   }
 
-  /* The next frame of the server. */
+  /*
+   * The next frame of the server. The first ping of the chat comes at a random time, so those are
+   * answered in passing where `answersPings` is set.
+   */
   async next(what = 'a frame') {
+    for (;;) {
+      const got = await this.#nextFrame(what);
+      if (!this.answersPings || got.opcode !== TEXT || got.payload.toString() !== '{}') {
+        return got;
+      }
+      this.text('{}');
+    }
+  }
+
+  async #nextFrame(what) {
     await this.#need(2, what);
     const [first, second] = this.wire.received;
     const opcode = first & 0x0f;
