@@ -13,12 +13,16 @@ if(git)
         OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 endif()
 
+if(commit)
+    set(commit " (${commit})")
+endif()
+
 set(text "/* SPDX-License-Identifier: Apache-2.0 */
 #ifndef GENERATED_VERSION_H
 #define GENERATED_VERSION_H
 /* Written by cmake/version.cmake. */
 #define PARLEY_VERSION \"${VERSION}\"
-#define PARLEY_COMMIT  \"${commit}\" /* empty when it was not built from a git tree */
+#define PARLEY_COMMIT  \"${commit}\" /* \" (abc)\", or empty when it was not built from a git tree */
 #endif /* GENERATED_VERSION_H */
 ")
 

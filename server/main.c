@@ -31,9 +31,8 @@ static void print_version(void)
     char libraries[LIBRARIES_SIZE_MAX];
     libraries_describe(libraries);
 
-    (void)printf("parleyd %s%s%s\n%s", PARLEY_VERSION, PARLEY_COMMIT[0] != '\0' ? " " : "",
-                 PARLEY_COMMIT, libraries);
-    (void)printf("back end %s (%s)\n", chosen == 0 ? backend_name(backend) : "none", reason);
+    (void)printf("parleyd %s\n%s", PARLEY_VERSION PARLEY_COMMIT, libraries);
+    (void)printf("back end %s%s\n", chosen == 0 ? "" : "none: ", reason);
     (void)printf("SIMD     %s\n", cpu_simd_name(simd_choose(CPU_SIMD_AVX512)->level));
 }
 

@@ -181,6 +181,15 @@ START_TEST(limits_what_the_handler_leaves)
     (void)fixture_read_rest(fixture, client, &end);
     ck_assert_int_eq(end, -ECONNRESET);
     fixture->plug->close(fixture->world, client);
+
+    /* Too much at the first offer. */
+    struct fixture_peer *hasty = NULL;
+    const uint8_t more[1001] = {0};
+    const int other = fixture_connect(fixture, &hasty);
+    fixture_write(fixture, other, more, sizeof(more));
+    fixture_until_closed(fixture, hasty);
+    ck_assert_int_eq(hasty->reason, -EMSGSIZE);
+    fixture->plug->close(fixture->world, other);
     fixture_until_empty(fixture);
     fixture_end(fixture);
 }

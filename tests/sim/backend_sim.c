@@ -6,31 +6,10 @@
 #include <string.h>
 
 #include "core/check.h"
-#include "core/slab.h"
 #include "net/address.h"
-#include "tests/sim/sim_net.h"
+#include "tests/sim/sim_collect.h"
 
-enum {
-    STORM_COUNT = 4,     /* accepted at once */
-    CHUNKS_MAX = 4,      /* of one BACKEND_RECEIVED */
-    PORT_BASE = 1 << 14, /* of clients */
-};
-
-struct backend_listener {
-    int number; /* -1: none */
-    bool on;
-};
-
-struct backend {
-    struct backend_sim_seat *seat;
-    struct sim_net *net;
-    struct slab *conns;
-    uint32_t conn_count_max;
-    struct backend_listener listeners[BACKEND_LISTENER_MAX];
-    struct sim_link **links; /* attached and not CLOSED yet */
-    size_t link_count;
-    size_t link_capacity;
-};
+enum { PORT_BASE = 1 << 14 }; /* of clients */
 
 static struct sim_random *chance(const struct backend *backend)
 {
@@ -48,184 +27,10 @@ static struct sim_link *link_of(const struct backend *backend, const struct back
 
 /* -- waiting ----------------------------------------------------------------------------------- */
 
-static bool has_input(const struct sim_link *link)
-{
-    return link->up.arrived > link->up.begin ||
-           (link->server_is_reset && !link->server.error_taken) ||
-           (link->up.fin_arrived && !link->server.fin_taken);
-}
-
-static bool wants_to_receive(const struct sim_link *link)
-{
-    return link->server.is_receiving && !link->server.has_received && has_input(link);
-}
-
-static bool has_room_again(const struct sim_link *link)
-{
-    return link->server.wants_room && (link->server_is_reset || sim_net_room(&link->down) > 0);
-}
-
-static bool has_news(const struct sim_link *link)
-{
-    return link->server.is_dropped || link->server.is_sent || has_room_again(link) ||
-           wants_to_receive(link);
-}
-
-static bool may_accept(const struct backend *backend)
-{
-    if (slab_count(backend->conns) >= backend->conn_count_max) {
-        return false;
-    }
-    for (size_t i = 0; i < BACKEND_LISTENER_MAX; i++) {
-        const struct backend_listener *listener = &backend->listeners[i];
-        if (listener->number >= 0 && listener->on &&
-            sim_net_listener(backend->net, listener->number)->waiting_count > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool backend_sim_is_awake(const struct backend_sim_seat *seat)
 {
-    const struct backend *backend = seat->backend;
-    if (seat->is_woken || seat->sleep_until_ns <= backend->net->now_ns || may_accept(backend)) {
-        return true;
-    }
-    for (size_t i = 0; i < backend->link_count; i++) {
-        if (has_news(backend->links[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static struct backend_completion completion_for(const struct sim_link *link,
-                                                enum backend_event event, int32_t result)
-{
-    return (struct backend_completion){
-        .event = event,
-        .slot = link->server.slot,
-        .generation = link->server.generation,
-        .result = result,
-    };
-}
-
-static int take_waiting(struct sim_listener *listener)
-{
-    const int number = listener->waiting[0];
-    listener->waiting_count--;
-    memmove(listener->waiting, listener->waiting + 1,
-            listener->waiting_count * sizeof(*listener->waiting));
-    return number;
-}
-
-static size_t collect_accepts(struct backend *backend, uint32_t index, size_t room,
-                              struct backend_completion *completions)
-{
-    struct backend_listener *mine = &backend->listeners[index];
-    struct sim_net *net = backend->net;
-    if (mine->number < 0 || !mine->on) {
-        return 0;
-    }
-    struct sim_listener *listener = sim_net_listener(net, mine->number);
-    size_t count = 0;
-    while (listener->waiting_count > 0 && count < room) {
-        if (net->accept_fails_in > 0 && sim_random_once_in(&net->random, net->accept_fails_in)) {
-            mine->on = false;
-            sim_stats_add(net->stats, SIM_ACCEPT_FAILURES, 1);
-            completions[count++] = (struct backend_completion){
-                .event = BACKEND_ACCEPT_FAILED, .slot = index, .result = -EMFILE};
-            break;
-        }
-        completions[count++] = (struct backend_completion){
-            .event = BACKEND_ACCEPTED, .slot = index, .result = take_waiting(listener)};
-    }
-    sim_stats_add(net->stats, SIM_STORMS, count >= STORM_COUNT);
-    return count;
-}
-
-/* The kernel is done with it. Until here it may have looked at what was being sent. */
-static void settle_closed(struct backend *backend, struct sim_link *link)
-{
-    struct sim_server_side *server = &link->server;
-    if (server->is_sending) {
-        uint32_t sum = 0;
-        for (size_t i = 0; i < server->piece_count; i++) {
-            const uint8_t *bytes = server->pieces[i].iov_base;
-            for (size_t at = 0; at < server->pieces[i].iov_len; at++) {
-                sum = sum * 31 + bytes[at]; /* reads each byte: a freed one is found */
-            }
-        }
-        volatile uint32_t looked_at = sum; /* so that the compiler reads, too */
-        (void)looked_at;
-        sim_stats_add(backend->net->stats, SIM_DROPPED_SENDS, 1);
-        server->is_sending = false;
-    }
-    CHECK(!server->has_received);
-    free(server->taken);
-    server->taken = NULL;
-    server->backend = NULL;
-}
-
-/* At most one completion of the link. True: it was CLOSED: the link is the back end's no more. */
-static bool collect_link(struct backend *backend, struct sim_link *link,
-                         struct backend_completion *completions, size_t *count)
-{
-    struct sim_server_side *server = &link->server;
-    struct sim_random *random = chance(backend);
-
-    if (server->is_dropped) {
-        if (server->is_sent) {
-            server->is_sent = false;
-            server->is_sending = false;
-            completions[(*count)++] = completion_for(link, BACKEND_SENT, server->sent);
-            return false;
-        }
-        if (sim_random_once_in(random, 2)) {
-            return false;
-        }
-        completions[(*count)++] = completion_for(link, BACKEND_CLOSED, 0);
-        settle_closed(backend, link);
-        return true;
-    }
-    if (server->is_sent || has_room_again(link)) {
-        completions[(*count)++] =
-            completion_for(link, BACKEND_SENT, server->is_sent ? server->sent : 0);
-        server->is_sent = false;
-        server->is_sending = false;
-        server->wants_room = false;
-    } else if (wants_to_receive(link) && !sim_random_once_in(random, 8)) {
-        completions[*count] = completion_for(link, BACKEND_RECEIVED, 0);
-        completions[(*count)++].buffer = (uint16_t)sim_random_range(random, 1, CHUNKS_MAX);
-        server->has_received = true;
-    }
-    return false;
-}
-
-static size_t collect(struct backend *backend, struct backend_completion *completions, size_t max)
-{
-    const uint32_t live = slab_count(backend->conns);
-    size_t room = backend->conn_count_max > live ? backend->conn_count_max - live : 0;
-    size_t count = 0;
-
-    room = room < max / 2 ? room : max / 2;
-    for (uint32_t i = 0; i < BACKEND_LISTENER_MAX; i++) {
-        count += collect_accepts(backend, i, room - count, completions + count);
-    }
-    /* From somewhere on, so that no connection is always the first. */
-    const size_t first =
-        backend->link_count == 0 ? 0 : sim_random_below(chance(backend), backend->link_count);
-    size_t left = backend->link_count;
-    for (size_t at = first; left > 0 && count < max; left--) {
-        at = at < backend->link_count ? at : 0;
-        if (collect_link(backend, backend->links[at], completions, &count)) {
-            backend->links[at] = backend->links[--backend->link_count];
-        } else {
-            at++;
-        }
-    }
-    return count;
+    return seat->is_woken || seat->sleep_until_ns <= seat->net->now_ns ||
+           sim_collect_has_news(seat->backend);
 }
 
 static size_t sim_wait(struct backend *backend, uint64_t timeout_ns,
@@ -239,7 +44,7 @@ static size_t sim_wait(struct backend *backend, uint64_t timeout_ns,
     seat->sleep(seat);
     seat->sleep_until_ns = 0;
     seat->is_woken = false;
-    return collect(backend, completions, max);
+    return sim_collect(backend, completions, max);
 }
 
 static void sim_wake(struct backend *backend)
@@ -508,7 +313,7 @@ static void sim_destroy(struct backend *backend)
             reset_by_server(link);
         }
         link->server.has_received = false;
-        settle_closed(backend, link);
+        sim_collect_closed(backend, link);
     }
     free(backend->links);
     free(backend);

@@ -222,7 +222,7 @@ static void hear_text(struct sim_client *client, struct span text)
     }
     if (verdict != EVENT_END) {
         sim_world_fail(client->world, "connection %u: not an event: %.*s", client->connection,
-                       (int)text.size, (const char *)text.data);
+                       (int)(text.size < 200 ? text.size : 200), (const char *)text.data);
     }
 }
 

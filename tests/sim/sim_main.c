@@ -23,8 +23,9 @@
 #include "tests/sim/sim_stats.h"
 
 enum {
-    SEED_COUNT_DEFAULT = 800,
+    SEED_COUNT_DEFAULT = 500,
     SEEDS_PER_CHILD = 50,
+    SEED_SECONDS_MAX = 120,     /* hundreds of times what one takes: something turns in a circle */
     SEEDS_FOR_ALL_FAULTS = 300, /* from so many on, every kind of fault must have happened */
 };
 
@@ -79,6 +80,7 @@ static bool read_arguments(int argc, char **argv, struct arguments *arguments)
 static void run_seeds(struct shared *shared, uint64_t end)
 {
     while (shared->seed < end) {
+        (void)alarm(SEED_SECONDS_MAX);
         if (!sim_run_seed(shared->seed, false, &shared->stats)) {
             (void)fflush(NULL);
             _exit(EXIT_FAILURE);

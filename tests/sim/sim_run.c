@@ -150,7 +150,8 @@ static size_t count_owed(const struct run *run)
 static void fall_quiet(struct run *run)
 {
     struct sim_world *world = &run->world;
-    const uint64_t quiet_ns = world->net.now_ns + 2 * SIM_S;
+    const uint64_t quiet_ns =
+        world->net.now_ns + (world->profile.fault_in > 0 ? 2 * SIM_S : 50 * SIM_MS);
     const uint64_t limit_ns = world->net.now_ns + 60 * SIM_S;
 
     world->is_talking = false;

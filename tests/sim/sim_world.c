@@ -11,7 +11,7 @@
 /* What may become scarce is, in one seed or another. */
 static void choose_limits(struct sim_profile *profile, struct sim_random *random)
 {
-    static const uint32_t slots[] = {16, 16, 32, 64, 256, 1024};
+    static const uint32_t slots[] = {4, 4, 8, 16, 32, 256, 1024};
 
     profile->bus_slots = slots[sim_random_below(random, sizeof(slots) / sizeof(slots[0]))];
     profile->bus_reserve = (uint32_t)sim_random_range(random, 1, profile->bus_slots / 4);

@@ -207,6 +207,8 @@ START_TEST(text_runs_out)
     ck_assert_uint_eq(outbox_text(outbox, last).data[last->size - 1], 'y');
     outbox_disconnect(outbox, conn(1), 3004);
     outbox_clear(outbox);
+    ck_assert(outbox_is_roomy(outbox));
+    ck_assert_uint_eq(outbox_begin(outbox).size, 4096);
     outbox_destroy(outbox);
 }
 END_TEST
