@@ -22,7 +22,7 @@ set(text "/* SPDX-License-Identifier: Apache-2.0 */
 #define GENERATED_VERSION_H
 /* Written by cmake/version.cmake. */
 #define PARLEY_VERSION \"${VERSION}\"
-#define PARLEY_COMMIT  \"${commit}\" /* \" (abc)\", or empty when it was not built from a git tree */
+#define PARLEY_COMMIT  \"${commit}\" /* \" (abc)\"; empty: not built from a git tree */
 #endif /* GENERATED_VERSION_H */
 ")
 

@@ -72,7 +72,7 @@ void gateway_wait_for_hub(struct gateway *gateway, struct peer *peer) ON_REACTOR
 void gateway_log(const struct gateway *gateway, const struct peer *peer, const char *event,
                  struct log_field what, struct log_field why) ON_REACTOR;
 
-/* gateway_close.c: the peer's input is over; it gets a close frame with this code, after its replies. */
+/* gateway_close.c: the input is over; after its replies it gets a close frame with this code. */
 void gateway_end(struct gateway *gateway, struct peer *peer, uint16_t code) ON_REACTOR;
 
 /* gateway_close.c: no memory for what it is owed. */
