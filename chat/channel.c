@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/directory.h"
 #include "chat/outbox.h"
 #include "chat/post.h"
 #include "chat/publication.h"
@@ -14,8 +15,6 @@
 #include "core/check.h"
 #include "core/list.h"
 #include "core/metrics.h"
-#include "core/slab.h"
-#include "core/table.h"
 
 /* One reactor's interest. It is up to date while next == top + 1. */
 struct interest {
@@ -42,9 +41,8 @@ struct channel {
 
 struct channel_home {
     struct channel_options options;
-    struct table *by_name;    /* values are struct channel * */
-    struct slab *channels;    /* objects are struct channel * */
-    struct list_link lagging; /* channels that someone lags in */
+    struct directory *channels; /* objects are struct channel */
+    struct list_link lagging;   /* channels that someone lags in */
 };
 
 static struct bytes name_of(const void *value)
@@ -56,7 +54,6 @@ static struct bytes name_of(const void *value)
 int channel_home_create(const struct channel_options *options, struct channel_home **home)
 {
     CHECK(options->tail_count_max > 0);
-    CHECK(options->channel_count_max > 0);
 
     struct channel_home *created = calloc(1, sizeof(*created));
     if (created == NULL) {
@@ -64,22 +61,14 @@ int channel_home_create(const struct channel_options *options, struct channel_ho
     }
     created->options = *options;
     list_init(&created->lagging);
-    created->by_name = table_create(name_of);
-    if (created->by_name == NULL) {
-        goto free_created;
-    }
-    created->channels = slab_create(sizeof(struct channel *), options->channel_count_max);
-    if (created->channels == NULL) {
-        goto destroy_table;
+    const int result =
+        directory_create(options->reactor, options->channel_count_max, name_of, &created->channels);
+    if (result != 0) {
+        free(created);
+        return result;
     }
     *home = created;
     return 0;
-
-destroy_table:
-    table_destroy(created->by_name);
-free_created:
-    free(created);
-    return -ENOMEM;
 }
 
 /* -- the tail ---------------------------------------------------------------------------------- */
@@ -184,21 +173,11 @@ static struct channel *open_channel(struct channel_home *home, uint64_t hash, st
     channel->name_size = (uint8_t)name.size;
     memcpy(channel->name, name.data, name.size);
 
-    struct channel **place = slab_take(home->channels, &channel->slot);
-    if (place == NULL) {
-        goto free_channel;
-    }
-    *place = channel;
-    if (table_insert(home->by_name, hash, channel) != 0) {
-        goto give_slot;
+    if (directory_add(home->channels, hash, channel, &channel->slot) != 0) {
+        free(channel);
+        return NULL;
     }
     return channel;
-
-give_slot:
-    slab_give(home->channels, channel->slot);
-free_channel:
-    free(channel);
-    return NULL;
 }
 
 static void close_channel(struct channel_home *home, struct channel *channel)
@@ -209,9 +188,7 @@ static void close_channel(struct channel_home *home, struct channel *channel)
     if (list_is_linked(&channel->lagging)) {
         list_remove(&channel->lagging);
     }
-    struct channel *removed = table_remove(home->by_name, channel->hash, name_of(channel));
-    CHECK(removed == channel);
-    slab_give(home->channels, channel->slot);
+    directory_remove(home->channels, channel->hash, channel, channel->slot);
     free(channel->interests);
     free(channel);
 }
@@ -221,16 +198,14 @@ void channel_home_destroy(struct channel_home *home)
     if (home == NULL) {
         return;
     }
-    for (uint32_t slot = 0; slot < slab_slot_end(home->channels); slot++) {
-        struct channel **place = slab_at(home->channels, slot);
-        if (place != NULL) {
-            struct channel *channel = *place;
+    for (uint32_t slot = 0; slot < directory_slot_end(home->channels); slot++) {
+        struct channel *channel = directory_slot(home->channels, slot);
+        if (channel != NULL) {
             channel->interest_count = 0;
             close_channel(home, channel);
         }
     }
-    slab_destroy(home->channels);
-    table_destroy(home->by_name);
+    directory_destroy(home->channels);
     free(home);
 }
 
@@ -252,7 +227,7 @@ static struct interest *append_interest(struct channel *channel)
 int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes name,
                          struct ids_handle room, struct ids_handle *handle)
 {
-    struct channel *channel = table_find(home->by_name, hash, name);
+    struct channel *channel = directory_find(home->channels, hash, name);
     if (channel == NULL) {
         channel = open_channel(home, hash, name);
         if (channel == NULL) {
@@ -270,11 +245,7 @@ int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes 
         }
     }
     *interest = (struct interest){.next = channel->top + 1, .room = room};
-    *handle = (struct ids_handle){
-        .slot = channel->slot,
-        .generation = slab_generation(home->channels, channel->slot),
-        .reactor = home->options.reactor,
-    };
+    *handle = directory_handle(home->channels, channel->slot);
     return 0;
 }
 
@@ -287,12 +258,10 @@ static void drop_interest(struct channel *channel, struct interest *interest)
 void channel_remove_interest(struct channel_home *home, struct ids_handle handle,
                              struct ids_handle room)
 {
-    CHECK(handle.reactor == home->options.reactor);
-    struct channel **place = slab_find(home->channels, handle.slot, handle.generation);
-    if (place == NULL) {
+    struct channel *channel = directory_at(home->channels, handle);
+    if (channel == NULL) {
         return;
     }
-    struct channel *channel = *place;
     struct interest *interest = find_interest(channel, room.reactor);
     if (interest == NULL || !ids_handle_equal(interest->room, room)) {
         return;
@@ -358,7 +327,8 @@ static void fan_out(struct channel_home *home, struct channel *channel, struct b
 void channel_publish(struct channel_home *home, uint64_t hash, uint16_t name_size,
                      struct blob *blob)
 {
-    struct channel *channel = table_find(home->by_name, hash, publication_channel(blob, name_size));
+    struct channel *channel =
+        directory_find(home->channels, hash, publication_channel(blob, name_size));
 
     metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
     if (channel != NULL) {
@@ -427,5 +397,5 @@ bool channel_is_lagging(const struct channel_home *home)
 
 size_t channel_count(const struct channel_home *home)
 {
-    return slab_count(home->channels);
+    return directory_count(home->channels);
 }

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/directory.h"
 #include "core/check.h"
-#include "core/slab.h"
 
 enum {
     FIRST_CAPACITY = 4,   /* members */
@@ -14,9 +14,7 @@ enum {
 };
 
 struct roster {
-    struct table *by_name; /* values are struct room * */
-    struct slab *rooms;    /* objects are struct room *, for a room's size depends on its name */
-    uint16_t reactor;
+    struct directory *rooms; /* objects are struct room */
 };
 
 static struct bytes name_of(const void *value)
@@ -26,29 +24,17 @@ static struct bytes name_of(const void *value)
 
 int roster_create(uint16_t reactor, uint32_t room_count_max, struct roster **roster)
 {
-    CHECK(room_count_max > 0);
-
     struct roster *created = calloc(1, sizeof(*created));
     if (created == NULL) {
         return -ENOMEM;
     }
-    created->reactor = reactor;
-    created->by_name = table_create(name_of);
-    if (created->by_name == NULL) {
-        goto free_created;
-    }
-    created->rooms = slab_create(sizeof(struct room *), room_count_max);
-    if (created->rooms == NULL) {
-        goto destroy_table;
+    const int result = directory_create(reactor, room_count_max, name_of, &created->rooms);
+    if (result != 0) {
+        free(created);
+        return result;
     }
     *roster = created;
     return 0;
-
-destroy_table:
-    table_destroy(created->by_name);
-free_created:
-    free(created);
-    return -ENOMEM;
 }
 
 void roster_destroy(struct roster *roster)
@@ -56,15 +42,13 @@ void roster_destroy(struct roster *roster)
     if (roster == NULL) {
         return;
     }
-    CHECK(slab_count(roster->rooms) == 0);
-    table_destroy(roster->by_name);
-    slab_destroy(roster->rooms);
+    directory_destroy(roster->rooms);
     free(roster);
 }
 
 struct room *roster_find(struct roster *roster, uint64_t hash, struct bytes name)
 {
-    return table_find(roster->by_name, hash, name);
+    return directory_find(roster->rooms, hash, name);
 }
 
 struct room *roster_open(struct roster *roster, uint64_t hash, struct bytes name, uint16_t home)
@@ -81,55 +65,37 @@ struct room *roster_open(struct roster *roster, uint64_t hash, struct bytes name
     room->name_size = (uint8_t)name.size;
     memcpy(room->name, name.data, name.size);
 
-    struct room **place = slab_take(roster->rooms, &room->slot);
-    if (place == NULL) {
-        goto free_room;
-    }
-    *place = room;
-    if (table_insert(roster->by_name, hash, room) != 0) {
-        goto give_slot;
+    if (directory_add(roster->rooms, hash, room, &room->slot) != 0) {
+        free(room);
+        return NULL;
     }
     return room;
-
-give_slot:
-    slab_give(roster->rooms, room->slot);
-free_room:
-    free(room);
-    return NULL;
 }
 
 void roster_close(struct roster *roster, struct room *room)
 {
     CHECK(room->member_count == 0);
 
-    struct room *removed = table_remove(roster->by_name, room->hash, room_name(room));
-    CHECK(removed == room);
-    slab_give(roster->rooms, room->slot);
+    directory_remove(roster->rooms, room->hash, room, room->slot);
     free(room->members);
     free(room);
 }
 
 struct ids_handle roster_handle(const struct roster *roster, const struct room *room)
 {
-    return (struct ids_handle){
-        .slot = room->slot,
-        .generation = slab_generation(roster->rooms, room->slot),
-        .reactor = roster->reactor,
-    };
+    return directory_handle(roster->rooms, room->slot);
 }
 
 struct room *roster_at(struct roster *roster, struct ids_handle handle)
 {
-    CHECK(handle.reactor == roster->reactor);
-    struct room **place = slab_find(roster->rooms, handle.slot, handle.generation);
-    return place == NULL ? NULL : *place;
+    return directory_at(roster->rooms, handle);
 }
 
 struct room *roster_slot(struct roster *roster, uint32_t slot)
 {
-    struct room **place = slab_at(roster->rooms, slot);
-    CHECK(place != NULL);
-    return *place;
+    struct room *room = directory_slot(roster->rooms, slot);
+    CHECK(room != NULL);
+    return room;
 }
 
 static int resize(struct room *room, uint32_t capacity)
@@ -172,5 +138,5 @@ bool roster_remove(struct room *room, uint32_t index)
 
 size_t roster_count(const struct roster *roster)
 {
-    return slab_count(roster->rooms);
+    return directory_count(roster->rooms);
 }
