@@ -269,8 +269,10 @@ static void check_options(const struct reactor_options *options)
 {
     CHECK(options->backend != NULL);
     CHECK(options->conn_count_max > 0 && options->conn_count_max < UINT32_MAX);
+    CHECK(options->conn_count_reserved < options->conn_count_max);
     CHECK(options->queue_bytes_low <= options->queue_bytes_high);
     CHECK(options->queue_bytes_high <= options->queue_bytes_max);
+    CHECK(options->queue_bytes_max <= options->queue_bytes_max_large);
     CHECK(options->receive_budget_bytes > 0);
     CHECK(options->write_stall_ns > 0);
 }

@@ -34,6 +34,7 @@ struct reactor_options {
     void *backend_context;             /* the simulation's world; else NULL */
     uint16_t index;                    /* of this reactor; in every conn_id */
     uint32_t conn_count_max;           /* > 0 */
+    uint32_t conn_count_reserved;      /* of them, not for the first listener; less than max */
     uint32_t queue_bytes_low;          /* <= high <= max */
     uint32_t queue_bytes_high;
     uint32_t queue_bytes_max;

@@ -16,16 +16,22 @@ enum {
     ACCEPT_BACKOFF_MAX_MS = 100,
 };
 
+/* The first listener leaves the reserve to the others. */
+static bool has_room(const struct reactor *reactor, uint32_t listener)
+{
+    const uint32_t kept = listener == 0 ? reactor->options.conn_count_reserved : 0;
+    return slab_count(reactor->conns) < reactor->options.conn_count_max - kept;
+}
+
 void reactor_accept_settle(struct reactor *reactor)
 {
-    const bool wanted = slab_count(reactor->conns) < reactor->options.conn_count_max &&
-                        !timerwheel_is_armed(&reactor->accept_timer);
-    if (wanted == reactor->accepting) {
-        return;
-    }
-    reactor->accepting = wanted;
+    const bool waits = timerwheel_is_armed(&reactor->accept_timer);
+
     for (uint32_t i = 0; i < reactor->listener_count; i++) {
-        if (reactor->listeners[i].fd >= 0) {
+        struct reactor_listener *listener = &reactor->listeners[i];
+        const bool wanted = !waits && has_room(reactor, i);
+        if (listener->fd >= 0 && wanted != listener->accepting) {
+            listener->accepting = wanted;
             reactor->ops->accept(reactor->backend, i, wanted);
         }
     }
@@ -47,13 +53,11 @@ void reactor_accept_failed(struct reactor *reactor)
 static struct conn *open_conn(struct reactor *reactor, uint32_t listener, int fd)
 {
     uint32_t slot = 0;
-    struct conn *conn = slab_take(reactor->conns, &slot);
+    const bool fits = has_room(reactor, listener);
+    struct conn *conn = fits ? slab_take(reactor->conns, &slot) : NULL;
     if (conn == NULL) {
         reactor_count(reactor,
-                      slab_count(reactor->conns) < reactor->options.conn_count_max
-                          ? METRIC_REJECTED_OUT_OF_MEMORY
-                          : METRIC_REJECTED_MAX_CONNECTIONS,
-                      1);
+                      fits ? METRIC_REJECTED_OUT_OF_MEMORY : METRIC_REJECTED_MAX_CONNECTIONS, 1);
         reactor->ops->refuse(reactor->backend, fd);
         return NULL;
     }
@@ -106,9 +110,6 @@ int reactor_accept_listen(struct reactor *reactor, int fd, const struct conn_han
     reactor->listener_count++;
     if (index == 0) {
         reactor->accept_backoff_ms = ACCEPT_BACKOFF_MIN_MS;
-    }
-    if (reactor->accepting) {
-        reactor->ops->accept(reactor->backend, index, true);
     }
     reactor_accept_settle(reactor);
     return (int)index;

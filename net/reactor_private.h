@@ -30,6 +30,7 @@ struct reactor_list {
 struct reactor_listener {
     int fd; /* -1: closed */
     const struct conn_handler *handler;
+    bool accepting;
 };
 
 struct reactor {
@@ -49,7 +50,6 @@ struct reactor {
     uint32_t listener_count;
     struct reactor_listener listeners[BACKEND_LISTENER_MAX];
     uintptr_t thread; /* thread_self(); 0: none has entered */
-    bool accepting;
     bool timers_left; /* more timers were due than one sweep fires */
     uint32_t completion_count;
     struct backend_completion completions[BACKEND_COMPLETION_MAX];

@@ -212,7 +212,9 @@ size_t upgrade_write_refusal(enum upgrade_verdict fault, uint8_t *target)
         break;
     case UPGRADE_BAD_VERSION:
         response.status = 426;
-        response.extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+        response.extra = "Upgrade: websocket\r\n"
+                         "Connection: Upgrade\r\n"
+                         "Sec-WebSocket-Version: 13\r\n";
         break;
     case UPGRADE_OK:
     case UPGRADE_NONE:

@@ -34,6 +34,7 @@ enum {
     PAGE_QUEUE_MIN = 1 << 20,     /* bytes */
     PENDING_MAX = 256 << 10,      /* bytes: a receive buffer, and a head of the largest size */
     RECEIVE_BUDGET = 256 << 10,   /* bytes per connection and iteration */
+    INTERNAL_CONN_COUNT = 4,      /* beyond connection_limit, for /health and /metrics */
 };
 
 static const size_t blob_bytes_max = (size_t)1 << 32; /* per reactor: what publications may hold */
@@ -58,7 +59,9 @@ struct shard {
 
 static uint32_t conn_count_max(const struct config *config)
 {
-    return (config->client.connection_limit + config->reactor.count - 1) / config->reactor.count;
+    const uint32_t clients =
+        (config->client.connection_limit + config->reactor.count - 1) / config->reactor.count;
+    return clients + INTERNAL_CONN_COUNT;
 }
 
 static int create_hub(struct shard *shard)
@@ -113,6 +116,7 @@ static int create_reactor(struct shard *shard)
         .backend_context = options->backend_context,
         .index = options->index,
         .conn_count_max = conn_count_max(config),
+        .conn_count_reserved = INTERNAL_CONN_COUNT,
         .queue_bytes_low = queue_least / 8,
         .queue_bytes_high = queue_least / 2,
         .queue_bytes_max = config->client.queue_max_size,

@@ -112,6 +112,7 @@ struct reactor_options fixture_options(void)
         .queue_bytes_low = 64 * 1024,
         .queue_bytes_high = 256 * 1024,
         .queue_bytes_max = 8 * 1024 * 1024,
+        .queue_bytes_max_large = 8 * 1024 * 1024,
         .pending_max = 4096,
         .write_stall_ns = 60 * MONOTIME_NS_PER_S,
         .receive_budget_bytes = 64 * 1024,
