@@ -29,12 +29,15 @@ struct slab;
 
 /* The back end's part of a connection, the first member of `struct conn`. */
 struct backend_conn {
-    int fd;              /* the reactor writes it; in the simulation its own handle */
-    uint32_t slot;       /* in backend_options.conns; the reactor writes it */
-    uint32_t next;       /* slot, in a list of the back end */
-    uint16_t generation; /* the reactor writes it */
-    uint8_t flags;       /* the back end's own */
-    uint8_t in_flight;   /* kernel operations; the back end's own */
+    int fd;                /* the reactor writes it; in the simulation its own handle */
+    uint32_t slot;         /* in backend_options.conns; the reactor writes it */
+    uint32_t next;         /* slot, in a list of the back end */
+    uint16_t generation;   /* the reactor writes it */
+    uint8_t flags;         /* the back end's own */
+    uint8_t in_flight : 4; /* kernel operations; the back end's own */
+    bool awaited : 1;      /* the reactor writes it before send(): see there */
+    bool quiet : 1;        /* the last send is; the back end writes it: see send() */
+    bool slow : 1; /* a quiet send was cut short; the reactor clears it when its queue is empty */
 };
 
 _Static_assert(sizeof(struct backend_conn) == 16, "part of every connection");
@@ -129,6 +132,10 @@ struct backend_ops {
      * -EINPROGRESS or -EAGAIN: a BACKEND_SENT will come, and no other send() is allowed until then;
      * another -errno: the connection failed. After -EINPROGRESS the bytes (not the iovecs) must
      * stay until the completion, and are in the same places until BACKEND_CLOSED if dropped.
+     * Quiet is a pending send that the kernel will do in the next wait(), as far as it can without
+     * waiting. That it was done whole is reported by this wait(), but does not end its sleep: a
+     * reactor that has to act then says so by `awaited`. Not quiet is one that may take any time,
+     * and one that was cut short.
      */
     ssize_t (*send)(struct backend *backend, struct backend_conn *conn, const struct iovec *pieces,
                     size_t count);

@@ -9,6 +9,12 @@
  * generation. The `again` list has what the next wait() does first: receives to be armed again
  * (buffers had run out; by then the reactor has given them all back) and BACKEND_CLOSED.
  *
+ * A send is quiet unless the reactor waits for its end: it is done while it is submitted, and makes
+ * a completion only if it could not write everything. So after a submission, and with every
+ * completion read, the quiet sends without one are known to be done. What is left of the others,
+ * and all of a connection that is slow, goes by sends that wait for room in the kernel. An echo
+ * costs one system call that way, for the end of a send does not end the wait.
+ *
  * Accepted sockets and listeners are blocking on purpose: on a non-blocking one the kernel reports
  * -EAGAIN instead of waiting by itself.
  */
@@ -43,11 +49,17 @@ struct whole {
     struct io_uring ring;
 };
 
+/* Completions that were made and not read yet. */
+static bool has_unread(const struct backend *backend)
+{
+    return io_uring_cq_ready(backend->ring) > 0 || io_uring_cq_has_overflow(backend->ring);
+}
+
 /* The one system call. When busy it waits a moment for several completions instead of for one. */
 static void enter_kernel(struct backend *backend, uint64_t timeout_ns)
 {
     int result = 0;
-    if (timeout_ns == 0 || io_uring_cq_ready(backend->ring) > 0) {
+    if (timeout_ns == 0 || has_unread(backend)) {
         result = io_uring_submit_and_get_events(backend->ring);
     } else if (timeout_ns == UINT64_MAX && backend->last_count < BUSY_COUNT) {
         result = io_uring_submit_and_wait(backend->ring, 1);
@@ -71,6 +83,7 @@ static size_t uring_wait(struct backend *backend, uint64_t timeout_ns,
                          struct backend_completion *completions, size_t max)
 {
     size_t count = backend_uring_note_again(backend, completions, max);
+    count += backend_uring_note_quiet(backend, &completions[count], max - count);
     enter_kernel(backend, count > 0 ? 0 : timeout_ns);
 
     struct io_uring_cqe *cqe = NULL;
@@ -86,7 +99,10 @@ static size_t uring_wait(struct backend *backend, uint64_t timeout_ns,
     }
     io_uring_cq_advance(backend->ring, seen);
     backend->last_count = seen;
-    return count;
+    if (!has_unread(backend)) {
+        backend->quiet_known = backend->quiet_end; /* all the others failed, and said so */
+    }
+    return count + backend_uring_note_quiet(backend, &completions[count], max - count);
 }
 
 static void uring_wake(struct backend *backend)
@@ -160,6 +176,8 @@ static int uring_attach(struct backend *backend, struct backend_conn *conn)
 {
     conn->flags = 0;
     conn->in_flight = 0;
+    conn->quiet = false;
+    conn->slow = false;
     backend_uring_submit_receive(backend, conn);
     return 0;
 }
@@ -280,6 +298,7 @@ static int uring_create(const struct backend_options *options, struct backend **
     if (result != 0) {
         goto close_wake;
     }
+    created->can_be_quiet = backend_uring_probe_quiet();
     backend_uring_submit_wake(created);
     backend_socket_reserve(&created->reserve_fd);
     *backend = created;

@@ -97,6 +97,40 @@ static size_t note_sent(struct backend_conn *conn, int result,
     return 1;
 }
 
+/* It was not written whole: what is left, and all until the queue is empty, is to wait for room. */
+static size_t note_quiet_failed(struct backend *backend, uint32_t index, int result,
+                                struct backend_completion *completion)
+{
+    CHECK(index >= backend->quiet_known && index < backend->quiet_end);
+    struct backend_uring_quiet *quiet = &backend->quiet[index];
+    struct backend_conn *conn = conn_at(backend, quiet->slot);
+    CHECK(conn->quiet);
+    quiet->slot = UINT32_MAX;
+    conn->quiet = false;
+    conn->slow = true;
+    return note_sent(conn, result, completion);
+}
+
+size_t backend_uring_note_quiet(struct backend *backend, struct backend_completion *completions,
+                                size_t max)
+{
+    size_t count = 0;
+    while (backend->quiet_begin < backend->quiet_known && count < max) {
+        const struct backend_uring_quiet *quiet = &backend->quiet[backend->quiet_begin++];
+        if (quiet->slot != UINT32_MAX) {
+            struct backend_conn *conn = conn_at(backend, quiet->slot);
+            CHECK(conn->quiet);
+            count += note_sent(conn, quiet->size, &completions[count]);
+        }
+    }
+    if (backend->quiet_begin == backend->quiet_end) {
+        backend->quiet_begin = 0;
+        backend->quiet_known = 0;
+        backend->quiet_end = 0;
+    }
+    return count;
+}
+
 static size_t note_accepted(struct backend *backend, uint32_t index, const struct io_uring_cqe *cqe,
                             struct backend_completion *completion)
 {
@@ -139,6 +173,8 @@ size_t backend_uring_note(struct backend *backend, const struct io_uring_cqe *cq
         return 0;
     case BACKEND_URING_REQUEST_ACCEPT:
         return note_accepted(backend, slot, cqe, completion);
+    case BACKEND_URING_REQUEST_QUIET:
+        return note_quiet_failed(backend, slot, cqe->res, completion);
     case BACKEND_URING_REQUEST_RECEIVE:
     case BACKEND_URING_REQUEST_SEND:
         break;

@@ -27,6 +27,7 @@ struct io_uring_sqe;
 enum {
     BACKEND_URING_MESSAGE_COUNT = 512, /* vectored sends between two submissions */
     BACKEND_URING_VECTOR_COUNT = 8192, /* their pieces */
+    BACKEND_URING_QUIET_COUNT = 8192,  /* quiet sends that are not reported yet */
     BACKEND_URING_BUFFER_GROUP = 0,
     BACKEND_URING_BUFFER_NONE = UINT16_MAX, /* no buffer has this number */
 };
@@ -60,6 +61,12 @@ NODISCARD int backend_uring_ring_enable(struct io_uring *ring);
 /* After that nothing is in flight, and nothing of it is mapped. */
 void backend_uring_ring_close(struct io_uring *ring, struct backend_uring_buffers *buffers);
 
+/*
+ * Whether sends can be quiet here: one that writes everything makes no completion, and one that
+ * cannot does not wait, but says how far it came.
+ */
+NODISCARD bool backend_uring_probe_quiet(void);
+
 /* Gives one buffer to the kernel. */
 void backend_uring_ring_give(struct backend_uring_buffers *buffers, uint16_t index);
 
@@ -79,6 +86,7 @@ enum backend_uring_request {
     BACKEND_URING_REQUEST_NONE,
     BACKEND_URING_REQUEST_RECEIVE,
     BACKEND_URING_REQUEST_SEND,
+    BACKEND_URING_REQUEST_QUIET, /* a quiet send; instead of a slot: the index in `quiet` */
     BACKEND_URING_REQUEST_ACCEPT,
     BACKEND_URING_REQUEST_WAKE
 };
@@ -87,6 +95,12 @@ struct backend_uring_listener {
     int fd; /* -1: none */
     bool on;
     bool armed; /* a multishot accept is with the kernel */
+};
+
+/* A send whose success makes no completion. */
+struct backend_uring_quiet {
+    uint32_t slot; /* not free before this is settled; UINT32_MAX: a completion told the result */
+    int32_t size;  /* bytes */
 };
 
 struct backend {
@@ -99,12 +113,21 @@ struct backend {
     uint32_t again_last;
     uint32_t last_count; /* completions of the last wait */
     bool entered;
+    bool can_be_quiet; /* see backend_uring_probe_quiet() */
     struct backend_uring_listener listeners[BACKEND_LISTENER_MAX];
     /* What vectored sends point to until they are submitted; the kernel keeps no pointer to it. */
     uint32_t message_count;
     uint32_t vector_count;
     struct msghdr messages[BACKEND_URING_MESSAGE_COUNT];
     struct iovec vectors[BACKEND_URING_VECTOR_COUNT];
+    /*
+     * In the order of send(): reported up to quiet_begin, known to be done up to quiet_known. All 0
+     * again when everything is reported, so that an index is good as long as anybody has it.
+     */
+    uint32_t quiet_begin;
+    uint32_t quiet_known;
+    uint32_t quiet_end;
+    struct backend_uring_quiet quiet[BACKEND_URING_QUIET_COUNT];
 };
 
 /* What the kernel gives back with a completion. */
@@ -138,6 +161,10 @@ void backend_uring_submit_cancel(struct backend *backend, uint64_t user_data);
 
 /* What is known without the kernel. Visits each listed connection once; completions made. */
 size_t backend_uring_note_again(struct backend *backend, struct backend_completion *completions,
+                                size_t max);
+
+/* Quiet sends that are known to be done. Completions made. */
+size_t backend_uring_note_quiet(struct backend *backend, struct backend_completion *completions,
                                 size_t max);
 
 /* What the kernel says. Completions made: 0 or 1. */

@@ -2,10 +2,12 @@
 /*
  * Whether io_uring works here, found out by doing what the back end does: a ring and its buffers
  * are set up, then two messages through a socket pair must come out of one multishot receive.
+ * Beside that, whether sends can be quiet, which it can do without.
  */
 #include <errno.h>
 #include <liburing.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +20,9 @@ enum {
     PROBE_BUFFER_COUNT = 8,
     PROBE_BUFFER_SIZE = 64, /* bytes */
     PROBE_TIMEOUT_S = 2,    /* for what a working kernel does at once */
+    PROBE_SOCKET_SIZE = 4096,
+    PROBE_MUCH = 1 << 20,     /* bytes: more than a socket of that size takes */
+    PROBE_SILENT = INT32_MAX, /* no send has such a result */
 };
 
 /* One byte in, one completion out, with the receive still armed and the byte in a buffer. */
@@ -112,4 +117,93 @@ int backend_uring_probe(char reason[BACKEND_REASON_SIZE])
                        strerror_r(-result, text, sizeof(text)), hint(result));
     }
     return result;
+}
+
+/* --- Quiet sends --------------------------------------------------------------------------- */
+
+/* The result that a quiet send reports until it is submitted; PROBE_SILENT: none. Or -errno. */
+static int send_quietly(struct io_uring *ring, int fd, struct iovec piece, bool as_message)
+{
+    enum { TAG_SEND = 1, TAG_MARK };
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL;
+    const struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+    CHECK(sqe != NULL);
+    if (as_message) {
+        io_uring_prep_sendmsg(sqe, fd, &message, (unsigned)flags);
+    } else {
+        io_uring_prep_send(sqe, fd, piece.iov_base, piece.iov_len, flags);
+    }
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(sqe, TAG_SEND);
+    sqe = io_uring_get_sqe(ring); /* ends the wait */
+    CHECK(sqe != NULL);
+    io_uring_prep_nop(sqe);
+    io_uring_sqe_set_data64(sqe, TAG_MARK);
+    const int submitted = io_uring_submit_and_wait(ring, 1);
+    if (submitted != 2) {
+        return submitted < 0 ? submitted : -EIO;
+    }
+    int result = PROBE_SILENT;
+    struct io_uring_cqe *cqe = NULL;
+    while (io_uring_peek_cqe(ring, &cqe) == 0) {
+        if (io_uring_cqe_get_data64(cqe) == TAG_SEND) {
+            result = cqe->res;
+        }
+        io_uring_cqe_seen(ring, cqe);
+    }
+    return result;
+}
+
+/* All of it, a part of it, nothing of it. */
+static bool try_quiet(struct io_uring *ring, uint8_t *data, bool as_message)
+{
+    const int size = PROBE_SOCKET_SIZE;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        return false;
+    }
+    bool is_right = setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0;
+    const struct iovec one = {.iov_base = data, .iov_len = 1};
+    const struct iovec much = {.iov_base = data, .iov_len = PROBE_MUCH};
+    if (is_right) {
+        is_right = send_quietly(ring, pair[0], one, as_message) == PROBE_SILENT &&
+                   recv(pair[1], data, 1, MSG_DONTWAIT) == 1;
+    }
+    if (is_right) {
+        const int part = send_quietly(ring, pair[0], much, as_message);
+        is_right = part > 0 && part < PROBE_MUCH;
+    }
+    if (is_right) {
+        is_right = send_quietly(ring, pair[0], much, as_message) == -EAGAIN;
+    }
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    return is_right;
+}
+
+bool backend_uring_probe_quiet(void)
+{
+    const struct backend_uring_options options = {
+        .submission_count = 8,
+        .completion_count = 16,
+        .buffer_count = PROBE_BUFFER_COUNT,
+        .buffer_size = PROBE_BUFFER_SIZE,
+    };
+    struct io_uring ring;
+    struct backend_uring_buffers buffers;
+    const char *what = NULL;
+    bool is_right = false;
+
+    uint8_t *data = calloc(1, PROBE_MUCH);
+    if (data == NULL) {
+        return false;
+    }
+    if (backend_uring_ring_open(&options, &ring, &buffers, &what) == 0) {
+        is_right = backend_uring_ring_enable(&ring) == 0 && try_quiet(&ring, data, false) &&
+                   try_quiet(&ring, data, true);
+        backend_uring_ring_close(&ring, &buffers);
+    }
+    free(data);
+    return is_right;
 }

@@ -100,6 +100,26 @@ void backend_uring_submit_wake(struct backend *backend)
     io_uring_sqe_set_data64(sqe, backend_uring_tag(BACKEND_URING_REQUEST_WAKE, 0, 0));
 }
 
+/* Takes it into the list of quiet sends, if it can be one. */
+static bool list_quiet(struct backend *backend, const struct backend_conn *conn,
+                       const struct iovec *pieces, size_t count)
+{
+    if (!backend->can_be_quiet || conn->awaited || conn->slow ||
+        backend->quiet_end == BACKEND_URING_QUIET_COUNT) {
+        return false;
+    }
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += pieces[i].iov_len;
+    }
+    if (size > INT32_MAX) {
+        return false;
+    }
+    backend->quiet[backend->quiet_end++] =
+        (struct backend_uring_quiet){.slot = conn->slot, .size = (int32_t)size};
+    return true;
+}
+
 void backend_uring_submit_send(struct backend *backend, struct backend_conn *conn,
                                const struct iovec *pieces, size_t count)
 {
@@ -107,9 +127,11 @@ void backend_uring_submit_send(struct backend *backend, struct backend_conn *con
         BACKEND_URING_VECTOR_COUNT - backend->vector_count < count) {
         backend_uring_submit_all(backend);
     }
+    conn->quiet = list_quiet(backend, conn, pieces, count);
+    const int flags = conn->quiet ? MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL : MSG_NOSIGNAL;
     struct io_uring_sqe *sqe = backend_uring_submit_next(backend);
     if (count == 1) {
-        io_uring_prep_send(sqe, conn->fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL);
+        io_uring_prep_send(sqe, conn->fd, pieces->iov_base, pieces->iov_len, flags);
     } else {
         struct iovec *vector = &backend->vectors[backend->vector_count];
         struct msghdr *message = &backend->messages[backend->message_count];
@@ -117,9 +139,15 @@ void backend_uring_submit_send(struct backend *backend, struct backend_conn *con
         *message = (struct msghdr){.msg_iov = vector, .msg_iovlen = count};
         backend->vector_count += (uint32_t)count;
         backend->message_count++;
-        io_uring_prep_sendmsg(sqe, conn->fd, message, MSG_NOSIGNAL);
+        io_uring_prep_sendmsg(sqe, conn->fd, message, (unsigned)flags);
     }
-    io_uring_sqe_set_data64(sqe, backend_uring_tag_conn(BACKEND_URING_REQUEST_SEND, conn));
+    if (conn->quiet) {
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+        io_uring_sqe_set_data64(
+            sqe, backend_uring_tag(BACKEND_URING_REQUEST_QUIET, backend->quiet_end - 1, 0));
+    } else {
+        io_uring_sqe_set_data64(sqe, backend_uring_tag_conn(BACKEND_URING_REQUEST_SEND, conn));
+    }
     conn->flags |= BACKEND_URING_SENDING;
     conn->in_flight++;
 }

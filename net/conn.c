@@ -341,6 +341,9 @@ void conn_sent(struct conn *conn, int32_t result)
         return;
     }
     account_sent(conn, (size_t)result);
+    if (outq_is_empty(&conn->outq)) {
+        conn->io.slow = false;
+    }
     if (!outq_is_empty(&conn->outq) || conn->state == CONN_STATE_CLOSING) {
         reactor_touch(conn->reactor, conn);
     }
@@ -351,6 +354,8 @@ static bool send_once(struct conn *conn)
 {
     struct iovec pieces[BACKEND_IOVEC_MAX];
     const size_t count = outq_gather(&conn->outq, pieces, BACKEND_IOVEC_MAX);
+    conn->io.awaited =
+        conn->state != CONN_STATE_OPEN || conn->was_high || count == BACKEND_IOVEC_MAX;
     const ssize_t sent = conn->reactor->ops->send(conn->reactor->backend, &conn->io, pieces, count);
     if (sent >= 0) {
         account_sent(conn, (size_t)sent);
@@ -361,7 +366,7 @@ static bool send_once(struct conn *conn)
         return false;
     }
     conn->sending = true;
-    if (conn->state == CONN_STATE_OPEN && !timerwheel_is_armed(&conn->timer)) {
+    if (!conn->io.quiet && conn->state == CONN_STATE_OPEN && !timerwheel_is_armed(&conn->timer)) {
         arm(conn, conn->reactor->options.write_stall_ns);
     }
     return false;
@@ -431,7 +436,7 @@ uint32_t conn_queued_bytes(const struct conn *conn)
 
 bool conn_is_blocked(const struct conn *conn)
 {
-    return conn->sending;
+    return conn->sending && !conn->io.quiet;
 }
 
 int conn_peer(const struct conn *conn, struct address *address)

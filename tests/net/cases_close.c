@@ -40,6 +40,48 @@ START_TEST(close_sends_everything_first)
 }
 END_TEST
 
+/* In a moment when a send may be under way: after the flush, before the wait. */
+START_TEST(ends_behind_a_send)
+{
+    enum { CLIENTS = 40, SIZE = 30 };
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    int clients[CLIENTS];
+
+    for (size_t i = 0; i < CLIENTS; i++) {
+        clients[i] = fixture_connect(fixture, NULL);
+    }
+    for (size_t i = 0; i < CLIENTS; i++) {
+        ck_assert_int_eq(fixture_queue(fixture->peers[i], 7, SIZE, CONN_NORMAL), CONN_QUEUED);
+    }
+    reactor_flush(fixture->reactor);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        if (i % 2 == 0) {
+            conn_close(fixture->peers[i]->conn, LONG_MS);
+        } else {
+            conn_abort(fixture->peers[i]->conn, -ECONNABORTED);
+        }
+    }
+    reactor_sweep(fixture->reactor);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        int end = -1;
+        const size_t size = fixture_read_rest(fixture, clients[i], &end);
+        if (i % 2 == 0) {
+            ck_assert_uint_eq(size, SIZE);
+            ck_assert_int_eq(end, 0);
+        } else {
+            ck_assert_uint_le(size, SIZE);
+            ck_assert_int_eq(end, -ECONNRESET);
+        }
+        fixture->plug->close(fixture->world, clients[i]);
+        fixture_until_closed(fixture, fixture->peers[i]);
+        ck_assert_int_eq(fixture->peers[i]->reason, i % 2 == 0 ? 0 : -ECONNABORTED);
+    }
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
 START_TEST(closing_throws_input_away)
 {
     const struct reactor_options options = fixture_options();
@@ -395,6 +437,7 @@ TCase *cases_close(void)
     TCase *tcase = tcase_create("close");
     const int count = cases_plug_count();
     tcase_add_loop_test(tcase, close_sends_everything_first, 0, count);
+    tcase_add_loop_test(tcase, ends_behind_a_send, 0, count);
     tcase_add_loop_test(tcase, closing_throws_input_away, 0, count);
     tcase_add_loop_test(tcase, patience_ends, 0, count);
     tcase_add_loop_test(tcase, abort_resets, 0, count);

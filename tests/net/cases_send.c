@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/monotime.h"
+#include "net/backend.h"
 #include "tests/net/cases.h"
 #include "tests/net/fixture.h"
 
@@ -210,6 +211,135 @@ START_TEST(shares_a_packet)
 }
 END_TEST
 
+static bool is_all_sent(struct fixture *fixture)
+{
+    return conn_queued_bytes(fixture->peers[0]->conn) == 0;
+}
+
+/*
+ * Quick answers, then one that the client must read for, in many turns, then quick ones again: what
+ * is blocked is so only in between, and every byte arrives once.
+ */
+START_TEST(blocks_and_recovers)
+{
+    enum { SMALL = 20, LARGE = 3000000, ROUNDS = 3 };
+    struct reactor_options options = fixture_options();
+    options.queue_bytes_high = options.queue_bytes_max; /* nobody hears of it */
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *peer = NULL;
+    const int client = fixture_connect(fixture, &peer);
+    static uint8_t got[LARGE];
+
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < 10; i++) {
+            ck_assert_int_eq(fixture_queue(peer, (uint8_t)i, SMALL, CONN_URGENT), CONN_QUEUED);
+            fixture_read(fixture, client, got, SMALL);
+            ck_assert_uint_eq(got[0], i);
+            fixture_until(fixture, is_all_sent);
+            ck_assert(!is_blocked(fixture));
+        }
+        ck_assert_int_ne(fixture_queue(peer, (uint8_t)round, LARGE, CONN_NORMAL), CONN_TOO_SLOW);
+        settle(fixture, peer);
+        ck_assert(is_blocked(fixture));
+        ck_assert_uint_gt(conn_queued_bytes(peer->conn), 0);
+        fixture_read(fixture, client, got, LARGE);
+        bool is_whole = true;
+        for (size_t i = 0; i < LARGE; i++) {
+            is_whole = is_whole && got[i] == (uint8_t)((size_t)round + i);
+        }
+        ck_assert(is_whole);
+        fixture_until(fixture, is_all_sent);
+        ck_assert(!is_blocked(fixture));
+    }
+    fixture->plug->close(fixture->world, client);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
+/* Packets between the flush and the wait, when a send may be under way: a turn of their own. */
+START_TEST(queues_behind_a_send)
+{
+    enum { TURNS = 50 };
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *peer = NULL;
+    const int client = fixture_connect(fixture, &peer);
+    uint8_t got[3 * TURNS];
+
+    for (int i = 0; i < TURNS; i++) {
+        for (int k = 0; k < 3; k++) {
+            const enum conn_lane lane = k == 1 ? CONN_URGENT : CONN_NORMAL;
+            ck_assert_int_eq(fixture_queue(peer, (uint8_t)(3 * i + k), 1, lane), CONN_QUEUED);
+            reactor_flush(fixture->reactor);
+        }
+        fixture_until(fixture, is_all_sent);
+    }
+    fixture_read(fixture, client, got, sizeof(got));
+    for (size_t i = 0; i < sizeof(got); i++) { /* the urgent one is the next in any case */
+        ck_assert_uint_eq(got[i], i);
+    }
+    fixture->plug->close(fixture->world, client);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
+/* One iteration that sleeps until something happens. */
+static void turn_asleep(struct fixture *fixture)
+{
+    reactor_wait(fixture->reactor, UINT64_MAX);
+    reactor_receive(fixture->reactor);
+    reactor_flush(fixture->reactor);
+    reactor_sweep(fixture->reactor);
+}
+
+/*
+ * The end of a send may be all that happens, and there is more to do then: the rest of the queue,
+ * an upcall, a FIN. A reactor that sleeps over it is ended by the limit of the test.
+ */
+START_TEST(wakes_up_to_go_on)
+{
+    enum { PACKETS = BACKEND_IOVEC_MAX + 50, SIZE = 20, LINGER_MS = 3600000 };
+    struct reactor_options options = fixture_options();
+    options.queue_bytes_low = 100;
+    options.queue_bytes_high = PACKETS * (SIZE + CONN_PACKET_COST);
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *peer = NULL;
+    const int client = fixture_connect(fixture, &peer);
+    static uint8_t got[PACKETS * (SIZE + CONN_PACKET_COST)];
+
+    for (int i = 0; i < PACKETS; i++) {
+        ck_assert_int_eq(fixture_queue(peer, 0, SIZE, CONN_NORMAL), CONN_QUEUED);
+    }
+    while (conn_queued_bytes(peer->conn) >= options.queue_bytes_high) {
+        turn_asleep(fixture);
+    }
+    fixture_read(fixture, client, got, (size_t)PACKETS * SIZE);
+    fixture_until(fixture, is_all_sent);
+    ck_assert_uint_eq(peer->drained_calls, 0);
+
+    ck_assert_int_eq(fixture_queue(peer, 0, options.queue_bytes_high, CONN_NORMAL),
+                     CONN_QUEUED_HIGH);
+    while (peer->drained_calls == 0) {
+        turn_asleep(fixture);
+    }
+    fixture_read(fixture, client, got, options.queue_bytes_high);
+
+    ck_assert_int_eq(fixture_queue(peer, 5, 1, CONN_NORMAL), CONN_QUEUED);
+    conn_close(peer->conn, LINGER_MS);
+    while (conn_queued_bytes(peer->conn) > 0) {
+        turn_asleep(fixture);
+    }
+    int end = -1;
+    ck_assert_uint_eq(fixture_read_rest(fixture, client, &end), 1);
+    ck_assert_int_eq(end, 0);
+    fixture->plug->close(fixture->world, client);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
 START_TEST(refuses_above_the_maximum)
 {
     struct reactor_options options = fixture_options();
@@ -293,6 +423,9 @@ TCase *cases_send(void)
     tcase_add_loop_test(tcase, drains_to_a_slow_reader, 0, count);
     tcase_add_loop_test(tcase, sends_more_packets_than_pieces, 0, count);
     tcase_add_loop_test(tcase, shares_a_packet, 0, count);
+    tcase_add_loop_test(tcase, blocks_and_recovers, 0, count);
+    tcase_add_loop_test(tcase, queues_behind_a_send, 0, count);
+    tcase_add_loop_test(tcase, wakes_up_to_go_on, 0, count);
     tcase_add_loop_test(tcase, refuses_above_the_maximum, 0, count);
     tcase_add_loop_test(tcase, write_stall_times_out, 0, count);
     return tcase;
