@@ -289,8 +289,9 @@ enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_
     if (outq_is_empty(outq)) {
         conn->progress_ms = now_ms(conn);
     }
-    const uint32_t bytes_max =
-        conn->large ? options->queue_bytes_max_large : options->queue_bytes_max;
+    const uint32_t bytes_max = conn->large || !conn_is_blocked(conn)
+                                   ? options->queue_bytes_max_large
+                                   : options->queue_bytes_max;
     if (outq->bytes > bytes_max || size > bytes_max - outq->bytes ||
         outq_push(conn->reactor->nodes, outq, packet, lane == CONN_URGENT) != 0) {
         return CONN_TOO_SLOW;
