@@ -73,8 +73,8 @@ enum {
  * Queues a packet and takes one reference to it, except on CONN_TOO_SLOW: what that costs is the
  * caller's to decide. A queue that no send waits for yet may hold queue_bytes_max_large: a burst in
  * one iteration is no sign of a slow reader. A packet_is_replaceable() may take the place of an
- * older one. Never writes to the socket: the reactor flushes once, at the end of the iteration. On a
- * connection that is closing it says CONN_QUEUED and drops the packet.
+ * older one. Never writes to the socket: the reactor flushes once, at the end of the iteration. On
+ * a connection that is closing it says CONN_QUEUED and drops the packet.
  */
 NODISCARD enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
     ON_REACTOR;
