@@ -6,7 +6,6 @@
 #include "chat/outbox.h"
 #include "chat/roster.h"
 #include "core/blob.h"
-#include "core/check.h"
 #include "core/metrics.h"
 #include "net/conn.h"
 #include "net/packet.h"

@@ -10,17 +10,16 @@
 #include <string.h>
 
 #include "chat/hub.h"
-#include "chat/outbox.h"
 #include "core/check.h"
-#include "core/log.h"
 #include "core/slab.h"
 #include "proto/close.h"
 #include "proto/codes.h"
+#include "proto/event.h"
 #include "proto/frame.h"
 #include "server/config.h"
 #include "server/gateway_state.h"
 
-static const uint8_t ping_frame[] = {0x81, 0x02, '{', '}'};
+enum { PING_SIZE_MAX = 16 }; /* bytes of the protocol's ping */
 
 /* -- deadlines --------------------------------------------------------------------------------- */
 
@@ -382,7 +381,17 @@ int gateway_attach(struct gateway *gateway, struct reactor *reactor)
 {
     gateway->reactor = reactor;
     gateway->began_ns = reactor_now(reactor);
-    gateway->ping = gateway_packet(gateway, (struct bytes){ping_frame, sizeof(ping_frame)});
+
+    uint8_t frame[FRAME_HEADER_SIZE_MAX + PING_SIZE_MAX];
+    uint8_t text[PING_SIZE_MAX];
+    struct json_writer writer;
+    json_writer_init(&writer, (struct span){text, sizeof(text)});
+    event_write_ping(&writer);
+    CHECK(json_writer_fits(&writer));
+    const struct bytes ping = json_writer_bytes(&writer);
+    const size_t header_size = frame_write_header(FRAME_TEXT, ping.size, frame);
+    memcpy(frame + header_size, ping.data, ping.size);
+    gateway->ping = gateway_packet(gateway, (struct bytes){frame, header_size + ping.size});
     return gateway->ping == NULL ? -ENOMEM : 0;
 }
 

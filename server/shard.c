@@ -15,7 +15,6 @@
 #include "core/metrics.h"
 #include "core/monotime.h"
 #include "net/conn.h"
-#include "net/packet.h"
 #include "net/reactor.h"
 #include "server/config.h"
 #include "server/delivery.h"

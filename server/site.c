@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/check.h"
 #include "proto/http.h"
 
 static const char page_headers[] =
