@@ -283,7 +283,7 @@ enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_
     if (conn->state != CONN_STATE_OPEN) {
         return CONN_QUEUED;
     }
-    if (conn->sending && packet_is_replaceable(packet) && outq_replace(outq, packet)) {
+    if (conn_is_blocked(conn) && packet_is_replaceable(packet) && outq_replace(outq, packet)) {
         return CONN_QUEUED;
     }
     if (outq_is_empty(outq)) {

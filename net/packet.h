@@ -45,8 +45,9 @@ NODISCARD struct span packet_span(struct packet *packet);
 void packet_shorten(struct packet *packet, size_t size);
 
 /*
- * Only the newest of such packets is worth sending (the answer to the last ping): while a send is
- * pending, a queue that holds one of which no byte was handed over puts the new one in its place.
+ * Only the newest of such packets is worth sending (the answer to the last ping): while a send
+ * waits for the reader, a queue that holds one of which no byte was handed over puts the new one in
+ * its place.
  */
 void packet_set_replaceable(struct packet *packet);
 NODISCARD bool packet_is_replaceable(const struct packet *packet);
