@@ -104,26 +104,4 @@ static inline struct post post_unpack(const struct bus_post *packed)
     return post;
 }
 
-/* The share of a blob that a post carries, or NULL. Who throws a post away drops it. */
-static inline struct blob *post_blob(const struct post *post)
-{
-    switch ((enum post_kind)post->kind) {
-    case POST_PUBLISH:
-        return post->publish.blob;
-    case POST_INTEREST:
-        return post->interest.blob;
-    case POST_PUBLICATION:
-        return post->publication.blob;
-    case POST_PUBLISH_ANSWER:
-    case POST_INTEREST_ANSWER:
-    case POST_LEAVE:
-    case POST_GAP:
-    case POST_STOP:
-    case POST_DRAINED:
-    case POST_EXIT:
-        break;
-    }
-    return NULL;
-}
-
 #endif /* CHAT_POST_H */

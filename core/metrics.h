@@ -25,8 +25,7 @@ enum metrics_id {
     METRIC_CONNECTIONS_ACCEPTED,
 
     METRIC_CLOSED_BY_CLIENT, /* close handshake or FIN from there */
-    METRIC_CLOSED_BY_SERVER, /* we had a reason other than those below */
-    METRIC_CLOSED_FAULT,     /* the peer broke a rule */
+    METRIC_CLOSED_BY_SERVER, /* we had a reason: a rule was broken, or a limit */
     METRIC_CLOSED_ERROR,     /* reset, or another error of the socket */
     METRIC_CLOSED_TIMEOUT,
     METRIC_CLOSED_SLOW,
@@ -62,12 +61,10 @@ enum metrics_id {
     METRIC_REJECTED_SLOW_CONSUMER,
     METRIC_REJECTED_WRITE_STALL,
     METRIC_REJECTED_NO_PONG,
-    METRIC_REJECTED_BUS_FULL,
     METRIC_REJECTED_OUT_OF_MEMORY,
 
     METRIC_FRAMES_RECEIVED_TEXT,
     METRIC_FRAMES_RECEIVED_BINARY,
-    METRIC_FRAMES_RECEIVED_CONTINUATION,
     METRIC_FRAMES_RECEIVED_CLOSE,
     METRIC_FRAMES_RECEIVED_PING,
     METRIC_FRAMES_RECEIVED_PONG,

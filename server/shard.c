@@ -374,18 +374,23 @@ static void update_metrics(struct shard *shard, uint64_t began_ns)
     metrics_observe_loop(metrics, monotime_read() - began_ns);
 }
 
+/*
+ * The seven phases. 1: sleep, then collect. 2: what other threads sent, bus -> chat. 3: commands
+ * that waited, then bytes and frames, net -> chat. 4: the outbox, chat -> net. 5: publish posts,
+ * wake sleepers, bus. 6: one send each, net. 7: timers, then free what was closed, net.
+ */
 void shard_step(struct shard *shard, uint64_t wait_ns)
 {
-    wait(shard, wait_ns); /* 1  sleep, then collect       net    */
+    wait(shard, wait_ns); /* 1 */
     const uint64_t began_ns = monotime_read();
-    take_posts(shard);               /* 2  what others sent    bus -> chat  */
-    gateway_resume(shard->gateway);  /* 3  commands that waited             */
-    reactor_receive(shard->reactor); /*    bytes, frames       net -> chat  */
-    delivery_run(&shard->delivery);  /* 4  the outbox          chat -> net  */
-    go_on_draining(shard);
-    bus_flush(shard->options.bus, shard->options.index); /* 5  publish, wake             bus    */
-    reactor_flush(shard->reactor);                       /* 6  one send each             net    */
-    reactor_sweep(shard->reactor);                       /* 7  timers, the closed        net    */
+    take_posts(shard);                                   /* 2 */
+    gateway_resume(shard->gateway);                      /* 3 */
+    reactor_receive(shard->reactor);                     /* 3 */
+    delivery_run(&shard->delivery);                      /* 4 */
+    go_on_draining(shard);                               /* 4: its one post goes out in 5 */
+    bus_flush(shard->options.bus, shard->options.index); /* 5 */
+    reactor_flush(shard->reactor);                       /* 6 */
+    reactor_sweep(shard->reactor);                       /* 7 */
     update_metrics(shard, began_ns);
 }
 

@@ -384,6 +384,37 @@ START_TEST(refuses_above_the_maximum)
 }
 END_TEST
 
+/* What no send has tried yet says nothing about the reader, up to the large maximum. */
+START_TEST(a_burst_is_no_slow_reader)
+{
+    struct reactor_options options = fixture_options();
+    options.queue_bytes_low = 1000;
+    options.queue_bytes_high = 50000;
+    options.queue_bytes_max = 100000;
+    options.queue_bytes_max_large = 200000;
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *peer = NULL;
+    const int client = fixture_connect(fixture, &peer);
+    enum { PACKET_SIZE = 40000, PACKET_COUNT = 4 };
+    static uint8_t got[PACKET_COUNT * PACKET_SIZE];
+
+    for (int i = 0; i < PACKET_COUNT; i++) {
+        ck_assert_int_ne(fixture_queue(peer, 0, PACKET_SIZE, CONN_NORMAL), CONN_TOO_SLOW);
+    }
+    ck_assert_uint_gt(conn_queued_bytes(peer->conn), options.queue_bytes_max);
+    ck_assert_int_eq(fixture_queue(peer, 0, PACKET_SIZE, CONN_NORMAL), CONN_TOO_SLOW);
+
+    fixture_read(fixture, client, got, sizeof(got));
+    for (size_t i = 0; i < sizeof(got); i++) {
+        ck_assert_uint_eq(got[i], (uint8_t)(i % PACKET_SIZE));
+    }
+    ck_assert(!conn_is_closing(peer->conn));
+    fixture->plug->close(fixture->world, client);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
 START_TEST(write_stall_times_out)
 {
     struct reactor_options options = fixture_options();
@@ -427,6 +458,7 @@ TCase *cases_send(void)
     tcase_add_loop_test(tcase, queues_behind_a_send, 0, count);
     tcase_add_loop_test(tcase, wakes_up_to_go_on, 0, count);
     tcase_add_loop_test(tcase, refuses_above_the_maximum, 0, count);
+    tcase_add_loop_test(tcase, a_burst_is_no_slow_reader, 0, count);
     tcase_add_loop_test(tcase, write_stall_times_out, 0, count);
     return tcase;
 }

@@ -34,37 +34,10 @@ START_TEST(packs_and_unpacks)
 }
 END_TEST
 
-START_TEST(says_which_blob_it_holds)
-{
-    static struct blob blob;
-    const struct {
-        struct post post;
-        bool holds;
-    } cases[] = {
-        {{.kind = POST_PUBLISH, .publish = {.blob = &blob}}, true},
-        {{.kind = POST_INTEREST, .interest = {.blob = &blob}}, true},
-        {{.kind = POST_PUBLICATION, .publication = {.blob = &blob}}, true},
-        /* What stands in the same place in the others is no blob. */
-        {{.kind = POST_PUBLISH_ANSWER, .publish_answer = {.session = {1, 1, 1}}}, false},
-        {{.kind = POST_INTEREST_ANSWER, .interest_answer = {.room = {1, 1, 1}}}, false},
-        {{.kind = POST_LEAVE, .leave = {.channel = {1, 1, 1}}}, false},
-        {{.kind = POST_GAP, .gap = {.room = {1, 1, 1}}}, false},
-        {{.kind = POST_STOP, .room_for = {1, 1, 1, 1, 1, 1, 1, 1}}, false},
-        {{.kind = POST_DRAINED, .room_for = {1, 1, 1, 1, 1, 1, 1, 1}}, false},
-        {{.kind = POST_EXIT, .room_for = {1, 1, 1, 1, 1, 1, 1, 1}}, false},
-    };
-
-    for (int i = 0; i < COUNT(cases); i++) {
-        ck_assert_ptr_eq(post_blob(&cases[i].post), cases[i].holds ? &blob : NULL);
-    }
-}
-END_TEST
-
 int main(void)
 {
     TCase *posts = tcase_create("post");
     tcase_add_test(posts, packs_and_unpacks);
-    tcase_add_test(posts, says_which_blob_it_holds);
     Suite *suite = suite_create("chat/post");
     suite_add_tcase(suite, posts);
     return run_suite(suite);
