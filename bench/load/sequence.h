@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BENCH_LOAD_SEQUENCE_H
+#define BENCH_LOAD_SEQUENCE_H
+/*
+ * What one receiver has got of one sender: finds what is lost, late and there twice.
+ *
+ * Pure values, 16 bytes: there is one for each receiver and sender.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+
+/* Zeroed: nothing has come; number 0 is next. */
+struct sequence {
+    uint64_t missing; /* bit i: number next - 1 - i was skipped and has not come since */
+    uint32_t next;    /* above the highest number so far */
+};
+
+enum sequence_verdict {
+    SEQUENCE_IN_ORDER,
+    SEQUENCE_AFTER_GAP, /* numbers before it are missing; they may still come */
+    SEQUENCE_LATE,      /* it was missing: reordered, not lost */
+    SEQUENCE_DUPLICATE, /* it, or one so old that it is not known any more, was there before */
+};
+
+/* Takes a number. `skipped`: how many were jumped over by it (SEQUENCE_AFTER_GAP), else 0. */
+NODISCARD enum sequence_verdict sequence_take(struct sequence *sequence, uint32_t number,
+                                              uint32_t *skipped);
+
+/* Where a receiver that comes in the middle begins: `number` is the next one for it. */
+void sequence_begin_at(struct sequence *sequence, uint32_t number);
+
+#endif /* BENCH_LOAD_SEQUENCE_H */

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BENCH_LOAD_TARGET_H
+#define BENCH_LOAD_TARGET_H
+/*
+ * Where the load goes: "ws://127.0.0.1:8000/echo", "tcp://[::1]:7".
+ *
+ * Pure values. Addresses are numbers or "localhost", which is 127.0.0.1: nothing asks a resolver.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/annot.h"
+#include "net/address.h"
+
+enum {
+    TARGET_HOST_SIZE_MAX = 64,   /* bytes with the NUL: as it stands in the Host header */
+    TARGET_PATH_SIZE_MAX = 1024, /* bytes with the NUL */
+    TARGET_ERROR_SIZE = 160,     /* bytes with the NUL */
+};
+
+enum target_scheme {
+    TARGET_WS,  /* port 80 by default */
+    TARGET_TCP, /* no handshake and no frames: for the floor; no path */
+};
+
+struct target {
+    enum target_scheme scheme;
+    struct address address;
+    char host[TARGET_HOST_SIZE_MAX]; /* with the port, unless it is the default one */
+    char path[TARGET_PATH_SIZE_MAX]; /* with the query; "/" when none was given */
+};
+
+/* False, `target` untouched, and one line in `error` that says what was expected. */
+NODISCARD bool target_parse(const char *url, struct target *target, char error[TARGET_ERROR_SIZE]);
+
+#endif /* BENCH_LOAD_TARGET_H */
