@@ -28,7 +28,7 @@ ARROWS = {
     "net/": ("net/", "core/"),
     "chat/": ("chat/", "proto/", "core/"),
     "server/": ("server/", "chat/", "net/", "proto/", "core/", *GENERATED),
-    "bench/load/": ("bench/load/", "net/", "proto/", "core/"),
+    "bench/load/": ("bench/load/", "net/", "proto/", "core/", *GENERATED),
     "bench/micro/": ("bench/micro/", "chat/", "net/", "proto/", "core/"),
     "bench/": ("bench/",),
     "tests/": ("tests/", "server/", "chat/", "net/", "proto/", "core/", *GENERATED),
@@ -36,6 +36,7 @@ ARROWS = {
     "tests/unit/proto/": ("tests/unit/", "proto/", "core/"),
     "tests/unit/net/": ("tests/unit/", "net/", "core/"),
     "tests/unit/chat/": ("tests/unit/", "chat/", "proto/", "core/"),
+    "tests/unit/load/": ("tests/unit/", "bench/load/", "net/", "proto/", "core/"),
     "tests/net/": ("tests/", "net/", "core/"),
 }
 
@@ -46,9 +47,9 @@ THREADS = ("core/*", "server/*", "tests/*", "bench/*")
 # server/libraries.c asks the foreign libraries for their versions, and nothing else.
 # Pattern of a foreign header -> the files that may have it. The first pattern that fits decides.
 OWNERS = [
-    ("liburing.h", ("net/backend_uring*.c",)),
+    ("liburing.h", ("net/backend_uring*.c", "bench/load/floor_uring.c")),
     ("linux/io_uring.h", ("net/backend_uring*.c",)),
-    ("sys/epoll.h", ("net/backend_epoll.c", "tests/*")),
+    ("sys/epoll.h", ("net/backend_epoll.c", "bench/load/floor_epoll.c", "tests/*")),
     ("liburing/io_uring_version.h", ("net/backend_uring*.c", "server/libraries.c")),
     ("openssl/crypto.h", ("proto/upgrade.c", "net/tls*.c", "server/libraries.c")),
     ("openssl/crypto.h", ("server/libraries.c",)),
