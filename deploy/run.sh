@@ -13,7 +13,7 @@ usage: deploy/run.sh [--build-only] [ARGUMENT...]
 Builds parley and starts it: from a fresh clone to a chat in the browser.
 
   1. installs the Debian packages that are missing (sudo only when you are not root)
-  2. builds build/release/parleyd
+  2. builds build/release/parleyd, and the load generator parley-bench beside it
   3. starts it with the ARGUMENTs; parleyd prints the address of the chat page
 
   --build-only   stop after step 2
@@ -53,8 +53,8 @@ if [ "$install" = yes ]; then
     packages_install "${packages_build[@]}" "${node[@]}"
 fi
 
-printf 'Building build/release/parleyd\n'
-parley_build release parleyd
+printf 'Building build/release/parleyd and parley-bench\n'
+parley_build release programs
 
 if [ "$start" = yes ]; then
     exec build/release/parleyd "$@"

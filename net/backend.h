@@ -106,6 +106,9 @@ struct backend_ops {
     /* Closes an accepted descriptor that was not attached, with a reset. */
     void (*refuse)(struct backend *backend, int fd);
 
+    /* Makes a non-blocking descriptor of ours what accept() would have given. 0 or -errno. */
+    int (*adopt)(struct backend *backend, int fd);
+
     /* Begins a connection, receiving. 0 or -errno; after -errno it is refuse()d, not dropped. */
     int (*attach)(struct backend *backend, struct backend_conn *conn);
 

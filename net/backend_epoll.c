@@ -286,6 +286,13 @@ static void epoll_refuse(struct backend *backend, int fd)
 
 /* --- Connections --------------------------------------------------------------------------- */
 
+static int epoll_adopt(struct backend *backend, int fd)
+{
+    (void)backend;
+    (void)fd; /* non-blocking is what we want */
+    return 0;
+}
+
 static int epoll_attach(struct backend *backend, struct backend_conn *conn)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
@@ -464,6 +471,7 @@ const struct backend_ops backend_epoll_ops = {
     .accept = epoll_accept,
     .unlisten = epoll_unlisten,
     .refuse = epoll_refuse,
+    .adopt = epoll_adopt,
     .attach = epoll_attach,
     .take = epoll_take,
     .give_back = epoll_give_back,

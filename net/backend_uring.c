@@ -121,13 +121,20 @@ static uint64_t uring_now(struct backend *backend)
 
 /* --- Listeners ----------------------------------------------------------------------------- */
 
+/* The kernel then waits by itself, instead of saying -EAGAIN. */
+static int make_blocking(int fd)
+{
+    const int flags = fcntl(fd, F_GETFL);
+    return flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ? -errno : 0;
+}
+
 static int uring_listen(struct backend *backend, uint32_t listener, int fd)
 {
     CHECK(listener < BACKEND_LISTENER_MAX);
     CHECK(backend->listeners[listener].fd < 0);
-    const int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0) {
-        return -errno;
+    const int result = make_blocking(fd);
+    if (result != 0) {
+        return result;
     }
     backend->listeners[listener] = (struct backend_uring_listener){.fd = fd};
     return 0;
@@ -171,6 +178,12 @@ static void uring_refuse(struct backend *backend, int fd)
 }
 
 /* --- Connections --------------------------------------------------------------------------- */
+
+static int uring_adopt(struct backend *backend, int fd)
+{
+    (void)backend;
+    return make_blocking(fd);
+}
 
 static int uring_attach(struct backend *backend, struct backend_conn *conn)
 {
@@ -351,6 +364,7 @@ const struct backend_ops backend_uring_ops = {
     .accept = uring_accept,
     .unlisten = uring_unlisten,
     .refuse = uring_refuse,
+    .adopt = uring_adopt,
     .attach = uring_attach,
     .take = uring_take,
     .give_back = uring_give_back,

@@ -68,6 +68,21 @@ NODISCARD bool reactor_is_current(const struct reactor *reactor);
  */
 NODISCARD int reactor_listen(struct reactor *reactor, int fd, const struct conn_handler *handler);
 
+/*
+ * The upcalls for connections that we begin. Returns an index for reactor_dial() and
+ * conn_listener(), or -ENOSPC.
+ */
+NODISCARD int reactor_dialer(struct reactor *reactor, const struct conn_handler *handler);
+
+/*
+ * Takes over a descriptor of dialer_open(): a connection like an accepted one. on_open comes
+ * before the return, and finds `user` in conn_user(). What is queued waits until it is connected;
+ * a connect that fails comes as on_close with its -errno. NULL: no room, no memory, or on_open
+ * did not want it; the descriptor is closed.
+ */
+NODISCARD struct conn *reactor_dial(struct reactor *reactor, int fd, int dialer, void *user)
+    ON_REACTOR;
+
 /* Closes the listeners; connections stay. */
 void reactor_stop_listening(struct reactor *reactor) ON_REACTOR;
 

@@ -49,8 +49,7 @@ void reactor_accept_failed(struct reactor *reactor)
     reactor_accept_settle(reactor);
 }
 
-/* Gives the connection its slot. NULL: no room, no memory or no luck; the client is refused. */
-static struct conn *open_conn(struct reactor *reactor, uint32_t listener, int fd)
+struct conn *reactor_open_conn(struct reactor *reactor, uint32_t listener, int fd)
 {
     uint32_t slot = 0;
     const bool fits = has_room(reactor, listener);
@@ -82,7 +81,7 @@ void reactor_accept_take(struct reactor *reactor, uint32_t listener, int fd)
         reactor->ops->refuse(reactor->backend, fd);
         return;
     }
-    struct conn *conn = open_conn(reactor, listener, fd);
+    struct conn *conn = reactor_open_conn(reactor, listener, fd);
     if (conn == NULL) {
         return;
     }

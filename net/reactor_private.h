@@ -67,6 +67,12 @@ void reactor_ready(struct reactor *reactor, struct conn *conn);
 /* reactor_accept.c: accepting is on while there is room and no error makes us wait. */
 void reactor_accept_settle(struct reactor *reactor);
 
+/*
+ * Gives a new connection its slot, and counts it in nothing. NULL: no room, no memory or no luck;
+ * the descriptor is closed.
+ */
+struct conn *reactor_open_conn(struct reactor *reactor, uint32_t listener, int fd);
+
 /* A BACKEND_ACCEPTED. */
 void reactor_accept_take(struct reactor *reactor, uint32_t listener, int fd) ON_REACTOR;
 

@@ -67,7 +67,11 @@ static enum frame_verdict judge_first_two(const uint8_t *in, struct frame_limits
             return FRAME_BAD_CONTROL;
         }
     }
-    return (in[1] & MASK_BIT) != 0 ? FRAME_OK : FRAME_NOT_MASKED;
+    const bool is_masked = (in[1] & MASK_BIT) != 0;
+    if (is_masked == limits.from_server) {
+        return is_masked ? FRAME_MASKED : FRAME_NOT_MASKED;
+    }
+    return FRAME_OK;
 }
 
 static enum frame_verdict judge_length(uint64_t size, size_t encoded_in, uint64_t size_max)
@@ -97,7 +101,8 @@ enum frame_verdict frame_read_header(struct bytes in, struct frame_limits limits
 
     const uint8_t short_length = in.data[1] & LENGTH_BITS;
     const size_t length_size = extended_length_size(short_length);
-    const size_t header_size = FRAME_HEADER_SIZE_MIN + length_size + MASK_KEY_SIZE;
+    const size_t key_size = limits.from_server ? 0 : MASK_KEY_SIZE;
+    const size_t header_size = FRAME_HEADER_SIZE_MIN + length_size + key_size;
     if (in.size < header_size) {
         return FRAME_NEED_MORE;
     }
@@ -121,7 +126,7 @@ enum frame_verdict frame_read_header(struct bytes in, struct frame_limits limits
         .fin = (in.data[0] & FIN_BIT) != 0,
         .rsv1 = (in.data[0] & RSV1_BIT) != 0,
     };
-    memcpy(header->mask_key, in.data + header_size - MASK_KEY_SIZE, MASK_KEY_SIZE);
+    memcpy(header->mask_key, in.data + header_size - key_size, key_size);
     return FRAME_OK;
 }
 
@@ -144,6 +149,16 @@ size_t frame_write_header(enum frame_opcode opcode, uint64_t payload_size, uint8
     target[1] = LENGTH_IS_64_BIT;
     write_big_endian(payload_size, target + 2, 8);
     return 10;
+}
+
+size_t frame_write_client_header(enum frame_opcode opcode, uint64_t payload_size,
+                                 const uint8_t mask_key[4], uint8_t *target)
+{
+    const size_t size = frame_write_header(opcode, payload_size, target);
+
+    target[1] |= MASK_BIT;
+    memcpy(target + size, mask_key, MASK_KEY_SIZE);
+    return size + MASK_KEY_SIZE;
 }
 
 size_t frame_write_control(enum frame_opcode opcode, struct bytes payload, uint8_t *target)

@@ -37,6 +37,7 @@ enum frame_verdict {
     FRAME_BAD_OPCODE,
     FRAME_BAD_CONTROL, /* a control frame fragmented, or above 125 bytes */
     FRAME_NOT_MASKED,  /* a client must mask, section 5.1 */
+    FRAME_MASKED,      /* a server must not */
     FRAME_BAD_LENGTH,  /* not the shortest encoding, or the top bit set */
     FRAME_TOO_BIG,     /* above frame_limits.payload_size_max */
 };
@@ -45,13 +46,14 @@ enum frame_verdict {
 struct frame_limits {
     uint64_t payload_size_max; /* bytes, one data frame; control frames have their own, 125 */
     bool rsv1_allowed;         /* permessage-deflate was negotiated */
+    bool from_server;          /* the peer is a server: its frames are not masked */
 };
 
 struct frame_header {
     uint64_t payload_size; /* bytes, within the limit for its opcode */
     enum frame_opcode opcode;
-    uint8_t header_size; /* bytes the header took on the wire: 6, 8 or 14 */
-    uint8_t mask_key[4]; /* wire order */
+    uint8_t header_size; /* bytes the header took on the wire: 6, 8 or 14; from a server 2, 4, 10 */
+    uint8_t mask_key[4]; /* wire order; zero from a server: unmasking changes nothing then */
     bool fin;
     bool rsv1;
 };
@@ -61,7 +63,7 @@ static inline bool frame_opcode_is_control(enum frame_opcode opcode)
     return opcode >= FRAME_CLOSE;
 }
 
-/* Reads one client-to-server header at the start of `in`, which is only borrowed. */
+/* Reads one header at the start of `in`, which is only borrowed. */
 NODISCARD enum frame_verdict frame_read_header(struct bytes in, struct frame_limits limits,
                                                struct frame_header *header);
 
@@ -71,6 +73,13 @@ NODISCARD enum frame_verdict frame_read_header(struct bytes in, struct frame_lim
  */
 NODISCARD size_t frame_write_header(enum frame_opcode opcode, uint64_t payload_size,
                                     uint8_t *target);
+
+/*
+ * The same for a client: the key stands in the header, and the caller masks the payload with it.
+ * Returns the bytes written: 6, 8 or 14.
+ */
+NODISCARD size_t frame_write_client_header(enum frame_opcode opcode, uint64_t payload_size,
+                                           const uint8_t mask_key[4], uint8_t *target);
 
 /*
  * Writes one whole server-to-client control frame with a payload of at most 125 bytes, which may

@@ -45,6 +45,8 @@ static enum stream_verdict fail_frame(struct stream *stream, struct stream_event
         return fail(stream, event, STREAM_PROTOCOL_ERROR, "control frame fragmented or too long");
     case FRAME_NOT_MASKED:
         return fail(stream, event, STREAM_PROTOCOL_ERROR, "frame not masked");
+    case FRAME_MASKED:
+        return fail(stream, event, STREAM_PROTOCOL_ERROR, "frame masked");
     case FRAME_BAD_LENGTH:
         return fail(stream, event, STREAM_PROTOCOL_ERROR, "bad frame length");
     case FRAME_TOO_BIG:
@@ -170,6 +172,7 @@ static enum stream_verdict take_header(struct stream *stream, const struct simd_
     CHECK(stream->assembled <= stream->limits->message_size_max);
     const struct frame_limits limits = {
         .payload_size_max = stream->limits->message_size_max - stream->assembled,
+        .from_server = stream->limits->from_server,
     };
     struct frame_header header;
     const enum frame_verdict verdict =

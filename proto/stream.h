@@ -2,7 +2,7 @@
 #ifndef PROTO_STREAM_H
 #define PROTO_STREAM_H
 /*
- * RFC 6455 frames of one client -> whole messages and control frames, in order (section 5).
+ * RFC 6455 frames of one peer -> whole messages and control frames, in order (section 5).
  *
  * A message that came in one frame and is whole in the input is unmasked and validated where it
  * is: no copy. Any other message is put together in the assembly buffer, which is the caller's:
@@ -37,6 +37,7 @@ enum {
 struct stream_limits {
     uint32_t message_size_max;   /* bytes of payload, 1 .. STREAM_MESSAGE_SIZE_LIMIT */
     uint32_t fragment_count_max; /* frames of one message, empty ones too; at least 1 */
+    bool from_server;            /* we are the client: frames are not masked */
 };
 
 /* What was found. STREAM_PROTOCOL_ERROR and what follows it are faults of the peer. */

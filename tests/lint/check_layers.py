@@ -53,7 +53,7 @@ OWNERS = [
     ("liburing/io_uring_version.h", ("net/backend_uring*.c", "server/libraries.c")),
     ("openssl/crypto.h", ("proto/upgrade.c", "net/tls*.c", "server/libraries.c")),
     ("openssl/crypto.h", ("server/libraries.c",)),
-    ("openssl/*", ("proto/upgrade.c", "net/tls*.c")),
+    ("openssl/*", ("proto/upgrade*.c", "net/tls*.c")),
     ("*intrin.h", SIMD),
     ("cpuid.h", ("core/cpu.c",)),
     ("yaml.h", ("server/config*.c", "server/libraries.c")),

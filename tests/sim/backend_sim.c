@@ -324,6 +324,14 @@ static void sim_enter(struct backend *backend)
     (void)backend;
 }
 
+/* Nobody dials in the simulated world: its clients are fibers. */
+static int sim_adopt(struct backend *backend, int fd)
+{
+    (void)backend;
+    (void)fd;
+    return -EOPNOTSUPP;
+}
+
 const struct backend_ops backend_sim_ops = {
     .name = "simulated",
     .create = sim_create,
@@ -336,6 +344,7 @@ const struct backend_ops backend_sim_ops = {
     .accept = sim_accept,
     .unlisten = sim_unlisten,
     .refuse = sim_refuse,
+    .adopt = sim_adopt,
     .attach = sim_attach,
     .take = sim_take,
     .give_back = sim_give_back,

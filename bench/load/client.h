@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BENCH_LOAD_CLIENT_H
+#define BENCH_LOAD_CLIENT_H
+/*
+ * One connection of the generator: dial, handshake, frames, close. For a session also `connect`
+ * and `subscribe` of the Centrifuge protocol, and its pings.
+ *
+ * Owner     a worker, as long as the run. The connection in it may end and be made again.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bench/load/sequence.h"
+#include "core/annot.h"
+#include "core/bytes.h"
+#include "proto/stream.h"
+
+struct conn;
+struct conn_handler;
+struct worker;
+
+enum client_state {
+    CLIENT_GONE,      /* no connection */
+    CLIENT_HANDSHAKE, /* until the 101 */
+    CLIENT_OPENING,   /* a session: until the reply to its subscribe */
+    CLIENT_READY,
+    CLIENT_LEAVING, /* we want it to end */
+};
+
+struct client {
+    struct worker *worker;
+    struct conn *conn;
+    struct stream stream;
+    uint64_t dialled_ns;
+    struct sequence *sequences; /* of each publisher of its room, by place */
+    uint32_t index;             /* over all workers */
+    uint32_t number;            /* a publisher: of the next message */
+    uint32_t command;           /* id of the last command of the session */
+    uint16_t close_code;        /* that the server sent; 0: none */
+    uint8_t state;              /* enum client_state */
+    bool is_new;                /* sequences begin with what comes first */
+    uint8_t nonce[16];
+};
+
+/* The upcalls of all clients of a worker. */
+void client_set_handler(struct worker *worker, struct conn_handler *handler);
+
+/* Begins to connect. 0 or -errno. From CLIENT_GONE. */
+NODISCARD int client_dial(struct client *client) ON_REACTOR;
+
+/*
+ * Sends one message: a frame, or a publish of the session, or for tcp:// the bytes as they are.
+ * `size` bytes from `payload`, which is the worker's scratch behind its first byte.
+ */
+void client_send(struct client *client, struct span payload) ON_REACTOR;
+
+/*
+ * For session.c: what somebody published; the subscription stands; the server's ping wants its
+ * answer.
+ */
+void client_deliver(struct client *client, struct bytes payload) ON_REACTOR;
+void client_is_subscribed(struct client *client) ON_REACTOR;
+void client_send_pong(struct client *client) ON_REACTOR;
+
+/* Says goodbye and closes: with a close frame, or with a reset. */
+void client_leave(struct client *client, bool reset) ON_REACTOR;
+
+/* Counts a fault of the server, and ends the connection. */
+void client_fail(struct client *client) ON_REACTOR;
+
+#endif /* BENCH_LOAD_CLIENT_H */

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * parley-bench: reads the command line and hands over to the run, or to the floor.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "bench/load/floor.h"
+#include "bench/load/options.h"
+#include "bench/load/run.h"
+#include "net/backend_choose.h"
+#include "net/listener.h"
+
+enum {
+    EXIT_USAGE = 2,
+    BACKLOG = 4096,
+    FLOOR_CONN_COUNT_MAX = 1000000,
+    COMMAND_LINE_SIZE = 4096, /* bytes; what is longer is cut in the report */
+};
+
+static void raise_open_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* else as many connections as there are files */
+    }
+}
+
+/* Readable at the first SIGTERM or SIGINT. -1: no. */
+static int open_stop(void)
+{
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0) {
+        return -1;
+    }
+    return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int serve_floor(const struct options *options)
+{
+    const struct listener_options listener = {.address = options->listen, .backlog = BACKLOG};
+    struct floor_options floor = {.stop_fd = open_stop(),
+                                  .fanout = options->floor_fanout,
+                                  .conn_count_max = FLOOR_CONN_COUNT_MAX};
+    char text[ADDRESS_TEXT_SIZE_MAX];
+
+    int result = listener_open(&listener, &floor.listener_fd);
+    if (result == 0) {
+        struct address bound = options->listen;
+        (void)listener_address(floor.listener_fd, &bound); /* the same where it cannot say */
+        (void)address_format(&bound, text);
+        (void)printf("floor listens on tcp://%s\n", text);
+        (void)fflush(stdout);
+        result =
+            options->backend == BACKEND_EPOLL ? floor_run_epoll(&floor) : floor_run_uring(&floor);
+        (void)close(floor.listener_fd);
+    }
+    if (floor.stop_fd >= 0) {
+        (void)close(floor.stop_fd);
+    }
+    if (result != 0) {
+        (void)fprintf(stderr, "parley-bench: floor: %s\n", strerror(-result));
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
+static void join_words(int argc, char **argv, char text[COMMAND_LINE_SIZE])
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (int i = 0; i < argc && used < COMMAND_LINE_SIZE; i++) {
+        const int size =
+            snprintf(text + used, COMMAND_LINE_SIZE - used, "%s%s", i > 0 ? " " : "", argv[i]);
+        used += size > 0 ? (size_t)size : 0;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    char command_line[COMMAND_LINE_SIZE];
+    char error[OPTIONS_ERROR_SIZE];
+    struct options options;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    join_words(argc, argv, command_line);
+    switch (options_parse(argc, argv, &options, error)) {
+    case OPTIONS_RUN:
+        break;
+    case OPTIONS_DONE:
+        return EXIT_SUCCESS;
+    case OPTIONS_BAD:
+        (void)fprintf(stderr, "parley-bench: %s\n", error);
+        return EXIT_USAGE;
+    }
+    raise_open_files();
+    return options.scenario == OPTIONS_FLOOR ? serve_floor(&options)
+                                             : run_conduct(&options, command_line);
+}

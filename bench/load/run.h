@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BENCH_LOAD_RUN_H
+#define BENCH_LOAD_RUN_H
+/*
+ * One run: connect everybody, load, measure, drain, close; and what its threads share.
+ *
+ * Owner     the main thread, which conducts it: it moves the phase on, and the workers follow.
+ * Threads   everything here is constant during the run, or atomic.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/load/options.h"
+#include "core/annot.h"
+
+struct backend_ops;
+struct payload_source;
+struct report;
+struct simd_ops;
+struct worker;
+
+enum run_phase {
+    RUN_CONNECT, /* connections are made */
+    RUN_LOAD,    /* from start_ns on: warm-up, then measured */
+    RUN_DRAIN,   /* nothing new is sent */
+    RUN_CLOSE,   /* everybody leaves */
+};
+
+/* A message under way in a closed loop: the publisher's number modulo its window. */
+struct run_slot {
+    _Atomic uint64_t sent_ns;
+    _Atomic uint32_t left; /* deliveries that have not come */
+};
+
+struct run {
+    const struct options *options;
+    const struct backend_ops *backend;
+    const struct simd_ops *simd;
+    struct payload_source *source;
+    struct worker **workers; /* options->threads of them */
+
+    _Atomic uint32_t phase;      /* enum run_phase; release, so that the times are seen */
+    _Atomic uint64_t start_ns;   /* of the load */
+    _Atomic uint64_t measure_ns; /* messages due from here */
+    _Atomic uint64_t end_ns;     /* to here are measured */
+
+    struct run_slot *slots;          /* closed loop: [publisher][window] */
+    _Atomic uint32_t *completed;     /* closed loop: messages that everybody has, by publisher */
+    _Atomic uint32_t *numbers;       /* messages sent, by publisher */
+    _Atomic uint32_t *member_counts; /* who takes part, by room */
+};
+
+/* Which room somebody is in, and where among its publishers a publisher is. */
+static inline uint32_t run_room_of(const struct run *run, uint32_t index)
+{
+    return index % run->options->rooms;
+}
+
+static inline uint32_t run_place_of(const struct run *run, uint32_t publisher)
+{
+    return publisher / run->options->rooms;
+}
+
+/* Publishers of one room, at most. */
+static inline uint32_t run_publishers_per_room(const struct run *run)
+{
+    return (run->options->publishers + run->options->rooms - 1) / run->options->rooms;
+}
+
+/*
+ * When a message is due, open loop. Worker w has the publishers w, w + threads, ...; its messages
+ * take turns among them, one in each interval, at a moment in it that the seed decides.
+ */
+NODISCARD uint64_t run_due_ns(const struct run *run, uint32_t publisher, uint32_t number);
+
+/* The whole of it: threads, phases, report on standard output, files. The exit status. */
+NODISCARD int run_conduct(const struct options *options, const char *command_line);
+
+#endif /* BENCH_LOAD_RUN_H */

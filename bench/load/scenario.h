@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BENCH_LOAD_SCENARIO_H
+#define BENCH_LOAD_SCENARIO_H
+/*
+ * What clients do once they are connected: a struct of functions, one file each.
+ * All run on the worker's thread, all but begin() on its reactor. NULL: nothing is to be done.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/bytes.h"
+
+struct client;
+struct worker;
+
+struct scenario_ops {
+    /* Before the first connection. 0 or -ENOMEM. */
+    int (*begin)(struct worker *worker);
+
+    /* The client is ready: shaken hands, and subscribed where it has a session. */
+    void (*on_ready)(struct client *client);
+
+    /* One whole message: a payload, or for a session the JSON data of a publication. */
+    void (*on_message)(struct client *client, struct bytes payload);
+
+    /* Its connection has ended, and may be made again. `was_ready`: on_ready had been called. */
+    void (*on_closed)(struct client *client, bool was_ready);
+
+    /* Once in each iteration: does what is due. Returns when it wants to be called again, ns. */
+    uint64_t (*tick)(struct worker *worker, uint64_t now_ns);
+
+    /* After the drain, before everybody leaves: counts what is missing. */
+    void (*finish)(struct worker *worker);
+};
+
+extern const struct scenario_ops scenario_traffic_ops; /* echo, fanout, chat */
+extern const struct scenario_ops scenario_connect_ops;
+extern const struct scenario_ops scenario_idle_ops;
+
+#endif /* BENCH_LOAD_SCENARIO_H */

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages: echo, fanout and chat, which differ in who is in a room with whom and in how a message
+ * looks on the wire, and in nothing else. In an echo each connection is alone in its room.
+ *
+ * Open loop: a worker's publishers take turns in a schedule that the seed fixes. Nothing that the
+ * server does changes it, and a message's latency is counted from its place in it. A publisher
+ * that is not connected when its turn comes leaves it out, and that is an error.
+ * Closed loop: a message is sent when one of the publisher's window has come back from everybody.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "bench/load/client.h"
+#include "bench/load/payload.h"
+#include "bench/load/run.h"
+#include "bench/load/scenario.h"
+#include "bench/load/worker.h"
+#include "core/check.h"
+#include "core/monotime.h"
+#include "net/reactor.h"
+
+enum {
+    SENDS_PER_TICK = 256, /* then what has come is looked at */
+};
+#define LATE_SEND_NS MONOTIME_NS_PER_MS
+
+/* -- who and when ------------------------------------------------------------------------------ */
+
+/* Of the first `count` clients, how many are this worker's. */
+static uint32_t share_of(const struct run *run, uint32_t count, uint32_t worker)
+{
+    const uint32_t threads = run->options->threads;
+    return worker < count ? (count - worker + threads - 1) / threads : 0;
+}
+
+/* splitmix64: one well-mixed number from another. */
+static uint64_t mix(uint64_t value)
+{
+    value += UINT64_C(0x9e3779b97f4a7c15);
+    value = (value ^ value >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    value = (value ^ value >> 27) * UINT64_C(0x94d049bb133111eb);
+    return value ^ value >> 31;
+}
+
+/* The time of the worker's message with this index. */
+static uint64_t due_at(const struct run *run, uint32_t worker, uint64_t index)
+{
+    const struct options *options = run->options;
+    const uint32_t share = share_of(run, options->publishers, worker);
+    const double interval_ns =
+        (double)MONOTIME_NS_PER_S * options->publishers / (options->rate * share);
+    const uint64_t random = mix(options->seed ^ mix(index * options->threads + worker));
+    const double jitter = (double)(random >> 11) * 0x1p-53;
+
+    return atomic_load_explicit(&run->start_ns, memory_order_relaxed) +
+           (uint64_t)(((double)index + jitter) * interval_ns);
+}
+
+uint64_t run_due_ns(const struct run *run, uint32_t publisher, uint32_t number)
+{
+    const uint32_t worker = publisher % run->options->threads;
+    const uint32_t share = share_of(run, run->options->publishers, worker);
+
+    return due_at(run, worker, (uint64_t)number * share + publisher / run->options->threads);
+}
+
+/* -- sending ----------------------------------------------------------------------------------- */
+
+static struct run_slot *slot_of(const struct run *run, struct payload_stamp stamp)
+{
+    const uint32_t window = run->options->window;
+    return &run->slots[(size_t)stamp.sender * window + stamp.number % window];
+}
+
+/* Who has to get what this client sends. */
+static uint32_t receivers_of(const struct client *client)
+{
+    const struct run *run = client->worker->run;
+    const uint32_t members = atomic_load_explicit(
+        &run->member_counts[run_room_of(run, client->index)], memory_order_relaxed);
+    return run->options->excludes_sender && members > 0 ? members - 1 : members;
+}
+
+static void send_message(struct client *client, uint64_t now_ns) ON_REACTOR
+{
+    struct worker *worker = client->worker;
+    const struct run *run = worker->run;
+    const struct options *options = run->options;
+    const struct payload_stamp stamp = {.sender = client->index, .number = client->number};
+    const uint32_t size = payload_sizes_pick(&options->sizes, stamp, options->seed);
+    const uint32_t receivers = receivers_of(client);
+
+    if (options->window > 0) {
+        struct run_slot *slot = slot_of(run, stamp);
+        atomic_store_explicit(&slot->sent_ns, now_ns, memory_order_relaxed);
+        /* Pairs with the decrement in complete(), on the thread of a receiver. */
+        atomic_store_explicit(&slot->left, receivers, memory_order_release);
+    }
+    client->number++;
+    atomic_store_explicit(&run->numbers[client->index], client->number, memory_order_relaxed);
+    tally_add(&worker->tally, TALLY_SENT, 1);
+    tally_add(&worker->tally, TALLY_EXPECTED, receivers);
+    payload_write(run->source, stamp, size, worker->scratch + 1);
+    client_send(client, (struct span){worker->scratch + 1, size});
+}
+
+/* Everything of the schedule that is due. */
+static uint64_t send_due(struct worker *worker, uint64_t now_ns) ON_REACTOR
+{
+    const uint64_t end_ns = atomic_load_explicit(&worker->run->end_ns, memory_order_relaxed);
+
+    for (int sends = 0; worker->traffic.publisher_count > 0; sends++) {
+        const uint64_t due_ns = due_at(worker->run, worker->index, worker->traffic.next);
+        if (due_ns >= end_ns) {
+            break;
+        }
+        if (due_ns > now_ns) {
+            return due_ns;
+        }
+        if (sends == SENDS_PER_TICK) {
+            return now_ns;
+        }
+        struct client *client =
+            &worker->clients[worker->traffic.next++ % worker->traffic.publisher_count];
+        if (now_ns - due_ns > LATE_SEND_NS) {
+            tally_add(&worker->tally, TALLY_LATE_SENDS, 1);
+        }
+        if (client->state == CLIENT_READY) {
+            send_message(client, now_ns);
+        } else {
+            client->number++; /* its turn is over */
+            tally_add(&worker->tally, TALLY_ERRORS, 1);
+        }
+    }
+    return UINT64_MAX;
+}
+
+/* Closed loop: fills the window up, a burst at a time. */
+static void refill(struct client *client) ON_REACTOR
+{
+    const struct run *run = client->worker->run;
+    const struct options *options = run->options;
+
+    while (client->state == CLIENT_READY) {
+        const uint32_t completed =
+            atomic_load_explicit(&run->completed[client->index], memory_order_acquire);
+        if (client->number - completed + options->burst > options->window) {
+            return;
+        }
+        const uint64_t now_ns = monotime_read();
+        for (uint32_t i = 0; i < options->burst && client->state == CLIENT_READY; i++) {
+            send_message(client, now_ns);
+        }
+    }
+}
+
+static bool is_sending(const struct worker *worker)
+{
+    return !worker_is_before(worker, RUN_LOAD) && worker_is_before(worker, RUN_DRAIN);
+}
+
+static void cut_some(struct worker *worker, uint64_t now_ns) ON_REACTOR;
+
+static uint64_t tick(struct worker *worker, uint64_t now_ns) ON_REACTOR
+{
+    const struct options *options = worker->run->options;
+
+    if (!is_sending(worker)) {
+        return UINT64_MAX;
+    }
+    cut_some(worker, now_ns);
+    if (options->window == 0) {
+        return send_due(worker, now_ns);
+    }
+    if (atomic_exchange_explicit(&worker->poked, false, memory_order_acquire)) {
+        for (uint32_t i = 0; i < worker->traffic.publisher_count; i++) {
+            refill(&worker->clients[i]);
+        }
+    }
+    return UINT64_MAX;
+}
+
+/* -- receiving --------------------------------------------------------------------------------- */
+
+/* A message has come back from everybody: its publisher may go on, on whatever thread it is. */
+static void complete(struct client *client, struct payload_stamp stamp) ON_REACTOR
+{
+    struct worker *worker = client->worker;
+    struct run *run = worker->run;
+    struct run_slot *slot = slot_of(run, stamp);
+
+    if (atomic_fetch_sub_explicit(&slot->left, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    (void)atomic_fetch_add_explicit(&run->completed[stamp.sender], 1, memory_order_release);
+    const uint32_t owner = stamp.sender % run->options->threads;
+    if (owner != worker->index) {
+        atomic_store_explicit(&run->workers[owner]->poked, true, memory_order_release);
+        worker_wake(run->workers[owner]);
+    } else if (is_sending(worker)) {
+        refill(&worker->clients[stamp.sender / run->options->threads]);
+    }
+}
+
+static void time_delivery(struct worker *worker, struct payload_stamp stamp)
+{
+    const struct run *run = worker->run;
+    const bool is_closed = run->options->window > 0;
+    const uint64_t due_ns =
+        is_closed ? atomic_load_explicit(&slot_of(run, stamp)->sent_ns, memory_order_relaxed)
+                  : run_due_ns(run, stamp.sender, stamp.number);
+
+    if (due_ns >= atomic_load_explicit(&run->measure_ns, memory_order_relaxed) &&
+        due_ns < atomic_load_explicit(&run->end_ns, memory_order_relaxed)) {
+        const uint64_t now_ns = reactor_now(worker->reactor);
+        histogram_add(&worker->tally.latency, now_ns > due_ns ? now_ns - due_ns : 0);
+    }
+}
+
+/* Sent by somebody in this room? */
+static bool is_for(const struct client *client, struct payload_stamp stamp)
+{
+    const struct run *run = client->worker->run;
+
+    return stamp.sender < run->options->publishers &&
+           run_room_of(run, stamp.sender) == run_room_of(run, client->index) &&
+           stamp.number < atomic_load_explicit(&run->numbers[stamp.sender], memory_order_relaxed);
+}
+
+static void on_message(struct client *client, struct bytes payload) ON_REACTOR
+{
+    struct worker *worker = client->worker;
+    struct tally *tally = &worker->tally;
+    struct payload_stamp stamp;
+
+    tally_add(tally, TALLY_RECEIVED, 1);
+    if (!payload_read(payload, &stamp) || !is_for(client, stamp)) {
+        tally_add(tally, TALLY_CORRUPTED, 1);
+        return;
+    }
+    struct sequence *sequence = &client->sequences[run_place_of(worker->run, stamp.sender)];
+    if (client->is_new && sequence->next == 0) {
+        sequence_begin_at(sequence, stamp.number);
+    }
+    uint32_t skipped = 0;
+    switch (sequence_take(sequence, stamp.number, &skipped)) {
+    case SEQUENCE_IN_ORDER:
+        break;
+    case SEQUENCE_AFTER_GAP:
+        tally_add(tally, TALLY_LOST, skipped);
+        break;
+    case SEQUENCE_LATE:
+        tally_subtract(tally, TALLY_LOST, 1);
+        tally_add(tally, TALLY_REORDERED, 1);
+        break;
+    case SEQUENCE_DUPLICATE:
+        tally_add(tally, TALLY_DUPLICATED, 1);
+        return; /* its slot may be another message's by now */
+    }
+    time_delivery(worker, stamp);
+    if (worker->run->options->window > 0) {
+        complete(client, stamp);
+    }
+}
+
+/* -- coming and going -------------------------------------------------------------------------- */
+
+static int begin(struct worker *worker)
+{
+    const struct options *options = worker->run->options;
+    const uint32_t places = run_publishers_per_room(worker->run);
+
+    for (uint32_t i = 0; i < worker->client_count; i++) {
+        worker->clients[i].sequences = calloc(places, sizeof(struct sequence));
+        if (worker->clients[i].sequences == NULL) {
+            return -ENOMEM;
+        }
+    }
+    worker->traffic.publisher_count = share_of(worker->run, options->publishers, worker->index);
+    worker->traffic.reconnect_next = worker->traffic.publisher_count;
+    atomic_store_explicit(&worker->poked, true, memory_order_relaxed); /* the first windows */
+    return 0;
+}
+
+static void on_ready(struct client *client)
+{
+    const struct run *run = client->worker->run;
+
+    (void)atomic_fetch_add_explicit(&run->member_counts[run_room_of(run, client->index)], 1,
+                                    memory_order_relaxed);
+}
+
+static void on_closed(struct client *client, bool was_ready) ON_REACTOR
+{
+    const struct run *run = client->worker->run;
+
+    if (was_ready) {
+        (void)atomic_fetch_sub_explicit(&run->member_counts[run_room_of(run, client->index)], 1,
+                                        memory_order_relaxed);
+    } else if (client->is_new) {
+        worker_dial_again(client->worker, client); /* we had cut it */
+    }
+}
+
+/* Forgets what it has: whatever comes first in its next life is where that begins. */
+static void cut(struct client *client) ON_REACTOR
+{
+    const struct run *run = client->worker->run;
+    const uint32_t places = run_publishers_per_room(run);
+
+    (void)atomic_fetch_sub_explicit(&run->member_counts[run_room_of(run, client->index)], 1,
+                                    memory_order_relaxed);
+    client_leave(client, true);
+    client->is_new = true;
+    for (uint32_t i = 0; i < places; i++) {
+        client->sequences[i] = (struct sequence){0};
+    }
+}
+
+/* Cuts who is due to be cut, and renews who is gone. Publishers stay. */
+static void cut_some(struct worker *worker, uint64_t now_ns)
+{
+    const struct options *options = worker->run->options;
+    const uint64_t start_ns = atomic_load_explicit(&worker->run->start_ns, memory_order_relaxed);
+    const uint32_t first = worker->traffic.publisher_count;
+    const uint32_t count = worker->client_count - first;
+
+    if (options->reconnect_rate <= 0 || count == 0 || now_ns < start_ns) {
+        return;
+    }
+    const double due = (double)(now_ns - start_ns) / (double)MONOTIME_NS_PER_S *
+                       options->reconnect_rate / options->threads;
+    while ((double)worker->traffic.reconnects < due) {
+        struct client *client = &worker->clients[worker->traffic.reconnect_next];
+        worker->traffic.reconnect_next =
+            first + (worker->traffic.reconnect_next - first + 1) % count;
+        worker->traffic.reconnects++;
+        if (client->state == CLIENT_READY) {
+            cut(client);
+        }
+    }
+}
+
+/* What was sent to who is still there, and has not come. */
+static void finish(struct worker *worker)
+{
+    const struct run *run = worker->run;
+    const struct options *options = run->options;
+
+    for (uint32_t i = 0; i < worker->client_count; i++) {
+        const struct client *client = &worker->clients[i];
+        if (client->state != CLIENT_READY || client->is_new) {
+            continue;
+        }
+        const uint32_t room = run_room_of(run, client->index);
+        for (uint32_t sender = room; sender < options->publishers; sender += options->rooms) {
+            if (options->excludes_sender && sender == client->index) {
+                continue;
+            }
+            const uint32_t sent = atomic_load_explicit(&run->numbers[sender], memory_order_relaxed);
+            const uint32_t got = client->sequences[run_place_of(run, sender)].next;
+            tally_add(&worker->tally, TALLY_LOST, sent > got ? sent - got : 0);
+        }
+    }
+}
+
+const struct scenario_ops scenario_traffic_ops = {
+    .begin = begin,
+    .on_ready = on_ready,
+    .on_message = on_message,
+    .on_closed = on_closed,
+    .tick = tick,
+    .finish = finish,
+};

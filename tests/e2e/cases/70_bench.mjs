@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * parley-bench against parleyd on both back ends, against servers that nobody here wrote, and
+ * against one that does wrong on purpose: each fault that it plants must be found and counted.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+
+import { WebSocketServer } from 'ws';
+
+import { runBench } from '../lib/bench.mjs';
+import { closeAtEnd } from '../lib/cleanup.mjs';
+import { group } from '../lib/runner.mjs';
+import { until } from '../lib/wait.mjs';
+
+const SHORT = ['--warmup', '0', '-d', '0.5'];
+
+function assertClean(run, what) {
+  assert.equal(run.status, 0, `${what}\n${run.stdout}\n${run.stderr}`);
+  for (const fault of ['lost', 'duplicated', 'reordered', 'corrupted', 'errors']) {
+    assert.equal(run.json[fault], 0, `${what}: ${fault}\n${run.stdout}`);
+  }
+}
+
+/* -- parleyd ---------------------------------------------------------------------------------- */
+
+const generators = ['uring', 'epoll'];
+
+function echo(...args) {
+  return async (server) => {
+    for (const backend of generators) {
+      const run = await runBench(['echo', server.echoUrl, ...SHORT, '--backend', backend,
+        '--server-pid', String(server.pid), ...args]);
+      assertClean(run, `echo ${args.join(' ')} by ${backend}`);
+      assert.ok(run.json.messages_per_s > 0, run.stdout);
+      assert.ok(run.json.server !== null, run.stdout);
+    }
+  };
+}
+
+async function chat(server) {
+  for (const backend of generators) {
+    const run = await runBench(['chat', server.url, ...SHORT, '-c', '60', '--rooms', '3',
+      '--publishers', '6', '-r', '600', '--threads', '2', '--script', 'emoji', '-s', '20-400',
+      '--backend', backend]);
+    assertClean(run, `chat by ${backend}`);
+    /* 20 in each room. */
+    assert.ok(Math.abs(run.json.deliveries_per_s / run.json.messages_per_s - 20) < 4, run.stdout);
+  }
+}
+
+async function reconnects(server) {
+  const run = await runBench(['chat', server.url, ...SHORT, '-c', '40', '-r', '500',
+    '--reconnects', '40']);
+  assertClean(run, 'chat with reconnects');
+  assert.ok(run.json.connects_per_s > 0, run.stdout);
+}
+
+async function idle(server) {
+  const run = await runBench(['idle', server.url, '--session', '-c', '500', '--warmup', '0',
+    '-d', '0.5', '--server-pid', String(server.pid)]);
+  assertClean(run, 'idle');
+  const bytes = run.json.server.user_bytes_per_connection;
+  assert.ok(bytes > 0 && bytes < 20000, `${bytes} bytes per connection`);
+}
+
+async function connect(server) {
+  for (const session of [[], ['--session']]) {
+    const run = await runBench(['connect', server.url, ...SHORT, '-c', '8', ...session]);
+    assertClean(run, `connect ${session}`);
+    assert.ok(run.json.connects_per_s > 0, run.stdout);
+  }
+}
+
+const PARLEYD = {
+  config: {
+    client: { insecure: true, command_rate: 100000, command_burst: 100000 },
+    echo: { enabled: true },
+  },
+};
+
+group({
+  name: 'parley-bench',
+  on: 'backends',
+  server: PARLEYD,
+  cases: [
+    ['echo, a window of 4', echo('-c', '20', '-w', '4', '-s', '20')],
+    ['echo, a rate, CJK', echo('-c', '20', '-r', '2000', '-s', '16-3000', '--script', 'cjk')],
+    ['echo, 200 KB, binary', echo('-c', '3', '-w', '2', '-s', '200000', '--binary')],
+    ['chat', chat],
+    ['reconnects', reconnects],
+    ['idle', idle],
+    ['connect', connect],
+  ],
+});
+
+/* -- others ------------------------------------------------------------------------------------ */
+
+/* npm ws. `tamper(data, send, index)` sends what it likes. */
+async function startOther(tamper, options = {}) {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', ...options });
+  closeAtEnd(() => {
+    server.clients.forEach((client) => client.terminate());
+    server.close();
+  });
+  await new Promise((resolve) => { server.once('listening', resolve); });
+  let index = 0;
+  server.on('connection', (socket) => {
+    socket.on('message', (data, isBinary) => {
+      tamper(data, (out) => socket.send(out, { binary: isBinary }), index, server);
+      index += 1;
+    });
+  });
+  return `ws://127.0.0.1:${server.address().port}/`;
+}
+
+async function npmEcho() {
+  const url = await startOther((data, send) => send(data));
+  assertClean(await runBench(['echo', url, ...SHORT, '-c', '10', '-w', '4']), 'npm ws');
+}
+
+async function npmFanout() {
+  const url = await startOther((data, send, index, server) => {
+    server.clients.forEach((client) => client.send(data, { binary: false }));
+  });
+  for (const load of [['-w', '1'], ['-w', '16', '--burst', '16'], ['-r', '200']]) {
+    assertClean(await runBench(['fanout', url, ...SHORT, '-c', '50', '--threads', '2', ...load]),
+      `npm ws, fanout ${load}`);
+  }
+}
+
+/* Debian's python3-websockets. */
+async function pythonEcho() {
+  const code = `
+import asyncio, websockets
+async def echo(socket, path=None):
+    async for message in socket:
+        await socket.send(message)
+async def main():
+    async with websockets.serve(echo, "127.0.0.1", 0, compression=None) as server:
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await asyncio.Future()
+asyncio.run(main())`;
+  const child = spawn('/usr/bin/python3', ['-c', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  closeAtEnd(() => child.kill('SIGKILL'));
+  let port = '';
+  child.stdout.on('data', (data) => { port += data; });
+  await until(() => port.endsWith('\n'), 'the Python server to listen');
+  const url = `ws://127.0.0.1:${port.trim()}/`;
+  assertClean(await runBench(['echo', url, ...SHORT, '-c', '10', '-w', '2', '-s', '300']), 'python');
+}
+
+group({
+  name: 'parley-bench, other servers',
+  server: false,
+  cases: [['npm ws, echo', npmEcho], ['npm ws, fanout', npmFanout], ['python, echo', pythonEcho]],
+});
+
+/* -- faults ------------------------------------------------------------------------------------ */
+
+function finds(fault, count, tamper) {
+  return async () => {
+    const url = await startOther(tamper);
+    const run = await runBench(['echo', url, '--warmup', '0', '-d', '0.4', '--drain', '0.3',
+      '-c', '1', '-r', '500']);
+    assert.equal(run.status, 1, `${fault}\n${run.stdout}`);
+    assert.equal(run.json[fault], count, `${fault}\n${run.stdout}`);
+  };
+}
+
+let kept = null;
+
+group({
+  name: 'parley-bench, faults',
+  server: false,
+  cases: [
+    ['a lost message', finds('lost', 1, (data, send, i) => i !== 20 && send(data))],
+    ['thirty lost', finds('lost', 30, (data, send, i) => (i < 20 || i >= 50) && send(data))],
+    ['a duplicate', finds('duplicated', 1, (data, send, i) => {
+      send(data);
+      if (i === 20) {
+        send(data);
+      }
+    })],
+    ['two in the wrong order', finds('reordered', 1, (data, send, i) => {
+      if (i === 20) {
+        kept = data;
+        return;
+      }
+      send(data);
+      if (i === 21) {
+        send(kept);
+      }
+    })],
+    ['a bit turned', finds('corrupted', 1, (data, send, i) => {
+      const out = Buffer.from(data);
+      if (i === 20) {
+        out[out.length - 1] ^= 1;
+      }
+      send(out);
+    })],
+    ['somebody else\'s', finds('corrupted', 1, (data, send, i) => {
+      send(i === 20 ? Buffer.from(`zzzz${data.toString().slice(4)}`) : data);
+    })],
+    ['a close', async () => {
+      const url = await startOther((data, send, i, server) => {
+        if (i === 20) {
+          server.clients.forEach((client) => client.close(4001, 'enough'));
+        } else {
+          send(data);
+        }
+      });
+      const run = await runBench(['echo', url, ...SHORT, '-c', '2', '-r', '200']);
+      assert.equal(run.status, 1, run.stdout);
+      assert.match(run.stdout, /4001/, run.stdout);
+    }],
+    ['nobody listens', async () => {
+      const run = await runBench(['echo', 'ws://127.0.0.1:9/', ...SHORT, '-c', '2']);
+      assert.equal(run.status, 1, run.stdout);
+      assert.match(run.stderr, /2 of 2 connections failed/);
+    }],
+    ['a server that is not one', async () => {
+      const run = await runBench(['idle', await startOther(() => {}, { verifyClient: () => false }),
+        ...SHORT, '-c', '2']);
+      assert.equal(run.status, 1, run.stdout);
+    }],
+  ],
+});
+
+/* -- the command line -------------------------------------------------------------------------- */
+
+const refused = [
+  [[], /no scenario/],
+  [['ech', 'ws://127.0.0.1:1/'], /scenario: expected echo, fanout/],
+  [['echo'], /no URL/],
+  [['echo', 'http://127.0.0.1/'], /URL: /],
+  [['echo', 'ws://example.org/'], /URL: /],
+  [['echo', 'ws://127.0.0.1:1/', '-c', '0'], /--connections: expected a number from 1/],
+  [['echo', 'ws://127.0.0.1:1/', '-r', '1', '-w', '1'], /exclude each other/],
+  [['echo', 'ws://127.0.0.1:1/', '-s', '15'], /--size: /],
+  [['echo', 'ws://127.0.0.1:1/', '--script', 'klingon'], /--script: /],
+  [['echo', 'ws://127.0.0.1:1/', '--header', 'nothing'], /--header: /],
+  [['echo', 'tcp://127.0.0.1:1', '-s', '20-30'], /tcp:\/\/ wants one --size/],
+  [['chat', 'tcp://127.0.0.1:1'], /tcp:\/\/ has no messages/],
+  [['echo', 'ws://127.0.0.1:1/', '--cpu', '1,x'], /--cpu: /],
+  [['echo', 'ws://127.0.0.1:1/', '--no-such-flag'], /no-such-flag/],
+];
+
+group({
+  name: 'parley-bench, command line',
+  server: false,
+  cases: [
+    ['help', async () => {
+      const run = await runBench(['--help']);
+      assert.equal(run.status, 0);
+      assert.match(run.stdout, /parley-bench echo ws:\/\/127\.0\.0\.1:8000\/echo -c 1000/);
+    }],
+    ['refusals', async () => {
+      for (const [args, text] of refused) {
+        const run = await runBench(args);
+        assert.equal(run.status, 2, `${args.join(' ')}: ${run.stdout}${run.stderr}`);
+        assert.match(run.stderr, text, args.join(' '));
+      }
+    }],
+  ],
+});

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Runs parley-bench, which stands beside parleyd, to its end.
+ */
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+
+import { ARTEFACTS, settings } from './server.mjs';
+import { PATIENCE_MS, within } from './wait.mjs';
+
+let runCount = 0;
+
+/* {status, stdout, stderr, json}: json is null when it wrote none. */
+export async function runBench(args, { ms = 2 * PATIENCE_MS } = {}) {
+  fs.mkdirSync(ARTEFACTS, { recursive: true });
+  runCount += 1;
+  const file = path.join(ARTEFACTS, `bench-${runCount}.json`);
+  const program = path.join(path.dirname(settings.parleyd), 'parley-bench');
+  const child = spawn(program, [...args, ...(args.length > 1 ? ['--json', file] : [])],
+    { stdio: ['ignore', 'pipe', 'pipe'] });
+  const result = { stdout: '', stderr: '' };
+  child.stdout.on('data', (data) => { result.stdout += data; });
+  child.stderr.on('data', (data) => { result.stderr += data; });
+  const ended = new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (status, signal) => resolve({ status, signal }));
+  });
+  try {
+    const { status, signal } = await within(ended, `parley-bench ${args.join(' ')} to end`, ms);
+    const json = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : null;
+    return { ...result, status, signal, json };
+  } finally {
+    child.kill('SIGKILL');
+  }
+}
