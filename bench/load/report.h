@@ -70,7 +70,9 @@ struct report {
 /* Lost, duplicated, reordered or corrupted deliveries, errors, connections that failed or ended. */
 NODISCARD bool report_is_clean(const struct report *report);
 
-/* A generator thread was busy nearly all the time, or late: its figures say little of the server. */
+/*
+ * A generator thread was busy nearly all the time, or late: its figures say little of the server.
+ */
 NODISCARD bool report_is_generator_bound(const struct report *report);
 
 void report_write_text(const struct report *report, FILE *out);

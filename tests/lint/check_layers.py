@@ -88,6 +88,7 @@ PRIVATE = [
     ("proto/*_private.h", ("proto/*", "tests/*")),
     ("chat/*_private.h", ("chat/*", "tests/*")),
     ("server/*_private.h", ("server/*", "tests/*")),
+    ("bench/load/*_private.h", ("bench/load/*", "tests/unit/load/*")),
 ]
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:<([^>\n]+)>|"([^"\n]+)")', re.MULTILINE)

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/load/report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "bench/load/report_private.h"
+#include "bench/load/tally.h"
+#include "core/check.h"
+
+static const double busy_share_max = 0.9;  /* of the time of all threads */
+static const double late_share_max = 0.01; /* of the messages: then p99 is ours and not theirs */
+
+const struct report_percentile report_percentiles[REPORT_PERCENTILE_COUNT] = {
+    {"50", 0.5}, {"90", 0.9}, {"99", 0.99}, {"99.9", 0.999}, {"99.99", 0.9999},
+};
+
+double report_ratio(double a, double b)
+{
+    return b > 0 ? a / b : 0;
+}
+
+double report_generator_share(const struct report *report)
+{
+    const double used_ns = (double)report->generator.user_ns + (double)report->generator.system_ns;
+    return report_ratio(used_ns, report->seconds * 1e9 * (double)report->threads);
+}
+
+double report_bytes_per_conn(const struct report *report, uint64_t before, uint64_t after)
+{
+    return report_ratio((double)after - (double)before, (double)report->connections);
+}
+
+static int compare_doubles(const void *left, const void *right)
+{
+    const double a = *(const double *)left;
+    const double b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+static struct report_spread spread_of(double *rates, size_t count)
+{
+    if (count == 0) {
+        return (struct report_spread){0};
+    }
+    qsort(rates, count, sizeof(*rates), compare_doubles);
+    return (struct report_spread){
+        .min = rates[0],
+        .median = (rates[(count - 1) / 2] + rates[count / 2]) / 2,
+        .max = rates[count - 1],
+    };
+}
+
+int report_find_spread(const struct report *report, struct report_spread *sent,
+                       struct report_spread *received)
+{
+    /* One more of each, so that no points are no special case. */
+    double *rates = calloc(2 * (report->point_count + 1), sizeof(*rates));
+    if (rates == NULL) {
+        return -ENOMEM;
+    }
+    double longest = 0;
+    for (size_t i = 0; i < report->point_count; i++) {
+        longest = report->points[i].seconds > longest ? report->points[i].seconds : longest;
+    }
+    double *const received_rates = rates + report->point_count + 1;
+    size_t count = 0;
+    for (size_t i = 0; i < report->point_count; i++) {
+        const struct report_point *point = &report->points[i];
+        if (point->seconds > 0 && point->seconds >= longest / 2) {
+            rates[count] = (double)point->sent / point->seconds;
+            received_rates[count] = (double)point->received / point->seconds;
+            count++;
+        }
+    }
+    *sent = spread_of(rates, count);
+    *received = spread_of(received_rates, count);
+    free(rates);
+    return 0;
+}
+
+bool report_is_clean(const struct report *report)
+{
+    static const enum tally_id faults[] = {
+        TALLY_LOST,   TALLY_DUPLICATED,     TALLY_REORDERED, TALLY_CORRUPTED,
+        TALLY_ERRORS, TALLY_CONNECT_FAILED, TALLY_CLOSED,
+    };
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        if (tally_read(report->tally, faults[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static double late_share(const struct report *report)
+{
+    return report_ratio((double)tally_read(report->tally, TALLY_LATE_SENDS),
+                        (double)tally_read(report->tally, TALLY_SENT));
+}
+
+bool report_is_generator_bound(const struct report *report)
+{
+    return report_generator_share(report) > busy_share_max || late_share(report) > late_share_max;
+}
+
+/* --- Text ----------------------------------------------------------------------------------------
+ * A failed write shows when the stream is closed; there is nothing to do about it line by line.
+ * A unit comes last in its line: it may be more than one byte wide.
+ */
+
+static void write_head(const struct report *report, FILE *out)
+{
+    (void)fprintf(out, "%s, %s\n", report->scenario, report->url);
+    (void)fprintf(out, "%" PRIu32 " connections, %" PRIu32 " threads on %s, ", report->connections,
+                  report->threads, report->backend);
+    if (report->rate > 0) {
+        (void)fprintf(out, "%.0f messages/s asked for", report->rate);
+    } else {
+        (void)fprintf(out, "%" PRIu32 " in flight", report->window);
+    }
+    (void)fprintf(out, ", %.1f s\n", report->seconds);
+    if (report->connect_seconds > 0) {
+        const double connects = (double)tally_read(report->tally, TALLY_CONNECTS);
+        (void)fprintf(out, "connected in %.2f s, %.0f/s\n", report->connect_seconds,
+                      connects / report->connect_seconds);
+    }
+}
+
+static void write_rate(const struct report *report, FILE *out, const char *name, enum tally_id id)
+{
+    const uint64_t count = tally_read(report->tally, id);
+    (void)fprintf(out, "  %-12s %14.1f /s  %16" PRIu64 "\n", name,
+                  report_ratio((double)count, report->seconds), count);
+}
+
+static void write_rates(const struct report *report, FILE *out)
+{
+    (void)fprintf(out, "\nthroughput\n");
+    write_rate(report, out, "messages", TALLY_SENT);
+    write_rate(report, out, "deliveries", TALLY_RECEIVED);
+    write_rate(report, out, "bytes out", TALLY_BYTES_SENT);
+    write_rate(report, out, "bytes in", TALLY_BYTES_RECEIVED);
+
+    struct report_spread sent;
+    struct report_spread received;
+    /* No memory for a line more is no reason to tell nothing. */
+    if (report->point_count > 1 && report_find_spread(report, &sent, &received) == 0) {
+        (void)fprintf(out, "  by interval, min / median / max\n");
+        (void)fprintf(out, "  %-12s %14.1f / %.1f / %.1f /s\n", "  messages", sent.min, sent.median,
+                      sent.max);
+        (void)fprintf(out, "  %-12s %14.1f / %.1f / %.1f /s\n", "  deliveries", received.min,
+                      received.median, received.max);
+    }
+}
+
+static void write_duration(FILE *out, const char *name, double ns)
+{
+    static const struct {
+        const char *unit;
+        double ns;
+    } units[] = {{"s", 1e9}, {"ms", 1e6}, {"µs", 1e3}};
+    const size_t last = sizeof(units) / sizeof(units[0]) - 1;
+
+    size_t unit = 0;
+    while (unit < last && ns < units[unit].ns) {
+        unit++;
+    }
+    (void)fprintf(out, "  %-12s %14.2f %s\n", name, ns / units[unit].ns, units[unit].unit);
+}
+
+static void write_latency(const struct report *report, FILE *out)
+{
+    const struct histogram *latency = &report->tally->latency;
+    if (histogram_count(latency) == 0) {
+        (void)fprintf(out, "\nlatency: nothing was timed\n");
+        return;
+    }
+    (void)fprintf(out, "\nlatency of %" PRIu64 "\n", histogram_count(latency));
+    for (size_t i = 0; i < REPORT_PERCENTILE_COUNT; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "p%s", report_percentiles[i].name);
+        write_duration(out, name,
+                       (double)histogram_percentile(latency, report_percentiles[i].share));
+    }
+    write_duration(out, "max",
+                   (double)atomic_load_explicit(&latency->max_ns, memory_order_relaxed));
+    write_duration(out, "mean", histogram_mean(latency));
+}
+
+static void write_codes(const struct tally *tally, FILE *out)
+{
+    for (size_t i = 0; i < TALLY_CODE_COUNT_MAX; i++) {
+        const uint32_t code = atomic_load_explicit(&tally->codes[i].code, memory_order_relaxed);
+        const uint32_t count = atomic_load_explicit(&tally->codes[i].count, memory_order_relaxed);
+        if (code != 0) {
+            (void)fprintf(out, "    with %-5" PRIu32 " %16" PRIu32 "%s\n", code, count,
+                          code == 1006 ? " (without a code)" : "");
+        }
+    }
+}
+
+static void write_faults(const struct report *report, FILE *out)
+{
+    static const struct {
+        const char *name;
+        enum tally_id id;
+    } rows[] = {
+        {"lost", TALLY_LOST},           {"duplicated", TALLY_DUPLICATED},
+        {"reordered", TALLY_REORDERED}, {"corrupted", TALLY_CORRUPTED},
+        {"errors", TALLY_ERRORS},       {"not connected", TALLY_CONNECT_FAILED},
+        {"closed", TALLY_CLOSED},
+    };
+    (void)fprintf(out, "\nfaults%s\n", report_is_clean(report) ? ": none" : "");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        (void)fprintf(out, "  %-13s %13" PRIu64 "\n", rows[i].name,
+                      tally_read(report->tally, rows[i].id));
+    }
+    write_codes(report->tally, out);
+}
+
+static void write_cpu(const struct report *report, FILE *out, const char *name, enum tally_id id)
+{
+    const double count = (double)tally_read(report->tally, id);
+    if (count > 0) {
+        (void)fprintf(out, "  %-12s %14.3f µs (user %.3f, kernel %.3f)\n", name,
+                      ((double)report->server.user_ns + (double)report->server.system_ns) / 1e3 /
+                          count,
+                      (double)report->server.user_ns / 1e3 / count,
+                      (double)report->server.system_ns / 1e3 / count);
+    }
+}
+
+static void write_server(const struct report *report, FILE *out)
+{
+    if (report->has_server) {
+        const double used_ns = (double)report->server.user_ns + (double)report->server.system_ns;
+        (void)fprintf(out, "\nserver CPU\n");
+        write_cpu(report, out, "per message", TALLY_SENT);
+        write_cpu(report, out, "per delivery", TALLY_RECEIVED);
+        (void)fprintf(out, "  %-12s %14.2f CPUs\n", "in all",
+                      report_ratio(used_ns, report->seconds * 1e9));
+    }
+    if (report->connections == 0 || (!report->has_server && report->kernel_bytes_before == 0)) {
+        return;
+    }
+    (void)fprintf(out, "\nmemory per connection\n");
+    if (report->has_server) {
+        (void)fprintf(out, "  %-18s %8.0f bytes\n", "user, server",
+                      report_bytes_per_conn(report, report->server_user_bytes_before,
+                                            report->server.user_bytes));
+    }
+    if (report->kernel_bytes_before != 0) {
+        (void)fprintf(
+            out, "  %-18s %8.0f bytes\n", "kernel, both ends",
+            report_bytes_per_conn(report, report->kernel_bytes_before, report->kernel_bytes_after));
+    }
+}
+
+static void write_steps(const struct report *report, FILE *out)
+{
+    if (report->steps == NULL) {
+        return;
+    }
+    (void)fprintf(out, "\nsteps       asked/s          sent/s          p99 ms            lost\n");
+    for (size_t i = 0; i < report->step_count; i++) {
+        const struct report_step *step = &report->steps[i];
+        (void)fprintf(out, "  %17.0f %15.0f %15.2f %15" PRIu64 "  %s\n", step->rate,
+                      step->sent_rate, (double)step->p99_ns / 1e6, step->lost,
+                      step->passed ? "passed" : "failed");
+    }
+    if (report->knee_rate > 0) {
+        (void)fprintf(out, "knee: %.0f messages/s\n", report->knee_rate);
+    } else {
+        (void)fprintf(out, "knee: none, no rate passed\n");
+    }
+}
+
+static void write_generator(const struct report *report, FILE *out)
+{
+    (void)fprintf(out, "\ngenerator: %.1f %% of its threads, %" PRIu64 " sent late (%.2f %%)\n",
+                  100 * report_generator_share(report), tally_read(report->tally, TALLY_LATE_SENDS),
+                  100 * late_share(report));
+    if (report_is_generator_bound(report)) {
+        (void)fprintf(out,
+                      "WARNING: the generator was the limit. Its latencies and rates say little "
+                      "of the server:\n"
+                      "WARNING: give it more threads or processors, or ask for less.\n");
+    }
+}
+
+void report_write_text(const struct report *report, FILE *out)
+{
+    CHECK(report->tally != NULL);
+
+    write_head(report, out);
+    write_rates(report, out);
+    write_latency(report, out);
+    write_faults(report, out);
+    write_server(report, out);
+    write_steps(report, out);
+    write_generator(report, out);
+}
