@@ -174,7 +174,7 @@
       ['parley', `${data.version} ${data.commit}`],
       ['date', data.date],
       ['generator', `${options.threads} thread${options.threads === 1 ? '' : 's'}, ${options.backend}`],
-      ['seed', raw.match(/"seed":(\d+)/)[1]], // a number in JavaScript has only 53 bits
+      ['seed', raw.match(/"seed":\s*(\d+)/)[1]], // a number in JavaScript has only 53 bits
     ]);
   }
 
@@ -242,8 +242,8 @@
 
   // x is how many nines: 1 is 90 %, 2 is 99 %. The last value would be at infinity: half a value in.
   function distributionPlot() {
-    const shares = [];
-    const values = [];
+    const shares = [0];
+    const values = [positive(Math.min(latency.buckets[0][0], latency.max_ns))];
     let below = 0;
     for (const [end, count] of latency.buckets) {
       const left = Math.max(latency.count - below - count, 0.5) / latency.count;
