@@ -113,8 +113,8 @@ bool report_is_generator_bound(const struct report *report)
 static void write_head(const struct report *report, FILE *out)
 {
     (void)fprintf(out, "%s, %s\n", report->scenario, report->url);
-    (void)fprintf(out, "%" PRIu32 " connections, %" PRIu32 " threads on %s, ", report->connections,
-                  report->threads, report->backend);
+    (void)fprintf(out, "%" PRIu32 " connections, %" PRIu32 " thread%s on %s, ", report->connections,
+                  report->threads, report->threads == 1 ? "" : "s", report->backend);
     if (report->rate > 0) {
         (void)fprintf(out, "%.0f messages/s asked for", report->rate);
     } else {

@@ -5,16 +5,15 @@
 usage: embed.py PAGE_DIR OUTPUT_DIR
 
 The page is index.html, chat.css and chat.js of PAGE_DIR, and the browser bundle of the npm package
-`centrifuge` in the version that package-lock.json pins. `npm ci` runs only when node_modules does
-not hold that version; a lock keeps two builds of one tree from doing it at once.
+`centrifuge` in the version that package-lock.json pins.
 """
 
-import fcntl
 import hashlib
-import json
 import pathlib
-import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "cmake"))
+import npm_embed  # noqa: E402, only found by the line above
 
 FILES = [
     # URL path, file in PAGE_DIR, content type
@@ -49,34 +48,6 @@ extern const size_t page_file_count;
 """
 
 
-def packages(lock):
-    """name -> integrity of each package in a lock file, or nothing when there is no file."""
-    try:
-        entries = json.loads(lock.read_text())["packages"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return {name: entry.get("integrity") for name, entry in entries.items() if name}
-
-
-def install(page):
-    wanted = packages(page / "package-lock.json")
-    with open(page / "package-lock.json", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if packages(page / "node_modules" / ".package-lock.json") == wanted:
-            return
-        subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-            cwd=page, check=True, stdin=subprocess.DEVNULL, timeout=300)
-
-
-def array_of(name, content):
-    lines = [f"static const uint8_t {name}[] = {{"]
-    for start in range(0, len(content), 24):
-        lines.append("    " + "".join(f"{byte}," for byte in content[start:start + 24]))
-    lines.append("};")
-    return "\n".join(lines)
-
-
 def generate(page):
     arrays, rows = [], []
     for index, (path, file, content_type) in enumerate(FILES):
@@ -84,7 +55,7 @@ def generate(page):
         if not content:
             sys.exit(f"embed.py: {page / file} is empty")
         etag = hashlib.sha256(content).hexdigest()[:24]
-        arrays.append(array_of(f"file_{index}", content))
+        arrays.append(npm_embed.array_of(f"static const uint8_t file_{index}", content))
         rows.append(f'    {{"{path}", "{content_type}", "\\"{etag}\\"", '
                     f"file_{index}, sizeof(file_{index})}},")
     return "\n".join([
@@ -101,7 +72,7 @@ def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     page, output = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-    install(page)
+    npm_embed.install(page)
     source = generate(page)
     output.mkdir(parents=True, exist_ok=True)
     (output / "page_bytes.h").write_text(HEADER)

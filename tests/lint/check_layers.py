@@ -19,7 +19,7 @@ import sys
 import tree
 
 # Written by the build, so not in the tree.
-GENERATED = ("version.h", "page_bytes.h")
+GENERATED = ("version.h", "page_bytes.h", "report_page.h")
 
 # The longest prefix that fits a file decides. A file may include what starts with one of the right.
 ARROWS = {

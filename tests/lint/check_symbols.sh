@@ -5,8 +5,8 @@
 #
 # usage: check_symbols.sh BUILD_DIR [ROOT [ALLOWED]]
 #
-# Looks at the objects of core, proto, net, chat and server, as gcc or clang made them without
-# sanitizers (which add globals of their own). A variant may carry the plain module's name:
+# Looks at the objects of core, proto, net, chat, server and bench/load, as gcc or clang made them
+# without sanitizers (which add globals of their own). A variant may carry the plain module's name:
 # backend_uring.c exports backend_.... So may a file without a header of its own, which is a part of
 # the module that has one: hub_posts.c, beside hub.h, exports hub_....
 # Constants that hold addresses live in .data.rel.ro, which nobody can write to once the
@@ -21,7 +21,7 @@ allowed=${3:-$root/tests/lint/globals.allowed}
 
 mapfile -t objects < <(
     find "$build" -path '*.dir/*' -name '*.c.o' |
-        grep -E '\.dir/(core|proto|net|chat|server|generated)/[^/]+\.c\.o$' | sort
+        grep -E '\.dir/(core|proto|net|chat|server|bench/load|generated)/[^/]+\.c\.o$' | sort
 )
 if [ ${#objects[@]} -eq 0 ]; then
     printf 'check_symbols.sh: no objects in %s\n' "$build" >&2
@@ -45,7 +45,8 @@ prefix_of()
 
 for object in "${objects[@]}"; do
     stem=$(basename "$object" .c.o)
-    prefix=$(prefix_of "$(basename "$(dirname "$object")")" "$stem")
+    folder=${object##*.dir/}
+    prefix=$(prefix_of "${folder%/*}" "$stem")
     nm --defined-only --format=sysv "$object" |
         awk -F '|' -v stem="$stem" -v prefix="$prefix" '
             NF < 7 { next }
