@@ -21,7 +21,7 @@ enum {
     EXIT_USAGE = 2,
     BACKLOG = 4096,
     FLOOR_CONN_COUNT_MAX = 1000000,
-    COMMAND_LINE_SIZE = 4096, /* bytes; what is longer is cut in the report */
+    COMMAND_LINE_SIZE = 1024, /* bytes; what is longer is cut in the report */
 };
 
 static void raise_open_files(void)
@@ -56,8 +56,10 @@ static int serve_floor(const struct options *options)
 
     int result = listener_open(&listener, &floor.listener_fd);
     if (result == 0) {
-        struct address bound = options->listen;
-        (void)listener_address(floor.listener_fd, &bound); /* the same where it cannot say */
+        struct address bound;
+        if (listener_address(floor.listener_fd, &bound) != 0) {
+            bound = options->listen;
+        }
         (void)address_format(&bound, text);
         (void)printf("floor listens on tcp://%s\n", text);
         (void)fflush(stdout);

@@ -145,7 +145,8 @@ struct parse {
     bool has_publishers;
     bool has_sources;
     bool has_scenario;
-    bool done; /* help or version */
+    bool help;
+    bool version;
     char *error;
 };
 
@@ -410,15 +411,19 @@ static error_t read_option(int key, char *text, struct argp_state *state)
 
     switch (key) {
     case KEY_HELP:
-        argp_state_help(state, stdout, ARGP_HELP_LONG | ARGP_HELP_USAGE | ARGP_HELP_DOC);
-        parse->done = true;
+        parse->help = true;
         return 0;
     case KEY_VERSION:
-        (void)printf("parley-bench %s\n", PARLEY_VERSION PARLEY_COMMIT);
-        parse->done = true;
+        parse->version = true;
         return 0;
     case ARGP_KEY_ARG:
         return read_argument(parse, text, state->arg_num);
+    case ARGP_KEY_ERROR:
+        if (parse->error[0] == '\0') {
+            (void)refuse(parse, "arguments", "a known flag with its value",
+                         state->argv[state->next > 1 ? state->next - 1 : 1]);
+        }
+        return 0;
     default:
         break;
     }
@@ -518,6 +523,7 @@ enum options_outcome options_parse(int argc, char **argv, struct options *option
     const struct argp argp = {
         .options = option_table, .parser = read_option, .args_doc = args_doc, .doc = doc};
     struct parse parse = {.error = error};
+    char name[] = "parley-bench";
     parse.options = (struct options){
         .connections = 100,
         .threads = 1,
@@ -535,18 +541,19 @@ enum options_outcome options_parse(int argc, char **argv, struct options *option
     CHECK(address_parse("127.0.0.1:7000", &parse.options.listen) == 0);
 
     error[0] = '\0';
-    int unread = 0;
-    const error_t result =
-        argp_parse(&argp, argc, argv, ARGP_NO_HELP | ARGP_NO_EXIT | ARGP_NO_ERRS, &unread, &parse);
-    if (parse.done && result == 0) {
+    const unsigned flags = ARGP_NO_EXIT | ARGP_NO_ERRS | ARGP_NO_HELP;
+    if (argp_parse(&argp, argc, argv, flags, NULL, &parse) != 0) {
+        return OPTIONS_BAD;
+    }
+    if (parse.help) {
+        argp_help(&argp, stdout,
+                  ARGP_HELP_SHORT_USAGE | ARGP_HELP_PRE_DOC | ARGP_HELP_LONG | ARGP_HELP_POST_DOC,
+                  name);
         return OPTIONS_DONE;
     }
-    if (result != 0) {
-        if (error[0] == '\0') {
-            const char *found = unread > 0 && unread <= argc ? argv[unread - 1] : "";
-            (void)refuse(&parse, "arguments", "a known flag with its value", found);
-        }
-        return OPTIONS_BAD;
+    if (parse.version) {
+        (void)printf("parley-bench %s\n", PARLEY_VERSION PARLEY_COMMIT);
+        return OPTIONS_DONE;
     }
     const char *fault = find_fault(&parse);
     if (fault != NULL) {

@@ -209,10 +209,16 @@ static void drain(struct conductor *conductor)
 
 /* -- the report -------------------------------------------------------------------------------- */
 
+/* The kernel's split into user and system is a guess that it may take back: never below nothing. */
+static uint64_t since(uint64_t before, uint64_t after)
+{
+    return after > before ? after - before : 0;
+}
+
 static struct procstat difference(const struct procstat *before, const struct procstat *after)
 {
-    return (struct procstat){.user_ns = after->user_ns - before->user_ns,
-                             .system_ns = after->system_ns - before->system_ns,
+    return (struct procstat){.user_ns = since(before->user_ns, after->user_ns),
+                             .system_ns = since(before->system_ns, after->system_ns),
                              .user_bytes = after->user_bytes};
 }
 

@@ -18,7 +18,7 @@ const SHORT = ['--warmup', '0', '-d', '0.5'];
 function assertClean(run, what) {
   assert.equal(run.status, 0, `${what}\n${run.stdout}\n${run.stderr}`);
   for (const fault of ['lost', 'duplicated', 'reordered', 'corrupted', 'errors']) {
-    assert.equal(run.json[fault], 0, `${what}: ${fault}\n${run.stdout}`);
+    assert.equal(run.json.results[fault], 0, `${what}: ${fault}\n${run.stdout}`);
   }
 }
 
@@ -32,8 +32,8 @@ function echo(...args) {
       const run = await runBench(['echo', server.echoUrl, ...SHORT, '--backend', backend,
         '--server-pid', String(server.pid), ...args]);
       assertClean(run, `echo ${args.join(' ')} by ${backend}`);
-      assert.ok(run.json.messages_per_s > 0, run.stdout);
-      assert.ok(run.json.server !== null, run.stdout);
+      assert.ok(run.json.results.sent > 0, run.stdout);
+      assert.ok(run.json.server.user_us_per_message >= 0, run.stdout);
     }
   };
 }
@@ -45,7 +45,7 @@ async function chat(server) {
       '--backend', backend]);
     assertClean(run, `chat by ${backend}`);
     /* 20 in each room. */
-    assert.ok(Math.abs(run.json.deliveries_per_s / run.json.messages_per_s - 20) < 4, run.stdout);
+    assert.ok(Math.abs(run.json.results.expected / run.json.results.sent - 20) < 0.001, run.stdout);
   }
 }
 
@@ -53,7 +53,7 @@ async function reconnects(server) {
   const run = await runBench(['chat', server.url, ...SHORT, '-c', '40', '-r', '500',
     '--reconnects', '40']);
   assertClean(run, 'chat with reconnects');
-  assert.ok(run.json.connects_per_s > 0, run.stdout);
+  assert.ok(run.json.results.connects > 0, run.stdout);
 }
 
 async function idle(server) {
@@ -61,14 +61,14 @@ async function idle(server) {
     '-d', '0.5', '--server-pid', String(server.pid)]);
   assertClean(run, 'idle');
   const bytes = run.json.server.user_bytes_per_connection;
-  assert.ok(bytes > 0 && bytes < 20000, `${bytes} bytes per connection`);
+  assert.ok(bytes >= 0 && bytes < 20000, `${bytes} bytes per connection`);
 }
 
 async function connect(server) {
   for (const session of [[], ['--session']]) {
     const run = await runBench(['connect', server.url, ...SHORT, '-c', '8', ...session]);
     assertClean(run, `connect ${session}`);
-    assert.ok(run.json.connects_per_s > 0, run.stdout);
+    assert.ok(run.json.results.connects > 0, run.stdout);
   }
 }
 
@@ -164,7 +164,7 @@ function finds(fault, count, tamper) {
     const run = await runBench(['echo', url, '--warmup', '0', '-d', '0.4', '--drain', '0.3',
       '-c', '1', '-r', '500']);
     assert.equal(run.status, 1, `${fault}\n${run.stdout}`);
-    assert.equal(run.json[fault], count, `${fault}\n${run.stdout}`);
+    assert.equal(run.json.results[fault], count, `${fault}\n${run.stdout}`);
   };
 }
 
