@@ -25,6 +25,7 @@ enum {
     FIND_STEP_COUNT_MAX = 40,
 };
 #define POINT_NS        MONOTIME_NS_PER_S
+#define BLIND_DELAY_NS  (500 * MONOTIME_NS_PER_MS)
 #define START_DELAY_NS  (20 * MONOTIME_NS_PER_MS) /* for all workers to see the phase */
 #define FIND_FACTOR     1.5  /* from one rate to the next, while all goes well */
 #define FIND_CLOSE      1.05 /* this near is near enough */
@@ -162,7 +163,9 @@ static void load(struct conductor *conductor)
 {
     struct run *run = &conductor->run;
     const struct options *options = conductor->options;
-    const uint64_t start_ns = monotime_read() + START_DELAY_NS;
+    /* Nothing says when a connection without a handshake was accepted: it gets time for that. */
+    const bool is_blind = options->target.scheme == TARGET_TCP;
+    const uint64_t start_ns = monotime_read() + (is_blind ? BLIND_DELAY_NS : START_DELAY_NS);
     const uint64_t measure_ns = start_ns + options->warmup_ns;
     const uint64_t end_ns = measure_ns + options->duration_ns;
 

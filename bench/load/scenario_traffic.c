@@ -169,6 +169,10 @@ static uint64_t tick(struct worker *worker, uint64_t now_ns) ON_REACTOR
     if (!is_sending(worker)) {
         return UINT64_MAX;
     }
+    const uint64_t start_ns = atomic_load_explicit(&worker->run->start_ns, memory_order_relaxed);
+    if (now_ns < start_ns) {
+        return start_ns;
+    }
     cut_some(worker, now_ns);
     if (options->window == 0) {
         return send_due(worker, now_ns);
@@ -326,7 +330,7 @@ static void cut_some(struct worker *worker, uint64_t now_ns)
     const uint32_t first = worker->traffic.publisher_count;
     const uint32_t count = worker->client_count - first;
 
-    if (options->reconnect_rate <= 0 || count == 0 || now_ns < start_ns) {
+    if (options->reconnect_rate <= 0 || count == 0) {
         return;
     }
     const double due = (double)(now_ns - start_ns) / (double)MONOTIME_NS_PER_S *

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The floor on io_uring: multishot accept and receive, one send for a connection in an iteration,
+ * one system call for all of it.
+ *
+ * A send is done while it is submitted and makes a completion only if it was cut short; then the
+ * rest goes by one that waits for room, until nothing is left. So what was sent must stay where it
+ * is until the completions of that submission were read: in the connection's own memory, or for
+ * fan-out in one of two batches that take turns.
+ */
+#include "bench/load/floor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/check.h"
+
+enum {
+    SUBMISSION_COUNT = 4096,
+    COMPLETION_COUNT = 16384,
+    BUFFER_COUNT = 512, /* a power of two */
+    BUFFER_SIZE = 2048, /* bytes */
+    OUT_SIZE_MIN = 128,
+    BUSY_COUNT = 32,
+    BUSY_WAIT_NS = 20000,
+};
+
+enum request { REQUEST_ACCEPT, REQUEST_STOP, REQUEST_RECEIVE, REQUEST_QUIET, REQUEST_SEND };
+
+struct out {
+    uint8_t *data;
+    size_t begin;
+    size_t end;
+    size_t capacity;
+};
+
+struct floor_conn {
+    int fd;
+    uint32_t slot;
+    struct out out;
+    uint8_t *lent;        /* memory that was left for a larger one, but a tracked send reads it */
+    size_t quiet_size;    /* of the last quiet send, until it is known to be done */
+    bool quiet_is_shared; /* its bytes are in a batch */
+    bool is_slow;         /* a quiet send was cut short, and `out` has not been empty since */
+    bool is_tracked;      /* a send that waits for room is under way */
+    bool is_listed;       /* in floor.touched */
+    bool is_receiving;
+    bool is_over; /* freed when nothing is under way */
+};
+
+struct floor_uring {
+    const struct floor_options *options;
+    struct io_uring ring;
+    struct io_uring_buf_ring *buffers;
+    uint8_t *memory;
+    struct floor_conn **conns; /* by slot; NULL: free */
+    uint32_t conn_end;
+    uint32_t conn_count;
+    uint32_t *touched; /* slots: to be sent to in this iteration */
+    uint32_t touched_count;
+    uint32_t *quiet; /* slots: sent to in the last one */
+    uint32_t quiet_count;
+    uint32_t capacity; /* of the three */
+    struct out batches[2];
+    int batch; /* the one that is being filled */
+    unsigned last_count;
+    bool is_stopped;
+};
+
+static uint64_t tag(enum request request, uint32_t slot)
+{
+    return (uint64_t)request << 32 | slot;
+}
+
+static struct io_uring_sqe *next_entry(struct floor_uring *floor)
+{
+    struct io_uring_sqe *entry = io_uring_get_sqe(&floor->ring);
+    while (entry == NULL) {
+        (void)io_uring_submit(&floor->ring); /* makes room, or comes again */
+        entry = io_uring_get_sqe(&floor->ring);
+    }
+    return entry;
+}
+
+static void submit_accept(struct floor_uring *floor)
+{
+    struct io_uring_sqe *entry = next_entry(floor);
+    io_uring_prep_multishot_accept(entry, floor->options->listener_fd, NULL, NULL, SOCK_CLOEXEC);
+    io_uring_sqe_set_data64(entry, tag(REQUEST_ACCEPT, 0));
+}
+
+static void submit_receive(struct floor_uring *floor, struct floor_conn *conn)
+{
+    struct io_uring_sqe *entry = next_entry(floor);
+    io_uring_prep_recv_multishot(entry, conn->fd, NULL, 0, 0);
+    entry->flags |= IOSQE_BUFFER_SELECT;
+    entry->buf_group = 0;
+    io_uring_sqe_set_data64(entry, tag(REQUEST_RECEIVE, conn->slot));
+    conn->is_receiving = true;
+}
+
+static void submit_send(struct floor_uring *floor, struct floor_conn *conn, struct out *from,
+                        bool is_quiet)
+{
+    struct io_uring_sqe *entry = next_entry(floor);
+    const size_t size = from->end - from->begin;
+    const int flags = is_quiet ? MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL : MSG_NOSIGNAL;
+    io_uring_prep_send(entry, conn->fd, from->data + from->begin, size, flags);
+    if (is_quiet) {
+        entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+        conn->quiet_size = size;
+        conn->quiet_is_shared = from != &conn->out;
+        floor->quiet[floor->quiet_count++] = conn->slot;
+    } else {
+        conn->is_tracked = true;
+    }
+    io_uring_sqe_set_data64(entry, tag(is_quiet ? REQUEST_QUIET : REQUEST_SEND, conn->slot));
+}
+
+/* -- what a connection is owed ----------------------------------------------------------------- */
+
+/* Behind what is there. `lent` is NULL, or gets the old memory if there was none in it before. */
+static bool append(struct out *out, const uint8_t *data, size_t size, uint8_t **lent)
+{
+    if (out->capacity - out->end < size) {
+        size_t capacity = 2 * (out->end + size);
+        capacity = capacity < OUT_SIZE_MIN ? OUT_SIZE_MIN : capacity;
+        uint8_t *grown = malloc(capacity);
+        if (grown == NULL) {
+            return false;
+        }
+        if (out->end > 0) {
+            memcpy(grown, out->data, out->end);
+        }
+        if (lent != NULL && *lent == NULL) {
+            *lent = out->data;
+        } else {
+            free(out->data);
+        }
+        out->data = grown;
+        out->capacity = capacity;
+    }
+    memcpy(out->data + out->end, data, size);
+    out->end += size;
+    return true;
+}
+
+static void consume(struct out *out, size_t size)
+{
+    out->begin += size;
+    if (out->begin == out->end) {
+        out->begin = 0;
+        out->end = 0;
+    }
+}
+
+static void touch(struct floor_uring *floor, struct floor_conn *conn)
+{
+    if (!conn->is_listed) {
+        conn->is_listed = true;
+        floor->touched[floor->touched_count++] = conn->slot;
+    }
+}
+
+static void end(struct floor_uring *floor, struct floor_conn *conn)
+{
+    if (!conn->is_over) {
+        conn->is_over = true;
+        (void)shutdown(conn->fd, SHUT_RDWR); /* what is under way ends with it */
+    }
+    touch(floor, conn);
+}
+
+static void owe(struct floor_uring *floor, struct floor_conn *conn, const uint8_t *data,
+                size_t size)
+{
+    if (conn->out.end - conn->out.begin + size > FLOOR_QUEUE_MAX ||
+        !append(&conn->out, data, size, conn->is_tracked ? &conn->lent : NULL)) {
+        end(floor, conn);
+    }
+    touch(floor, conn);
+}
+
+/* -- completions ------------------------------------------------------------------------------- */
+
+static bool add_room(struct floor_uring *floor)
+{
+    const uint32_t capacity = 2 * floor->capacity + 64;
+    struct floor_conn **conns = realloc(floor->conns, capacity * sizeof(struct floor_conn *));
+    floor->conns = conns == NULL ? floor->conns : conns;
+    uint32_t *touched = realloc(floor->touched, capacity * sizeof(uint32_t));
+    floor->touched = touched == NULL ? floor->touched : touched;
+    uint32_t *quiet = realloc(floor->quiet, capacity * sizeof(uint32_t));
+    floor->quiet = quiet == NULL ? floor->quiet : quiet;
+    if (conns == NULL || touched == NULL || quiet == NULL) {
+        return false;
+    }
+    floor->capacity = capacity;
+    return true;
+}
+
+static void take_client(struct floor_uring *floor, int fd)
+{
+    struct floor_conn *conn = NULL;
+
+    if (floor->conn_count < floor->options->conn_count_max &&
+        (floor->conn_end < floor->capacity || add_room(floor))) {
+        conn = calloc(1, sizeof(*conn));
+    }
+    if (conn == NULL) {
+        (void)close(fd);
+        return;
+    }
+    *conn = (struct floor_conn){.fd = fd, .slot = floor->conn_end};
+    floor->conns[floor->conn_end++] = conn;
+    floor->conn_count++;
+    submit_receive(floor, conn);
+}
+
+static void take_bytes(struct floor_uring *floor, struct floor_conn *conn,
+                       const struct io_uring_cqe *cqe)
+{
+    conn->is_receiving = (cqe->flags & IORING_CQE_F_MORE) != 0;
+    if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
+        const uint16_t index = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+        uint8_t *data = floor->memory + (size_t)index * BUFFER_SIZE;
+        if (cqe->res > 0 && floor->options->fanout) {
+            if (!append(&floor->batches[floor->batch], data, (size_t)cqe->res, NULL)) {
+                end(floor, conn);
+            }
+        } else if (cqe->res > 0) {
+            owe(floor, conn, data, (size_t)cqe->res);
+        }
+        io_uring_buf_ring_add(floor->buffers, data, BUFFER_SIZE, index,
+                              io_uring_buf_ring_mask(BUFFER_COUNT), 0);
+        io_uring_buf_ring_advance(floor->buffers, 1);
+    }
+    if (cqe->res == 0 || (cqe->res < 0 && cqe->res != -ENOBUFS)) {
+        end(floor, conn);
+    } else if (!conn->is_receiving && !conn->is_over) {
+        submit_receive(floor, conn);
+    }
+    if (conn->is_over) {
+        touch(floor, conn);
+    }
+}
+
+/* It was cut short: from here on its sends wait for room. */
+static void take_quiet(struct floor_uring *floor, struct floor_conn *conn, int result)
+{
+    const size_t sent = result > 0 ? (size_t)result : 0;
+
+    CHECK(sent <= conn->quiet_size);
+    if (conn->quiet_is_shared) {
+        const struct out *batch = &floor->batches[1 - floor->batch];
+        owe(floor, conn, batch->data + batch->begin + sent, conn->quiet_size - sent);
+    } else {
+        consume(&conn->out, sent);
+    }
+    conn->quiet_size = 0;
+    conn->is_slow = true;
+    if (result < 0 && result != -EAGAIN && result != -EINTR) {
+        end(floor, conn);
+    }
+    touch(floor, conn);
+}
+
+static void take_sent(struct floor_uring *floor, struct floor_conn *conn, int result)
+{
+    conn->is_tracked = false;
+    free(conn->lent);
+    conn->lent = NULL;
+    if (result > 0) {
+        consume(&conn->out, (size_t)result);
+        conn->is_slow = conn->out.end > 0;
+    } else if (result != -EAGAIN && result != -EINTR) {
+        end(floor, conn);
+    }
+    touch(floor, conn);
+}
+
+static void take(struct floor_uring *floor, const struct io_uring_cqe *cqe)
+{
+    const uint32_t slot = (uint32_t)cqe->user_data;
+
+    switch ((enum request)(cqe->user_data >> 32)) {
+    case REQUEST_ACCEPT:
+        if (cqe->res >= 0) {
+            take_client(floor, cqe->res);
+        }
+        if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
+            submit_accept(floor);
+        }
+        return;
+    case REQUEST_STOP:
+        floor->is_stopped = true;
+        return;
+    case REQUEST_RECEIVE:
+        take_bytes(floor, floor->conns[slot], cqe);
+        return;
+    case REQUEST_QUIET:
+        take_quiet(floor, floor->conns[slot], cqe->res);
+        return;
+    case REQUEST_SEND:
+        take_sent(floor, floor->conns[slot], cqe->res);
+        return;
+    }
+}
+
+/* Every completion of the last submission was read: the quiet sends without one are done. */
+static void settle_quiet(struct floor_uring *floor)
+{
+    for (uint32_t i = 0; i < floor->quiet_count; i++) {
+        struct floor_conn *conn = floor->conns[floor->quiet[i]];
+        if (conn->quiet_size > 0 && !conn->quiet_is_shared) {
+            consume(&conn->out, conn->quiet_size);
+        }
+        conn->quiet_size = 0;
+    }
+    floor->quiet_count = 0;
+    floor->batches[1 - floor->batch] =
+        (struct out){.data = floor->batches[1 - floor->batch].data,
+                     .capacity = floor->batches[1 - floor->batch].capacity};
+}
+
+/* -- sending ----------------------------------------------------------------------------------- */
+
+static void free_conn(struct floor_uring *floor, struct floor_conn *conn)
+{
+    (void)close(conn->fd);
+    free(conn->out.data);
+    free(conn->lent);
+    floor->conns[conn->slot] = NULL;
+    floor->conn_count--;
+    while (floor->conn_end > 0 && floor->conns[floor->conn_end - 1] == NULL) {
+        floor->conn_end--;
+    }
+    free(conn);
+}
+
+static void send_touched(struct floor_uring *floor)
+{
+    const uint32_t count = floor->touched_count;
+
+    floor->touched_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct floor_conn *conn = floor->conns[floor->touched[i]];
+        conn->is_listed = false;
+        if (conn->is_over) {
+            if (!conn->is_receiving && !conn->is_tracked && conn->quiet_size == 0) {
+                free_conn(floor, conn);
+            }
+        } else if (conn->out.begin < conn->out.end && !conn->is_tracked) {
+            submit_send(floor, conn, &conn->out, !conn->is_slow);
+        }
+    }
+}
+
+/* To everybody: from the batch, or behind what waits already. */
+static void send_batch(struct floor_uring *floor)
+{
+    struct out *batch = &floor->batches[floor->batch];
+
+    for (uint32_t slot = 0; slot < floor->conn_end; slot++) {
+        struct floor_conn *conn = floor->conns[slot];
+        if (conn == NULL || conn->is_over) {
+            continue;
+        }
+        if (conn->is_tracked || conn->out.begin < conn->out.end) {
+            owe(floor, conn, batch->data, batch->end);
+        } else {
+            submit_send(floor, conn, batch, true);
+        }
+    }
+    floor->batch = 1 - floor->batch;
+}
+
+/* -- the loop ---------------------------------------------------------------------------------- */
+
+static void wait_some(struct floor_uring *floor)
+{
+    if (floor->last_count < BUSY_COUNT) {
+        (void)io_uring_submit_and_wait(&floor->ring, 1);
+        return;
+    }
+    struct __kernel_timespec timeout = {.tv_nsec = BUSY_WAIT_NS};
+    struct io_uring_cqe *cqe = NULL;
+    (void)io_uring_submit_and_wait_timeout(&floor->ring, &cqe, BUSY_COUNT, &timeout, NULL);
+}
+
+static void loop(struct floor_uring *floor)
+{
+    while (!floor->is_stopped) {
+        struct io_uring_cqe *cqe = NULL;
+        unsigned head = 0;
+        unsigned count = 0;
+
+        wait_some(floor);
+        io_uring_for_each_cqe(&floor->ring, head, cqe)
+        {
+            take(floor, cqe);
+            count++;
+        }
+        io_uring_cq_advance(&floor->ring, count);
+        floor->last_count = count;
+        if (io_uring_cq_ready(&floor->ring) > 0 || io_uring_cq_has_overflow(&floor->ring)) {
+            continue; /* a quiet send may have failed in there */
+        }
+        settle_quiet(floor);
+        send_touched(floor);
+        if (floor->batches[floor->batch].end > 0) {
+            send_batch(floor);
+        }
+    }
+}
+
+static int open_ring(struct floor_uring *floor)
+{
+    struct io_uring_params params = {.flags = IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL |
+                                              IORING_SETUP_SINGLE_ISSUER |
+                                              IORING_SETUP_DEFER_TASKRUN,
+                                     .cq_entries = COMPLETION_COUNT};
+    const int flags = fcntl(floor->options->listener_fd, F_GETFL);
+    if (flags < 0 || fcntl(floor->options->listener_fd, F_SETFL, flags & ~O_NONBLOCK) != 0) {
+        return -errno;
+    }
+    return io_uring_queue_init_params(SUBMISSION_COUNT, &floor->ring, &params);
+}
+
+static int open_buffers(struct floor_uring *floor)
+{
+    const size_t ring_size = BUFFER_COUNT * sizeof(struct io_uring_buf);
+    floor->buffers = aligned_alloc(4096, ring_size);
+    floor->memory = malloc((size_t)BUFFER_COUNT * BUFFER_SIZE);
+    if (floor->buffers == NULL || floor->memory == NULL) {
+        return -ENOMEM;
+    }
+    struct io_uring_buf_reg registration = {.ring_addr = (uintptr_t)floor->buffers,
+                                            .ring_entries = BUFFER_COUNT};
+    const int result = io_uring_register_buf_ring(&floor->ring, &registration, 0);
+    if (result != 0) {
+        return result;
+    }
+    io_uring_buf_ring_init(floor->buffers);
+    for (uint16_t i = 0; i < BUFFER_COUNT; i++) {
+        io_uring_buf_ring_add(floor->buffers, floor->memory + (size_t)i * BUFFER_SIZE, BUFFER_SIZE,
+                              i, io_uring_buf_ring_mask(BUFFER_COUNT), i);
+    }
+    io_uring_buf_ring_advance(floor->buffers, BUFFER_COUNT);
+    return 0;
+}
+
+int floor_run_uring(const struct floor_options *options)
+{
+    struct floor_uring *floor = calloc(1, sizeof(*floor));
+    if (floor == NULL) {
+        return -ENOMEM;
+    }
+    floor->options = options;
+    int result = open_ring(floor);
+    if (result != 0) {
+        free(floor);
+        return result;
+    }
+    result = open_buffers(floor);
+    if (result == 0) {
+        (void)io_uring_register_ring_fd(&floor->ring);
+        struct io_uring_sqe *entry = next_entry(floor);
+        io_uring_prep_poll_add(entry, options->stop_fd, POLLIN);
+        io_uring_sqe_set_data64(entry, tag(REQUEST_STOP, 0));
+        submit_accept(floor);
+        loop(floor);
+    }
+    io_uring_queue_exit(&floor->ring);
+    for (uint32_t slot = 0; slot < floor->conn_end; slot++) {
+        if (floor->conns[slot] != NULL) {
+            (void)close(floor->conns[slot]->fd);
+            free(floor->conns[slot]->out.data);
+            free(floor->conns[slot]->lent);
+            free(floor->conns[slot]);
+        }
+    }
+    free(floor->conns);
+    free(floor->touched);
+    free(floor->quiet);
+    free(floor->batches[0].data);
+    free(floor->batches[1].data);
+    free(floor->buffers);
+    free(floor->memory);
+    free(floor);
+    return result;
+}
