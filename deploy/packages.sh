@@ -12,6 +12,9 @@ packages_test=(check curl chromium procps python3-websockets strace)
 # shellcheck disable=SC2034
 packages_ci=(clang clang-format clang-tidy libclang-rt-14-dev)
 
+# shellcheck disable=SC2034
+packages_peers=(libwebsockets-dev python3-websockets nginx libnginx-mod-nchan)
+
 # Node usually comes from somewhere else than apt; it is a package only where it is missing.
 packages_node()
 {

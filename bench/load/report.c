@@ -122,9 +122,8 @@ static void write_head(const struct report *report, FILE *out)
     }
     (void)fprintf(out, ", %.1f s\n", report->seconds);
     if (report->connect_seconds > 0) {
-        const double connects = (double)tally_read(report->tally, TALLY_CONNECTS);
         (void)fprintf(out, "connected in %.2f s, %.0f/s\n", report->connect_seconds,
-                      connects / report->connect_seconds);
+                      report->connections / report->connect_seconds);
     }
 }
 
@@ -138,6 +137,9 @@ static void write_rate(const struct report *report, FILE *out, const char *name,
 static void write_rates(const struct report *report, FILE *out)
 {
     (void)fprintf(out, "\nthroughput\n");
+    if (tally_read(report->tally, TALLY_CONNECTS) > 0) {
+        write_rate(report, out, "connects", TALLY_CONNECTS);
+    }
     write_rate(report, out, "messages", TALLY_SENT);
     write_rate(report, out, "deliveries", TALLY_RECEIVED);
     write_rate(report, out, "bytes out", TALLY_BYTES_SENT);
