@@ -52,8 +52,8 @@ def cases(quick):
     for size, text in sizes.items():
         for count in counts:
             for window in (1, 16):
-                yield Case("echo", f"echo {text}, {count:,} connections, {window} in flight", "echo",
-                           ["-c", count, "-w", window], size)
+                name = f"echo {text}, {count:,} connections, {window} in flight"
+                yield Case("echo", name, "echo", ["-c", count, "-w", window], size)
     for count in counts[1:]:
         for name, window in (("one at a time", ["-w", 1]),
                              ("bursts of 16", ["-w", 16, "--burst", 16]),

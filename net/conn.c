@@ -13,6 +13,7 @@
 enum {
     FLUSH_SENDS_MAX = 8,        /* per connection and iteration; the rest in the next one */
     PENDING_CAPACITY_MIN = 240, /* bytes */
+    APPEND_ROOM = 900,          /* bytes of a packet that small messages share */
 };
 
 static uint32_t now_ms(const struct conn *conn)
@@ -274,11 +275,29 @@ bool conn_is_paused(const struct conn *conn)
 
 /* --- Sending ------------------------------------------------------------------------------- */
 
-enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
+static bool has_room(const struct conn *conn, size_t size)
 {
     const struct reactor_options *options = &conn->reactor->options;
+    const uint32_t bytes_max = conn->large || !conn_is_blocked(conn)
+                                   ? options->queue_bytes_max_large
+                                   : options->queue_bytes_max;
+    return conn->outq.bytes <= bytes_max && size <= bytes_max - conn->outq.bytes;
+}
+
+/* Something was put into the queue. */
+static enum conn_queued note_queued(struct conn *conn)
+{
+    reactor_touch(conn->reactor, conn);
+    if (conn->outq.bytes > conn->reactor->options.queue_bytes_high) {
+        conn->was_high = true;
+        return CONN_QUEUED_HIGH;
+    }
+    return CONN_QUEUED;
+}
+
+enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
+{
     struct outq *outq = &conn->outq;
-    const size_t size = packet_bytes(packet).size + CONN_PACKET_COST;
 
     if (conn->state != CONN_STATE_OPEN) {
         return CONN_QUEUED;
@@ -289,19 +308,38 @@ enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_
     if (outq_is_empty(outq)) {
         conn->progress_ms = now_ms(conn);
     }
-    const uint32_t bytes_max = conn->large || !conn_is_blocked(conn)
-                                   ? options->queue_bytes_max_large
-                                   : options->queue_bytes_max;
-    if (outq->bytes > bytes_max || size > bytes_max - outq->bytes ||
+    if (!has_room(conn, packet_bytes(packet).size + CONN_PACKET_COST) ||
         outq_push(conn->reactor->nodes, outq, packet, lane == CONN_URGENT) != 0) {
         return CONN_TOO_SLOW;
     }
-    reactor_touch(conn->reactor, conn);
-    if (outq->bytes > options->queue_bytes_high) {
-        conn->was_high = true;
-        return CONN_QUEUED_HIGH;
+    return note_queued(conn);
+}
+
+enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes body)
+{
+    const size_t size = head.size + body.size;
+
+    CHECK(head.size > 0);
+    if (conn->state != CONN_STATE_OPEN) {
+        return CONN_QUEUED;
     }
-    return CONN_QUEUED;
+    if (!conn->sending && has_room(conn, size) && outq_append(&conn->outq, head, body)) {
+        return note_queued(conn);
+    }
+    /* Where one message follows another, more may: the next ones find room in this packet. */
+    const bool follows = conn->outq.normal != NULL && size < APPEND_ROOM;
+    struct packet *packet = packet_create(conn->reactor->packets, follows ? APPEND_ROOM : size);
+    if (packet == NULL) {
+        return CONN_TOO_SLOW;
+    }
+    packet_shorten(packet, size);
+    memcpy(packet_span(packet).data, head.data, head.size);
+    if (body.size > 0) {
+        memcpy(packet_span(packet).data + head.size, body.data, body.size);
+    }
+    const enum conn_queued queued = conn_queue(conn, packet, CONN_NORMAL);
+    packet_unref(packet);
+    return queued;
 }
 
 void conn_drop_queue(struct conn *conn)

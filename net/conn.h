@@ -79,6 +79,14 @@ enum {
 NODISCARD enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
     ON_REACTOR;
 
+/*
+ * Queues a copy of both (`body` may be empty) in the normal lane, joined to what is queued there already, where that can
+ * be done: many small messages of one iteration are then one piece for the kernel. On
+ * CONN_TOO_SLOW nothing has changed.
+ */
+NODISCARD enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes body)
+    ON_REACTOR;
+
 /* Drops what is queued and was not yet given to the kernel, but for urgent packets. */
 void conn_drop_queue(struct conn *conn) ON_REACTOR;
 

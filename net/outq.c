@@ -114,6 +114,21 @@ int outq_push(struct outq_pool *pool, struct outq *outq, struct packet *packet, 
     return 0;
 }
 
+bool outq_append(struct outq *outq, struct bytes head, struct bytes body)
+{
+    if (outq->normal == NULL) {
+        return false;
+    }
+    struct packet *last = outq->normal->packet;
+    if (packet_room(last) < head.size + body.size) {
+        return false;
+    }
+    packet_append(last, head);
+    packet_append(last, body);
+    outq->bytes += (uint32_t)(head.size + body.size);
+    return true;
+}
+
 static struct iovec piece_of(const struct outq_node *node, size_t begin)
 {
     const struct bytes bytes = packet_bytes(node->packet);

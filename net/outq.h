@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 
 #include "core/annot.h"
+#include "core/bytes.h"
 
 struct outq_node;
 struct outq_pool; /* opaque; one per reactor */
@@ -43,6 +44,12 @@ NODISCARD static inline bool outq_is_empty(const struct outq *outq)
 /* Takes a reference. 0, or -ENOMEM and nothing changed. */
 NODISCARD int outq_push(struct outq_pool *pool, struct outq *outq, struct packet *packet,
                         bool urgent);
+
+/*
+ * Puts the bytes behind those of the last normal packet, if that is nobody else's and has room for
+ * both. Not while a gather is not advanced yet. False: nothing changed.
+ */
+NODISCARD bool outq_append(struct outq *outq, struct bytes head, struct bytes body);
 
 /* The first `max` (> 0) packets as pieces; how many. */
 NODISCARD size_t outq_gather(struct outq *outq, struct iovec *pieces, size_t max);

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/blob.h"
 #include "core/check.h"
@@ -134,6 +135,24 @@ void packet_shorten(struct packet *packet, size_t size)
     CHECK(packet->blob == NULL);
     CHECK(size <= packet->size);
     packet->size = (uint32_t)size;
+}
+
+size_t packet_room(const struct packet *packet)
+{
+    if (packet->blob != NULL || packet->references > 1 || packet->class >= CLASS_COUNT ||
+        packet->replaceable) {
+        return 0;
+    }
+    return ((size_t)CLASS_SIZE_SMALLEST << packet->class) - sizeof(*packet) - packet->size;
+}
+
+void packet_append(struct packet *packet, struct bytes bytes)
+{
+    CHECK(bytes.size <= packet_room(packet));
+    if (bytes.size > 0) {
+        memcpy(packet->data + packet->size, bytes.data, bytes.size);
+        packet->size += (uint32_t)bytes.size;
+    }
 }
 
 void packet_set_replaceable(struct packet *packet)

@@ -44,6 +44,12 @@ NODISCARD struct span packet_span(struct packet *packet);
 /* Makes a packet_create() shorter: what was written is less than what was asked for. */
 void packet_shorten(struct packet *packet, size_t size);
 
+/* How many bytes more it can hold: 0 for a blob's bytes, and when others see it too. */
+NODISCARD size_t packet_room(const struct packet *packet);
+
+/* Appends what there is room for. */
+void packet_append(struct packet *packet, struct bytes bytes);
+
 /*
  * Only the newest of such packets is worth sending (the answer to the last ping): while a send
  * waits for the reader, a queue that holds one of which no byte was handed over puts the new one in

@@ -189,19 +189,9 @@ static void take_echo_message(struct gateway *gateway, struct peer *peer,
 {
     uint8_t header[FRAME_HEADER_SIZE_MAX];
     const size_t header_size = frame_write_header(event->opcode, event->payload.size, header);
-    struct packet *packet =
-        packet_create(reactor_packets(gateway->reactor), header_size + event->payload.size);
-    if (packet == NULL) {
-        gateway_give_up(gateway, peer);
-        return;
-    }
-    struct span target = packet_span(packet);
-    memcpy(target.data, header, header_size);
-    if (event->payload.size > 0) {
-        memcpy(target.data + header_size, event->payload.data, event->payload.size);
-    }
-    const enum conn_queued queued = conn_queue(peer->conn, packet, CONN_NORMAL);
-    packet_unref(packet);
+    const struct bytes payload = {event->payload.data, event->payload.size};
+    const enum conn_queued queued =
+        conn_append(peer->conn, (struct bytes){header, header_size}, payload);
     metrics_add(gateway->options.metrics, METRIC_FRAMES_SENT_ECHO, 1);
     if (queued == CONN_TOO_SLOW) {
         gateway_too_slow(gateway, peer->conn);

@@ -68,12 +68,6 @@ static inline uint32_t run_publishers_per_room(const struct run *run)
     return (run->options->publishers + run->options->rooms - 1) / run->options->rooms;
 }
 
-/*
- * When a message is due, open loop. Worker w has the publishers w, w + threads, ...; its messages
- * take turns among them, one in each interval, at a moment in it that the seed decides.
- */
-NODISCARD uint64_t run_due_ns(const struct run *run, uint32_t publisher, uint32_t number);
-
 /* The whole of it: threads, phases, report on standard output, files. The exit status. */
 NODISCARD int run_conduct(const struct options *options, const char *command_line);
 

@@ -43,7 +43,10 @@ static uint64_t mix(uint64_t value)
     return value ^ value >> 31;
 }
 
-/* The time of the worker's message with this index. */
+/*
+ * The time of the worker's message with this index. Its publishers take turns, one in each
+ * interval, at a moment in it that the seed decides.
+ */
 static uint64_t due_at(const struct run *run, uint32_t worker, uint64_t index)
 {
     const struct options *options = run->options;
@@ -57,12 +60,14 @@ static uint64_t due_at(const struct run *run, uint32_t worker, uint64_t index)
            (uint64_t)(((double)index + jitter) * interval_ns);
 }
 
-uint64_t run_due_ns(const struct run *run, uint32_t publisher, uint32_t number)
+/* The same, as a receiver knows the message. */
+static uint64_t due_of(const struct run *run, struct payload_stamp stamp)
 {
-    const uint32_t worker = publisher % run->options->threads;
+    const uint32_t worker = stamp.sender % run->options->threads;
     const uint32_t share = share_of(run, run->options->publishers, worker);
 
-    return due_at(run, worker, (uint64_t)number * share + publisher / run->options->threads);
+    return due_at(run, worker,
+                  (uint64_t)stamp.number * share + stamp.sender / run->options->threads);
 }
 
 /* -- sending ----------------------------------------------------------------------------------- */
@@ -213,7 +218,7 @@ static void time_delivery(struct worker *worker, struct payload_stamp stamp)
     const bool is_closed = run->options->window > 0;
     const uint64_t due_ns =
         is_closed ? atomic_load_explicit(&slot_of(run, stamp)->sent_ns, memory_order_relaxed)
-                  : run_due_ns(run, stamp.sender, stamp.number);
+                  : due_of(run, stamp);
 
     if (due_ns >= atomic_load_explicit(&run->measure_ns, memory_order_relaxed) &&
         due_ns < atomic_load_explicit(&run->end_ns, memory_order_relaxed)) {

@@ -60,6 +60,7 @@ OWNERS = [
     ("argp.h", ("server/*", "bench/*", "tests/*")),
     ("check.h", ("tests/*",)),
     ("benchmark/*", ("bench/micro/register.cc",)),
+    ("libwebsockets.h", ("bench/peers/lws_server.c",)),
     ("sys/socket.h", SOCKETS),
     ("sys/un.h", SOCKETS),
     ("netinet/*", SOCKETS),
