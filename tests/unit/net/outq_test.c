@@ -104,6 +104,51 @@ START_TEST(urgent_goes_before_what_is_not_begun)
 }
 END_TEST
 
+static bool append(struct world *world, const char *head, const char *body)
+{
+    return outq_append(&world->outq, (struct bytes){(const uint8_t *)head, strlen(head)},
+                       (struct bytes){(const uint8_t *)body, strlen(body)});
+}
+
+START_TEST(appends_to_the_last_packet)
+{
+    struct world world;
+    struct iovec vector[4];
+    begin(&world);
+    ck_assert(!append(&world, "x", "")); /* there is none */
+    push(&world, "U1", true);
+    ck_assert(!append(&world, "x", "")); /* the urgent lane is another one */
+    push(&world, "aa", false);
+    ck_assert(append(&world, "b", "cc"));
+    ck_assert_uint_eq(world.outq.bytes, 7 + 2 * CONN_PACKET_COST);
+    ck_assert_uint_eq(outq_gather(&world.outq, vector, 4), 2);
+    outq_advance(world.nodes, &world.outq, 0);
+    write_out(&world, 64, 4); /* U1, aa */
+    ck_assert(append(&world, "", "d"));
+    write_out(&world, 64, 64);
+    expect(&world, "U1aabccd");
+    end(&world);
+}
+END_TEST
+
+START_TEST(appends_to_nothing_that_others_see)
+{
+    static const char long_text[] = "0123456789012345678901234567890123456789";
+    struct world world;
+    begin(&world);
+    struct packet *packet = packet_of(&world, "aa");
+    ck_assert_int_eq(outq_push(world.nodes, &world.outq, packet, false), 0);
+    ck_assert(!append(&world, "b", "")); /* we hold it too */
+    packet_unref(packet);
+    ck_assert(!append(&world, long_text, "")); /* no room: a packet of 64 bytes */
+    ck_assert_uint_eq(world.outq.bytes, 2 + CONN_PACKET_COST);
+    ck_assert(append(&world, "b", ""));
+    write_out(&world, 64, 64);
+    expect(&world, "aab");
+    end(&world);
+}
+END_TEST
+
 START_TEST(pushes_while_a_send_is_pending)
 {
     struct world world;
@@ -242,6 +287,8 @@ int main(void)
 {
     TCase *cases = tcase_create("outq");
     tcase_add_test(cases, urgent_goes_before_what_is_not_begun);
+    tcase_add_test(cases, appends_to_the_last_packet);
+    tcase_add_test(cases, appends_to_nothing_that_others_see);
     tcase_add_test(cases, pushes_while_a_send_is_pending);
     tcase_add_test(cases, replaces_only_what_is_not_covered);
     tcase_add_test(cases, drops_the_normal_lane);

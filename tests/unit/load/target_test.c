@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * target_parse: what it reads, and what it refuses without changing anything.
+ */
+#include "bench/load/target.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *url;
+    enum target_scheme scheme;
+    const char *address;
+    const char *host;
+    const char *path;
+} good[] = {
+    {"ws://127.0.0.1:8000/echo", TARGET_WS, "127.0.0.1:8000", "127.0.0.1:8000", "/echo"},
+    {"ws://127.0.0.1", TARGET_WS, "127.0.0.1:80", "127.0.0.1", "/"},
+    {"ws://localhost:81/", TARGET_WS, "127.0.0.1:81", "localhost:81", "/"},
+    {"ws://localhost/a?b=c&d", TARGET_WS, "127.0.0.1:80", "localhost", "/a?b=c&d"},
+    {"ws://127.0.0.1:8000?q", TARGET_WS, "127.0.0.1:8000", "127.0.0.1:8000", "/?q"},
+    {"ws://[::1]:8000/x", TARGET_WS, "[::1]:8000", "[::1]:8000", "/x"},
+    {"ws://[::1]/", TARGET_WS, "[::1]:80", "[::1]", "/"},
+    {"tcp://127.0.0.1:7000", TARGET_TCP, "127.0.0.1:7000", "127.0.0.1:7000", "/"},
+};
+
+START_TEST(reads)
+{
+    char error[TARGET_ERROR_SIZE];
+    char text[ADDRESS_TEXT_SIZE_MAX];
+    struct target target;
+
+    ck_assert_msg(target_parse(good[_i].url, &target, error), "%s: %s", good[_i].url, error);
+    ck_assert_int_eq(target.scheme, good[_i].scheme);
+    (void)address_format(&target.address, text);
+    ck_assert_str_eq(text, good[_i].address);
+    ck_assert_str_eq(target.host, good[_i].host);
+    ck_assert_str_eq(target.path, good[_i].path);
+}
+END_TEST
+
+static const char *const bad[] = {
+    "",
+    "127.0.0.1:8000",
+    "http://127.0.0.1:8000/",
+    "wss://127.0.0.1:8000/",
+    "ws://",
+    "ws:///echo",
+    "ws://:8000/",
+    "ws://example.org/",
+    "ws://127.0.0.1:0/",
+    "ws://127.0.0.1:65536/",
+    "ws://127.0.0.1:/",
+    "ws://user@127.0.0.1/",
+    "ws://127.0.0.1/a b",
+    "ws://127.0.0.1/a\nb",
+    "ws://127.0.0.1/#a",
+    "ws://127.0.0.1/\xc3\xa4",
+    "ws://localhosts/",
+    "tcp://127.0.0.1",
+    "tcp://127.0.0.1:7000/",
+    "ws://11111111111111111111111111111111111111111111111111111111111111111111111/",
+};
+
+START_TEST(refuses)
+{
+    char error[TARGET_ERROR_SIZE] = "";
+    struct target target;
+    struct target before;
+    memset(&target, 0x55, sizeof(target));
+    before = target;
+
+    ck_assert_msg(!target_parse(bad[_i], &target, error), "%s", bad[_i]);
+    ck_assert_int_eq(memcmp(&target, &before, sizeof(target)), 0);
+    ck_assert_ptr_nonnull(strstr(error, "expected "));
+}
+END_TEST
+
+int main(void)
+{
+    TCase *cases = tcase_create("target");
+    tcase_add_loop_test(cases, reads, 0, sizeof(good) / sizeof(good[0]));
+    tcase_add_loop_test(cases, refuses, 0, sizeof(bad) / sizeof(bad[0]));
+    Suite *suite = suite_create("load/target");
+    suite_add_tcase(suite, cases);
+
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
