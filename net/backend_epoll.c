@@ -54,6 +54,7 @@ struct backend {
     int epoll_fd;
     int wake_fd;
     int reserve_fd;       /* see backend_socket_reserve(); -1: none */
+    bool is_coarse;       /* the kernel has no epoll_pwait2 */
     uint32_t again_first; /* slots; UINT32_MAX: empty */
     uint32_t again_last;
     struct epoll_listener listeners[BACKEND_LISTENER_MAX];
@@ -188,6 +189,21 @@ static int milliseconds(uint64_t timeout_ns)
     return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
+/* To the nanosecond from Linux 5.11 on, which a load generator wants; else to the millisecond. */
+static int sleep_for_events(struct backend *backend, uint64_t timeout_ns, int max)
+{
+    if (!backend->is_coarse && timeout_ns > 0 && timeout_ns < UINT64_MAX) {
+        const struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / MONOTIME_NS_PER_S),
+                                         .tv_nsec = (long)(timeout_ns % MONOTIME_NS_PER_S)};
+        const int count = epoll_pwait2(backend->epoll_fd, backend->events, max, &timeout, NULL);
+        if (count >= 0 || errno != ENOSYS) {
+            return count;
+        }
+        backend->is_coarse = true;
+    }
+    return epoll_wait(backend->epoll_fd, backend->events, max, milliseconds(timeout_ns));
+}
+
 static size_t do_wait(struct backend *backend, uint64_t timeout_ns,
                       struct backend_completion *completions, size_t max)
 {
@@ -197,8 +213,7 @@ static size_t do_wait(struct backend *backend, uint64_t timeout_ns,
         return count;
     }
     event_max = event_max < EVENTS_PER_WAIT ? event_max : EVENTS_PER_WAIT;
-    const int timeout_ms = count > 0 ? 0 : milliseconds(timeout_ns);
-    const int events = epoll_wait(backend->epoll_fd, backend->events, (int)event_max, timeout_ms);
+    const int events = sleep_for_events(backend, count > 0 ? 0 : timeout_ns, (int)event_max);
     if (events < 0) {
         CHECK(errno == EINTR);
         return count;

@@ -80,9 +80,9 @@ NODISCARD enum conn_queued conn_queue(struct conn *conn, struct packet *packet, 
     ON_REACTOR;
 
 /*
- * Queues a copy of both (`body` may be empty) in the normal lane, joined to what is queued there already, where that can
- * be done: many small messages of one iteration are then one piece for the kernel. On
- * CONN_TOO_SLOW nothing has changed.
+ * Queues a copy of both (`body` may be empty) in the normal lane, joined to what is queued there
+ * already, where that can be done: many small messages of one iteration are then one piece for the
+ * kernel. On CONN_TOO_SLOW nothing has changed.
  */
 NODISCARD enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes body)
     ON_REACTOR;

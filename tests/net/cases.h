@@ -14,5 +14,6 @@ TCase *cases_send(void);
 TCase *cases_close(void);
 TCase *cases_accept(void);
 TCase *cases_loop(void);
+TCase *cases_dial(void);
 
 #endif /* TESTS_NET_CASES_H */

@@ -186,6 +186,52 @@ START_TEST(rsv1_only_where_negotiated)
 }
 END_TEST
 
+static const struct frame_limits of_server = {.payload_size_max = 1 << 20, .from_server = true};
+
+START_TEST(reads_what_a_server_writes)
+{
+    static const uint64_t sizes[] = {0, 1, 125, 126, 65535, 65536, 1 << 20};
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        uint8_t wire[FRAME_HEADER_SIZE_MAX];
+        struct frame_header header = {.mask_key = {1, 2, 3, 4}};
+        const size_t size = frame_write_header(FRAME_TEXT, sizes[i], wire);
+        uint8_t *exact = malloc(size);
+        ck_assert_ptr_nonnull(exact);
+        memcpy(exact, wire, size);
+        ck_assert_int_eq(frame_read_header((struct bytes){exact, size}, of_server, &header),
+                         FRAME_OK);
+        ck_assert_uint_eq(header.payload_size, sizes[i]);
+        ck_assert_uint_eq(header.header_size, size);
+        ck_assert_mem_eq(header.mask_key, "\0\0\0\0", 4);
+        ck_assert_int_eq(frame_read_header((struct bytes){exact, size - 1}, of_server, &header),
+                         FRAME_NEED_MORE);
+        ck_assert_int_eq(frame_read_header((struct bytes){exact, size}, plain, &header),
+                         FRAME_NOT_MASKED);
+        free(exact);
+    }
+}
+END_TEST
+
+START_TEST(reads_what_a_client_writes)
+{
+    static const uint64_t sizes[] = {0, 125, 126, 65535, 65536, 1 << 20};
+    static const uint8_t key[4] = {9, 8, 7, 6};
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        uint8_t wire[FRAME_HEADER_SIZE_MAX];
+        struct frame_header header;
+        const size_t size = frame_write_client_header(FRAME_BINARY, sizes[i], key, wire);
+        const struct bytes in = {wire, size};
+        ck_assert_int_eq(frame_read_header(in, plain, &header), FRAME_OK);
+        ck_assert_uint_eq(header.payload_size, sizes[i]);
+        ck_assert_uint_eq(header.header_size, size);
+        ck_assert_mem_eq(header.mask_key, key, 4);
+        ck_assert_int_eq(frame_read_header(in, of_server, &header), FRAME_MASKED);
+    }
+}
+END_TEST
+
 START_TEST(writes_control_frames)
 {
     uint8_t payload[FRAME_CONTROL_PAYLOAD_MAX];
@@ -215,6 +261,8 @@ int main(void)
     tcase_add_test(headers, control_frames_have_their_own_limit);
     tcase_add_test(headers, rsv1_only_where_negotiated);
     tcase_add_test(headers, writes_shortest_length);
+    tcase_add_test(headers, reads_what_a_server_writes);
+    tcase_add_test(headers, reads_what_a_client_writes);
     tcase_add_test(headers, writes_control_frames);
     Suite *suite = suite_create("proto/frame");
     suite_add_tcase(suite, headers);

@@ -640,6 +640,41 @@ START_TEST(gives_whole_frames_in_place)
 END_TEST
 
 /* Taken in the middle of a message, the assembly takes the stream with it. */
+static const struct stream_limits of_server = {
+    .message_size_max = 65536, .fragment_count_max = 64, .from_server = true};
+
+/* What a server sends, in pieces of every size: the same events as in one. */
+START_TEST(reads_a_server)
+{
+    static const uint8_t wire[] = "\x81\x05hello\x89\x01x\x01\x02\xc3\xa4\x8a\x00"
+                                  "\x80\x02\xc3\xb6\x82\x03xyz\x88\x02\x03\xe8";
+    static const char expected[] = "T[hello] P[x] p[] T[\xc3\xa4\xc3\xb6] B[xyz] C1000";
+
+    for (size_t piece = 1; piece < sizeof(wire); piece++) {
+        struct feed feed;
+        feed_start(&feed, &of_server, simd_choose(CPU_SIMD_SCALAR));
+        for (size_t at = 0; at < sizeof(wire) - 1; at += piece) {
+            const size_t left = sizeof(wire) - 1 - at;
+            feed_bytes(&feed, wire + at, left < piece ? left : piece);
+        }
+        ck_assert_msg(strncmp(feed.text, expected, sizeof(expected) - 1) == 0, "%zu: %s", piece,
+                      feed.text);
+        feed_end(&feed);
+    }
+}
+END_TEST
+
+START_TEST(refuses_a_server_that_masks)
+{
+    static const uint8_t wire[] = {0x81, 0x81, 1, 2, 3, 4, 'a' ^ 1};
+    struct feed feed;
+    feed_start(&feed, &of_server, simd_choose(CPU_SIMD_SCALAR));
+    feed_bytes(&feed, wire, sizeof(wire));
+    ck_assert_ptr_nonnull(strstr(feed.text, "!1002"));
+    feed_end(&feed);
+}
+END_TEST
+
 START_TEST(ends_without_its_assembly)
 {
     const uint8_t begin[] = {0x01, 0x83, 0, 0, 0, 0, 'a'};
@@ -674,6 +709,8 @@ static Suite *make_suite(void)
     tcase_add_test(stream, waits_for_room);
     tcase_add_test(stream, gives_whole_frames_in_place);
     tcase_add_test(stream, ends_without_its_assembly);
+    tcase_add_test(stream, reads_a_server);
+    tcase_add_test(stream, refuses_a_server_that_masks);
     TCase *matrix = tcase_create("matrix");
     tcase_add_loop_test(matrix, judges_all_first_two_bytes, 0,
                         (int)(sizeof(states) / sizeof(states[0])));
