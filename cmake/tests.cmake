@@ -56,6 +56,13 @@ foreach(folder core proto net chat server load)
     endforeach()
 endforeach()
 
+# Not to measure: each case runs once and a bit, so that none breaks unseen.
+if(TARGET parley-micro)
+    add_test(NAME unit/micro/smoke COMMAND parley-micro --benchmark_min_time=0.00001)
+    set_tests_properties(unit/micro/smoke PROPERTIES
+        LABELS unit TIMEOUT 600 ENVIRONMENT "${test_environment}")
+endif()
+
 # The simulated back end is a library, because the behaviours of net/ are tried against it too.
 file(GLOB sim_library CONFIGURE_DEPENDS
     ${CMAKE_SOURCE_DIR}/tests/sim/backend_sim.c ${CMAKE_SOURCE_DIR}/tests/sim/sim_*.c)
