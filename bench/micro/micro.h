@@ -26,6 +26,10 @@ extern const struct micro_case simd_micro_cases[];
 extern const struct micro_case frame_micro_cases[];
 extern const struct micro_case command_micro_cases[];
 extern const struct micro_case table_micro_cases[];
+extern const struct micro_case stream_micro_cases[];
+extern const struct micro_case event_micro_cases[];
+extern const struct micro_case ring_micro_cases[];
+extern const struct micro_case timerwheel_micro_cases[];
 
 /* Makes the compiler believe `value` is used. */
 static inline void micro_keep(uint64_t value)
