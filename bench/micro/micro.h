@@ -29,6 +29,7 @@ extern const struct micro_case table_micro_cases[];
 extern const struct micro_case stream_micro_cases[];
 extern const struct micro_case event_micro_cases[];
 extern const struct micro_case ring_micro_cases[];
+extern const struct micro_case roster_micro_cases[];
 extern const struct micro_case timerwheel_micro_cases[];
 
 /* Makes the compiler believe `value` is used. */
