@@ -56,6 +56,17 @@ foreach(folder core proto net chat server load)
     endforeach()
 endforeach()
 
+# Not to measure: each case runs once and a bit, so that none breaks unseen.
+if(TARGET parley-micro)
+    add_test(NAME unit/micro/smoke COMMAND parley-micro --benchmark_min_time=0.00001)
+    set_tests_properties(unit/micro/smoke PROPERTIES
+        LABELS unit TIMEOUT 600 ENVIRONMENT "${test_environment}")
+endif()
+
+add_test(NAME unit/bench/compare COMMAND ${Python3_EXECUTABLE}
+    ${CMAKE_SOURCE_DIR}/tests/bench/compare_test.py)
+set_tests_properties(unit/bench/compare PROPERTIES LABELS unit TIMEOUT 60)
+
 # The simulated back end is a library, because the behaviours of net/ are tried against it too.
 file(GLOB sim_library CONFIGURE_DEPENDS
     ${CMAKE_SOURCE_DIR}/tests/sim/backend_sim.c ${CMAKE_SOURCE_DIR}/tests/sim/sim_*.c)

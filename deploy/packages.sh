@@ -11,6 +11,8 @@ packages_build=(build-essential cmake ninja-build pkg-config git ca-certificates
 packages_test=(check curl chromium procps python3-websockets strace)
 # shellcheck disable=SC2034
 packages_ci=(clang clang-format clang-tidy libclang-rt-14-dev)
+# shellcheck disable=SC2034
+packages_bench=(libbenchmark-dev g++)
 
 # shellcheck disable=SC2034
 packages_peers=(libwebsockets-dev python3-websockets nginx libnginx-mod-nchan)

@@ -275,7 +275,7 @@ bool conn_is_paused(const struct conn *conn)
 
 /* --- Sending ------------------------------------------------------------------------------- */
 
-static bool has_room(const struct conn *conn, size_t size)
+static bool has_room(const struct conn *conn, size_t size) ON_REACTOR
 {
     const struct reactor_options *options = &conn->reactor->options;
     const uint32_t bytes_max = conn->large || !conn_is_blocked(conn)

@@ -43,6 +43,7 @@ struct floor_epoll {
 
 static void close_conn(struct floor_epoll *floor, struct floor_conn *conn)
 {
+    CHECK(floor->conns != NULL && floor->conn_count > 0);
     struct floor_conn *last = floor->conns[--floor->conn_count];
 
     floor->conns[conn->index] = last;

@@ -448,9 +448,9 @@ static int open_buffers(struct floor_uring *floor)
         return result;
     }
     io_uring_buf_ring_init(floor->buffers);
-    for (uint16_t i = 0; i < BUFFER_COUNT; i++) {
+    for (int i = 0; i < BUFFER_COUNT; i++) {
         io_uring_buf_ring_add(floor->buffers, floor->memory + (size_t)i * BUFFER_SIZE, BUFFER_SIZE,
-                              i, io_uring_buf_ring_mask(BUFFER_COUNT), i);
+                              (uint16_t)i, io_uring_buf_ring_mask(BUFFER_COUNT), i);
     }
     io_uring_buf_ring_advance(floor->buffers, BUFFER_COUNT);
     return 0;

@@ -300,7 +300,7 @@ static int create_shared(struct run *run)
     run->completed = calloc(options->publishers, sizeof(*run->completed));
     run->numbers = calloc(options->publishers, sizeof(*run->numbers));
     run->member_counts = calloc(options->rooms, sizeof(*run->member_counts));
-    run->workers = calloc(options->threads, sizeof(*run->workers));
+    run->workers = calloc(options->threads, sizeof(struct worker *));
     return run->source == NULL || run->slots == NULL || run->completed == NULL ||
                    run->numbers == NULL || run->member_counts == NULL || run->workers == NULL
                ? -ENOMEM
@@ -333,8 +333,6 @@ static int start_workers(struct conductor *conductor)
 
 static int create(struct conductor *conductor)
 {
-    struct sample **const samples[] = {&conductor->before, &conductor->after, &conductor->last,
-                                       &conductor->now};
     char reason[BACKEND_REASON_SIZE];
 
     const int result = backend_choose(conductor->options->backend, &conductor->run.backend, reason);
@@ -342,17 +340,17 @@ static int create(struct conductor *conductor)
         (void)fprintf(stderr, "parley-bench: %s\n", reason);
         return result;
     }
-    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
-        *samples[i] = calloc(1, sizeof(**samples[i]));
-        if (*samples[i] == NULL) {
-            return -ENOMEM;
-        }
-    }
+    conductor->before = calloc(1, sizeof(struct sample));
+    conductor->after = calloc(1, sizeof(struct sample));
+    conductor->last = calloc(1, sizeof(struct sample));
+    conductor->now = calloc(1, sizeof(struct sample));
     conductor->run.simd = simd_choose(cpu_simd_best());
     conductor->total = calloc(1, sizeof(*conductor->total));
     conductor->points = calloc(POINT_COUNT_MAX, sizeof(*conductor->points));
     conductor->progress = progress_create(stderr);
-    if (conductor->total == NULL || conductor->points == NULL || conductor->progress == NULL) {
+    if (conductor->before == NULL || conductor->after == NULL || conductor->last == NULL ||
+        conductor->now == NULL || conductor->total == NULL || conductor->points == NULL ||
+        conductor->progress == NULL) {
         return -ENOMEM;
     }
     return create_shared(&conductor->run);
