@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """parleyd beside other WebSocket servers and beside the floor, in one run; compare.sh prepares it.
 
-usage: compare.py [--rounds N] [--seconds S] [--quick] [--servers A,B] [--only PART] [--json FILE]
+usage: compare.py [--rounds N] [--seconds S] [--quick] [--servers A,B] [--only REGEX] [--json FILE]
+
+The exit status is 1 when a server got no figure for something that it can do.
 
 Method: the server on CPU 0, the generator on CPU 1, never two servers at once. Runs are
 interleaved: a round takes every case, a case every server, so that what the machine does at the
@@ -18,6 +20,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -230,7 +233,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--quick", action="store_true", help="fewer connections, one round of 1 s")
     parser.add_argument("--servers", help="some of: " + ", ".join(SERVERS))
-    parser.add_argument("--only", help="cases with this in their name")
+    parser.add_argument("--only", default="", help="cases whose name this regular expression fits")
     parser.add_argument("--json", help="write all single figures there")
     args = parser.parse_args()
     rounds, seconds = (1, 1) if args.quick else (args.rounds, args.seconds)
@@ -238,7 +241,7 @@ def main():
     for name in servers:
         if name not in SERVERS:
             parser.error(f"no server {name!r}; there are: {', '.join(SERVERS)}")
-    chosen = [case for case in cases(args.quick) if args.only is None or args.only in case.name]
+    chosen = [case for case in cases(args.quick) if re.search(args.only, case.name)]
 
     found = {}
     for number in range(rounds):
@@ -258,7 +261,8 @@ def main():
         rows = [{"case": case, "server": name, "figures": figures}
                 for (case, name), figures in found.items()]
         pathlib.Path(args.json).write_text(json.dumps(rows, indent=1))
+    return 0 if found and all(found.values()) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

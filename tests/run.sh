@@ -152,7 +152,8 @@ run_ctest()
 
 if [ "$install" = yes ]; then
     mapfile -t node < <(packages_node)
-    packages_install "${packages_build[@]}" "${packages_test[@]}" "${node[@]}"
+    packages_install "${packages_build[@]}" "${packages_test[@]}" "${packages_bench[@]}" \
+        "${node[@]}"
 fi
 
 printf 'Building %s\n' "$build"
