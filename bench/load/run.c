@@ -29,7 +29,7 @@ enum {
 #define START_DELAY_NS  (20 * MONOTIME_NS_PER_MS) /* for all workers to see the phase */
 #define FIND_FACTOR     1.5  /* from one rate to the next, while all goes well */
 #define FIND_CLOSE      1.05 /* this near is near enough */
-#define FIND_SENT_SHARE 0.98 /* of the rate must have been sent, or it was none */
+#define FIND_SENT_SHARE 0.95 /* of the rate must have been sent, or it was none */
 #define FIND_RATE_MIN   0.1
 
 /* What a run was like at one moment. */
@@ -62,6 +62,14 @@ static void pause_ms(unsigned ms)
 {
     const struct timespec time = {.tv_nsec = (long)(ms * MONOTIME_NS_PER_MS)};
     (void)nanosleep(&time, NULL);
+}
+
+static void sleep_until(uint64_t time_ns)
+{
+    const struct timespec time = {.tv_sec = (time_t)(time_ns / MONOTIME_NS_PER_S),
+                                  .tv_nsec = (long)(time_ns % MONOTIME_NS_PER_S)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR) {
+    }
 }
 
 static void read_sample(struct conductor *conductor, struct sample *sample)
@@ -175,19 +183,18 @@ static void load(struct conductor *conductor)
     read_sample(conductor, conductor->last);
     enter(conductor, RUN_LOAD);
 
-    bool measures = false;
     uint64_t point_ns = start_ns + POINT_NS;
-    for (uint64_t now_ns = start_ns; now_ns < end_ns; now_ns = monotime_read()) {
-        if (!measures && now_ns >= measure_ns) {
-            read_sample(conductor, conductor->before);
-            measures = true;
-        }
-        if (now_ns >= point_ns) {
-            take_point(conductor);
-            point_ns += POINT_NS;
-        }
-        pause_ms(POLL_MS);
+    for (; point_ns < measure_ns; point_ns += POINT_NS) {
+        sleep_until(point_ns);
+        take_point(conductor);
     }
+    sleep_until(measure_ns);
+    read_sample(conductor, conductor->before);
+    for (; point_ns < end_ns; point_ns += POINT_NS) {
+        sleep_until(point_ns);
+        take_point(conductor);
+    }
+    sleep_until(end_ns);
     read_sample(conductor, conductor->after);
     enter(conductor, RUN_DRAIN);
 }

@@ -5,12 +5,15 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
 
 import { WebSocketServer } from 'ws';
 
 import { runBench } from '../lib/bench.mjs';
 import { closeAtEnd } from '../lib/cleanup.mjs';
 import { group } from '../lib/runner.mjs';
+import { ARTEFACTS } from '../lib/server.mjs';
 import { until } from '../lib/wait.mjs';
 
 const SHORT = ['--warmup', '0', '-d', '0.5'];
@@ -225,6 +228,32 @@ group({
       assert.equal(run.status, 1, run.stdout);
     }],
   ],
+});
+
+/* A server that loses what comes above some 1,500 messages a second. */
+async function findMax() {
+  let counted = 0;
+  const timer = setInterval(() => { counted = 0; }, 100);
+  closeAtEnd(() => clearInterval(timer));
+  const url = await startOther((data, send) => {
+    counted += 1;
+    if (counted <= 150) {
+      send(data);
+    }
+  });
+  const html = path.join(ARTEFACTS, 'find-max.html');
+  const run = await runBench(['echo', url, '--find-max', '-c', '4', '-r', '200', '--p99', '60000',
+    '--warmup', '0', '-d', '0.4', '--drain', '0.2', '--html', html]);
+  assert.ok(run.json.knee_rate >= 200 && run.json.knee_rate < 3000, run.stdout);
+  assert.ok(run.json.steps.some((step) => !step.passed && step.lost > 0), run.stdout);
+  assert.equal(run.json.steps[0].rate, 200);
+  assert.match(fs.readFileSync(html, 'utf8'), /knee_rate/);
+}
+
+group({
+  name: 'parley-bench, find-max',
+  server: false,
+  cases: [['the knee', findMax]],
 });
 
 /* -- the command line -------------------------------------------------------------------------- */
