@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/load/splitmix.h"
 #include "core/check.h"
 
 enum {
@@ -46,15 +47,6 @@ bool payload_script_from_name(const char *name, enum payload_script *script)
 const char *payload_script_name(enum payload_script script)
 {
     return script_names[script];
-}
-
-/* splitmix64 */
-static uint64_t mix(uint64_t value)
-{
-    value += UINT64_C(0x9e3779b97f4a7c15);
-    value = (value ^ value >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    value = (value ^ value >> 27) * UINT64_C(0x94d049bb133111eb);
-    return value ^ value >> 31;
 }
 
 /* -- text -------------------------------------------------------------------------------------- */
@@ -117,7 +109,7 @@ struct payload_source *payload_source_create(enum payload_script script, size_t 
     source->size = size_max;
     uint64_t random = seed;
     for (size_t at = 0; at < size_max;) {
-        random = mix(random);
+        random = splitmix(random);
         at += put_code_point(code_point_of(script, random >> 8), source->text + at);
     }
     return source;
@@ -179,7 +171,7 @@ static uint64_t fold(uint64_t hash, uint64_t word)
 /* Over every byte but its own digits, eight at a time. */
 static uint32_t checksum(const uint8_t *payload, size_t size)
 {
-    uint64_t hash = mix(size);
+    uint64_t hash = splitmix(size);
     uint64_t word = 0;
     size_t at = PAYLOAD_SIZE_MIN;
 
@@ -311,11 +303,11 @@ uint32_t payload_sizes_pick(const struct payload_sizes *sizes, struct payload_st
     if (sizes->count == 1 && sizes->ranges[0].min == sizes->ranges[0].max) {
         return sizes->ranges[0].min;
     }
-    const uint64_t random = mix(seed ^ mix((uint64_t)stamp.sender << 32 | stamp.number));
+    const uint64_t random = splitmix(seed ^ splitmix((uint64_t)stamp.sender << 32 | stamp.number));
     const uint64_t place = random % sizes->ranges[sizes->count - 1].weight_end;
     const struct payload_sizes_range *range = sizes->ranges;
     while (place >= range->weight_end) {
         range++;
     }
-    return range->min + (uint32_t)(mix(random) % (range->max - range->min + UINT64_C(1)));
+    return range->min + (uint32_t)(splitmix(random) % (range->max - range->min + UINT64_C(1)));
 }

@@ -15,6 +15,7 @@
 #include "bench/load/payload.h"
 #include "bench/load/run.h"
 #include "bench/load/scenario.h"
+#include "bench/load/splitmix.h"
 #include "bench/load/worker.h"
 #include "core/check.h"
 #include "core/monotime.h"
@@ -34,15 +35,6 @@ static uint32_t share_of(const struct run *run, uint32_t count, uint32_t worker)
     return worker < count ? (count - worker + threads - 1) / threads : 0;
 }
 
-/* splitmix64: one well-mixed number from another. */
-static uint64_t mix(uint64_t value)
-{
-    value += UINT64_C(0x9e3779b97f4a7c15);
-    value = (value ^ value >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    value = (value ^ value >> 27) * UINT64_C(0x94d049bb133111eb);
-    return value ^ value >> 31;
-}
-
 /*
  * The time of the worker's message with this index. Its publishers take turns, one in each
  * interval, at a moment in it that the seed decides.
@@ -53,7 +45,7 @@ static uint64_t due_at(const struct run *run, uint32_t worker, uint64_t index)
     const uint32_t share = share_of(run, options->publishers, worker);
     const double interval_ns =
         (double)MONOTIME_NS_PER_S * options->publishers / (options->rate * share);
-    const uint64_t random = mix(options->seed ^ mix(index * options->threads + worker));
+    const uint64_t random = splitmix(options->seed ^ splitmix(index * options->threads + worker));
     const double jitter = (double)(random >> 11) * 0x1p-53;
 
     return atomic_load_explicit(&run->start_ns, memory_order_relaxed) +

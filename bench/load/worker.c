@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 
 #include "bench/load/run.h"
+#include "bench/load/splitmix.h"
 #include "core/check.h"
 #include "core/monotime.h"
 #include "net/reactor.h"
@@ -187,7 +188,7 @@ struct worker *worker_create(struct run *run, uint32_t index, const struct scena
     worker->run = run;
     worker->index = index;
     worker->scenario = scenario;
-    worker->random = (run->options->seed * UINT64_C(0x9e3779b97f4a7c15) + index) | 1;
+    worker->random = splitmix(run->options->seed + index) | 1;
     worker->limits = (struct stream_limits){.message_size_max = MESSAGE_SIZE_MAX,
                                             .fragment_count_max = UINT32_MAX,
                                             .from_server = true};
