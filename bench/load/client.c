@@ -226,21 +226,33 @@ static size_t read_answer(struct client *client, struct span in) ON_REACTOR
 
 /* -- frames ------------------------------------------------------------------------------------ */
 
-void client_deliver(struct client *client, struct bytes payload)
+void client_deliver(struct client *client, struct bytes payload, struct bytes message)
 {
     const struct scenario_ops *scenario = client->worker->scenario;
 
-    if (client->state == CLIENT_READY && scenario->on_message != NULL) {
-        scenario->on_message(client, payload);
+    if (client->state == CLIENT_READY && scenario->on_payload != NULL) {
+        scenario->on_payload(client, payload, message);
     }
+}
+
+static bool recognises(struct client *client, struct bytes message) ON_REACTOR
+{
+    const struct scenario_ops *scenario = client->worker->scenario;
+
+    return client->state == CLIENT_READY && scenario->recognises != NULL &&
+           scenario->recognises(client, message);
 }
 
 static void take_message(struct client *client, const struct stream_event *event) ON_REACTOR
 {
-    if (has_session(client)) {
+    const struct bytes message = {event->payload.data, event->payload.size};
+
+    if (recognises(client, message)) {
+        /* Nothing is left to be done. */
+    } else if (has_session(client)) {
         session_take(client, event->payload);
     } else {
-        client_deliver(client, (struct bytes){event->payload.data, event->payload.size});
+        client_deliver(client, message, message);
     }
     if (event->is_assembled) {
         free(stream_take_assembly(&client->stream).data);
@@ -316,7 +328,10 @@ static size_t read_pieces(struct client *client, struct span in) ON_REACTOR
     size_t done = 0;
 
     while (in.size - done >= size && client->state == CLIENT_READY) {
-        client_deliver(client, (struct bytes){in.data + done, size});
+        const struct bytes piece = {in.data + done, size};
+        if (!recognises(client, piece)) {
+            client_deliver(client, piece, piece);
+        }
         done += size;
     }
     return client->state == CLIENT_READY ? done : in.size;

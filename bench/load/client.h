@@ -33,6 +33,7 @@ struct client {
     struct conn *conn;
     struct stream stream;
     uint64_t dialled_ns;
+    uint64_t heard;             /* line of its room's transcript that comes next */
     struct sequence *sequences; /* of each publisher of its room, by place */
     uint32_t index;             /* over all workers */
     uint32_t number;            /* a publisher: of the next message */
@@ -56,10 +57,10 @@ NODISCARD int client_dial(struct client *client) ON_REACTOR;
 void client_send(struct client *client, struct span payload) ON_REACTOR;
 
 /*
- * For session.c: what somebody published; the subscription stands; the server's ping wants its
- * answer.
+ * For session.c: what somebody published, and the message that held nothing else; the subscription
+ * stands; the server's ping wants its answer.
  */
-void client_deliver(struct client *client, struct bytes payload) ON_REACTOR;
+void client_deliver(struct client *client, struct bytes payload, struct bytes message) ON_REACTOR;
 void client_is_subscribed(struct client *client) ON_REACTOR;
 void client_send_pong(struct client *client) ON_REACTOR;
 

@@ -20,8 +20,17 @@ struct scenario_ops {
     /* The client is ready: shaken hands, and subscribed where it has a session. */
     void (*on_ready)(struct client *client);
 
-    /* One whole message: a payload, or for a session the JSON data of a publication. */
-    void (*on_message)(struct client *client, struct bytes payload);
+    /*
+     * The bytes of a message are those that somebody else in the room got and verified: all that
+     * there is to do is done. False: read it.
+     */
+    bool (*recognises)(struct client *client, struct bytes message);
+
+    /*
+     * One payload, or for a session the JSON data of a publication; `message` is what it came in,
+     * or empty when that held more.
+     */
+    void (*on_payload)(struct client *client, struct bytes payload, struct bytes message);
 
     /* Its connection has ended, and may be made again. `was_ready`: on_ready had been called. */
     void (*on_closed)(struct client *client, bool was_ready);
@@ -31,6 +40,9 @@ struct scenario_ops {
 
     /* After the drain, before everybody leaves: counts what is missing. */
     void (*finish)(struct worker *worker);
+
+    /* Frees what begin() made, also when that failed. */
+    void (*end)(struct worker *worker);
 };
 
 extern const struct scenario_ops scenario_traffic_ops; /* echo, fanout, chat */

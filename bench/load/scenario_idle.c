@@ -7,12 +7,13 @@
 #include "bench/load/worker.h"
 
 /* Nobody says anything here. */
-static void on_message(struct client *client, struct bytes payload)
+static void on_payload(struct client *client, struct bytes payload, struct bytes message)
 {
     (void)payload;
+    (void)message;
     tally_add(&client->worker->tally, TALLY_CORRUPTED, 1);
 }
 
 const struct scenario_ops scenario_idle_ops = {
-    .on_message = on_message,
+    .on_payload = on_payload,
 };

@@ -16,13 +16,19 @@
 #include "bench/load/run.h"
 #include "bench/load/scenario.h"
 #include "bench/load/splitmix.h"
+#include "bench/load/transcript.h"
 #include "bench/load/worker.h"
 #include "core/check.h"
 #include "core/monotime.h"
 #include "net/reactor.h"
 
 enum {
-    SENDS_PER_TICK = 256, /* then what has come is looked at */
+    SENDS_PER_TICK = 256,       /* then what has come is looked at */
+    TRANSCRIPT_MEMBERS_MIN = 4, /* of a room, on one worker */
+    TRANSCRIPT_LINES_MIN = 32,
+    TRANSCRIPT_LINES_MAX = 8192,
+    TRANSCRIPT_LINE_SIZE = 128,              /* bytes kept for each line */
+    TRANSCRIPTS_SIZE_MAX = 32 * 1024 * 1024, /* bytes of a worker, where the least is less */
 };
 #define LATE_SEND_NS MONOTIME_NS_PER_MS
 
@@ -204,13 +210,9 @@ static void complete(struct client *client, struct payload_stamp stamp) ON_REACT
     }
 }
 
-static void time_delivery(struct worker *worker, struct payload_stamp stamp)
+static void time_delivery(struct worker *worker, uint64_t due_ns)
 {
     const struct run *run = worker->run;
-    const bool is_closed = run->options->window > 0;
-    const uint64_t due_ns =
-        is_closed ? atomic_load_explicit(&slot_of(run, stamp)->sent_ns, memory_order_relaxed)
-                  : due_of(run, stamp);
 
     if (due_ns >= atomic_load_explicit(&run->measure_ns, memory_order_relaxed) &&
         due_ns < atomic_load_explicit(&run->end_ns, memory_order_relaxed)) {
@@ -229,22 +231,23 @@ static bool is_for(const struct client *client, struct payload_stamp stamp)
            stamp.number < atomic_load_explicit(&run->numbers[stamp.sender], memory_order_relaxed);
 }
 
-static void on_message(struct client *client, struct bytes payload) ON_REACTOR
+static uint64_t due_ns_of(const struct run *run, struct payload_stamp stamp)
 {
-    struct worker *worker = client->worker;
-    struct tally *tally = &worker->tally;
-    struct payload_stamp stamp;
+    return run->options->window > 0
+               ? atomic_load_explicit(&slot_of(run, stamp)->sent_ns, memory_order_relaxed)
+               : due_of(run, stamp);
+}
 
-    tally_add(tally, TALLY_RECEIVED, 1);
-    if (!payload_read(payload, &stamp) || !is_for(client, stamp)) {
-        tally_add(tally, TALLY_CORRUPTED, 1);
-        return;
-    }
-    struct sequence *sequence = &client->sequences[run_place_of(worker->run, stamp.sender)];
+/* A message that is what was sent. False: it is one too many, and does not count for anything. */
+static bool place(struct client *client, struct payload_stamp stamp)
+{
+    struct tally *tally = &client->worker->tally;
+    struct sequence *sequence = &client->sequences[run_place_of(client->worker->run, stamp.sender)];
+    uint32_t skipped = 0;
+
     if (client->is_new && sequence->next == 0) {
         sequence_begin_at(sequence, stamp.number);
     }
-    uint32_t skipped = 0;
     switch (sequence_take(sequence, stamp.number, &skipped)) {
     case SEQUENCE_IN_ORDER:
         break;
@@ -257,15 +260,101 @@ static void on_message(struct client *client, struct bytes payload) ON_REACTOR
         break;
     case SEQUENCE_DUPLICATE:
         tally_add(tally, TALLY_DUPLICATED, 1);
-        return; /* its slot may be another message's by now */
+        return false; /* its slot may be another message's by now */
     }
-    time_delivery(worker, stamp);
+    return true;
+}
+
+static void account(struct client *client, const struct transcript_line *line) ON_REACTOR
+{
+    struct worker *worker = client->worker;
+
+    tally_add(&worker->tally, TALLY_RECEIVED, 1);
+    if (!place(client, line->stamp)) {
+        return;
+    }
+    time_delivery(worker, line->due_ns);
     if (worker->run->options->window > 0) {
-        complete(client, stamp);
+        complete(client, line->stamp);
     }
 }
 
+static struct transcript *transcript_of(const struct client *client)
+{
+    const struct worker *worker = client->worker;
+
+    return worker->traffic.transcripts == NULL
+               ? NULL
+               : worker->traffic.transcripts[run_room_of(worker->run, client->index)];
+}
+
+static bool recognises(struct client *client, struct bytes message) ON_REACTOR
+{
+    const struct transcript *transcript = transcript_of(client);
+    const struct transcript_line *line =
+        transcript == NULL ? NULL : transcript_find(transcript, client->heard, message);
+
+    if (line == NULL) {
+        return false;
+    }
+    client->heard++;
+    account(client, line);
+    return true;
+}
+
+static void on_payload(struct client *client, struct bytes payload, struct bytes message) ON_REACTOR
+{
+    struct worker *worker = client->worker;
+    struct transcript *transcript = transcript_of(client);
+    struct transcript_line line;
+
+    if (!payload_read(payload, &line.stamp) || !is_for(client, line.stamp)) {
+        tally_add(&worker->tally, TALLY_RECEIVED, 1);
+        tally_add(&worker->tally, TALLY_CORRUPTED, 1);
+        return;
+    }
+    line.due_ns = due_ns_of(worker->run, line.stamp);
+    if (transcript != NULL && message.size > 0) {
+        client->heard = transcript_note(transcript, message, line);
+    }
+    account(client, &line);
+}
+
 /* -- coming and going -------------------------------------------------------------------------- */
+
+/* Lines of one transcript, so that all of them keep to the budget. 0: it would not pay. */
+static size_t transcript_lines(const struct worker *worker)
+{
+    const uint32_t rooms = worker->run->options->rooms;
+    size_t lines = TRANSCRIPT_LINES_MAX;
+
+    if (worker->client_count / rooms < TRANSCRIPT_MEMBERS_MIN) {
+        return 0;
+    }
+    while (lines > TRANSCRIPT_LINES_MIN &&
+           lines * rooms * TRANSCRIPT_LINE_SIZE > TRANSCRIPTS_SIZE_MAX) {
+        lines /= 2;
+    }
+    return lines;
+}
+
+static int create_transcripts(struct worker *worker)
+{
+    const uint32_t rooms = worker->run->options->rooms;
+    const size_t lines = transcript_lines(worker);
+
+    if (lines == 0) {
+        return 0;
+    }
+    worker->traffic.transcripts = calloc(rooms, sizeof(struct transcript *));
+    for (uint32_t i = 0; worker->traffic.transcripts != NULL && i < rooms; i++) {
+        worker->traffic.transcripts[i] = transcript_create(lines, lines * TRANSCRIPT_LINE_SIZE);
+        if (worker->traffic.transcripts[i] == NULL) {
+            return -ENOMEM;
+        }
+    }
+    return worker->traffic.transcripts == NULL ? -ENOMEM : 0;
+}
 
 static int begin(struct worker *worker)
 {
@@ -281,7 +370,19 @@ static int begin(struct worker *worker)
     worker->traffic.publisher_count = share_of(worker->run, options->publishers, worker->index);
     worker->traffic.reconnect_next = worker->traffic.publisher_count;
     atomic_store_explicit(&worker->poked, true, memory_order_relaxed); /* the first windows */
-    return 0;
+    return create_transcripts(worker);
+}
+
+static void end(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->client_count; i++) {
+        free(worker->clients[i].sequences);
+    }
+    for (uint32_t i = 0; worker->traffic.transcripts != NULL && i < worker->run->options->rooms;
+         i++) {
+        transcript_destroy(worker->traffic.transcripts[i]);
+    }
+    free(worker->traffic.transcripts);
 }
 
 static void on_ready(struct client *client)
@@ -369,8 +470,10 @@ static void finish(struct worker *worker)
 const struct scenario_ops scenario_traffic_ops = {
     .begin = begin,
     .on_ready = on_ready,
-    .on_message = on_message,
+    .recognises = recognises,
+    .on_payload = on_payload,
     .on_closed = on_closed,
     .tick = tick,
     .finish = finish,
+    .end = end,
 };

@@ -55,7 +55,9 @@ static struct bytes without_quotes(struct bytes data)
     return (struct bytes){data.data + 1, data.size - 2};
 }
 
-static void take_event(struct client *client, const struct event *event) ON_REACTOR
+/* `whole`: the message, when there is nothing but this event in it. */
+static void take_event(struct client *client, const struct event *event, struct bytes whole)
+    ON_REACTOR
 {
     struct tally *tally = &client->worker->tally;
 
@@ -73,7 +75,7 @@ static void take_event(struct client *client, const struct event *event) ON_REAC
         tally_add(tally, TALLY_ACKNOWLEDGED, 1);
         return;
     case EVENT_PUBLICATION:
-        client_deliver(client, without_quotes(event->data));
+        client_deliver(client, without_quotes(event->data), whole);
         return;
     case EVENT_UNSUBSCRIBE_PUSH: /* the server could not keep up: we have no recovery yet */
         client_fail(client);
@@ -97,6 +99,8 @@ static void take_event(struct client *client, const struct event *event) ON_REAC
 
 void session_take(struct client *client, struct span message)
 {
+    const bool is_one = memchr(message.data, '\n', message.size) == NULL;
+    const struct bytes whole = {message.data, is_one ? message.size : 0};
     struct event_reader reader;
     struct event event;
 
@@ -104,7 +108,7 @@ void session_take(struct client *client, struct span message)
     for (;;) {
         switch (event_next(&reader, &event)) {
         case EVENT_OK:
-            take_event(client, &event);
+            take_event(client, &event, whole);
             break;
         case EVENT_END:
             return;

@@ -212,8 +212,8 @@ void worker_destroy(struct worker *worker)
         return;
     }
     reactor_destroy(worker->reactor);
-    for (uint32_t i = 0; worker->clients != NULL && i < worker->client_count; i++) {
-        free(worker->clients[i].sequences);
+    if (worker->clients != NULL && worker->scenario->end != NULL) {
+        worker->scenario->end(worker);
     }
     free(worker->clients);
     free(worker->again);

@@ -21,6 +21,7 @@
 #include "proto/stream.h"
 
 struct run;
+struct transcript;
 
 struct worker {
     struct run *run;
@@ -43,10 +44,11 @@ struct worker {
     size_t scratch_size;
 
     struct {
-        uint32_t publisher_count; /* the first of the clients */
-        uint64_t next;            /* open loop: messages sent so far, over all of them */
-        uint64_t reconnects;      /* so far */
-        uint32_t reconnect_next;  /* client, of those that do not publish */
+        uint32_t publisher_count;        /* the first of the clients */
+        uint64_t next;                   /* open loop: messages sent so far, over all of them */
+        uint64_t reconnects;             /* so far */
+        uint32_t reconnect_next;         /* client, of those that do not publish */
+        struct transcript **transcripts; /* of each room; NULL: rooms are too small for it */
     } traffic;
     _Atomic bool poked; /* another worker has completed a message of ours */
     _Atomic bool done;  /* nothing more will be counted */
