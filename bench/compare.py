@@ -4,49 +4,60 @@
 
 usage: compare.py [--rounds N] [--seconds S] [--quick] [--servers A,B] [--only REGEX] [--json FILE]
 
-The exit status is 1 when a server got no figure for something that it can do.
+The exit status is 1 when a server got no figure for something that it can do, 128 and the number of
+the signal when one ended it: then the table has what there was until then, and no server is left.
 
-Method: the server on CPU 0, the generator on CPU 1, never two servers at once. Runs are
+Method: server and generator each on a CPU of its own, never two servers at once. Runs are
 interleaved: a round takes every case, a case every server, so that what the machine does at the
 time hits all of them alike. Each server is started anew for each run. A figure is the median of the
 rounds. What is reported is the server's CPU time (user and kernel), which says what a server costs
-also where the generator is the limit; a run with a lost or wrong message is no figure but "failed".
+also where the generator is the limit; a run with a lost or wrong message is no figure, and its
+reason stands below the table.
 
 The floor is raw TCP without any protocol, `parley-bench floor`. Its messages have the size of the
-frame that a WebSocket server gets: the payload and 6 bytes (8 from 126 bytes on).
+frame that a WebSocket server gets: the payload and 6 bytes (8 from 126 bytes on); its connects are
+a request and a reply as long as those of a handshake.
 """
 
 import argparse
 import json
 import os
 import pathlib
+import platform
 import re
-import shutil
-import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+import compare_figures
+import compare_machine
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BENCH = ROOT / "build/release/parley-bench"
 PARLEYD = ROOT / "build/release/parleyd"
 PEERS = ROOT / "bench/peers"
 RUN_SECONDS_MAX = 200
+LISTEN_SECONDS_MAX = 10
+FILES_SPARE = 200  # open files that a server or the generator has besides its connections
 CHAT = "/connection/websocket"
 
 SERVERS = ("floor epoll", "floor uring", "parleyd epoll", "parleyd uring", "bun (uWebSockets)",
            "npm ws", "libwebsockets", "python websockets", "nginx + nchan")
 
 
-class Case:
-    """One line of the table for each server."""
+class Failure(Exception):
+    """A run gives no figure, for this reason."""
 
-    def __init__(self, part, name, scenario, flags, size=None):
-        self.part, self.name, self.scenario = part, name, scenario
-        self.flags, self.size = flags, size
+
+class Case:
+    """One line of the table. Subscribed: parleyd's session, the others' broadcast."""
+
+    def __init__(self, part, name, count, window=0, flags=(), size=None, subscribed=False):
+        self.part, self.name, self.count, self.window = part, name, count, window
+        self.flags = ["-c", count, *(["-w", window] if window else []), *flags]
+        self.size, self.subscribed = size, subscribed
 
 
 def cases(quick):
@@ -56,15 +67,23 @@ def cases(quick):
         for count in counts:
             for window in (1, 16):
                 name = f"echo {text}, {count:,} connections, {window} in flight"
-                yield Case("echo", name, "echo", ["-c", count, "-w", window], size)
+                yield Case("echo", name, count, window, size=size)
     for count in counts[1:]:
-        for name, window in (("one at a time", ["-w", 1]),
-                             ("bursts of 16", ["-w", 16, "--burst", 16]),
-                             ("saturation", ["-w", 256, "--burst", 32])):
-            yield Case("fanout", f"fan-out to {count:,}, {name}", "fanout",
-                       ["-c", count, *window], 50)
-    yield Case("idle", "idle connection", "idle", ["-c", 1000 if quick else 9900])
-    yield Case("connect", "connects", "connect", ["-c", 64])
+        for name, window, flags in (("one at a time", 1, []),
+                                    ("bursts of 16", 16, ["--burst", 16]),
+                                    ("saturation", 256, ["--burst", 32])):
+            yield Case("fanout", f"fan-out to {count:,}, {name}", count, window, flags, 50, True)
+    for name, subscribed in (("", False), (", subscribed", True)):
+        yield Case("idle", f"idle connection{name}", counts[-1], subscribed=subscribed)
+    for name, subscribed in (("", False), (", subscribed", True)):
+        yield Case("connect", f"connects{name}", 64, subscribed=subscribed)
+
+
+def too_many(chosen, files):
+    """[(case, why)]: those that need more open files than a process may have."""
+    return [(case, f"{case.name} is left out: it needs {case.count + FILES_SPARE:,} open files in"
+                   f" one process, and there are {files:,}")
+            for case in chosen if case.count + FILES_SPARE > files]
 
 
 def free_port():
@@ -73,9 +92,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def nchan_command(port, folder):
+# -- servers -------------------------------------------------------------------------------------
+
+def nchan_command(port, folder, files):
     text = (PEERS / "nchan.conf").read_text()
-    for key, value in (("PORT", port), ("DIR", folder), ("MODULES", "/usr/lib/nginx/modules")):
+    for key, value in (("PORT", port), ("DIR", folder), ("MODULES", "/usr/lib/nginx/modules"),
+                       ("FILES", files), ("CONNECTIONS", files - FILES_SPARE // 2)):
         text = text.replace(f"@{key}@", str(value))
     config = pathlib.Path(folder, "nginx.conf")
     config.write_text(text)
@@ -93,171 +115,215 @@ def parleyd_command(name, port, folder):
             "--log-level", "error"]
 
 
-def command_of(name, case, port, folder):
+def floor_command(name, case, port):
+    kind = {"echo": [], "fanout": ["--fanout"], "connect": ["--connect"]}.get(case.part)
+    return None if kind is None else [BENCH, "floor", "--backend", name.split()[1],
+                                      "--listen", f"127.0.0.1:{port}", *kind]
+
+
+def find_bun(modules, machine):
+    """The one of this architecture, as npm has installed it."""
+    word = {"x86_64": "x64", "aarch64": "aarch64"}.get(machine, machine)
+    for kind in ("", "-baseline", "-musl", "-musl-baseline"):
+        path = modules / f"@oven/bun-linux-{word}{kind}/bin/bun"
+        if path.exists():
+            return path
+    raise Failure(f"npm has installed no bun for {machine}")
+
+
+def command_of(name, case, port, folder, files):
     """The server's command; None: it cannot do this."""
     if name.startswith("floor"):
-        if case.part == "connect" or case.part == "idle":
-            return None
-        return [BENCH, "floor", "--backend", name.split()[1], "--listen", f"127.0.0.1:{port}",
-                *(["--fanout"] if case.part == "fanout" else [])]
+        return floor_command(name, case, port)
     if name.startswith("parleyd"):
         return parleyd_command(name, port, folder)
     if name.startswith("nginx"):
-        return nchan_command(port, folder) if case.part != "echo" else None
+        return nchan_command(port, folder, files) if case.subscribed else None
+    if name.startswith("bun"):
+        return [find_bun(PEERS / "node_modules", platform.machine()), "run",
+                PEERS / "bun_server.js", port]
     return {
-        "bun (uWebSockets)": [PEERS / "node_modules/@oven/bun-linux-x64/bin/bun", "run",
-                              PEERS / "bun_server.js", port],
         "npm ws": ["node", PEERS / "ws_server.mjs", port],
         "libwebsockets": [ROOT / "build/peers/lws_server", port],
         "python websockets": ["/usr/bin/python3", PEERS / "websockets_server.py", port],
     }[name]
 
 
+def check_server(name, pid):
+    """That it runs as its authors recommend, as far as it can be seen from outside."""
+    if name == "npm ws" and platform.machine() == "x86_64":
+        if "bufferutil.node" not in pathlib.Path(f"/proc/{pid}/maps").read_text():
+            raise Failure("npm ws runs without bufferutil")
+
+
+# -- one run -------------------------------------------------------------------------------------
+
 def load_of(name, case, port):
     """What parley-bench is told: scenario, URL, flags."""
-    size = [] if case.size is None else ["-s", case.size]
+    flags = case.flags + ([] if case.size is None else ["-s", case.size])
     if name.startswith("floor"):
-        wire = case.size + (6 if case.size < 126 else 8)
         if case.part == "fanout":
-            wire = case.size + 70  # what the Centrifuge protocol has around 50 bytes, about
-        return [case.scenario, f"tcp://127.0.0.1:{port}", *case.flags, "-s", wire]
-    if name.startswith("parleyd") and case.part == "fanout":
-        return ["chat", f"ws://127.0.0.1:{port}{CHAT}", *case.flags, *size]
-    path = "/fanout" if case.part == "fanout" or name.startswith("nginx") else "/echo"
-    return [case.scenario, f"ws://127.0.0.1:{port}{path}", *case.flags, *size]
+            # What the Centrifuge protocol has around 50 bytes, about.
+            flags = [*case.flags, "-s", case.size + 70]
+        elif case.size is not None:
+            flags = [*case.flags, "-s", case.size + (6 if case.size < 126 else 8)]
+        return [case.part, f"tcp://127.0.0.1:{port}", *flags]
+    if name.startswith("parleyd") and case.subscribed:
+        url = f"ws://127.0.0.1:{port}{CHAT}"
+        if case.part == "fanout":
+            return ["chat", url, *flags]
+        return [case.part, url, *flags, "--session"]
+    return [case.part, f"ws://127.0.0.1:{port}{'/fanout' if case.subscribed else '/echo'}", *flags]
 
 
-def pinned(cpu, command):
-    words = [str(word) for word in command]
-    return ["taskset", "-c", str(cpu), *words] if os.cpu_count() > 1 else words
+def last_words(folder, *names):
+    """The last line that one of these files has, to be put behind a reason."""
+    for name in names:
+        path = pathlib.Path(folder, name)
+        lines = path.read_text(errors="replace").split("\n") if path.exists() else []
+        lines = [line.strip() for line in lines if line.strip()]
+        if lines:
+            return f": {lines[-1][:200]}"
+    return ""
 
 
-def wait_for_port(port, server):
-    for _ in range(200):
-        if server.poll() is not None:
-            raise RuntimeError(f"the server ended with {server.returncode}")
+def wait_for_port(port, server, folder):
+    end = time.monotonic() + LISTEN_SECONDS_MAX
+    while time.monotonic() < end:
+        if server.has_ended():
+            words = last_words(folder, "server.err", "error.log")
+            raise Failure(f"the server ended with {server.status()}{words}")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise RuntimeError("the server does not listen")
+    raise Failure("the server does not listen")
 
 
-def run_one(name, case, seconds):
-    """The report of parley-bench as a dictionary; None: this server cannot do it."""
-    folder = tempfile.mkdtemp(prefix="parley-compare-")
-    port = free_port()
-    command = command_of(name, case, port, folder)
-    if command is None:
-        shutil.rmtree(folder)
-        return None
-    server = subprocess.Popen(pinned(0, command), stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL)
-    report = pathlib.Path(folder, "report.json")
+def read_report(generator, load, path, folder):
+    if not generator.has_ended(RUN_SECONDS_MAX):
+        raise Failure(f"the generator did not end within {RUN_SECONDS_MAX} s")
     try:
-        wait_for_port(port, server)
-        load = pinned(1, [BENCH, *load_of(name, case, port), "-d", seconds, "--warmup", "0.5",
-                          "--drain", 60, "--server-pid", server.pid, "--json", report])
-        subprocess.run(load, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
-                       timeout=RUN_SECONDS_MAX)
-        return json.loads(report.read_text()) if report.exists() else {}
-    except (RuntimeError, subprocess.TimeoutExpired) as error:
-        print(f"{name}, {case.name}: {error}", file=sys.stderr)
-        return {}
-    finally:
-        server.send_signal(signal.SIGTERM)
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        words = last_words(folder, "generator.err")
+        raise Failure(f"no report of parley-bench {load[0]}, {generator.status()}{words}") from None
 
 
-def figure_of(case, report):
-    """(value, user part or None): µs per delivery, bytes or connects/s; None: no figure."""
-    if not report or not report["results"]["clean"]:
+def measure(setting, name, case, folder):
+    """A run as in the JSON; None: this server cannot do it."""
+    port = free_port()
+    command = command_of(name, case, port, folder, setting["files"])
+    if command is None:
         return None
-    server, results = report["server"], report["results"]
-    if case.part == "idle":
-        return server["user_bytes_per_connection"], None
-    if case.part == "connect":
-        cpu_us = (server["user_ns"] + server["system_ns"]) / 1000
-        return (cpu_us / results["connects"], None) if results["connects"] else None
-    user, system = server["user_us_per_delivery"], server["system_us_per_delivery"]
-    return (user + system, user) if user is not None else None
+    processes, report = setting["processes"], pathlib.Path(folder, "report.json")
+    server = processes.start(command, setting["server_cpu"], f"{folder}/server.err")
+    try:
+        wait_for_port(port, server, folder)
+        check_server(name, server.pid)
+        load = load_of(name, case, port)
+        generator = processes.start(
+            [BENCH, *load, "-d", setting["seconds"], "--warmup", "0.5", "--drain", 60,
+             "--server-pid", server.pid, "--json", report],
+            setting["generator_cpu"], f"{folder}/generator.err")
+        try:
+            return compare_figures.run_of(case, load, read_report(generator, load, report, folder))
+        finally:
+            processes.end(generator)
+    finally:
+        processes.end(server)
 
 
-def text_of(case, figures, floor):
-    if not figures:
-        return "failed"
-    values = [figure[0] for figure in figures]
-    middle = statistics.median(values)
-    if case.part == "idle":
-        return f"{middle:,.0f} B"
-    text = f"{middle:.2f} µs [{min(values):.2f}-{max(values):.2f}]"
-    users = [figure[1] for figure in figures if figure[1] is not None]
-    if users:
-        text += f", user {statistics.median(users):.2f}"
-    if floor:
-        text += f", {middle / floor:.2f} x"
-    return text
+def run_one(setting, name, case):
+    """As measure(), and what fails is a run too, with its reason."""
+    made = tempfile.TemporaryDirectory(prefix="parley-compare-", ignore_cleanup_errors=True)
+    with made as folder:
+        try:
+            return measure(setting, name, case, folder)
+        except (Failure, OSError, subprocess.SubprocessError) as error:
+            return compare_figures.failed_run(str(error) or type(error).__name__)
 
 
-def floor_of(case, found):
-    """The median of the better floor: one denominator for everybody."""
-    floors = [found.get((case.name, one)) for one in ("floor epoll", "floor uring")]
-    return min((statistics.median(figure[0] for figure in figures)
-                for figures in floors if figures), default=None)
+# -- all of it -----------------------------------------------------------------------------------
+
+def run_all(setting, chosen, servers, found):
+    """Fills `found`: (case, server) -> runs, one for each round."""
+    rounds = setting["rounds"]
+    for number in range(1, rounds + 1):
+        for case in chosen:
+            for name in servers:
+                run = run_one(setting, name, case)
+                if run is None:
+                    continue
+                found.setdefault((case.name, name), []).append({"round": number, **run})
+                what = run["reason"] if run["figure"] is None else f"{run['figure']:.2f}"
+                print(f"round {number}/{rounds}: {case.name}, {name}: {what}", file=sys.stderr,
+                      flush=True)
 
 
-def print_table(chosen, servers, found):
-    print("| " + " | ".join(["server CPU", *servers]) + " |")
-    print("|" + " --- |" * (len(servers) + 1))
-    for case in chosen:
-        cells = [case.name]
-        for name in servers:
-            figures = found.get((case.name, name))
-            floor = None if name.startswith("floor") else floor_of(case, found)
-            cells.append("-" if figures is None else text_of(case, figures, floor))
-        print("| " + " | ".join(cells) + " |")
+def write_json(path, setting, found, notes, stopped):
+    keys = ("rounds", "seconds", "files", "server_cpu", "generator_cpu")
+    pathlib.Path(path).write_text(json.dumps({
+        "format": 2, "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": platform.machine(), "kernel": platform.release(),
+        **{key: setting[key] for key in keys},
+        "one_cpu": setting["server_cpu"] == setting["generator_cpu"],
+        "notes": notes, "stopped": stopped,
+        "rows": [{"case": case, "server": name,
+                  "figures": compare_figures.figures_in(runs), "runs": runs}
+                 for (case, name), runs in found.items()],
+    }, indent=1, ensure_ascii=False) + "\n")
 
 
-def main():
+def read_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--quick", action="store_true", help="fewer connections, one round of 1 s")
     parser.add_argument("--servers", help="some of: " + ", ".join(SERVERS))
     parser.add_argument("--only", default="", help="cases whose name this regular expression fits")
-    parser.add_argument("--json", help="write all single figures there")
+    parser.add_argument("--json", help="write every run there, also those that failed")
     args = parser.parse_args()
-    rounds, seconds = (1, 1) if args.quick else (args.rounds, args.seconds)
+    if args.rounds < 1 or args.seconds <= 0:
+        parser.error("--rounds and --seconds: expected more than 0")
     servers = args.servers.split(",") if args.servers else list(SERVERS)
     for name in servers:
         if name not in SERVERS:
             parser.error(f"no server {name!r}; there are: {', '.join(SERVERS)}")
-    chosen = [case for case in cases(args.quick) if re.search(args.only, case.name)]
+    return args, servers
 
-    found = {}
-    for number in range(rounds):
-        for case in chosen:
-            for name in servers:
-                report = run_one(name, case, seconds)
-                if report is None:
-                    continue
-                figures = found.setdefault((case.name, name), [])
-                figure = figure_of(case, report)
-                if figure is not None:
-                    figures.append(figure)
-                print(f"round {number + 1}/{rounds}: {case.name}, {name}: {figure}",
-                      file=sys.stderr, flush=True)
-    print_table(chosen, servers, found)
+
+def main():
+    args, servers = read_arguments()
+    server_cpu, generator_cpu, note = compare_machine.choose_cpus(os.sched_getaffinity(0))
+    setting = {"rounds": 1 if args.quick else args.rounds,
+               "seconds": 1 if args.quick else args.seconds,
+               "files": compare_machine.raise_open_files(),
+               "server_cpu": server_cpu, "generator_cpu": generator_cpu}
+    chosen = [case for case in cases(args.quick) if re.search(args.only, case.name)]
+    left_out = too_many(chosen, setting["files"])
+    chosen = [case for case in chosen if case not in [one for one, _ in left_out]]
+    notes = ([note] if note else []) + [why for _, why in left_out]
+    for line in notes:
+        print(line, file=sys.stderr, flush=True)
+
+    found, stopped, status = {}, None, None
+    try:
+        with compare_machine.Processes() as processes:
+            setting["processes"] = processes
+            run_all(setting, chosen, servers, found)
+    except compare_machine.Stopped as error:
+        stopped, status = str(error), 128 + error.number
+        notes.append(f"Stopped by {stopped}: this is what there was until then.")
+    for line in notes:
+        print(line + "\n")
+    print("\n".join(compare_figures.table(chosen, servers, found)))
     if args.json:
-        rows = [{"case": case, "server": name, "figures": figures}
-                for (case, name), figures in found.items()]
-        pathlib.Path(args.json).write_text(json.dumps(rows, indent=1))
-    return 0 if found and all(found.values()) else 1
+        write_json(args.json, setting, found, notes, stopped)
+    if status is not None:
+        return status
+    has_all = all(compare_figures.figures_in(runs) for runs in found.values())
+    return 0 if found and has_all else 1
 
 
 if __name__ == "__main__":

@@ -65,7 +65,9 @@ endif()
 
 add_test(NAME unit/bench/compare COMMAND ${Python3_EXECUTABLE}
     ${CMAKE_SOURCE_DIR}/tests/bench/compare_test.py)
-set_tests_properties(unit/bench/compare PROPERTIES LABELS unit TIMEOUT 60)
+add_test(NAME unit/bench/peers COMMAND ${Python3_EXECUTABLE}
+    ${CMAKE_SOURCE_DIR}/tests/bench/peers_test.py)
+set_tests_properties(unit/bench/compare unit/bench/peers PROPERTIES LABELS unit TIMEOUT 120)
 
 # The simulated back end is a library, because the behaviours of net/ are tried against it too.
 file(GLOB sim_library CONFIGURE_DEPENDS
