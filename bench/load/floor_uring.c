@@ -33,9 +33,9 @@ enum {
     COMPLETION_COUNT = 16384,
     BUFFER_COUNT_MAX = 1024,          /* a power of two */
     BUFFER_COUNT_MIN = 64,            /* at first; twice as many whenever there were too few */
-    BUFFER_SIZE = 32 * 1024,          /* bytes */
+    BUFFER_SIZE = 128 * 1024,         /* bytes */
     BUFFER_STRIDE = BUFFER_SIZE + 64, /* else all begin in the same set of the cache */
-    PIECE_COUNT_MAX = 8,              /* of one send: as much as the floor on epoll receives */
+    PIECE_COUNT_MAX = 16,             /* of one send; more is copied */
     PIECE_SIZE_MIN = 1024,            /* bytes; less is cheaper to copy than to keep */
     OUT_SIZE_MIN = 128,
     BUSY_COUNT = 32,
