@@ -113,16 +113,18 @@ struct backend_ops {
     int (*attach)(struct backend *backend, struct backend_conn *conn);
 
     /*
-     * The bytes of a BACKEND_RECEIVED, at most `max` (> 0) of them at a time; they are valid until
-     * the next take() or give_back(). Returns their count; 0: the peer's FIN, for good; -EAGAIN:
-     * no more in this completion; another -errno: the connection failed. Not while paused.
+     * The bytes of a BACKEND_RECEIVED, at most `max` of them at a time, but for those that left the
+     * kernel already; they are valid until the next take() or give_back(). Returns their count; 0:
+     * the peer's FIN, for good; -EAGAIN: no more in this completion, or max is 0; another -errno:
+     * the connection failed. Not while paused.
      */
     ssize_t (*take)(struct backend *backend, struct backend_conn *conn,
                     struct backend_completion *completion, size_t max, struct span *bytes);
 
     /*
      * Once for each BACKEND_RECEIVED, after the last take(). What was not taken comes as another
-     * BACKEND_RECEIVED (io_uring: the reactor must take all). `conn` is NULL when stale.
+     * BACKEND_RECEIVED, but for what left the kernel already: so take until -EAGAIN, unless the
+     * connection ends. `conn` is NULL when stale.
      */
     void (*give_back)(struct backend *backend, struct backend_conn *conn,
                       struct backend_completion *completion);

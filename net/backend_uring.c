@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * io_uring: multishot accept, multishot receive into a ring of small buffers that are given back
- * right after parsing, and sends that wait in the submission queue for the one system call of an
- * iteration, which is the wait.
+ * right after parsing (one receive may fill several), and sends that wait in the submission queue
+ * for the one system call of an iteration, which is the wait.
  *
  * Everything that the kernel may still touch is counted in backend_conn.in_flight; a dropped
  * connection is closed, and its slot free, when that is 0. Completions carry kind, slot and
@@ -195,27 +195,49 @@ static int uring_attach(struct backend *backend, struct backend_conn *conn)
     return 0;
 }
 
+/* The reactor is done with what the last take() showed. */
+static void take_home(struct backend *backend)
+{
+    if (backend->lent != BACKEND_URING_BUFFER_NONE) {
+        backend_uring_ring_give(&backend->buffers, backend->lent);
+        backend->lent = BACKEND_URING_BUFFER_NONE;
+    }
+}
+
+/* They left the kernel already, whatever `max` is: buffer by buffer. */
 static ssize_t uring_take(struct backend *backend, struct backend_conn *conn,
                           struct backend_completion *completion, size_t max, struct span *bytes)
 {
+    struct backend_uring_buffers *buffers = &backend->buffers;
     (void)conn;
-    (void)max; /* they left the kernel already */
+    (void)max;
     const int32_t result = completion->result;
-    completion->result = -EAGAIN;
-    if (result > 0) {
-        CHECK(completion->buffer < backend->buffers.count);
-        bytes->data = backend->buffers.memory + (size_t)completion->buffer * backend->buffers.size;
-        bytes->size = (size_t)result;
+    if (result <= 0) {
+        completion->result = -EAGAIN;
+        return result;
     }
-    return result;
+    CHECK(completion->buffer < buffers->count);
+    const bool is_last = (uint32_t)result <= buffers->size;
+    const int32_t size = is_last ? result : (int32_t)buffers->size;
+    const uint16_t next = buffers->follower[completion->buffer];
+
+    take_home(backend);
+    backend->lent = completion->buffer;
+    bytes->data = buffers->memory + (size_t)backend->lent * buffers->size;
+    bytes->size = (size_t)size;
+    completion->result = is_last ? -EAGAIN : result - size;
+    completion->buffer = is_last ? BACKEND_URING_BUFFER_NONE : next;
+    return size;
 }
 
 static void uring_give_back(struct backend *backend, struct backend_conn *conn,
                             struct backend_completion *completion)
 {
     (void)conn;
+    take_home(backend);
     if (completion->buffer != BACKEND_URING_BUFFER_NONE) {
-        backend_uring_ring_give(&backend->buffers, completion->buffer);
+        backend_uring_ring_give_all(&backend->buffers, completion->buffer,
+                                    completion->result > 0 ? (size_t)completion->result : 0);
         completion->buffer = BACKEND_URING_BUFFER_NONE;
     }
 }
@@ -299,6 +321,7 @@ static int uring_create(const struct backend_options *options, struct backend **
     created->conns = options->conns;
     created->again_first = UINT32_MAX;
     created->reserve_fd = -1;
+    created->lent = BACKEND_URING_BUFFER_NONE;
     for (size_t i = 0; i < BACKEND_LISTENER_MAX; i++) {
         created->listeners[i].fd = -1;
     }
@@ -312,6 +335,7 @@ static int uring_create(const struct backend_options *options, struct backend **
         goto close_wake;
     }
     created->can_be_quiet = backend_uring_probe_quiet();
+    created->can_bundle = backend_uring_probe_bundle();
     backend_uring_submit_wake(created);
     backend_socket_reserve(&created->reserve_fd);
     *backend = created;

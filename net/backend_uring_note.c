@@ -63,7 +63,7 @@ static size_t note_received(struct backend *backend, struct backend_conn *conn,
     }
     if (result <= 0 || (conn->flags & BACKEND_URING_DROPPED) != 0) {
         if (buffer != BACKEND_URING_BUFFER_NONE) {
-            backend_uring_ring_give(&backend->buffers, buffer);
+            backend_uring_ring_give_all(&backend->buffers, buffer, result > 0 ? (size_t)result : 0);
             buffer = BACKEND_URING_BUFFER_NONE;
         }
     }

@@ -43,6 +43,8 @@ struct backend_uring_buffers {
     struct io_uring_buf_ring *ring; /* shared with the kernel */
     size_t ring_size;               /* bytes */
     uint8_t *memory;                /* buffer i begins at i * size */
+    uint16_t *follower;             /* of each buffer: which was given right after it */
+    uint16_t newest;                /* the last one given */
     uint32_t count;
     uint32_t size; /* bytes, each */
 };
@@ -62,13 +64,26 @@ NODISCARD int backend_uring_ring_enable(struct io_uring *ring);
 void backend_uring_ring_close(struct io_uring *ring, struct backend_uring_buffers *buffers);
 
 /*
+ * Whether one receive can fill several buffers here, in their order (IORING_RECVSEND_BUNDLE, Linux
+ * 6.10). A message of 16 KiB is then one call in the kernel, not one for each buffer.
+ */
+NODISCARD bool backend_uring_probe_bundle(void);
+
+/* Asks for that in a multishot receive. */
+void backend_uring_submit_bundle(struct io_uring_sqe *sqe);
+
+/*
  * Whether sends can be quiet here: one that writes everything makes no completion, and one that
  * cannot does not wait, but says how far it came.
  */
 NODISCARD bool backend_uring_probe_quiet(void);
 
-/* Gives one buffer to the kernel. */
+/* Gives one buffer to the kernel, which fills them in the order in which they are given. */
 void backend_uring_ring_give(struct backend_uring_buffers *buffers, uint16_t index);
+
+/* The same for all that hold `size` bytes from `first` on; at least that one. */
+void backend_uring_ring_give_all(struct backend_uring_buffers *buffers, uint16_t first,
+                                 size_t size);
 
 /* backend_conn.flags */
 enum {
@@ -114,6 +129,8 @@ struct backend {
     uint32_t last_count; /* completions of the last wait */
     bool entered;
     bool can_be_quiet; /* see backend_uring_probe_quiet() */
+    bool can_bundle;   /* see backend_uring_probe_bundle() */
+    uint16_t lent;     /* buffer that the last take() showed; BACKEND_URING_BUFFER_NONE */
     struct backend_uring_listener listeners[BACKEND_LISTENER_MAX];
     /* What vectored sends point to until they are submitted; the kernel keeps no pointer to it. */
     uint32_t message_count;

@@ -101,13 +101,13 @@ void reactor_wait(struct reactor *reactor, uint64_t timeout_ns)
 
 /* --- Phase 3 ------------------------------------------------------------------------------- */
 
-/* Everything that a completion brought, up to the budget. */
+/* What a completion brought, up to the budget; beyond it only what left the kernel already. */
 static void receive_from(struct reactor *reactor, struct conn *conn,
                          struct backend_completion *completion) ON_REACTOR
 {
     size_t budget = reactor->options.receive_budget_bytes;
 
-    while (budget > 0 && conn->state < CONN_STATE_DYING) {
+    while (conn->state < CONN_STATE_DYING) {
         struct span in = {0};
         const ssize_t size =
             reactor->ops->take(reactor->backend, &conn->io, completion, budget, &in);
