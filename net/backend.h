@@ -37,7 +37,8 @@ struct backend_conn {
     uint8_t in_flight : 4; /* kernel operations; the back end's own */
     bool awaited : 1;      /* the reactor writes it before send(): see there */
     bool quiet : 1;        /* the last send is; the back end writes it: see send() */
-    bool slow : 1; /* a quiet send was cut short; the reactor clears it when its queue is empty */
+    bool slow : 1;   /* a quiet send was cut short; the reactor clears it when its queue is empty */
+    bool recent : 1; /* something has come lately; the back end's own */
 };
 
 _Static_assert(sizeof(struct backend_conn) == 16, "part of every connection");
@@ -64,6 +65,7 @@ struct backend_options {
     uint32_t conn_count_max;       /* more need not be accepted */
     uint32_t receive_buffer_count; /* io_uring: a power of two */
     uint32_t receive_buffer_size;  /* bytes, each */
+    uint64_t rest_ns; /* io_uring: who is silent for so long costs less memory; 0: nobody */
 };
 
 enum {

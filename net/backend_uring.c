@@ -84,6 +84,8 @@ static size_t uring_wait(struct backend *backend, uint64_t timeout_ns,
 {
     size_t count = backend_uring_note_again(backend, completions, max);
     count += backend_uring_note_quiet(backend, &completions[count], max - count);
+    const uint64_t rest_ns = backend_uring_rest(backend);
+    timeout_ns = rest_ns < timeout_ns ? rest_ns : timeout_ns;
     enter_kernel(backend, count > 0 ? 0 : timeout_ns);
 
     struct io_uring_cqe *cqe = NULL;
@@ -115,8 +117,8 @@ static void uring_wake(struct backend *backend)
 
 static uint64_t uring_now(struct backend *backend)
 {
-    (void)backend;
-    return monotime_read();
+    backend->now_ns = monotime_read();
+    return backend->now_ns;
 }
 
 /* --- Listeners ----------------------------------------------------------------------------- */
@@ -191,6 +193,7 @@ static int uring_attach(struct backend *backend, struct backend_conn *conn)
     conn->in_flight = 0;
     conn->quiet = false;
     conn->slow = false;
+    conn->recent = true;
     backend_uring_submit_receive(backend, conn);
     return 0;
 }
@@ -246,6 +249,7 @@ static void uring_receive(struct backend *backend, struct backend_conn *conn, bo
 {
     if (on) {
         conn->flags &= (uint8_t)~BACKEND_URING_PAUSED;
+        conn->recent = true;
         if ((conn->flags & (BACKEND_URING_ARMED | BACKEND_URING_ENDED)) == 0) {
             backend_uring_submit_again(backend, conn);
         }
@@ -319,6 +323,7 @@ static int uring_create(const struct backend_options *options, struct backend **
     const char *what = NULL;
     int result = 0;
     created->conns = options->conns;
+    created->rest_ns = options->rest_ns;
     created->again_first = UINT32_MAX;
     created->reserve_fd = -1;
     created->lent = BACKEND_URING_BUFFER_NONE;

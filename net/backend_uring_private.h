@@ -6,6 +6,7 @@
  *   backend_uring.c         the struct of functions, and what the reactor asks
  *   backend_uring_submit.c  requests to the kernel
  *   backend_uring_note.c    completions of the kernel
+ *   backend_uring_rest.c    connections that have been silent for long
  *   backend_uring_ring.c    a ring with its receive buffers: set-up and end
  *   backend_uring_probe.c   whether it works here
  * Private to them.
@@ -87,13 +88,14 @@ void backend_uring_ring_give_all(struct backend_uring_buffers *buffers, uint16_t
 
 /* backend_conn.flags */
 enum {
-    BACKEND_URING_ARMED = 1,      /* a receive is with the kernel */
+    BACKEND_URING_ARMED = 1,      /* a receive is with the kernel, or a poll in its place */
     BACKEND_URING_PAUSED = 2,     /* the reactor does not want bytes */
     BACKEND_URING_LISTED = 4,     /* in the again list */
     BACKEND_URING_DROPPED = 8,    /* to be closed when nothing is in flight */
     BACKEND_URING_ENDED = 16,     /* FIN or an error: receive no more */
     BACKEND_URING_SENDING = 32,   /* a send is with the kernel */
-    BACKEND_URING_CANCELLED = 64, /* the armed receive was cancelled and did not end yet */
+    BACKEND_URING_CANCELLED = 64, /* what is armed was cancelled and did not end yet */
+    BACKEND_URING_POLLING = 128,  /* what is armed is a poll: it rests */
 };
 
 /* The top byte of a request's user data. */
@@ -132,6 +134,11 @@ struct backend {
     bool can_bundle;   /* see backend_uring_probe_bundle() */
     uint16_t lent;     /* buffer that the last take() showed; BACKEND_URING_BUFFER_NONE */
     struct backend_uring_listener listeners[BACKEND_LISTENER_MAX];
+    uint64_t now_ns;    /* as the reactor has last read it */
+    uint64_t rest_ns;   /* see backend_uring_rest.c; 0: nobody rests */
+    uint64_t round_ns;  /* when the hand may go round again */
+    uint32_t hand_left; /* slots that it has still to visit, from the last down */
+    uint32_t receiving; /* armed receives that are no polls */
     /* What vectored sends point to until they are submitted; the kernel keeps no pointer to it. */
     uint32_t message_count;
     uint32_t vector_count;
@@ -172,6 +179,7 @@ struct io_uring_sqe *backend_uring_submit_next(struct backend *backend);
 void backend_uring_submit_receive(struct backend *backend, struct backend_conn *conn);
 void backend_uring_submit_send(struct backend *backend, struct backend_conn *conn,
                                const struct iovec *pieces, size_t count);
+void backend_uring_submit_poll(struct backend *backend, struct backend_conn *conn);
 void backend_uring_submit_accept(struct backend *backend, uint32_t listener);
 void backend_uring_submit_wake(struct backend *backend);
 void backend_uring_submit_cancel(struct backend *backend, uint64_t user_data);
@@ -183,6 +191,9 @@ size_t backend_uring_note_again(struct backend *backend, struct backend_completi
 /* Quiet sends that are known to be done. Completions made. */
 size_t backend_uring_note_quiet(struct backend *backend, struct backend_completion *completions,
                                 size_t max);
+
+/* The hand goes on. In how many ns, at most, it wants to be called again. */
+uint64_t backend_uring_rest(struct backend *backend);
 
 /* What the kernel says. Completions made: 0 or 1. */
 size_t backend_uring_note(struct backend *backend, const struct io_uring_cqe *cqe,

@@ -84,6 +84,18 @@ void backend_uring_submit_receive(struct backend *backend, struct backend_conn *
     io_uring_sqe_set_data64(sqe, backend_uring_tag_conn(BACKEND_URING_REQUEST_RECEIVE, conn));
     conn->flags |= BACKEND_URING_ARMED;
     conn->in_flight++;
+    backend->receiving++;
+}
+
+/* Its tag is a receive's, so that whoever cancels need not know which of the two it is. */
+void backend_uring_submit_poll(struct backend *backend, struct backend_conn *conn)
+{
+    CHECK((conn->flags & (BACKEND_URING_ARMED | BACKEND_URING_DROPPED)) == 0);
+    struct io_uring_sqe *sqe = backend_uring_submit_next(backend);
+    io_uring_prep_poll_add(sqe, conn->fd, POLLIN);
+    io_uring_sqe_set_data64(sqe, backend_uring_tag_conn(BACKEND_URING_REQUEST_RECEIVE, conn));
+    conn->flags |= BACKEND_URING_ARMED | BACKEND_URING_POLLING;
+    conn->in_flight++;
 }
 
 void backend_uring_submit_cancel(struct backend *backend, uint64_t user_data)

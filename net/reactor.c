@@ -318,6 +318,7 @@ int reactor_create(const struct reactor_options *options, struct reactor **react
         .conn_count_max = options->conn_count_max,
         .receive_buffer_count = options->receive_buffer_count,
         .receive_buffer_size = options->receive_buffer_size,
+        .rest_ns = options->rest_ns,
     };
     const int result = created->ops->create(&backend, &created->backend);
     if (result != 0) {

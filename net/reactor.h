@@ -44,8 +44,9 @@ struct reactor_options {
     uint32_t receive_budget_bytes;  /* > 0, per connection and iteration */
     uint32_t receive_buffer_count;  /* io_uring: a power of two, 256 to 1024 are good */
     uint32_t receive_buffer_size;   /* bytes; 2048 is good */
-    struct blob_pool *blobs;        /* of this thread, for packets; may be NULL */
-    struct metrics *metrics;        /* of this thread; may be NULL. Counts bytes, accepts, opens */
+    uint64_t rest_ns; /* io_uring: a connection silent for so long takes less memory; 0: none */
+    struct blob_pool *blobs; /* of this thread, for packets; may be NULL */
+    struct metrics *metrics; /* of this thread; may be NULL. Counts bytes, accepts, opens */
     /* A timer of reactor_timers() is due; called in reactor_sweep(). NULL when none is used. */
     void (*on_timer)(struct timerwheel_timer *timer, void *context);
     void *context; /* given to on_timer; reactor_user() */

@@ -24,6 +24,7 @@ enum {
     COMMAND_SIZE_MAX = 256,              /* bytes of a publish around its data */
 };
 #define STALL_NS (60 * MONOTIME_NS_PER_S)
+#define REST_NS  (2 * MONOTIME_NS_PER_S)
 #define IDLE_NS  (20 * MONOTIME_NS_PER_MS) /* how late a new phase is noticed, at most */
 
 uint64_t worker_random(struct worker *worker)
@@ -145,6 +146,7 @@ static int create_reactor(struct worker *worker)
         .receive_budget_bytes = RECEIVE_BUDGET,
         .receive_buffer_count = RECEIVE_BUFFER_COUNT,
         .receive_buffer_size = RECEIVE_BUFFER_SIZE,
+        .rest_ns = REST_NS,
         .context = worker,
     };
     int result = reactor_create(&options, &worker->reactor);
