@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "net/tls_config.h"
-#include "tests/unit/tls_files.h"
+#include "tests/unit/net/tls_files.h"
 
 enum { ROUNDS_MAX = 100000, RECORD = TLS_RECORD_SIZE_MAX };
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_UNIT_TLS_FILES_H
-#define TESTS_UNIT_TLS_FILES_H
+#ifndef TESTS_UNIT_NET_TLS_FILES_H
+#define TESTS_UNIT_NET_TLS_FILES_H
 /*
  * A certificate authority and certificates made for one test by the openssl command, in a folder
  * of their own that tls_files_remove() takes away again.
  */
-#include <check.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "core/check.h"
 
 enum { TLS_FILES_PATH_SIZE = 128 }; /* bytes with the NUL */
 
@@ -37,9 +39,9 @@ static inline void tls_files_make(struct tls_files *files)
     char command[2048];
 
     (void)snprintf(files->folder, sizeof(files->folder), "/tmp/parley-tls-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(files->folder));
+    CHECK(mkdtemp(files->folder) != NULL);
     (void)snprintf(command, sizeof(command), script, files->folder);
-    ck_assert_int_eq(system(command), 0);
+    CHECK(system(command) == 0);
     (void)snprintf(files->ca, TLS_FILES_PATH_SIZE, "%s/ca.pem", files->folder);
     (void)snprintf(files->certificate, TLS_FILES_PATH_SIZE, "%s/server.pem", files->folder);
     (void)snprintf(files->key, TLS_FILES_PATH_SIZE, "%s/server.key", files->folder);
@@ -51,7 +53,7 @@ static inline void tls_files_remove(const struct tls_files *files)
 {
     char command[TLS_FILES_PATH_SIZE];
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", files->folder);
-    ck_assert_int_eq(system(command), 0);
+    CHECK(system(command) == 0);
 }
 
-#endif /* TESTS_UNIT_TLS_FILES_H */
+#endif /* TESTS_UNIT_NET_TLS_FILES_H */
