@@ -69,6 +69,7 @@ int main(void)
     suite_add_tcase(suite, cases_accept());
     suite_add_tcase(suite, cases_loop());
     suite_add_tcase(suite, cases_dial());
+    suite_add_tcase(suite, cases_tls());
 
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
