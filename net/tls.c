@@ -40,7 +40,7 @@ struct tls {
     bool is_open;
     bool finished; /* close_notify was written */
     bool writing;  /* in tls_write(): its caller bounds the output */
-    uint8_t fault; /* enum tls_fault */
+    enum tls_fault fault;
 };
 
 /* --- Memory ---------------------------------------------------------------------------------- */
@@ -381,12 +381,12 @@ void tls_advance(struct tls *tls, size_t size)
 
 enum tls_fault tls_fault(const struct tls *tls)
 {
-    return (enum tls_fault)tls->fault;
+    return tls->fault;
 }
 
 const char *tls_fault_text(const struct tls *tls)
 {
-    switch ((enum tls_fault)tls->fault) {
+    switch (tls->fault) {
     case TLS_FAULT_NONE:
         return "nothing is wrong";
     case TLS_FAULT_NOT_TLS:
