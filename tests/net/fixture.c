@@ -11,7 +11,7 @@
 #include "net/conn_private.h"
 #include "tests/net/plug_tls.h"
 
-enum { TURNS_MAX = 30000, SHAKE_TURNS = 100 };
+enum { TURNS_MAX = 30000, SHAKE_TURNS = 30 };
 
 uint8_t fixture_byte(uint64_t i)
 {
