@@ -143,6 +143,7 @@ static int create_reactor(struct worker *worker)
         .queue_bytes_max_large = QUEUE_BYTES_MAX,
         .pending_max = MESSAGE_SIZE_MAX,
         .write_stall_ns = STALL_NS,
+        .tls_handshake_ns = STALL_NS, /* --connect-timeout is for all of them together */
         .receive_budget_bytes = RECEIVE_BUDGET,
         .receive_buffer_count = RECEIVE_BUFFER_COUNT,
         .receive_buffer_size = RECEIVE_BUFFER_SIZE,
@@ -152,7 +153,7 @@ static int create_reactor(struct worker *worker)
     int result = reactor_create(&options, &worker->reactor);
     if (result == 0) {
         client_set_handler(worker, &worker->handler);
-        worker->dialer = reactor_dialer(worker->reactor, &worker->handler);
+        worker->dialer = reactor_dialer_tls(worker->reactor, &worker->handler, worker->run->tls);
         result = worker->dialer < 0 ? worker->dialer : 0;
     }
     return result;

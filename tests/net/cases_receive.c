@@ -53,8 +53,10 @@ START_TEST(echoes_many_small_packets)
         ck_assert_mem_eq(in, out, size);
         sent += size;
     }
-    ck_assert_uint_eq(metrics_read(&fixture->metrics, METRIC_BYTES_RECEIVED), sent);
-    ck_assert_uint_eq(metrics_read(&fixture->metrics, METRIC_BYTES_SENT), sent);
+    const uint64_t received = metrics_read(&fixture->metrics, METRIC_BYTES_RECEIVED);
+    ck_assert(fixture->plug->is_tls ? received > sent : received == sent);
+    const uint64_t echoed = metrics_read(&fixture->metrics, METRIC_BYTES_SENT);
+    ck_assert(fixture->plug->is_tls ? echoed > sent : echoed == sent);
     fixture->plug->close(fixture->world, client);
     fixture_until_empty(fixture);
     fixture_end(fixture);
