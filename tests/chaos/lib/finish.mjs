@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The rules that need the whole run: what was acknowledged and is gone, the order against the clock,
+ * and who is behind at rest.
+ */
+
+export function finishRun(checker) {
+  for (const channel of checker.channels.values()) {
+    checker.exposure.epochs += channel.epochs.size;
+    if (channel.hasHistory) {
+      judgeReadOut(checker, channel);
+    }
+    judgeMessages(checker, channel);
+    for (const [epoch, slots] of channel.epochs) {
+      judgeOrder(checker, channel, epoch, slots);
+    }
+  }
+  judgeJumps(checker);
+  for (const client of checker.clients.values()) {
+    for (const subscription of client.subscriptions.values()) {
+      if (subscription.isAtRest) {
+        judgeRest(checker, subscription);
+      }
+    }
+  }
+}
+
+/* What the channel's options let go is all that may be missing between the first offset and the top. */
+function judgeReadOut(checker, channel) {
+  const { history } = channel;
+  if (history === null || !history.isWhole) {
+    checker.violate('history', `${channel.name} was not read out to its end`, [history?.where ?? 0]);
+    return;
+  }
+  const { historySize, historyTtlMs } = channel.options;
+  const count = history.first === null ? 0 : history.last - history.first + 1;
+  if (history.first !== null && history.last !== history.top) {
+    checker.violate('history', `${channel.name} ends with ${history.last}, its top is ${history.top}`, [history.where]);
+  }
+  if (historyTtlMs === undefined && count < Math.min(history.top, historySize)) {
+    checker.violate('history', `${channel.name} holds ${count} of ${history.top}, and may hold ${historySize}`,
+      [history.where]);
+  }
+}
+
+function judgeMessages(checker, channel) {
+  for (const message of channel.messages) {
+    if (message.refusedWhere > 0 && message.seenWhere > 0) {
+      checker.violate('refused', `${message.key} was refused, and published`,
+        [message.sentWhere, message.refusedWhere, message.seenWhere]);
+    }
+    if (message.isIdempotent && message.isAcked && message.seenWhere > 0 && !message.straddles
+      && message.seenSum !== message.acceptedSum) {
+      checker.violate('idempotency', `${message.key} has another body than the one that was acknowledged`,
+        [message.sentWhere, message.ackedWhere, message.seenWhere]);
+    }
+    if (message.isAcked) {
+      judgeAcked(checker, channel, message);
+    }
+  }
+}
+
+function judgeAcked(checker, channel, message) {
+  const { exposure } = checker;
+  if (!channel.hasHistory) {
+    exposure.acksWithoutHistory += 1;
+  } else if (message.isInHistory) {
+    exposure.acksFound += 1;
+  } else if (channel.history?.isWhole) {
+    const verdict = fateOf(checker, channel, message);
+    if (verdict === 'lost') {
+      checker.violate('lost', `${message.key} of ${channel.name} was acknowledged and is not there`,
+        [message.sentWhere, message.ackedWhere, message.seenWhere, channel.history.where]);
+    } else {
+      exposure[verdict] += 1;
+    }
+  }
+}
+
+/* An acknowledged message is not in the read-out: is that right? 'lost', or what counts it. */
+function fateOf(checker, channel, message) {
+  const { history } = channel;
+  const mayBeTaken = !channel.isDurable && message.sentAt <= checker.serverGoneAt;
+  if (message.epoch !== null && message.epoch !== history.epoch) {
+    return mayBeTaken ? 'acksExcused' : 'lost';
+  }
+  const isTrimmed = history.first === null ? channel.options.historyTtlMs !== undefined : history.first > 1;
+  if (message.epoch !== null) {
+    return isTrimmed && (history.first === null || message.offset < history.first) ? 'acksTrimmed' : 'lost';
+  }
+  if (mayBeTaken) {
+    return 'acksExcused';
+  }
+  /* Nobody saw where it stood. It is behind what was acknowledged before it was sent. */
+  const first = channel.slotsOf(history.epoch).get(history.first);
+  const isBehindFirst = first !== undefined && first.ackedAt < message.sentAt;
+  return isTrimmed && !isBehindFirst ? 'acksTrimmed' : 'lost';
+}
+
+/* If A was acknowledged before B was sent, A stands before B; so do A and B of one connection. */
+function judgeOrder(checker, channel, epoch, slots) {
+  const offsets = Float64Array.from(slots.keys()).sort();
+  const nextOf = new Map();
+  let earliest = null;
+  for (let i = offsets.length - 1; i >= 0; i -= 1) {
+    const message = slots.get(offsets[i]);
+    if (message.epoch === epoch && message.offset === offsets[i] && message.sentWhere > 0) {
+      if (earliest !== null && earliest.ackedAt < message.sentAt) {
+        checker.violate('order', `${earliest.key} was acknowledged before ${message.key} was sent, and stands behind `
+          + `it in ${channel.name}, epoch ${epoch}: ${earliest.offset}, ${message.offset}`,
+        [earliest.ackedWhere, message.sentWhere, earliest.placedWhere, message.placedWhere]);
+      }
+      judgeStreamOrder(checker, message, nextOf);
+      if (message.isAcked && (earliest === null || message.ackedAt < earliest.ackedAt)) {
+        earliest = message;
+      }
+    }
+  }
+}
+
+function judgeStreamOrder(checker, message, nextOf) {
+  if (message.stream === null) {
+    return;
+  }
+  const next = nextOf.get(message.stream);
+  if (next !== undefined && next.seq < message.seq) {
+    checker.violate('order', `${message.key} was sent after ${next.key} on one connection, and stands before it`,
+      [next.sentWhere, message.sentWhere, next.placedWhere, message.placedWhere]);
+  }
+  nextOf.set(message.stream, message);
+}
+
+/* Numbers that were jumped over are a gap where the message was acknowledged, so accepted. */
+function judgeJumps(checker) {
+  for (const { subscription, stream, from, to, proof, what } of checker.jumps) {
+    for (let seq = from; seq <= to && !subscription.channel.options.lossy; seq += 1) {
+      const message = stream.at(seq);
+      if (message?.isAcked) {
+        checker.violate('gap', `${what}; ${message.key} was acknowledged`, [...proof, message.ackedWhere]);
+      }
+    }
+  }
+}
+
+function judgeRest(checker, subscription) {
+  const { channel, client } = subscription;
+  if (subscription.hasPosition) {
+    const { history } = channel;
+    if (history !== null && (history.epoch !== subscription.epoch || history.top !== subscription.offset)) {
+      checker.violate('behind', `${client.name} is at ${subscription.epoch}/${subscription.offset} of ${
+        channel.name}, which is at ${history.epoch}/${history.top}`,
+      [subscription.subscribedWhere, subscription.lastWhere, history.where]);
+    }
+  } else if (!channel.options.lossy) {
+    judgeTails(checker, subscription);
+  }
+}
+
+/* No offsets: the last that was accepted of each connection, if it was sent in this life. */
+function judgeTails(checker, subscription) {
+  for (const stream of subscription.channel.streams.values()) {
+    const last = stream.messages.findLast((message) => message.isAcked);
+    if (last !== undefined && last.sentAt > subscription.subscribedAt
+      && (subscription.seqs.get(stream) ?? 0) < last.seq) {
+      checker.violate('behind', `${subscription.client.name} has not got ${last.key} of ${subscription.channel.name}`,
+        [subscription.subscribedWhere, subscription.lastWhere, last.sentWhere, last.ackedWhere]);
+    }
+  }
+}
