@@ -108,7 +108,10 @@ export class Checker {
     }
     const known = this.messages.get(record.key);
     if (known === undefined) {
-      this.#firstAttempt(record, where);
+      this.#firstAttempt(new Message(record.key, this.channelOf(record.channel)), record, where);
+    } else if (known.sentWhere === 0 && known.channel.name === record.channel) {
+      /* A phantom until now, and reported as such: seen before it was sent. */
+      this.#firstAttempt(known, record, where);
     } else if (record.idempotent && known.isIdempotent && known.channel.name === record.channel) {
       known.sums[record.attempt] = record.sum;
       known.straddles ||= !known.channel.isDurable && known.sentInLife !== this.serverLife;
@@ -117,9 +120,8 @@ export class Checker {
     }
   }
 
-  #firstAttempt(record, where) {
-    const channel = this.channelOf(record.channel);
-    const message = new Message(record.key, channel);
+  #firstAttempt(message, record, where) {
+    const { channel } = message;
     message.sum = record.sum;
     message.sentAt = record.t;
     message.sentWhere = where;
@@ -218,14 +220,14 @@ export class Checker {
     }
     slots.set(offset, message);
     this.exposure.placed += 1;
-    if (message.epoch === null) {
-      message.epoch = epoch;
-      message.offset = offset;
-      message.placedWhere = where;
-    } else if (message.epoch === epoch || !message.straddles) {
+    if (message.epoch === epoch || (message.epoch !== null && !message.straddles)) {
       this.violate(message.isIdempotent ? 'idempotency' : 'twice', `${message.key} is at ${message.epoch}/${
         message.offset} and at ${epoch}/${offset} of ${channel.name}`, [message.placedWhere, where]);
+      return;
     }
+    message.epoch = epoch;
+    message.offset = offset;
+    message.placedWhere = where;
   }
 
   /* The message that somebody has got; reports what was never sent, or not like this. */

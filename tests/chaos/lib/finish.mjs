@@ -111,7 +111,7 @@ function judgeOrder(checker, channel, epoch, slots) {
         [earliest.ackedWhere, message.sentWhere, earliest.placedWhere, message.placedWhere]);
       }
       judgeStreamOrder(checker, message, nextOf);
-      if (message.isAcked && (earliest === null || message.ackedAt < earliest.ackedAt)) {
+      if (message.isAcked && !message.straddles && (earliest === null || message.ackedAt < earliest.ackedAt)) {
         earliest = message;
       }
     }
