@@ -335,7 +335,7 @@ export class Checker {
     }
     subscription.skipped.clear();
     subscription.epoch = record.epoch ?? null;
-    subscription.offset = record.offset ?? 0;
+    subscription.offset = record.offset ?? null;
   }
 
   #couldRecover(subscription, { offset, t }) {
@@ -368,10 +368,11 @@ export class Checker {
     this.#judgeVia(subscription, record, where);
     if (record.offset !== undefined) {
       this.#judgeOffset(subscription, record, where);
-      if (message !== null) {
-        this.place(message, record.epoch ?? subscription.epoch ?? '', record.offset, where);
+      if (message !== null && subscription.hasPosition) {
+        this.place(message, record.epoch ?? subscription.epoch, record.offset, where);
       }
-    } else if (message !== null && message.stream !== null) {
+    }
+    if (!subscription.hasPosition && message !== null && message.stream !== null) {
       this.#judgeNumber(subscription, message, where);
     }
     subscription.isRecovering &&= record.via === 'recovery';
@@ -392,9 +393,11 @@ export class Checker {
 
   #judgeOffset(subscription, record, where) {
     const { offset } = record;
+    /* A subscription that is not told where it begins begins with what comes first. */
+    subscription.offset ??= offset - 1;
     const proof = [subscription.subscribedWhere, subscription.lastWhere, where];
     const what = `${record.client} got ${offset} of ${record.channel} after ${subscription.offset}`;
-    if (record.epoch !== undefined && record.epoch !== subscription.epoch) {
+    if (record.epoch !== undefined && subscription.hasPosition && record.epoch !== subscription.epoch) {
       this.violate('epoch', `${what}: epoch ${record.epoch} in a life of epoch ${subscription.epoch}`, proof);
     }
     if (offset > subscription.offset + 1) {

@@ -104,9 +104,9 @@ export class Subscription {
     this.subscribedWhere = 0;
     this.lastWhere = 0;
     this.lastAt = -Infinity;
-    /* With offsets: the last that came, and what was jumped over. null: never had a position. */
+    /* With offsets: the last that came, and what was jumped over. null: the server gave no position. */
     this.epoch = null;
-    this.offset = 0;
+    this.offset = null;
     this.skipped = new Set();
     /* The server said recovered: true or false, and no live publication has come since. */
     this.isRecovering = false;
