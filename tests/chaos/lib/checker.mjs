@@ -7,7 +7,7 @@ import { KINDS } from '../record.mjs';
 import { Exposure } from './exposure.mjs';
 import { finishRun } from './finish.mjs';
 import { RULES } from './rules.mjs';
-import { Channel, Client, Message, Subscription } from './state.mjs';
+import { Channel, Client, Life, Message, Subscription } from './state.mjs';
 
 const EXAMPLES_MAX = 5;
 const SKIPPED_MAX = 10000;
@@ -28,8 +28,8 @@ export class Checker {
     this.serverGoneAt = -Infinity;
     this.restWhere = 0;
     this.boot = null;
-    /* Numbers that a subscription without offsets jumped over: judged when all answers are there. */
-    this.jumps = [];
+    /* Lives without offsets: judged when all answers are there. */
+    this.lives = [];
   }
 
   violate(rule, text, wheres) {
@@ -131,13 +131,14 @@ export class Checker {
     }
     if (record.stream !== undefined) {
       message.stream = channel.streamOf(record.stream);
-      message.seq = message.stream.messages.push(message);
+      message.stream.count += 1;
+      message.seq = message.stream.count;
       if (message.seq !== record.seq) {
         this.violate('record', `number ${record.seq} of stream ${record.stream} is not the next`, [where]);
       }
     }
     this.messages.set(record.key, message);
-    channel.messages.push(message);
+    message.index = channel.messages.push(message) - 1;
   }
 
   #answered(record, where) {
@@ -298,7 +299,11 @@ export class Checker {
     subscription.subscribedWhere = where;
     subscription.lastWhere = 0;
     subscription.lastAt = record.t;
-    subscription.seqs.clear();
+    subscription.life = null;
+    if (!subscription.hasPosition) {
+      subscription.life = new Life(subscription, { t: record.t, where });
+      this.lives.push(subscription.life);
+    }
   }
 
   #recovered(subscription, record, where) {
@@ -372,8 +377,8 @@ export class Checker {
         this.place(message, record.epoch ?? subscription.epoch, record.offset, where);
       }
     }
-    if (!subscription.hasPosition && message !== null && message.stream !== null) {
-      this.#judgeNumber(subscription, message, where);
+    if (subscription.life !== null && message !== null && message.index >= 0) {
+      this.#judgeInLife(subscription.life, message, where);
     }
     subscription.isRecovering &&= record.via === 'recovery';
     subscription.lastWhere = where;
@@ -412,25 +417,28 @@ export class Checker {
     subscription.offset = Math.max(offset, subscription.offset);
   }
 
-  /* No offsets: what one connection sent to the channel comes in its order, each at most once. */
-  #judgeNumber(subscription, { stream, seq }, where) {
-    const last = subscription.seqs.get(stream);
-    if (last === undefined || seq === last + 1) {
-      subscription.seqs.set(stream, seq);
-      return;
+  /*
+   * No offsets: at most once; behind what the same connection sent before, and behind what was
+   * acknowledged before it was sent. What is missing is found at the end.
+   */
+  #judgeInLife(life, message, where) {
+    const { stream, seq } = message;
+    const last = stream === null ? 0 : life.seqs.get(stream) ?? 0;
+    const isLate = message.ackedAt < life.latestSentAt;
+    if (isLate || (stream !== null && seq <= last)) {
+      const rule = life.received.includes(message.index) ? 'duplicate' : 'order';
+      this.violate(rule, `${life.subscription.client.name} got ${message.key} of ${message.channel.name} late`,
+        [life.where, message.ackedWhere, life.latestWhere, life.lastWhere, where]);
     }
-    const proof = [subscription.subscribedWhere, subscription.lastWhere, where];
-    const what = `${subscription.client.name} got number ${seq} of ${stream.name} after ${last}`;
-    if (seq <= last) {
-      const skip = this.jumps.find((jump) => jump.subscription === subscription && jump.stream === stream
-        && jump.at === subscription.subscribedAt && jump.from <= seq && seq <= jump.to);
-      this.violate(skip === undefined ? 'duplicate' : 'order', what, proof);
-      return;
+    life.received.push(message.index);
+    life.lastWhere = where;
+    if (stream !== null) {
+      life.seqs.set(stream, Math.max(last, seq));
     }
-    this.jumps.push({
-      subscription, stream, from: last + 1, to: seq - 1, at: subscription.subscribedAt, proof, what,
-    });
-    subscription.seqs.set(stream, seq);
+    if (message.sentAt > life.latestSentAt) {
+      life.latestSentAt = message.sentAt;
+      life.latestWhere = where;
+    }
   }
 
   // --- Rest ------------------------------------------------------------------------------------------
@@ -453,6 +461,9 @@ export class Checker {
     for (const client of this.clients.values()) {
       for (const subscription of client.subscriptions.values()) {
         subscription.isAtRest = subscription.isLive;
+        if (subscription.life !== null) {
+          subscription.life.isAtRest = subscription.isLive;
+        }
         this.exposure.subscriptionsAtRest += subscription.isLive ? 1 : 0;
       }
     }

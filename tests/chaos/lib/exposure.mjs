@@ -23,13 +23,14 @@ const MINIMUM_WITH = {
   presenceSnapshots: [1, (options) => options.presence],
   repeatsAnswered: [5, (options) => options.idempotency],
   repeatsRefused: [1, (options) => options.idempotency],
+  demanded: [500, (options) => !((options.historySize ?? 0) > 0)],
 };
 
 const FIELDS = ['records', 'publishes', 'acks', 'nacks', 'unknown', 'receives', 'receivesByRecovery',
   'connects', 'reconnects', 'subscribes', 'recovered', 'notRecovered', 'faults', 'kills', 'terms', 'stops',
   'resets', 'halfOpens', 'slows', 'subscriptionsAtRest', 'historyItems', 'acksFound', 'acksExcused',
   'acksTrimmed', 'acksWithoutHistory', 'presenceSnapshots', 'presenceMembers', 'repeatsAnswered',
-  'repeatsRefused', 'placed', 'channels', 'epochs'];
+  'repeatsRefused', 'placed', 'demanded', 'channels', 'epochs'];
 
 export class Exposure {
   constructor() {

@@ -15,10 +15,10 @@ export function finishRun(checker) {
       judgeOrder(checker, channel, epoch, slots);
     }
   }
-  judgeJumps(checker);
+  judgeLives(checker);
   for (const client of checker.clients.values()) {
     for (const subscription of client.subscriptions.values()) {
-      if (subscription.isAtRest) {
+      if (subscription.isAtRest && subscription.hasPosition) {
         judgeRest(checker, subscription);
       }
     }
@@ -130,40 +130,63 @@ function judgeStreamOrder(checker, message, nextOf) {
   nextOf.set(message.stream, message);
 }
 
-/* Numbers that were jumped over are a gap where the message was acknowledged, so accepted. */
-function judgeJumps(checker) {
-  for (const { subscription, stream, from, to, proof, what } of checker.jumps) {
-    for (let seq = from; seq <= to && !subscription.channel.options.lossy; seq += 1) {
-      const message = stream.at(seq);
-      if (message?.isAcked) {
-        checker.violate('gap', `${what}; ${message.key} was acknowledged`, [...proof, message.ackedWhere]);
+/*
+ * A life without offsets has to have got what was sent in it and acknowledged: all of it when it is live
+ * at rest, else what stands before something that it did get.
+ */
+function judgeLife(checker, life, marks, mark) {
+  const { messages, name } = life.subscription.channel;
+  for (const index of life.received) {
+    marks[index] = mark;
+  }
+  for (let i = firstSentAfter(messages, life.since); i < messages.length; i += 1) {
+    const message = messages[i];
+    const isBefore = message.ackedAt < life.latestSentAt;
+    if (!life.isAtRest && message.sentAt >= life.latestSentAt) {
+      break;
+    }
+    if (message.isAcked && (isBefore || life.isAtRest)) {
+      checker.exposure.demanded += 1;
+      if (marks[i] !== mark) {
+        checker.violate(isBefore ? 'gap' : 'behind', `${life.subscription.client.name} has not got ${message.key} of ${
+          name}, which was acknowledged`,
+        [life.where, message.sentWhere, message.ackedWhere, isBefore ? life.latestWhere : life.lastWhere]);
       }
     }
   }
 }
 
-function judgeRest(checker, subscription) {
-  const { channel, client } = subscription;
-  if (subscription.hasPosition) {
-    const { history } = channel;
-    if (history !== null && (history.epoch !== subscription.epoch || history.top !== subscription.offset)) {
-      checker.violate('behind', `${client.name} is at ${subscription.epoch}/${subscription.offset} of ${
-        channel.name}, which is at ${history.epoch}/${history.top}`,
-      [subscription.subscribedWhere, subscription.lastWhere, history.where]);
+/* Messages stand in the order of sentAt. */
+function firstSentAfter(messages, t) {
+  let low = 0;
+  for (let high = messages.length; low < high;) {
+    const middle = (low + high) >> 1;
+    if (messages[middle].sentAt > t) {
+      high = middle;
+    } else {
+      low = middle + 1;
     }
-  } else if (!channel.options.lossy) {
-    judgeTails(checker, subscription);
   }
+  return low;
 }
 
-/* No offsets: the last that was accepted of each connection, if it was sent in this life. */
-function judgeTails(checker, subscription) {
-  for (const stream of subscription.channel.streams.values()) {
-    const last = stream.messages.findLast((message) => message.isAcked);
-    if (last !== undefined && last.sentAt > subscription.subscribedAt
-      && (subscription.seqs.get(stream) ?? 0) < last.seq) {
-      checker.violate('behind', `${subscription.client.name} has not got ${last.key} of ${subscription.channel.name}`,
-        [subscription.subscribedWhere, subscription.lastWhere, last.sentWhere, last.ackedWhere]);
+function judgeLives(checker) {
+  const marks = new Map();
+  checker.lives.forEach((life, i) => {
+    const { channel } = life.subscription;
+    if (!channel.options.lossy) {
+      if (!marks.has(channel)) {
+        marks.set(channel, new Int32Array(channel.messages.length));
+      }
+      judgeLife(checker, life, marks.get(channel), i + 1);
     }
+  });
+}
+
+function judgeRest(checker, { channel, client, epoch, offset, subscribedWhere, lastWhere }) {
+  const { history } = channel;
+  if (history !== null && (history.epoch !== epoch || history.top !== offset)) {
+    checker.violate('behind', `${client.name} is at ${epoch}/${offset} of ${channel.name}, which is at ${
+      history.epoch}/${history.top}`, [subscribedWhere, lastWhere, history.where]);
   }
 }

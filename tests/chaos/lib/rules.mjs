@@ -10,7 +10,7 @@ export const RULES = {
   altered: ['another body than was sent', (e) => `${e.receives} receives, ${e.historyItems} in histories`],
   refused: ['a message that the server had refused', (e) => `${e.nacks} refused`],
   duplicate: ['a message twice in a subscription', (e) => `${e.receives} receives, ${e.reconnects} reconnects`],
-  gap: ['a message left out in a life', (e) => `${e.receives} receives, ${e.subscribes} lives`],
+  gap: ['a message left out in a life', (e) => `${e.receives} receives, ${e.subscribes} lives; without offsets ${e.demanded} that had to come`],
   'silent-gap': ['a message left out over a recovery that succeeded',
     (e) => `${e.recovered} recovered, ${e.receivesByRecovery} receives by recovery`],
   recovery: ['an answer to a recovery that contradicts itself',

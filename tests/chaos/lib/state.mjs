@@ -10,11 +10,7 @@
 export class Stream {
   constructor(name) {
     this.name = name;
-    this.messages = [];
-  }
-
-  at(seq) {
-    return this.messages[seq - 1];
+    this.count = 0;
   }
 }
 
@@ -22,6 +18,8 @@ export class Message {
   constructor(key, channel) {
     this.key = key;
     this.channel = channel;
+    /* Its place among the messages of the channel, which stand in the order in which they were sent. */
+    this.index = -1;
     this.stream = null;
     this.seq = 0;
     /* Idempotent publications only: attempt -> sum. */
@@ -93,6 +91,26 @@ export class Channel {
   }
 }
 
+/*
+ * A life of a subscription without offsets. What it received is kept, a number each: what it should
+ * have received is known only when all answers are there.
+ */
+export class Life {
+  constructor(subscription, { t, where }) {
+    this.subscription = subscription;
+    this.since = t;
+    this.where = where;
+    this.lastWhere = 0;
+    this.received = [];
+    /* When the latest of what it received was sent: what was acknowledged before stands before it. */
+    this.latestSentAt = -Infinity;
+    this.latestWhere = 0;
+    /* stream -> the last number */
+    this.seqs = new Map();
+    this.isAtRest = false;
+  }
+}
+
 /* One client in one channel, over all lives of its subscription. */
 export class Subscription {
   constructor(client, channel) {
@@ -111,8 +129,8 @@ export class Subscription {
     /* The server said recovered: true or false, and no live publication has come since. */
     this.isRecovering = false;
     this.recovered = false;
-    /* Without offsets: stream -> the last number in this life. */
-    this.seqs = new Map();
+    /* Where the server gave no position. */
+    this.life = null;
   }
 
   get hasPosition() {
