@@ -55,7 +55,7 @@ export function reportOf({ checker, shortfalls, ok }, files) {
   for (const [rule, { count, examples }] of violations) {
     lines.push('', `${rule}: ${count}${count > examples.length ? `, the first ${examples.length}` : ''}`);
     for (const { text, wheres: proof } of examples) {
-      lines.push(`  ${text}`, ...proof.map((where) => `    ${path.basename(placeOf(files, where))}  ${
+      lines.push(`  ${text}`, ...[...new Set(proof)].map((where) => `    ${path.basename(placeOf(files, where))}  ${
         texts.get(where)?.slice(0, PROOF_COLUMNS_MAX)}`));
     }
   }
