@@ -6,9 +6,12 @@
  * Where the test needs a client that does wrong, it speaks over the plug below, without a filter.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/monotime.h"
 #include "net/conn_private.h"
@@ -371,6 +374,133 @@ START_TEST(does_not_trust)
 }
 END_TEST
 
+/* --- A client that nobody here wrote --------------------------------------------------------- */
+
+struct s_client {
+    pid_t pid;
+    int input;
+    char log[TLS_FILES_PATH_SIZE + 8];
+};
+
+/* openssl s_client of one version, which verifies our certificate and logs what it says. */
+static void start_s_client(struct fixture *fixture, const char *version, struct s_client *client)
+    ON_REACTOR
+{
+    char target[32];
+    char authority[TLS_FILES_PATH_SIZE];
+    struct address address;
+    int ends[2];
+    ck_assert_int_eq(listener_address(fixture->listener, &address), 0);
+    (void)snprintf(target, sizeof(target), "127.0.0.1:%u", address_port(&address));
+    (void)snprintf(authority, sizeof(authority), "%s", plug_tls_files()->ca);
+    (void)snprintf(client->log, sizeof(client->log), "/tmp/parley-s-client-%d", (int)getpid());
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    client->input = ends[1];
+    client->pid = fork();
+    ck_assert_int_ge(client->pid, 0);
+    if (client->pid == 0) {
+        const int log = open(client->log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        (void)dup2(ends[0], STDIN_FILENO);
+        (void)dup2(log, STDOUT_FILENO);
+        (void)dup2(log, STDERR_FILENO);
+        (void)execlp("openssl", "openssl", "s_client", version, "-connect", target, "-CAfile",
+                     authority, "-verify_return_error", "-verify_ip", "127.0.0.1", "-alpn",
+                     "h2,http/1.1", (char *)NULL);
+        _exit(127);
+    }
+    (void)close(ends[0]);
+    while (fixture->peer_count == 0) {
+        fixture_turn(fixture);
+    }
+}
+
+static void type(const struct s_client *client, const char *text)
+{
+    ck_assert_int_eq(write(client->input, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+/* How many times it has logged that. */
+static int count_logged(const struct s_client *client, const char *wanted)
+{
+    static char text[65536];
+    FILE *log = fopen(client->log, "r");
+    int count = 0;
+    ck_assert_ptr_nonnull(log);
+    text[fread(text, 1, sizeof(text) - 1, log)] = '\0';
+    (void)fclose(log);
+    for (const char *at = strstr(text, wanted); at != NULL; at = strstr(at + 1, wanted)) {
+        count++;
+    }
+    return count;
+}
+
+/* Until it has exited: what it logged is then whole. */
+static void end_s_client(const struct s_client *client)
+{
+    int status = 0;
+    (void)close(client->input);
+    ck_assert_int_eq(waitpid(client->pid, &status, 0), client->pid);
+}
+
+/* New keys are asked for, and ours follow: else it could not read what comes then. */
+START_TEST(openssl_updates_its_keys)
+{
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    if (fixture->plug->is_tls && is_real(fixture->plug)) {
+        struct s_client client;
+        start_s_client(fixture, "-tls1_3", &client);
+        struct fixture_peer *peer = fixture->peers[0];
+        type(&client, "0\n");
+        fixture_until_size(fixture, peer, 2);
+        for (int i = 1; i <= 3; i++) {
+            const char text[] = {(char)('0' + i), '\n', '\0'};
+            type(&client, "K\n"); /* goes with what it sends next */
+            while (count_logged(&client, "KEYUPDATE") < i) {
+                fixture_turn(fixture);
+            }
+            type(&client, text);
+            fixture_until_size(fixture, peer, 2 + 2 * (size_t)i);
+            ck_assert_int_eq(fixture_queue(peer, (uint8_t)('A' + 8 * (i - 1)), 8, CONN_NORMAL),
+                             CONN_QUEUED);
+            fixture_turn(fixture);
+        }
+        ck_assert_int_eq(memcmp(peer->bytes, "0\n1\n2\n3\n", 8), 0);
+        conn_close(peer->conn, 10000);
+        fixture_until_closed(fixture, peer);
+        end_s_client(&client);
+        ck_assert_int_eq(count_logged(&client, "ABCDEFGH"), 1);
+        ck_assert_int_eq(count_logged(&client, "IJKLMNOP"), 1);
+        ck_assert_int_eq(count_logged(&client, "QRSTUVWX"), 1);
+        (void)unlink(client.log);
+        fixture_until_empty(fixture);
+    }
+    fixture_end(fixture);
+}
+END_TEST
+
+START_TEST(openssl_may_not_renegotiate)
+{
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    if (fixture->plug->is_tls && is_real(fixture->plug)) {
+        struct s_client client;
+        start_s_client(fixture, "-tls1_2", &client);
+        struct fixture_peer *peer = fixture->peers[0];
+        type(&client, "one\n");
+        fixture_until_size(fixture, peer, 4);
+        type(&client, "R\n");
+        fixture_until_closed(fixture, peer);
+        ck_assert_uint_eq(count_of(fixture, METRIC_TLS_HANDSHAKES), 1);
+        end_s_client(&client);
+        ck_assert_int_ge(count_logged(&client, "no renegotiation"), 1);
+        (void)unlink(client.log);
+        fixture_until_empty(fixture);
+    }
+    fixture_end(fixture);
+}
+END_TEST
+
 TCase *cases_tls(void)
 {
     TCase *cases = tcase_create("tls");
@@ -384,5 +514,7 @@ TCase *cases_tls(void)
     tcase_add_loop_test(cases, many_handshakes_at_once, 0, count);
     tcase_add_loop_test(cases, renews_its_certificate, 0, count);
     tcase_add_loop_test(cases, does_not_trust, 0, count);
+    tcase_add_loop_test(cases, openssl_updates_its_keys, 0, count);
+    tcase_add_loop_test(cases, openssl_may_not_renegotiate, 0, count);
     return cases;
 }
