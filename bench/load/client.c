@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/load/floor.h"
 #include "bench/load/run.h"
 #include "bench/load/session.h"
 #include "bench/load/worker.h"
@@ -225,6 +226,22 @@ static size_t read_answer(struct client *client, struct span in) ON_REACTOR
     return 0;
 }
 
+/* The floor's answer to a request, for which read_answer() has a real one to read. */
+static size_t read_floor_reply(struct client *client, struct span in) ON_REACTOR
+{
+    const size_t size = in.size < FLOOR_REPLY_SIZE ? in.size : FLOOR_REPLY_SIZE;
+
+    if (in.size > FLOOR_REPLY_SIZE || memcmp(in.data, FLOOR_REPLY, size) != 0) {
+        client_fail(client);
+        return in.size;
+    }
+    if (in.size < FLOOR_REPLY_SIZE) {
+        return 0;
+    }
+    become_ready(client);
+    return in.size;
+}
+
 /* -- frames ------------------------------------------------------------------------------------ */
 
 void client_deliver(struct client *client, struct bytes payload, struct bytes message)
@@ -349,7 +366,7 @@ static void *on_open(struct conn *conn) ON_REACTOR
     client->close_code = 0;
     client->worker->dialling++;
     conn_set_large(conn, true);
-    if (is_tcp(client)) {
+    if (is_tcp(client) && options_of(client)->scenario != OPTIONS_CONNECT) {
         become_ready(client);
     } else {
         send_request(client);
@@ -363,7 +380,8 @@ static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
     size_t used = 0;
 
     if (is_tcp(client)) {
-        used = read_pieces(client, in);
+        used = client->state == CLIENT_HANDSHAKE ? read_floor_reply(client, in)
+                                                 : read_pieces(client, in);
     } else {
         if (client->state == CLIENT_HANDSHAKE) {
             used = read_answer(client, in);

@@ -47,6 +47,7 @@ enum option_key {
     KEY_P99,
     KEY_LISTEN,
     KEY_FANOUT,
+    KEY_CONNECT,
 };
 
 static const char *const scenario_names[] = {
@@ -110,6 +111,8 @@ static const struct argp_option option_table[] = {
     {NULL, 0, NULL, 0, "The floor:", 6},
     {"listen", KEY_LISTEN, "ADDR:PORT", 0, "floor: where (127.0.0.1:7000)", 6},
     {"fanout", KEY_FANOUT, NULL, 0, "floor: send to everybody instead of back", 6},
+    {"connect", KEY_CONNECT, NULL, 0,
+     "floor: answer a connection's first bytes with as many as a handshake's answer has", 6},
 
     {"help", KEY_HELP, NULL, 0, "Print this, and exit", 7},
     {"version", KEY_VERSION, NULL, 0, "Print the version, and exit", 7},
@@ -124,9 +127,9 @@ static const char doc[] =
     "  echo     each connection sends, and gets back what it sent (ws://, wss://, tcp://)\n"
     "  fanout   what one connection sends, all receive (ws://, wss://, tcp://)\n"
     "  chat     rooms over the Centrifuge client protocol, JSON\n"
-    "  connect  handshakes, one after the other\n"
+    "  connect  handshakes, one after the other (ws://; tcp:// to floor --connect)\n"
     "  idle     connections that do nothing: memory\n"
-    "  floor    serves raw TCP echo or fan-out, the least that a server can cost\n"
+    "  floor    serves raw TCP echo, fan-out or connects, the least that a server can cost\n"
     "\n"
     "Latency is counted from the time at which a message was due, not from when it could be "
     "sent, so a stall is not hidden. With --window there is no such time, and it is counted from "
@@ -386,7 +389,11 @@ static int read_other_option(int key, char *text, struct parse *parse)
                    ? 0
                    : refuse(parse, "--listen", "ADDR:PORT", text);
     case KEY_FANOUT:
-        options->floor_fanout = true;
+    case KEY_CONNECT:
+        if (options->floor_kind != FLOOR_ECHO) {
+            return refuse(parse, "floor", "at most one of --fanout and --connect", "another");
+        }
+        options->floor_kind = key == KEY_FANOUT ? FLOOR_FANOUT : FLOOR_CONNECT;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

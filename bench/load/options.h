@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/load/floor.h"
 #include "bench/load/payload.h"
 #include "bench/load/procstat.h"
 #include "bench/load/target.h"
@@ -81,7 +82,7 @@ struct options {
     uint64_t p99_limit_ns; /* of --find-max */
 
     struct address listen; /* floor */
-    bool floor_fanout;
+    enum floor_kind floor_kind;
 };
 
 enum options_outcome {
