@@ -38,6 +38,8 @@ const WORKERS = 2;
 const ASK_MS = 60000;
 const MARK_ROUNDS_MAX = 8;
 const PAGE_ITEMS = 100;
+/* After the last fault: so that histories which a crash empties have something in them again. */
+const CALM_MS = 4000;
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 
 const { values } = parseArgs({
@@ -186,6 +188,7 @@ async function run(parts) {
   if (faults.died !== undefined) {
     return [faults.died];
   }
+  await sleep(CALM_MS);
   await askAll(workers, 'quiet');
   await sleep(noticeMs(config) + 500);
   const problems = [...faults.notes, ...await settle(workers, names)];

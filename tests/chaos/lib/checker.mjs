@@ -491,9 +491,9 @@ export class Checker {
     }
   }
 
-  on_history({ channel: name, epoch, top, items, end }, where) {
+  on_history({ t, channel: name, epoch, top, items, end }, where) {
     const channel = this.channelOf(name);
-    channel.history ??= { epoch, top, first: null, last: 0, isWhole: false, where };
+    channel.history ??= { t, epoch, top, first: null, last: 0, isWhole: false, where };
     const { history } = channel;
     if (history.isWhole || history.epoch !== epoch || history.top !== top) {
       this.violate('history', `a page of ${name} that does not go with the others`, [history.where, where]);

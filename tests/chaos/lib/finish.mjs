@@ -32,12 +32,14 @@ function judgeReadOut(checker, channel) {
     checker.violate('history', `${channel.name} was not read out to its end`, [history?.where ?? 0]);
     return;
   }
-  const { historySize, historyTtlMs } = channel.options;
+  const { historySize } = channel.options;
   const count = history.first === null ? 0 : history.last - history.first + 1;
   if (history.first !== null && history.last !== history.top) {
     checker.violate('history', `${channel.name} ends with ${history.last}, its top is ${history.top}`, [history.where]);
   }
-  if (historyTtlMs === undefined && count < Math.min(history.top, historySize)) {
+  const [oldest] = channel.messages;
+  const mayExpire = oldest !== undefined && isExpired(channel, oldest);
+  if (!mayExpire && count < Math.min(history.top, historySize)) {
     checker.violate('history', `${channel.name} holds ${count} of ${history.top}, and may hold ${historySize}`,
       [history.where]);
   }
@@ -84,9 +86,10 @@ function fateOf(checker, channel, message) {
   if (message.epoch !== null && message.epoch !== history.epoch) {
     return mayBeTaken ? 'acksExcused' : 'lost';
   }
-  const isTrimmed = history.first === null ? channel.options.historyTtlMs !== undefined : history.first > 1;
+  const mayExpire = isExpired(channel, message);
+  const { historySize } = channel.options;
   if (message.epoch !== null) {
-    return isTrimmed && (history.first === null || message.offset < history.first) ? 'acksTrimmed' : 'lost';
+    return mayExpire || message.offset <= history.top - historySize ? 'acksTrimmed' : 'lost';
   }
   if (mayBeTaken) {
     return 'acksExcused';
@@ -94,7 +97,12 @@ function fateOf(checker, channel, message) {
   /* Nobody saw where it stood. It is behind what was acknowledged before it was sent. */
   const first = channel.slotsOf(history.epoch).get(history.first);
   const isBehindFirst = first !== undefined && first.ackedAt < message.sentAt;
-  return isTrimmed && !isBehindFirst ? 'acksTrimmed' : 'lost';
+  return mayExpire || (history.top > historySize && !isBehindFirst) ? 'acksTrimmed' : 'lost';
+}
+
+/* Whether it was old enough at the read-out to be gone. */
+function isExpired({ history, options }, { sentAt }) {
+  return options.historyTtlMs !== undefined && (history.t - sentAt) / 1e6 >= options.historyTtlMs;
 }
 
 /* If A was acknowledged before B was sent, A stands before B; so do A and B of one connection. */

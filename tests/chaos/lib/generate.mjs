@@ -13,7 +13,9 @@ const CHANNELS = {
   'plain:a': {},
   'plain:b': {},
   'mem:a': { historySize: 1e6, recovery: true, presence: true, durability: 'memory', idempotency: true },
-  'dur:a': { historySize: 1e6, recovery: true, presence: true, durability: 'process', idempotency: true },
+  'dur:a': {
+    historySize: 1e6, historyTtlMs: 60000, recovery: true, presence: true, durability: 'process', idempotency: true,
+  },
   'small:a': { historySize: 20, recovery: true, durability: 'memory' },
 };
 const WEIGHTS = {
