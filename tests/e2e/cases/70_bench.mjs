@@ -6,7 +6,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
+<<<<<<< HEAD
 import https from 'node:https';
+=======
+import net from 'node:net';
+>>>>>>> compare
 import path from 'node:path';
 
 import { WebSocketServer } from 'ws';
@@ -14,8 +18,8 @@ import { WebSocketServer } from 'ws';
 import { runBench } from '../lib/bench.mjs';
 import { closeAtEnd } from '../lib/cleanup.mjs';
 import { group } from '../lib/runner.mjs';
-import { ARTEFACTS } from '../lib/server.mjs';
-import { until } from '../lib/wait.mjs';
+import { ARTEFACTS, settings } from '../lib/server.mjs';
+import { until, within } from '../lib/wait.mjs';
 
 const SHORT = ['--warmup', '0', '-d', '0.5'];
 
@@ -160,6 +164,7 @@ group({
   cases: [['npm ws, echo', npmEcho], ['npm ws, fanout', npmFanout], ['python, echo', pythonEcho]],
 });
 
+<<<<<<< HEAD
 /* -- TLS --------------------------------------------------------------------------------------- */
 
 let certificate = null;
@@ -268,6 +273,120 @@ group({
     ['connect and idle', secureConnectAndIdle],
     ['who is not trusted', secureDistrust],
     ['a server without TLS', secureAgainstPlain],
+=======
+/* -- the floor --------------------------------------------------------------------------------- */
+
+const FLOORS = ['epoll', 'uring'];
+
+/* A floor that listens; its URL, and how to ask it to end. */
+async function startFloor(backend, ...args) {
+  const program = path.join(path.dirname(settings.parleyd), 'parley-bench');
+  const child = spawn(program, ['floor', '--backend', backend, '--listen', '127.0.0.1:0', ...args],
+    { stdio: ['ignore', 'pipe', 'inherit'] });
+  closeAtEnd(() => child.kill('SIGKILL'));
+  const ended = new Promise((resolve) => { child.once('exit', (status) => resolve(status)); });
+  let text = '';
+  child.stdout.on('data', (data) => { text += data; });
+  await until(() => text.endsWith('\n'), 'the floor to listen');
+  const stop = async () => {
+    child.kill('SIGTERM');
+    assert.equal(await within(ended, 'the floor to end'), 0);
+  };
+  return { url: text.match(/tcp:\S+/)[0], pid: String(child.pid), stop };
+}
+
+/* Whole buffers, several of them in one send, sends that are cut short, and what is copied. */
+async function floorEcho(backend) {
+  const floor = await startFloor(backend);
+  for (const load of [['-c', '50', '-w', '1', '-s', '26'], ['-c', '50', '-w', '16', '-s', '1000'],
+    ['-c', '20', '-w', '1', '-s', '16392'], ['-c', '20', '-w', '16', '-s', '16392'],
+    ['-c', '300', '-w', '2', '-s', '40000'], ['-c', '4', '-w', '4', '-s', '3000000']]) {
+    const run = await runBench(['echo', floor.url, ...SHORT, ...load, '--drain', '30']);
+    assertClean(run, `floor ${backend} ${load}`);
+    assert.ok(run.json.results.received > 0, run.stdout);
+  }
+  await floor.stop();
+}
+
+async function floorFanout(backend) {
+  const floor = await startFloor(backend, '--fanout');
+  for (const size of ['120', '20000']) {
+    assertClean(await runBench(['fanout', floor.url, ...SHORT, '-c', '50', '-w', '16', '--burst',
+      '16', '-s', size]), `floor ${backend} fanout ${size}`);
+  }
+  await floor.stop();
+}
+
+async function floorConnect(backend) {
+  const floor = await startFloor(backend, '--connect');
+  for (const generator of generators) {
+    const run = await runBench(['connect', floor.url, ...SHORT, '-c', '32', '--backend', generator,
+      '--server-pid', floor.pid]);
+    assertClean(run, `connects to floor ${backend} by ${generator}`);
+    assert.ok(run.json.results.connects > 0, run.stdout);
+    assert.ok(run.json.latency.count > 0, run.stdout);
+    assert.ok(run.json.server.system_ns > 0, run.stdout);
+  }
+  await floor.stop();
+}
+
+/* A server that answers a connection's first bytes with what it likes. */
+async function findsWrongReply(what, alter) {
+  const floor = await startFloor('epoll', '--connect');
+  const { port, hostname } = new URL(floor.url.replace('tcp:', 'http:'));
+  const reply = await new Promise((resolve, reject) => {
+    const socket = net.connect(port, hostname, () => socket.write('x'));
+    socket.once('error', reject);
+    socket.once('data', (data) => { socket.destroy(); resolve(data); });
+  });
+  const server = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => alter(Buffer.from(reply), socket));
+  });
+  closeAtEnd(() => server.close());
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  const run = await runBench(['connect', `tcp://127.0.0.1:${server.address().port}`,
+    '--warmup', '0', '-d', '0.3', '-c', '2']);
+  return { run, what };
+}
+
+async function connectVerifies() {
+  const whole = await findsWrongReply('in two pieces', (reply, socket) => {
+    socket.setNoDelay(true);
+    socket.write(reply.subarray(0, 50));
+    setTimeout(() => !socket.destroyed && socket.write(reply.subarray(50)), 5);
+  });
+  assertClean(whole.run, whole.what);
+  assert.ok(whole.run.json.results.connects > 0, whole.run.stdout);
+  for (const { run, what } of [
+    await findsWrongReply('another byte', (reply, socket) => {
+      reply[reply.length - 10] ^= 1;
+      socket.write(reply);
+    }),
+    await findsWrongReply('one too many', (reply, socket) => {
+      socket.write(Buffer.concat([reply, Buffer.from('x')]));
+    }),
+    await findsWrongReply('an end instead', (reply, socket) => socket.destroy()),
+  ]) {
+    assert.equal(run.status, 1, `${what}\n${run.stdout}`);
+  }
+  const echo = await startFloor('epoll');
+  const run = await runBench(['connect', echo.url, '--warmup', '0', '-d', '0.3', '-c', '2']);
+  assert.equal(run.status, 1, `an echo instead\n${run.stdout}`);
+}
+
+const onFloors = (name, run) => FLOORS.map((backend) => [`${name}, ${backend}`,
+  () => run(backend)]);
+
+group({
+  name: 'parley-bench, the floor',
+  server: false,
+  cases: [
+    ...onFloors('echo', floorEcho),
+    ...onFloors('fan-out', floorFanout),
+    ...onFloors('connects', floorConnect),
+    ['a reply that is wrong', connectVerifies],
+>>>>>>> compare
   ],
 });
 
@@ -384,6 +503,8 @@ const refused = [
   [['echo', 'tcp://127.0.0.1:1', '-s', '20-30'], /tcp:\/\/ wants one --size/],
   [['chat', 'tcp://127.0.0.1:1'], /tcp:\/\/ has no messages/],
   [['echo', 'ws://127.0.0.1:1/', '--cpu', '1,x'], /--cpu: /],
+  [['floor', '--fanout', '--connect'], /at most one of --fanout and --connect/],
+  [['connect', 'tcp://127.0.0.1:1', '--session'], /tcp:\/\/ has no messages/],
   [['echo', 'ws://127.0.0.1:1/', '--no-such-flag'], /no-such-flag/],
   [['echo', 'ws://127.0.0.1:1/', '--tls-insecure'], /are for wss:/],
   [['echo', 'wss://127.0.0.1:1/', '--tls-insecure', '--ca', 'x'], /exclude each other/],
