@@ -6,11 +6,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
-<<<<<<< HEAD
 import https from 'node:https';
-=======
 import net from 'node:net';
->>>>>>> compare
 import path from 'node:path';
 
 import { WebSocketServer } from 'ws';
@@ -164,7 +161,6 @@ group({
   cases: [['npm ws, echo', npmEcho], ['npm ws, fanout', npmFanout], ['python, echo', pythonEcho]],
 });
 
-<<<<<<< HEAD
 /* -- TLS --------------------------------------------------------------------------------------- */
 
 let certificate = null;
@@ -273,7 +269,9 @@ group({
     ['connect and idle', secureConnectAndIdle],
     ['who is not trusted', secureDistrust],
     ['a server without TLS', secureAgainstPlain],
-=======
+  ],
+});
+
 /* -- the floor --------------------------------------------------------------------------------- */
 
 const FLOORS = ['epoll', 'uring'];
@@ -386,7 +384,6 @@ group({
     ...onFloors('fan-out', floorFanout),
     ...onFloors('connects', floorConnect),
     ['a reply that is wrong', connectVerifies],
->>>>>>> compare
   ],
 });
 
