@@ -690,7 +690,7 @@ static enum engine_result rocks_find_stream(struct engine *engine, struct bytes 
 }
 
 static enum engine_result rocks_find_key(struct engine *engine, uint64_t stream_id,
-                                         struct bytes name, struct record_key *key, uint8_t *digest,
+                                         struct bytes name, struct engine_key *key,
                                          char error[static ENGINE_ERROR_SIZE])
 {
     uint8_t key_key[RECORD_KEY_KEY_SIZE_MAX];
