@@ -7,8 +7,8 @@
 #
 # Looks at the objects of core, proto, net, store, chat, server and bench/load, as gcc or clang
 # made them without sanitizers (which add globals of their own). A variant may carry the plain
-#
-# module's name: the module that has one: hub_posts.c, beside hub.h, exports hub_....
+# module's name: backend_uring.c exports backend_.... So may a file without a header of its own,
+# which is a part of the module that has one: hub_posts.c, beside hub.h, exports hub_....
 # Constants that hold addresses live in .data.rel.ro, which nobody can write to once the
 # program runs, so the section decides and not nm's letter.
 # ALLOWED (tests/lint/globals.allowed): one "module: symbol" a line, and why after a #.
