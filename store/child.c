@@ -98,7 +98,7 @@ static void flush_output(struct child *child)
             if (errno == EINTR) {
                 continue;
             }
-            if (errno != EAGAIN && errno != EWOULDBLOCK) {
+            if (errno != EAGAIN) {
                 /* Nobody hears us any more; what has come is stored all the same. */
                 child->output_begin = child->output_end;
                 child->input_ended = true;
@@ -494,7 +494,7 @@ static bool receive(struct child *child)
         child->end += (size_t)got;
         return true;
     }
-    if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
+    if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
         child->input_ended = true;
     }
     return false;
