@@ -179,7 +179,7 @@ static void look_at_space(struct child *child)
     const bool is_low = free_bytes < child->options->free_bytes_min;
     child->stats.free_bytes = free_bytes;
     if (is_low && !child->space_is_low) {
-        char text[64];
+        char text[96];
         (void)snprintf(text, sizeof(text), "%llu bytes are left, %llu are kept free",
                        (unsigned long long)free_bytes,
                        (unsigned long long)child->options->free_bytes_min);
