@@ -95,3 +95,22 @@ if(net_files AND TARGET net)
         ${libraries} PkgConfig::check test_warnings)
     parley_test(net_behaviour_test net/behaviour net)
 endif()
+
+# The durable store through its real child; the shim makes the child's disk slow or broken.
+if(TARGET parley-store)
+    add_library(store_shim MODULE ${CMAKE_SOURCE_DIR}/tests/store/shim.c)
+    set_target_properties(store_shim PROPERTIES LINK_OPTIONS "")
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/store/*_test.c)
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM stem)
+        string(REGEX REPLACE "_test$" "" module ${stem})
+        add_executable(store_real_${stem} ${source} ${CMAKE_SOURCE_DIR}/tests/store/driver.c)
+        target_link_libraries(store_real_${stem} PRIVATE
+            store core PkgConfig::check test_warnings)
+        target_compile_definitions(store_real_${stem} PRIVATE
+            PARLEY_STORE_PROGRAM="$<TARGET_FILE:parley-store>"
+            PARLEY_STORE_SHIM="$<TARGET_FILE:store_shim>")
+        add_dependencies(store_real_${stem} parley-store store_shim)
+        parley_test(store_real_${stem} unit/store/real/${module} unit)
+    endforeach()
+endif()

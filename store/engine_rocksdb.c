@@ -574,9 +574,9 @@ static void stream_iterator_open(struct stream_iterator *stream, struct engine *
     stream->iterator =
         rocksdb_create_iterator_cf(engine->db, stream->options, engine->families[FAMILY_STREAMS]);
     if (range.reverse) {
-        record_write_stream_key(range.stream_id, range.to, stream->upper);
-        rocksdb_iter_seek_for_prev(stream->iterator, chars(stream->upper), sizeof(stream->upper));
-        record_write_stream_key(range.stream_id, range.to + 1, stream->upper);
+        uint8_t last[RECORD_STREAM_KEY_SIZE];
+        record_write_stream_key(range.stream_id, range.to, last);
+        rocksdb_iter_seek_for_prev(stream->iterator, chars(last), sizeof(last));
     } else {
         rocksdb_iter_seek(stream->iterator, chars(stream->lower), sizeof(stream->lower));
     }
