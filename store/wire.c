@@ -441,7 +441,7 @@ size_t wire_write_stats(const struct wire_stats *stats, uint8_t *target)
     uint64_t numbers[WIRE_STATS_COUNT];
     memcpy(numbers, stats, sizeof(numbers));
     for (int i = 0; i < WIRE_STATS_COUNT; i++) {
-        codec_put_u64(target + 8 * i, numbers[i]);
+        codec_put_u64(target + 8 * (size_t)i, numbers[i]);
     }
     return WIRE_STATS_SIZE;
 }
