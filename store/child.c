@@ -52,7 +52,7 @@ struct child {
     bool space_is_low;
 
     bool input_ended;
-    bool failed; /* the other side breaks the rules, or cannot be written to */
+    enum child_end end_reason; /* other than CHILD_ENDED: the loop is over */
     struct wire_stats stats;
 };
 
@@ -139,21 +139,19 @@ static void forget_parsed(struct child *child)
 
 static void commit_group(struct child *child)
 {
-    char error[ENGINE_ERROR_SIZE] = "";
-    bool stored = true;
     if (!gather_is_empty(child->gather)) {
+        char error[ENGINE_ERROR_SIZE] = "";
         const uint64_t began_ns = monotime_read();
-        stored = gather_commit(child->gather, child->group_syncs, error) == ENGINE_OK;
+        const enum engine_result result = gather_commit(child->gather, child->group_syncs, error);
+        if (result != ENGINE_OK) {
+            complain("a commit failed", error);
+            child->end_reason = CHILD_NOT_STORED;
+            return;
+        }
         count_commit(child, monotime_read() - began_ns);
     }
-    if (!stored) {
-        complain("a commit failed", error);
-    }
     for (size_t i = 0; i < child->answer_count; i++) {
-        struct answer *const answer = &child->answers[i];
-        if (!stored && answer->committed.result == WIRE_DONE) {
-            answer->committed.result = WIRE_FAILED;
-        }
+        const struct answer *const answer = &child->answers[i];
         uint8_t *const body = begin_answer(child, WIRE_COMMITTED_SIZE);
         end_answer(child, WIRE_COMMITTED, answer->id,
                    wire_write_committed(&answer->committed, body));
@@ -459,7 +457,7 @@ static bool take_frames(struct child *child)
             char text[32];
             (void)snprintf(text, sizeof(text), "verdict %d", (int)verdict);
             complain("this is no question", text);
-            child->failed = true;
+            child->end_reason = CHILD_NOT_TALKING;
             return true;
         }
         child->parsed += WIRE_HEADER_SIZE + header.body_size;
@@ -538,7 +536,7 @@ static void flush_last(struct child *child)
 
 static void serve(struct child *child)
 {
-    while (!child->failed) {
+    while (child->end_reason == CHILD_ENDED) {
         const bool came = receive(child);
         const bool took_all = take_frames(child);
         const bool over = child->input_ended && !came;
@@ -553,7 +551,7 @@ static void serve(struct child *child)
             wait_for_socket(child, took_all);
         }
     }
-    if (group_is_open(child)) {
+    if (group_is_open(child) && child->end_reason != CHILD_NOT_STORED) {
         commit_group(child);
     }
     flush_last(child);
@@ -600,10 +598,11 @@ enum child_end child_run(const struct child_options *options)
         return CHILD_NOT_OPENED;
     }
     enum child_end end = CHILD_NO_MEMORY;
+    child.end_reason = CHILD_ENDED;
     if (child_allocate(&child)) {
         say_ready(&child, monotime_read() - began_ns);
         serve(&child);
-        end = child.failed ? CHILD_NOT_TALKING : CHILD_ENDED;
+        end = child.end_reason;
     } else {
         complain("no memory", "");
     }

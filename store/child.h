@@ -10,6 +10,8 @@
  * returns.
  *
  * Threads   one, which is this process's only one of ours.
+ * Failures  after a commit that failed the loop ends, and the group has no answer: an engine that
+ *           could not write cannot say what it wrote. Whoever starts the program again learns it.
  * Full      while answers wait for room in the socket, no question is taken.
  * Not here  flags (main.c), what is allowed in a stream (gather.h).
  */
@@ -33,6 +35,7 @@ enum child_end {
     CHILD_NOT_OPENED,  /* the engine did not open: one line on stderr says why */
     CHILD_NOT_TALKING, /* the socket failed, or said what is no question */
     CHILD_NO_MEMORY,
+    CHILD_NOT_STORED, /* a commit failed: what the disk has of it, the next open finds out */
 };
 
 NODISCARD enum child_end child_run(const struct child_options *options);

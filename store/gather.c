@@ -195,23 +195,6 @@ static void remember(struct gather *gather, struct cached *cached)
     gather->undos[gather->undo_count++] = (struct undo){cached, cached->state};
 }
 
-/* After a commit that failed nothing is known for certain but what the engine says. */
-static void forget_all(struct gather *gather)
-{
-    for (uint32_t i = 0; i < gather->slot_count; i++) {
-        struct cached *const cached = gather->slots[i];
-        if (cached != NULL) {
-            const struct bytes name = cached_key(cached);
-            CHECK(table_remove(gather->table, hash_of(gather, name), name) == cached);
-            free(cached);
-            gather->slots[i] = NULL;
-        }
-    }
-    gather->slot_count = 0;
-    gather->hand = 0;
-    gather->next_id = gather->next_id_stored = gather->ops->next_stream_id(gather->engine);
-}
-
 /* --- Entries --- */
 
 static struct engine_entry *emit(struct gather *gather, enum engine_op op, uint64_t stream_id,
@@ -395,10 +378,6 @@ enum engine_result gather_commit(struct gather *gather, bool sync,
     gather->entry_count = 0;
     gather->taken = 0;
     gather->group++;
-    if (result != ENGINE_OK) {
-        forget_all(gather);
-        return result;
-    }
     gather->next_id_stored = gather->next_id;
-    return ENGINE_OK;
+    return result;
 }

@@ -44,7 +44,10 @@ NODISCARD enum wire_verdict gather_add(struct gather *gather, struct wire_batch 
                                        struct wire_committed *committed,
                                        char error[static ENGINE_ERROR_SIZE]);
 
-/* Writes the group. Afterwards it is empty, whatever came out: on failure nothing was stored. */
+/*
+ * Writes the group; afterwards it is empty. When that fails, nobody knows what was stored and what
+ * the streams are: only gather_destroy() may follow.
+ */
 NODISCARD enum engine_result gather_commit(struct gather *gather, bool sync,
                                            char error[static ENGINE_ERROR_SIZE]);
 

@@ -199,8 +199,10 @@ static int serve(struct arguments *arguments)
         return 3;
     case CHILD_NOT_TALKING:
         return 4;
+    case CHILD_NOT_STORED:
+        return 5;
     }
-    return 4;
+    return EXIT_FAILURE;
 }
 
 static int dispatch(struct arguments *arguments, const char *command, int rest)

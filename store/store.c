@@ -522,26 +522,30 @@ static void store_free(struct store *store)
     free(store);
 }
 
-static bool child_is_gone(struct store *store, uint32_t timeout_ms)
+static bool child_is_gone(struct store *store, uint32_t timeout_ms, bool *well)
 {
     struct pollfd poll_fd = {.fd = store->spawn.pid_fd, .events = POLLIN};
-    char how[64];
+    char how[64] = "";
     while (poll(&poll_fd, 1, (int)timeout_ms) < 0 && errno == EINTR) {
     }
-    return spawn_reap(&store->spawn, how, sizeof(how));
+    const bool gone = spawn_reap(&store->spawn, how, sizeof(how));
+    *well = gone && strcmp(how, "exit status 0") == 0;
+    return gone;
 }
 
-void store_close(struct store *store, uint32_t timeout_ms)
+bool store_close(struct store *store, uint32_t timeout_ms)
 {
+    bool well = true;
     if (store == NULL) {
-        return;
+        return well;
     }
     spawn_close_socket(&store->spawn);
-    if (store->spawn.pid > 0 && !child_is_gone(store, timeout_ms)) {
+    if (store->spawn.pid > 0 && !child_is_gone(store, timeout_ms, &well)) {
         spawn_kill(&store->spawn);
-        (void)child_is_gone(store, KILLED_MS);
+        (void)child_is_gone(store, KILLED_MS, &well);
     }
     store_free(store);
+    return well;
 }
 
 static int store_open_files(struct store *store)
@@ -610,8 +614,9 @@ int store_create(const struct store_options *options, uint64_t now_ns, struct st
 
 free_created:
     if (created->spawn.pid > 0) {
+        bool well;
         spawn_kill(&created->spawn);
-        (void)child_is_gone(created, KILLED_MS);
+        (void)child_is_gone(created, KILLED_MS, &well);
     }
     store_free(created);
     return result;

@@ -17,6 +17,7 @@
  * Full      of bytes or of questions: STORE_FULL, and nothing was queued.
  * Not here  what is stored (gather.h), when to publish (chat/).
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -92,9 +93,10 @@ NODISCARD int store_create(const struct store_options *options, uint64_t now_ns,
 
 /*
  * Lets the child store what it was sent, waits for it at most timeout_ms, then kills it. Questions
- * that are open get no completion: wait for them before, with store_step().
+ * that are open get no completion: wait for them before, with store_step(). False when there was a
+ * child and it did not end well.
  */
-void store_close(struct store *store, uint32_t timeout_ms);
+bool store_close(struct store *store, uint32_t timeout_ms);
 
 /* Readable when store_step() has something to do. Stays the same for the life of the store. */
 NODISCARD int store_fd(const struct store *store);

@@ -95,7 +95,7 @@ enum wire_result {
     WIRE_CONFLICT = 2, /* offset or epoch are not what the stream has: nothing was stored */
     WIRE_DAMAGED = 3,  /* what is stored does not check; nothing of it is returned */
     WIRE_NO_SPACE = 4, /* the disk is nearly full: nothing was stored */
-    WIRE_FAILED = 5,   /* the engine said no: nothing was stored */
+    WIRE_FAILED = 5,   /* the engine cannot read what it needs for an answer: nothing was stored */
 };
 
 struct wire_header {
