@@ -147,7 +147,7 @@ static void take_text(struct spawn *spawn, const char *text, size_t size)
             used = 0;
             spawn->part[0] = '\0';
         } else if (used + 1 < sizeof(spawn->part)) {
-            spawn->part[used++] = (unsigned char)text[i] < ' ' ? ' ' : text[i];
+            spawn->part[used++] = (char)((unsigned char)text[i] < ' ' ? ' ' : text[i]);
             spawn->part[used] = '\0';
         }
     }

@@ -453,7 +453,7 @@ enum wire_verdict wire_read_stats(struct bytes body, struct wire_stats *stats)
     }
     uint64_t numbers[WIRE_STATS_COUNT];
     for (int i = 0; i < WIRE_STATS_COUNT; i++) {
-        numbers[i] = codec_get_u64(body.data + 8 * i);
+        numbers[i] = codec_get_u64(body.data + 8 * (size_t)i);
     }
     memcpy(stats, numbers, sizeof(numbers));
     return WIRE_OK;
