@@ -244,11 +244,8 @@ static enum engine_result judge_families(const struct engine *engine, const char
     char *failure = NULL;
     char **const names =
         rocksdb_list_column_families(engine->options[FAMILY_DEFAULT], path, &count, &failure);
-    if (failure != NULL) {
-        return settle(failure, error);
-    }
-    enum engine_result result = ENGINE_OK;
-    for (size_t i = 0; i < count; i++) {
+    enum engine_result result = settle(failure, error);
+    for (size_t i = 0; i < count && result == ENGINE_OK; i++) {
         bool known = false;
         for (int j = 0; j < FAMILY_COUNT; j++) {
             known = known || strcmp(names[i], family_names[j]) == 0;
