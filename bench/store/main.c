@@ -5,13 +5,13 @@
  *
  * Method   200-byte messages, one per batch, to 100,000 channels chosen by Zipf's law (s = 1), text
  *          of random words (it compresses like chat, to about a half). The channels are made
- *          before anything is measured. Each channel keeps its last 100 messages, and is trimmed to that
- *          when it has 150.
+ *          before anything is measured. Each channel keeps its last 100 messages, and is trimmed
+ *          to that when it has 150.
  *   paced      an open loop at 10,000 a second: a message is due at its time, whatever happened
  *              to the ones before, and its latency counts from when it was due.
  *   saturated  as many as the queue of the store takes, for the same time.
- *   reads      the last 50 of a channel, one question at a time, on a store that is quiet, and again
- *              while 10,000 a second are written.
+ *   reads      the last 50 of a channel, one question at a time, on a store that is quiet, and
+ *              again while 10,000 a second are written.
  *   open       kill -9, and how long the next child needs, with a million messages in the log.
  *   bare       an O_APPEND file: what has come within a millisecond is written and fdatasync'ed.
  * Bytes    sectors that the disk of the directory has written, from /sys/dev/block, over the bytes
