@@ -230,7 +230,7 @@ static enum wire_verdict take_batch(struct child *child, uint64_t id, struct byt
         if (verdict != WIRE_OK) {
             return verdict;
         }
-        if (error[0] != '\0') {
+        if (answer->committed.result == WIRE_DAMAGED || answer->committed.result == WIRE_FAILED) {
             complain("a batch was refused", error);
         }
     }

@@ -54,6 +54,8 @@ struct engine {
     rocksdb_writeoptions_t *write_sync;
     rocksdb_readoptions_t *read_point;
     uint64_t next_id;
+    const struct engine_entry **order; /* records of the commit at hand, by key */
+    size_t order_max;
 };
 
 /* Takes RocksDB's text. ENGINE_OK when there is none. */
@@ -233,6 +235,7 @@ static void engine_free(struct engine *engine)
     if (engine->cache != NULL) {
         rocksdb_cache_destroy(engine->cache);
     }
+    free(engine->order);
     free(engine);
 }
 
@@ -244,11 +247,8 @@ static enum engine_result judge_families(const struct engine *engine, const char
     char *failure = NULL;
     char **const names =
         rocksdb_list_column_families(engine->options[FAMILY_DEFAULT], path, &count, &failure);
-    if (failure != NULL) {
-        return settle(failure, error);
-    }
-    enum engine_result result = ENGINE_OK;
-    for (size_t i = 0; i < count; i++) {
+    enum engine_result result = settle(failure, error);
+    for (size_t i = 0; i < count && result == ENGINE_OK; i++) {
         bool known = false;
         for (int j = 0; j < FAMILY_COUNT; j++) {
             known = known || strcmp(names[i], family_names[j]) == 0;
@@ -501,20 +501,59 @@ static void add_entry(struct engine *engine, const struct engine_entry *entry)
     }
 }
 
+static int compare_records(const void *a, const void *b)
+{
+    const struct engine_entry *const x = *(const struct engine_entry *const *)a;
+    const struct engine_entry *const y = *(const struct engine_entry *const *)b;
+    if (x->stream_id != y->stream_id) {
+        return x->stream_id < y->stream_id ? -1 : 1;
+    }
+    return (x->record.offset > y->record.offset) - (x->record.offset < y->record.offset);
+}
+
+/*
+ * Records first and by key: the skip list then finds the next place beside the one before. What
+ * deletes records of a stream, in the order that was given, comes after those that it deletes:
+ * the ones that follow it lie outside its range.
+ */
+static bool add_sorted(struct engine *engine, const struct engine_entry *entries, size_t count)
+{
+    size_t records = 0;
+    if (count > engine->order_max) {
+        const struct engine_entry **const larger =
+            realloc(engine->order, count * sizeof(engine->order[0]));
+        if (larger == NULL) {
+            return false;
+        }
+        engine->order = larger;
+        engine->order_max = count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].op == ENGINE_PUT_RECORD) {
+            engine->order[records++] = &entries[i];
+        }
+    }
+    qsort(engine->order, records, sizeof(engine->order[0]), compare_records);
+    for (size_t i = 0; i < records; i++) {
+        add_record(engine, engine->order[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].op != ENGINE_PUT_RECORD) {
+            add_entry(engine, &entries[i]);
+        }
+    }
+    return true;
+}
+
 static enum engine_result rocks_commit(struct engine *engine, const struct engine_entry *entries,
                                        size_t count, bool sync,
                                        char error[static ENGINE_ERROR_SIZE])
 {
-    const uint64_t next_id = engine->next_id;
-    for (size_t i = 0; i < count; i++) {
-        add_entry(engine, &entries[i]);
-    }
-    const enum engine_result result = write_batch(engine, sync, error);
-    if (result != ENGINE_OK) {
-        engine->next_id = next_id;
+    if (!add_sorted(engine, entries, count)) {
+        (void)snprintf(error, ENGINE_ERROR_SIZE, "no memory");
         return ENGINE_FAILED;
     }
-    return ENGINE_OK;
+    return write_batch(engine, sync, error) == ENGINE_OK ? ENGINE_OK : ENGINE_FAILED;
 }
 
 /* --- Reads --- */

@@ -25,7 +25,7 @@ enum {
 };
 
 struct channel {
-    char name[16];
+    char name[24];
     uint64_t submitted; /* the newest offset that was */
     uint64_t acknowledged;
 };
