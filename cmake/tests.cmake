@@ -18,7 +18,7 @@ endfunction()
 
 if(PARLEY_SANITIZE STREQUAL "fuzzer")
     file(GLOB fuzz_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/*_fuzz.c)
-    existing_targets(libraries serverlib chat net proto core)
+    existing_targets(libraries serverlib chat storeengine store net proto core)
     foreach(source IN LISTS fuzz_files)
         cmake_path(GET source STEM target)
         add_executable(${target} ${source})
@@ -40,10 +40,11 @@ set(seen_by_core core)
 set(seen_by_proto proto core)
 set(seen_by_net net core)
 set(seen_by_chat chat proto core)
+set(seen_by_store storeengine store core)
 set(seen_by_server serverlib chat net proto core)
 set(seen_by_load load net proto core)
 
-foreach(folder core proto net chat server load)
+foreach(folder core proto net store chat server load)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${folder}/*_test.c)
     existing_targets(libraries ${seen_by_${folder}})
     foreach(source IN LISTS sources)
@@ -68,6 +69,14 @@ add_test(NAME unit/bench/compare COMMAND ${Python3_EXECUTABLE}
 add_test(NAME unit/bench/peers COMMAND ${Python3_EXECUTABLE}
     ${CMAKE_SOURCE_DIR}/tests/bench/peers_test.py)
 set_tests_properties(unit/bench/compare unit/bench/peers PROPERTIES LABELS unit TIMEOUT 120)
+
+# tests/run.sh installs Node where it is missing.
+find_program(PARLEY_NODE NAMES node nodejs)
+if(PARLEY_NODE)
+    add_test(NAME unit/chaos/checker COMMAND ${PARLEY_NODE} --test
+        ${CMAKE_SOURCE_DIR}/tests/chaos/mutate_test.mjs)
+    set_tests_properties(unit/chaos/checker PROPERTIES LABELS unit TIMEOUT 300)
+endif()
 
 # The simulated back end is a library, because the behaviours of net/ are tried against it too.
 file(GLOB sim_library CONFIGURE_DEPENDS
@@ -95,4 +104,25 @@ if(net_files AND TARGET net)
     target_link_libraries(net_behaviour_test PRIVATE
         ${libraries} PkgConfig::check test_warnings)
     parley_test(net_behaviour_test net/behaviour net)
+endif()
+
+# The durable store through its real child; the shim makes the child's disk slow or broken.
+if(TARGET parley-store)
+    add_library(store_shim MODULE ${CMAKE_SOURCE_DIR}/tests/store/shim.c)
+    target_compile_options(store_shim PRIVATE -fPIC -fno-sanitize=all)
+    target_link_options(store_shim PRIVATE -fno-sanitize=all
+        $<$<C_COMPILER_ID:Clang>:-Wno-unused-command-line-argument>)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/store/*_test.c)
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM stem)
+        string(REGEX REPLACE "_test$" "" module ${stem})
+        add_executable(store_real_${stem} ${source} ${CMAKE_SOURCE_DIR}/tests/store/driver.c)
+        target_link_libraries(store_real_${stem} PRIVATE
+            store core PkgConfig::check test_warnings)
+        target_compile_definitions(store_real_${stem} PRIVATE
+            PARLEY_STORE_PROGRAM="$<TARGET_FILE:parley-store>"
+            PARLEY_STORE_SHIM="$<TARGET_FILE:store_shim>")
+        add_dependencies(store_real_${stem} parley-store store_shim)
+        parley_test(store_real_${stem} unit/store/real/${module} unit)
+    endforeach()
 endif()

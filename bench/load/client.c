@@ -2,6 +2,7 @@
 #include "bench/load/client.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -393,6 +394,18 @@ static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
     return used;
 }
 
+/* The first one of a worker is kept for the report. */
+static void keep_tls_fault(struct worker *worker, const struct conn *conn) ON_REACTOR
+{
+    const char *fault = conn_tls_fault(conn);
+
+    if (fault != NULL && !atomic_load_explicit(&worker->has_tls_fault, memory_order_relaxed)) {
+        (void)snprintf(worker->tls_fault, sizeof(worker->tls_fault), "%s", fault);
+        /* Pairs with the acquire in run.c. */
+        atomic_store_explicit(&worker->has_tls_fault, true, memory_order_release);
+    }
+}
+
 static void on_close(struct conn *conn, int reason) ON_REACTOR
 {
     struct client *client = conn_user(conn);
@@ -400,6 +413,7 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
     const bool was_ready = client->state == CLIENT_READY;
     (void)reason;
 
+    keep_tls_fault(worker, conn);
     if (client->state == CLIENT_HANDSHAKE || client->state == CLIENT_OPENING) {
         CHECK(worker->dialling > 0);
         worker->dialling--;

@@ -71,6 +71,9 @@ struct options {
     const char *subprotocol;             /* NULL: none */
     char extra_head[OPTIONS_EXTRA_SIZE]; /* header lines of --header, each with its CR LF */
 
+    const char *ca_file; /* wss://: who is trusted; NULL: whom the system trusts */
+    bool tls_insecure;   /* wss://: everybody is */
+
     struct procstat_pids server;
     const char *json_file; /* NULL: none */
     const char *html_file;

@@ -48,6 +48,6 @@ while read -r header; do
             failed=1
         fi
     done
-done < <(find core proto net chat server bench tests -name node_modules -prune -o \
+done < <(find core proto net store chat server bench tests -name node_modules -prune -o \
     -name '*.h' -print 2>/dev/null | sort)
 exit "$failed"

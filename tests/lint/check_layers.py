@@ -27,21 +27,25 @@ ARROWS = {
     "proto/": ("proto/", "core/"),
     "net/": ("net/", "core/"),
     "chat/": ("chat/", "proto/", "core/"),
-    "server/": ("server/", "chat/", "net/", "proto/", "core/", *GENERATED),
+    "store/": ("store/", "core/", *GENERATED),
+    "server/": ("server/", "chat/", "net/", "proto/", "store/", "core/", *GENERATED),
     "bench/load/": ("bench/load/", "net/", "proto/", "core/", *GENERATED),
     "bench/micro/": ("bench/micro/", "chat/", "net/", "proto/", "core/"),
+    "bench/store/": ("bench/store/", "store/", "core/", *GENERATED),
     "bench/": ("bench/",),
-    "tests/": ("tests/", "server/", "chat/", "net/", "proto/", "core/", *GENERATED),
+    "tests/": ("tests/", "server/", "chat/", "net/", "proto/", "store/", "core/", *GENERATED),
     "tests/unit/core/": ("tests/unit/", "core/"),
     "tests/unit/proto/": ("tests/unit/", "proto/", "core/"),
     "tests/unit/net/": ("tests/unit/", "net/", "core/"),
     "tests/unit/chat/": ("tests/unit/", "chat/", "proto/", "core/"),
+    "tests/unit/store/": ("tests/unit/", "store/", "core/"),
+    "tests/store/": ("tests/store/", "store/", "core/"),
     "tests/unit/load/": ("tests/unit/", "bench/load/", "net/", "proto/", "core/"),
     "tests/net/": ("tests/", "net/", "core/"),
 }
 
 SIMD = ("proto/*_sse4.c", "proto/*_avx2.c", "proto/*_avx512.c", "proto/simd_*.h")
-SOCKETS = ("net/*", "tests/*", "bench/load/*")
+SOCKETS = ("net/*", "tests/*", "bench/load/*", "store/child.c", "store/store.c", "store/spawn.c")
 THREADS = ("core/*", "server/*", "tests/*", "bench/*")
 
 # server/libraries.c asks the foreign libraries for their versions, and nothing else.
@@ -49,11 +53,13 @@ THREADS = ("core/*", "server/*", "tests/*", "bench/*")
 OWNERS = [
     ("liburing.h", ("net/backend_uring*.c", "bench/load/floor_uring.c")),
     ("linux/io_uring.h", ("net/backend_uring*.c",)),
-    ("sys/epoll.h", ("net/backend_epoll.c", "bench/load/floor_epoll.c", "tests/*")),
+    ("sys/epoll.h", ("net/backend_epoll.c", "bench/load/floor_epoll.c", "store/store.c",
+                     "tests/*")),
+    ("rocksdb/c.h", ("store/engine_rocksdb.c",)),
     ("liburing/io_uring_version.h", ("net/backend_uring*.c", "server/libraries.c")),
-    ("openssl/crypto.h", ("proto/upgrade.c", "net/tls*.c", "server/libraries.c")),
-    ("openssl/crypto.h", ("server/libraries.c",)),
-    ("openssl/*", ("proto/upgrade*.c", "net/tls*.c")),
+    ("openssl/crypto.h", ("proto/upgrade.c", "net/tls.c", "net/tls_config.c",
+                          "server/libraries.c")),
+    ("openssl/*", ("proto/upgrade*.c", "net/tls.c", "net/tls_config.c")),
     ("*intrin.h", SIMD),
     ("cpuid.h", ("core/cpu.c",)),
     ("yaml.h", ("server/config*.c", "server/libraries.c")),
@@ -83,11 +89,14 @@ OWNERS = [
 # Private header -> who may include it.
 PRIVATE = [
     ("net/backend.h", ("net/*", "tests/*")),
+    ("net/tls_private.h", ("net/tls.c", "net/tls_config.c")),
     ("net/*_private.h", ("net/*", "tests/*")),
     ("proto/simd_*.h", ("proto/*", "tests/unit/proto/*", "tests/fuzz/*")),
     ("core/*_private.h", ("core/*", "tests/*")),
     ("proto/*_private.h", ("proto/*", "tests/*")),
     ("chat/*_private.h", ("chat/*", "tests/*")),
+    ("store/engine.h", ("store/*", "tests/*")),
+    ("store/*_private.h", ("store/*", "tests/*")),
     ("server/*_private.h", ("server/*", "tests/*")),
     ("bench/load/*_private.h", ("bench/load/*", "tests/unit/load/*")),
 ]

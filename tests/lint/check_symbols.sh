@@ -5,10 +5,10 @@
 #
 # usage: check_symbols.sh BUILD_DIR [ROOT [ALLOWED]]
 #
-# Looks at the objects of core, proto, net, chat, server and bench/load, as gcc or clang made them
-# without sanitizers (which add globals of their own). A variant may carry the plain module's name:
-# backend_uring.c exports backend_.... So may a file without a header of its own, which is a part of
-# the module that has one: hub_posts.c, beside hub.h, exports hub_....
+# Looks at the objects of core, proto, net, store, chat, server and bench/load, as gcc or clang
+# made them without sanitizers (which add globals of their own). A variant may carry the plain
+# module's name: backend_uring.c exports backend_.... So may a file without a header of its own,
+# which is a part of the module that has one: hub_posts.c, beside hub.h, exports hub_....
 # Constants that hold addresses live in .data.rel.ro, which nobody can write to once the
 # program runs, so the section decides and not nm's letter.
 # ALLOWED (tests/lint/globals.allowed): one "module: symbol" a line, and why after a #.
@@ -21,7 +21,7 @@ allowed=${3:-$root/tests/lint/globals.allowed}
 
 mapfile -t objects < <(
     find "$build" -path '*.dir/*' -name '*.c.o' |
-        grep -E '\.dir/(core|proto|net|chat|server|bench/load|generated)/[^/]+\.c\.o$' | sort
+        grep -E '\.dir/(core|proto|net|store|chat|server|bench/load|generated)/[^/]+\.c\.o$' | sort
 )
 if [ ${#objects[@]} -eq 0 ]; then
     printf 'check_symbols.sh: no objects in %s\n' "$build" >&2
@@ -33,7 +33,7 @@ prefix_of()
 {
     local prefix=$2
     case $prefix in
-    *_sse4 | *_avx2 | *_avx512 | *_uring | *_epoll) prefix=${prefix%_*} ;;
+    *_sse4 | *_avx2 | *_avx512 | *_uring | *_epoll | *_rocksdb) prefix=${prefix%_*} ;;
     esac
     while [[ $prefix == *_* && ! -e $root/$1/$prefix.h ]]; do
         prefix=${prefix%_*}

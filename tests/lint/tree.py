@@ -5,7 +5,7 @@ import os
 import pathlib
 import re
 
-FOLDERS = ("core", "proto", "net", "chat", "server", "bench", "tests", "deploy", "cmake")
+FOLDERS = ("core", "proto", "net", "store", "chat", "server", "bench", "tests", "deploy", "cmake")
 NOT_OURS = {"node_modules", "__pycache__", "artifacts", "corpus", "build"}
 C_SUFFIXES = {".c", ".h", ".cc"}
 

@@ -4,8 +4,9 @@
  * against one that does wrong on purpose: each fault that it plants must be found and counted.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
+import https from 'node:https';
 import net from 'node:net';
 import path from 'node:path';
 
@@ -158,6 +159,117 @@ group({
   name: 'parley-bench, other servers',
   server: false,
   cases: [['npm ws, echo', npmEcho], ['npm ws, fanout', npmFanout], ['python, echo', pythonEcho]],
+});
+
+/* -- TLS --------------------------------------------------------------------------------------- */
+
+let certificate = null;
+
+/* Self-signed, for localhost; made once by the openssl command. */
+function certificateFiles() {
+  if (certificate === null) {
+    const folder = fs.mkdtempSync(path.join(ARTEFACTS, 'tls-'));
+    const [key, cert, other] = ['key.pem', 'cert.pem', 'other.pem']
+      .map((name) => path.join(folder, name));
+    for (const [name, file] of [['localhost', cert], ['elsewhere', other]]) {
+      execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt',
+        'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', `/CN=${name}`, '-addext',
+        `subjectAltName=DNS:${name}`, '-keyout', name === 'localhost' ? key : `${key}.other`,
+        '-out', file], { stdio: 'ignore' });
+    }
+    certificate = { key, cert, other };
+  }
+  return certificate;
+}
+
+/* npm ws behind node's https. */
+async function startSecure(onMessage, options = {}) {
+  const { key, cert } = certificateFiles();
+  const server = https.createServer({
+    key: fs.readFileSync(key), cert: fs.readFileSync(cert), ...options,
+  });
+  const sockets = new WebSocketServer({ server });
+  closeAtEnd(() => {
+    sockets.clients.forEach((client) => client.terminate());
+    server.close();
+  });
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  sockets.on('connection', (socket) => {
+    socket.on('message', (data, isBinary) => {
+      onMessage(data, (out) => socket.send(out, { binary: isBinary }), sockets);
+    });
+  });
+  return server.address().port;
+}
+
+async function secureEcho() {
+  const { cert } = certificateFiles();
+  for (const version of ['TLSv1.2', 'TLSv1.3']) {
+    const port = await startSecure((data, send) => send(data),
+      { minVersion: version, maxVersion: version });
+    for (const backend of generators) {
+      const run = await runBench(['echo', `wss://localhost:${port}/`, ...SHORT, '-c', '10', '-w',
+        '4', '-s', '20-40000', '--backend', backend, '--ca', cert]);
+      assertClean(run, `${version} by ${backend}`);
+      assert.ok(run.json.results.sent > 0, run.stdout);
+    }
+  }
+}
+
+async function secureFanout() {
+  const port = await startSecure((data, send, sockets) => {
+    sockets.clients.forEach((client) => client.send(data, { binary: false }));
+  });
+  for (const backend of generators) {
+    assertClean(await runBench(['fanout', `wss://127.0.0.1:${port}/`, ...SHORT, '-c', '50',
+      '--threads', '2', '-r', '100', '--backend', backend, '--tls-insecure']), `by ${backend}`);
+  }
+}
+
+async function secureConnectAndIdle() {
+  const port = await startSecure(() => {});
+  for (const scenario of ['connect', 'idle']) {
+    const run = await runBench([scenario, `wss://127.0.0.1:${port}/`, ...SHORT, '-c', '8',
+      '--tls-insecure']);
+    assertClean(run, scenario);
+  }
+}
+
+/* What is not trusted gets no request, and the reason is told. */
+async function secureDistrust() {
+  const { cert, other } = certificateFiles();
+  const port = await startSecure((data, send) => send(data));
+  const cases = [
+    [`wss://localhost:${port}/`, [], /2 of 2 connections failed\n.*TLS: self-signed certificate/],
+    [`wss://localhost:${port}/`, ['--ca', other], /TLS: self-signed certificate/],
+    [`wss://127.0.0.1:${port}/`, ['--ca', cert], /TLS: IP address mismatch/],
+    [`wss://localhost:${port}/`, ['--ca', '/nowhere.pem'], /"\/nowhere.pem": No such file/],
+  ];
+  for (const [url, args, reason] of cases) {
+    const run = await runBench(['echo', url, ...SHORT, '-c', '2', ...args]);
+    assert.equal(run.status, 1, `${url} ${args}: ${run.stdout}`);
+    assert.match(run.stderr, reason);
+  }
+}
+
+async function secureAgainstPlain() {
+  const url = await startOther((data, send) => send(data));
+  const run = await runBench(['echo', url.replace('ws:', 'wss:'), ...SHORT, '-c', '2',
+    '--tls-insecure']);
+  assert.equal(run.status, 1, run.stdout);
+  assert.match(run.stderr, /TLS: the peer does not speak TLS/);
+}
+
+group({
+  name: 'parley-bench, TLS',
+  server: false,
+  cases: [
+    ['echo, TLS 1.2 and 1.3', secureEcho],
+    ['fanout', secureFanout],
+    ['connect and idle', secureConnectAndIdle],
+    ['who is not trusted', secureDistrust],
+    ['a server without TLS', secureAgainstPlain],
+  ],
 });
 
 /* -- the floor --------------------------------------------------------------------------------- */
@@ -391,6 +503,8 @@ const refused = [
   [['floor', '--fanout', '--connect'], /at most one of --fanout and --connect/],
   [['connect', 'tcp://127.0.0.1:1', '--session'], /tcp:\/\/ has no messages/],
   [['echo', 'ws://127.0.0.1:1/', '--no-such-flag'], /no-such-flag/],
+  [['echo', 'ws://127.0.0.1:1/', '--tls-insecure'], /are for wss:/],
+  [['echo', 'wss://127.0.0.1:1/', '--tls-insecure', '--ca', 'x'], /exclude each other/],
 ];
 
 group({

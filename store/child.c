@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+
+#include "core/check.h"
+#include "core/monotime.h"
+#include "store/codec.h"
+#include "store/gather.h"
+
+enum {
+    ANSWERS_MAX = 32768, /* batches of one group */
+    ANSWERS_SIZE_MAX = ANSWERS_MAX * (WIRE_HEADER_SIZE + WIRE_COMMITTED_SIZE),
+    FRAME_SIZE_MAX = WIRE_HEADER_SIZE + WIRE_BODY_SIZE_MAX,
+    OUTPUT_SIZE = 2 * FRAME_SIZE_MAX + ANSWERS_SIZE_MAX,
+    SLOW_COMMIT_MS = 1000,
+    MOVE_SIZE = 65536,       /* bytes of questions without a group, after which the rest moves */
+    LAST_ANSWERS_MS = 10000, /* that the other side may take to read them */
+};
+
+struct answer {
+    uint64_t id;
+    struct wire_committed committed;
+};
+
+struct child {
+    const struct child_options *options;
+    struct engine *engine;
+    struct gather *gather;
+
+    /* [0, parsed) belongs to the group that is open, [parsed, end) was not looked at. */
+    uint8_t *input;
+    size_t input_size;
+    size_t parsed;
+    size_t end;
+
+    uint8_t *output; /* [output_begin, output_end) waits for the socket */
+    size_t output_begin;
+    size_t output_end;
+
+    struct answer *answers; /* to the batches of the open group, in order */
+    size_t answer_count;
+    uint64_t group_began_ns;
+    bool group_syncs;
+    bool space_is_low;
+
+    bool input_ended;
+    enum child_end end_reason; /* other than CHILD_ENDED: the loop is over */
+    struct wire_stats stats;
+};
+
+static void complain(const char *what, const char *why)
+{
+    (void)fprintf(stderr, "parley-store: %s%s%s\n", what, why[0] == '\0' ? "" : ": ", why);
+}
+
+/* --- Answers --- */
+
+static size_t output_room(const struct child *child)
+{
+    return OUTPUT_SIZE - (child->output_end - child->output_begin);
+}
+
+/* Room for `size` bytes of body at the end of the output; the caller has looked at output_room. */
+static uint8_t *begin_answer(struct child *child, size_t size)
+{
+    if (OUTPUT_SIZE - child->output_end < size + WIRE_HEADER_SIZE) {
+        memmove(child->output, child->output + child->output_begin,
+                child->output_end - child->output_begin);
+        child->output_end -= child->output_begin;
+        child->output_begin = 0;
+    }
+    CHECK(OUTPUT_SIZE - child->output_end >= size + WIRE_HEADER_SIZE);
+    return child->output + child->output_end + WIRE_HEADER_SIZE;
+}
+
+static void end_answer(struct child *child, enum wire_type type, uint64_t id, size_t body_size)
+{
+    const struct wire_header header = {.id = id, .body_size = (uint32_t)body_size, .type = type};
+    wire_write_header(&header, child->output + child->output_end);
+    child->output_end += WIRE_HEADER_SIZE + body_size;
+}
+
+static void flush_output(struct child *child)
+{
+    while (child->output_begin < child->output_end) {
+        const ssize_t sent =
+            send(child->options->fd, child->output + child->output_begin,
+                 child->output_end - child->output_begin, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            if (errno != EAGAIN) {
+                /* Nobody hears us any more; what has come is stored all the same. */
+                child->output_begin = child->output_end;
+                child->input_ended = true;
+            }
+            break;
+        }
+        child->output_begin += (size_t)sent;
+    }
+    if (child->output_begin == child->output_end) {
+        child->output_begin = child->output_end = 0;
+    }
+}
+
+/* --- Commits --- */
+
+static void count_commit(struct child *child, uint64_t took_ns)
+{
+    child->stats.commits++;
+    child->stats.synced += child->group_syncs;
+    if (took_ns > child->stats.commit_ns_max) {
+        child->stats.commit_ns_max = took_ns;
+    }
+    if (took_ns > SLOW_COMMIT_MS * MONOTIME_NS_PER_MS) {
+        char text[64];
+        (void)snprintf(text, sizeof(text), "%llu ms",
+                       (unsigned long long)(took_ns / MONOTIME_NS_PER_MS));
+        complain("the disk is slow: a commit took", text);
+    }
+}
+
+/* When no group points into the input, what was not looked at may move to its begin. */
+static void forget_parsed(struct child *child)
+{
+    memmove(child->input, child->input + child->parsed, child->end - child->parsed);
+    child->end -= child->parsed;
+    child->parsed = 0;
+}
+
+static void commit_group(struct child *child)
+{
+    if (!gather_is_empty(child->gather)) {
+        char error[ENGINE_ERROR_SIZE] = "";
+        const uint64_t began_ns = monotime_read();
+        const enum engine_result result = gather_commit(child->gather, child->group_syncs, error);
+        if (result != ENGINE_OK) {
+            complain("a commit failed", error);
+            child->end_reason = CHILD_NOT_STORED;
+            return;
+        }
+        count_commit(child, monotime_read() - began_ns);
+    }
+    for (size_t i = 0; i < child->answer_count; i++) {
+        const struct answer *const answer = &child->answers[i];
+        uint8_t *const body = begin_answer(child, WIRE_COMMITTED_SIZE);
+        end_answer(child, WIRE_COMMITTED, answer->id,
+                   wire_write_committed(&answer->committed, body));
+    }
+    child->answer_count = 0;
+    child->group_syncs = false;
+    forget_parsed(child);
+}
+
+static bool group_is_open(const struct child *child)
+{
+    return child->answer_count > 0;
+}
+
+/* Asked once per group: a group is small beside the space that is kept free. */
+static void look_at_space(struct child *child)
+{
+    struct statvfs space;
+    if (statvfs(child->options->engine.path, &space) != 0) {
+        return;
+    }
+    const uint64_t free_bytes = (uint64_t)space.f_bavail * space.f_frsize;
+    const bool is_low = free_bytes < child->options->free_bytes_min;
+    child->stats.free_bytes = free_bytes;
+    if (is_low && !child->space_is_low) {
+        char text[96];
+        (void)snprintf(text, sizeof(text), "%llu bytes are left, %llu are kept free",
+                       (unsigned long long)free_bytes,
+                       (unsigned long long)child->options->free_bytes_min);
+        complain("the disk is full", text);
+    }
+    if (!is_low && child->space_is_low) {
+        complain("the disk has room again", "");
+    }
+    child->space_is_low = is_low;
+}
+
+/* Whether a batch makes the store smaller, and may be taken on a full disk. */
+static bool only_frees(struct wire_batch batch)
+{
+    struct wire_entry entry;
+    while (batch.count > 0) {
+        if (wire_next_entry(&batch, &entry) != WIRE_OK ||
+            (entry.kind != WIRE_TRIM && entry.kind != WIRE_REMOVE)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void count_batch(struct child *child, struct wire_batch batch, size_t size)
+{
+    child->stats.batches++;
+    child->stats.entries += batch.count;
+    child->stats.entry_bytes += size;
+}
+
+static enum wire_verdict take_batch(struct child *child, uint64_t id, struct bytes body)
+{
+    struct wire_batch batch;
+    enum wire_verdict verdict = wire_read_batch(body, &batch);
+    if (verdict != WIRE_OK) {
+        return verdict;
+    }
+    if (!group_is_open(child)) {
+        child->group_began_ns = monotime_read();
+        look_at_space(child);
+    }
+    struct answer *const answer = &child->answers[child->answer_count];
+    answer->id = id;
+    if (child->space_is_low && !only_frees(batch)) {
+        answer->committed = (struct wire_committed){.result = WIRE_NO_SPACE};
+    } else {
+        char error[ENGINE_ERROR_SIZE] = "";
+        verdict = gather_add(child->gather, batch, &answer->committed, error);
+        if (verdict != WIRE_OK) {
+            return verdict;
+        }
+        if (answer->committed.result == WIRE_DAMAGED || answer->committed.result == WIRE_FAILED) {
+            complain("a batch was refused", error);
+        }
+    }
+    if (answer->committed.result == WIRE_DONE) {
+        child->group_syncs = child->group_syncs || batch.durability == WIRE_DURABLE_POWER;
+        count_batch(child, batch, body.size);
+    }
+    child->answer_count++;
+    return WIRE_OK;
+}
+
+/* --- Reads --- */
+
+static enum wire_result result_of(enum engine_result result)
+{
+    switch (result) {
+    case ENGINE_OK:
+        return WIRE_DONE;
+    case ENGINE_ABSENT:
+        return WIRE_ABSENT;
+    case ENGINE_DAMAGED:
+        return WIRE_DAMAGED;
+    case ENGINE_FAILED:
+        return WIRE_FAILED;
+    }
+    NEVER("no result of an engine");
+}
+
+struct page_writer {
+    const struct wire_read *read;
+    struct wire_page *page;
+    uint8_t *records;
+    size_t size;
+    uint64_t expected; /* the offset that must come next */
+    bool gap;
+};
+
+static bool write_page_record(void *context, const struct wire_record *record)
+{
+    struct page_writer *const writer = context;
+    const size_t size = WIRE_RECORD_SIZE_MIN + record->value.size;
+    if (record->offset != writer->expected) {
+        writer->gap = true;
+        return false;
+    }
+    if (writer->page->count == writer->read->count_max ||
+        (writer->page->count > 0 && writer->size + size > writer->read->bytes_max)) {
+        writer->page->more = true;
+        return false;
+    }
+    writer->size += wire_write_record(record, writer->records + writer->size);
+    writer->page->count++;
+    writer->expected = writer->read->reverse ? record->offset - 1 : record->offset + 1;
+    return true;
+}
+
+static struct engine_range range_of(const struct wire_read *read, const struct record_meta *meta)
+{
+    const struct wire_stream *const stream = &meta->stream;
+    struct engine_range range = {.stream_id = meta->stream_id,
+                                 .from = stream->first,
+                                 .to = stream->top,
+                                 .reverse = read->reverse};
+    if (read->reverse && read->since > 0 && read->since <= range.to) {
+        range.to = read->since - 1;
+    }
+    if (!read->reverse && read->since >= range.from) {
+        range.from = read->since >= range.to ? range.to + 1 : read->since + 1;
+    }
+    return range;
+}
+
+/* Fills a page; returns the bytes of its records. A page that is not DONE has none. */
+static size_t fill_page(struct child *child, const struct wire_read *read, struct wire_page *page,
+                        uint8_t *records, char error[static ENGINE_ERROR_SIZE])
+{
+    const struct engine_ops *const ops = child->options->ops;
+    struct record_meta meta = {.stream_id = 0};
+    page->result = result_of(ops->find_stream(child->engine, read->channel, &meta, error));
+    page->stream = meta.stream;
+    if (page->result != WIRE_DONE) {
+        return 0;
+    }
+    const struct engine_range range = range_of(read, &meta);
+    struct page_writer writer = {
+        .read = read,
+        .page = page,
+        .records = records,
+        .expected = range.reverse ? range.to : range.from,
+    };
+    const struct engine_visitor visitor = {write_page_record, &writer};
+    page->result = result_of(ops->read(child->engine, range, visitor, error));
+    const uint64_t wanted = range.from > range.to ? 0 : range.to - range.from + 1;
+    if (page->result == WIRE_DONE && (writer.gap || (!page->more && page->count != wanted))) {
+        (void)snprintf(error, ENGINE_ERROR_SIZE, "record %llu of stream %llu is missing",
+                       (unsigned long long)writer.expected, (unsigned long long)meta.stream_id);
+        page->result = WIRE_DAMAGED;
+    }
+    if (page->result != WIRE_DONE) {
+        page->count = 0;
+        page->more = false;
+        return 0;
+    }
+    return writer.size;
+}
+
+static enum wire_verdict take_read(struct child *child, uint64_t id, struct bytes body)
+{
+    struct wire_read read;
+    const enum wire_verdict verdict = wire_read_read(body, &read);
+    if (verdict != WIRE_OK) {
+        return verdict;
+    }
+    char error[ENGINE_ERROR_SIZE] = "";
+    struct wire_page page = {.count = 0};
+    uint8_t *const answer = begin_answer(child, WIRE_BODY_SIZE_MAX);
+    const size_t size = fill_page(child, &read, &page, answer + WIRE_PAGE_HEAD_SIZE, error);
+    if (error[0] != '\0') {
+        complain("a read failed", error);
+    }
+    wire_write_page_head(&page, answer);
+    end_answer(child, WIRE_PAGE, id, WIRE_PAGE_HEAD_SIZE + size);
+    return WIRE_OK;
+}
+
+static enum wire_verdict take_lookup(struct child *child, uint64_t id, struct bytes body)
+{
+    struct wire_lookup lookup;
+    const enum wire_verdict verdict = wire_read_lookup(body, &lookup);
+    if (verdict != WIRE_OK) {
+        return verdict;
+    }
+    const struct engine_ops *const ops = child->options->ops;
+    char error[ENGINE_ERROR_SIZE] = "";
+    struct record_meta meta = {.stream_id = 0};
+    struct engine_key key = {.digest = {0}};
+    struct wire_found found = {.key_result = WIRE_ABSENT};
+    found.result = result_of(ops->find_stream(child->engine, lookup.channel, &meta, error));
+    found.stream = meta.stream;
+    if (found.result == WIRE_DONE && lookup.key.size > 0) {
+        found.key_result =
+            result_of(ops->find_key(child->engine, meta.stream_id, lookup.key, &key, error));
+        if (found.key_result == WIRE_DONE && key.key.expires_ms < monotime_realtime_ms()) {
+            found.key_result = WIRE_ABSENT;
+        }
+    }
+    if (found.key_result == WIRE_DONE) {
+        found.key_offset = key.key.offset;
+        found.key_epoch = key.key.epoch;
+        found.key_expires_ms = key.key.expires_ms;
+        found.digest = key.key.digest;
+    }
+    if (error[0] != '\0') {
+        complain("a lookup failed", error);
+    }
+    uint8_t *const answer = begin_answer(child, WIRE_FOUND_SIZE_MAX);
+    end_answer(child, WIRE_FOUND, id, wire_write_found(&found, answer));
+    return WIRE_OK;
+}
+
+static enum wire_verdict take_stat(struct child *child, uint64_t id, struct bytes body)
+{
+    if (body.size != 0) {
+        return WIRE_BAD_FRAME;
+    }
+    look_at_space(child);
+    child->options->ops->stats(child->engine, &child->stats);
+    uint8_t *const answer = begin_answer(child, WIRE_STATS_SIZE);
+    end_answer(child, WIRE_STATS, id, wire_write_stats(&child->stats, answer));
+    child->stats.commit_ns_max = 0;
+    return WIRE_OK;
+}
+
+/* --- Questions --- */
+
+static enum wire_verdict take_frame(struct child *child, const struct wire_header *header,
+                                    struct bytes body)
+{
+    switch (header->type) {
+    case WIRE_BATCH:
+        return take_batch(child, header->id, body);
+    case WIRE_READ:
+        return take_read(child, header->id, body);
+    case WIRE_LOOKUP:
+        return take_lookup(child, header->id, body);
+    case WIRE_STAT:
+        return take_stat(child, header->id, body);
+    case WIRE_READY:
+    case WIRE_COMMITTED:
+    case WIRE_PAGE:
+    case WIRE_FOUND:
+    case WIRE_STATS:
+        break;
+    }
+    return WIRE_BAD_TYPE;
+}
+
+/* Whether one more frame may be taken: its answer, and those of the group, have room. */
+static bool may_take(const struct child *child)
+{
+    return output_room(child) >= FRAME_SIZE_MAX + ANSWERS_SIZE_MAX &&
+           child->answer_count < ANSWERS_MAX && gather_has_room(child->gather) &&
+           (child->parsed < child->options->group_bytes_max || !group_is_open(child));
+}
+
+/* Takes what is complete. False when a frame waits for a commit or for room. */
+static bool take_frames(struct child *child)
+{
+    for (;;) {
+        if (!may_take(child)) {
+            return false;
+        }
+        const struct bytes in = {child->input + child->parsed, child->end - child->parsed};
+        struct wire_header header;
+        enum wire_verdict verdict = wire_read_header(in, &header);
+        if (verdict == WIRE_NEED_MORE) {
+            return true;
+        }
+        if (verdict == WIRE_OK) {
+            verdict = take_frame(child, &header,
+                                 (struct bytes){in.data + WIRE_HEADER_SIZE, header.body_size});
+        }
+        if (verdict != WIRE_OK) {
+            char text[32];
+            (void)snprintf(text, sizeof(text), "verdict %d", (int)verdict);
+            complain("this is no question", text);
+            child->end_reason = CHILD_NOT_TALKING;
+            return true;
+        }
+        child->parsed += WIRE_HEADER_SIZE + header.body_size;
+        if (!group_is_open(child) && (child->parsed == child->end || child->parsed >= MOVE_SIZE)) {
+            forget_parsed(child);
+        }
+    }
+}
+
+/*
+ * Reads what is there, but no more than the group may have, or the frame that has begun needs:
+ * what lies behind must be moved when the group is done. True when something came.
+ */
+static bool receive(struct child *child)
+{
+    size_t limit = child->options->group_bytes_max;
+    const size_t unread = child->end - child->parsed;
+    if (unread >= 4) {
+        const size_t frame = WIRE_HEADER_SIZE + codec_get_u32(child->input + child->parsed);
+        const size_t bounded = frame < FRAME_SIZE_MAX ? frame : FRAME_SIZE_MAX;
+        limit = child->parsed + bounded > limit ? child->parsed + bounded : limit;
+    } else {
+        limit = child->parsed + WIRE_HEADER_SIZE > limit ? child->parsed + WIRE_HEADER_SIZE : limit;
+    }
+    CHECK(limit <= child->input_size);
+    if (child->input_ended || child->end >= limit) {
+        return false;
+    }
+    const ssize_t got =
+        recv(child->options->fd, child->input + child->end, limit - child->end, MSG_DONTWAIT);
+    if (got > 0) {
+        child->end += (size_t)got;
+        return true;
+    }
+    if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+        child->input_ended = true;
+    }
+    return false;
+}
+
+static bool group_is_due(const struct child *child)
+{
+    const uint64_t linger_ns = child->options->linger_us * MONOTIME_NS_PER_US;
+    return group_is_open(child) &&
+           (gather_is_empty(child->gather) || monotime_read() - child->group_began_ns >= linger_ns);
+}
+
+static void wait_for_socket(const struct child *child, bool wants_input)
+{
+    struct pollfd poll_fd = {.fd = child->options->fd};
+    poll_fd.events = (short)((wants_input && !child->input_ended ? POLLIN : 0) |
+                             (child->output_begin < child->output_end ? POLLOUT : 0));
+    struct timespec timeout = {0};
+    if (group_is_open(child)) {
+        const uint64_t due_ns =
+            child->group_began_ns + child->options->linger_us * MONOTIME_NS_PER_US;
+        const uint64_t now_ns = monotime_read();
+        const uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+        timeout.tv_sec = (time_t)(wait_ns / MONOTIME_NS_PER_S);
+        timeout.tv_nsec = (long)(wait_ns % MONOTIME_NS_PER_S);
+    }
+    (void)ppoll(&poll_fd, 1, group_is_open(child) ? &timeout : NULL, NULL);
+}
+
+/* The other side has said all it has to say, and may still read; or it is gone. */
+static void flush_last(struct child *child)
+{
+    const uint64_t end_ns = monotime_read() + LAST_ANSWERS_MS * MONOTIME_NS_PER_MS;
+    flush_output(child);
+    while (child->output_begin < child->output_end && monotime_read() < end_ns) {
+        struct pollfd poll_fd = {.fd = child->options->fd, .events = POLLOUT};
+        (void)poll(&poll_fd, 1, 100);
+        flush_output(child);
+    }
+}
+
+static void serve(struct child *child)
+{
+    while (child->end_reason == CHILD_ENDED) {
+        const bool came = receive(child);
+        const bool took_all = take_frames(child);
+        const bool over = child->input_ended && !came;
+        if (group_is_open(child) && (!took_all || over || group_is_due(child))) {
+            commit_group(child);
+        }
+        flush_output(child);
+        if (over && took_all) {
+            break;
+        }
+        if (!came && (took_all || !may_take(child))) {
+            wait_for_socket(child, took_all);
+        }
+    }
+    if (group_is_open(child) && child->end_reason != CHILD_NOT_STORED) {
+        commit_group(child);
+    }
+    flush_last(child);
+}
+
+/* --- Start and end --- */
+
+static void child_free(struct child *child)
+{
+    gather_destroy(child->gather);
+    free(child->input);
+    free(child->output);
+    free(child->answers);
+}
+
+static bool child_allocate(struct child *child)
+{
+    const struct child_options *const options = child->options;
+    child->input_size = options->group_bytes_max + (size_t)FRAME_SIZE_MAX;
+    child->input = malloc(child->input_size);
+    child->output = malloc(OUTPUT_SIZE);
+    child->answers = calloc(ANSWERS_MAX, sizeof(child->answers[0]));
+    child->gather = gather_create(options->ops, child->engine, options->streams_max);
+    return child->input != NULL && child->output != NULL && child->answers != NULL &&
+           child->gather != NULL;
+}
+
+static void say_ready(struct child *child, uint64_t open_ns)
+{
+    uint8_t *const body = begin_answer(child, 8);
+    codec_put_u64(body, open_ns / MONOTIME_NS_PER_US);
+    end_answer(child, WIRE_READY, 0, 8);
+    flush_output(child);
+}
+
+enum child_end child_run(const struct child_options *options)
+{
+    CHECK(options->group_bytes_max > 0);
+    char error[ENGINE_ERROR_SIZE] = "";
+    struct child child = {.options = options};
+    const uint64_t began_ns = monotime_read();
+    if (options->ops->open(&options->engine, &child.engine, error) != ENGINE_OK) {
+        complain(options->engine.path, error);
+        return CHILD_NOT_OPENED;
+    }
+    enum child_end end = CHILD_NO_MEMORY;
+    child.end_reason = CHILD_ENDED;
+    if (child_allocate(&child)) {
+        say_ready(&child, monotime_read() - began_ns);
+        serve(&child);
+        end = child.end_reason;
+    } else {
+        complain("no memory", "");
+    }
+    child_free(&child);
+    options->ops->close(child.engine);
+    return end;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_CHILD_H
+#define STORE_CHILD_H
+/*
+ * The loop of the child process: questions from a socket, one group commit at a time, answers.
+ *
+ * A group is what has come within linger_us of its first batch, or group_bytes_max of it. It is
+ * synced when any batch of it asks for that; all are answered after. Reads and lookups are answered
+ * at once, of what is committed. When the socket ends, what has come is committed, and the loop
+ * returns.
+ *
+ * Threads   one, which is this process's only one of ours.
+ * Failures  after a commit that failed the loop ends, and the group has no answer: an engine that
+ *           could not write cannot say what it wrote. Whoever starts the program again learns it.
+ * Full      while answers wait for room in the socket, no question is taken.
+ * Not here  flags (main.c), what is allowed in a stream (gather.h).
+ */
+#include <stdint.h>
+
+#include "core/annot.h"
+#include "store/engine.h"
+
+struct child_options {
+    const struct engine_ops *ops;
+    struct engine_options engine;
+    int fd;                   /* a stream socket; made non-blocking; stays the caller's */
+    uint32_t group_bytes_max; /* of frames; one frame is always taken */
+    uint32_t linger_us;       /* 0: commit what is there */
+    uint32_t streams_max;     /* channels whose state is kept in memory */
+    uint64_t free_bytes_min;  /* of the file system, below which nothing is appended */
+};
+
+enum child_end {
+    CHILD_ENDED = 0,   /* the socket ended; everything is stored and closed */
+    CHILD_NOT_OPENED,  /* the engine did not open: one line on stderr says why */
+    CHILD_NOT_TALKING, /* the socket failed, or said what is no question */
+    CHILD_NO_MEMORY,
+    CHILD_NOT_STORED, /* a commit failed: what the disk has of it, the next open finds out */
+};
+
+NODISCARD enum child_end child_run(const struct child_options *options);
+
+#endif /* STORE_CHILD_H */

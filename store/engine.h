@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_ENGINE_H
+#define STORE_ENGINE_H
+/*
+ * What the store's child wants of a storage engine: a struct of functions. Private to store/ and
+ * its tests. Implementations: RocksDB (engine_rocksdb.c), and one in tests/unit/store that fails.
+ *
+ * Threads   one at a time. An engine may have threads of its own inside.
+ * Failures  an enum and, where one is given, a line of text: what the engine itself says.
+ * Not here  what offsets are allowed (streams.h), bytes on the disk (record.h).
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+#include "core/bytes.h"
+#include "store/record.h"
+#include "store/wire.h"
+
+struct engine; /* each implementation defines its own */
+
+enum { ENGINE_ERROR_SIZE = 512 };
+
+enum engine_result {
+    ENGINE_OK = 0,
+    ENGINE_ABSENT,
+    ENGINE_DAMAGED, /* there, but it does not check */
+    ENGINE_FAILED,  /* the error says why */
+};
+
+enum engine_mode {
+    ENGINE_CREATE,    /* read and write; made when it is not there */
+    ENGINE_READ_ONLY, /* changes nothing on the disk, takes no lock */
+};
+
+struct engine_options {
+    const char *path; /* a directory; with ENGINE_CREATE its parent must exist */
+    enum engine_mode mode;
+    uint64_t write_buffer_bytes; /* of one table in memory; at most four are there */
+    uint64_t block_cache_bytes;
+    uint32_t open_files_max;
+};
+
+enum engine_op {
+    ENGINE_PUT_RECORD,  /* stream_id, record */
+    ENGINE_PUT_META,    /* name, meta */
+    ENGINE_DELETE_META, /* name */
+    ENGINE_PUT_KEY,     /* stream_id, name, key */
+    /* Of stream_id, records in [from, below). */
+    ENGINE_DELETE_RECORDS,
+    /* All keys of stream_id. */
+    ENGINE_DELETE_KEYS,
+    /* The next stream gets this id. */
+    ENGINE_PUT_NEXT_ID,
+};
+
+struct engine_entry {
+    enum engine_op op;
+    uint64_t stream_id;
+    struct bytes name;
+    union {
+        struct wire_record record;
+        struct record_meta meta;
+        struct record_key key;
+        struct {
+            uint64_t from;
+            uint64_t below;
+        } range;
+    };
+};
+
+/* A key that was found, with room for what its digest views. */
+struct engine_key {
+    struct record_key key;
+    uint8_t digest[WIRE_DIGEST_SIZE_MAX];
+};
+
+/* Of a read: returning false ends it. Views live until the return. */
+struct engine_visitor {
+    bool (*visit)(void *context, const struct wire_record *record);
+    void *context;
+};
+
+struct engine_range {
+    uint64_t stream_id;
+    uint64_t from; /* the lowest offset */
+    uint64_t to;   /* the highest one */
+    bool reverse;  /* from high to low */
+};
+
+/* All channels or all keys, for people who look: the views live until the return. */
+struct engine_inspector {
+    /* meta is NULL when it does not check. Sorted by name. */
+    bool (*on_channel)(void *context, struct bytes channel, const struct record_meta *meta);
+    /* key is NULL when it does not check. */
+    bool (*on_key)(void *context, uint64_t stream_id, const struct record_key *key);
+    void *context;
+};
+
+struct engine_ops {
+    const char *name;
+
+    enum engine_result (*open)(const struct engine_options *options, struct engine **engine,
+                               char error[static ENGINE_ERROR_SIZE]);
+    void (*close)(struct engine *engine);
+
+    /* All entries or none, in order. With `sync` they are on the disk at the return. */
+    enum engine_result (*commit)(struct engine *engine, const struct engine_entry *entries,
+                                 size_t count, bool sync, char error[static ENGINE_ERROR_SIZE]);
+
+    /*
+     * Records of the range that check, in order. ENGINE_DAMAGED at the first one that does not;
+     * the ones before were visited. What is missing in between is not judged here, and what was
+     * deleted may still come: the caller knows the first offset that is kept and asks from there.
+     */
+    enum engine_result (*read)(struct engine *engine, struct engine_range range,
+                               struct engine_visitor visitor, char error[static ENGINE_ERROR_SIZE]);
+
+    /* The stream of a channel, with the top that the records show. */
+    enum engine_result (*find_stream)(struct engine *engine, struct bytes channel,
+                                      struct record_meta *meta,
+                                      char error[static ENGINE_ERROR_SIZE]);
+
+    /* Expired ones may be found. */
+    enum engine_result (*find_key)(struct engine *engine, uint64_t stream_id, struct bytes name,
+                                   struct engine_key *key, char error[static ENGINE_ERROR_SIZE]);
+
+    /* The id for the next new stream; 1 in an empty store. */
+    uint64_t (*next_stream_id)(struct engine *engine);
+
+    /* Fills streams, records, keys, disk_bytes and memory_bytes. */
+    void (*stats)(struct engine *engine, struct wire_stats *stats);
+
+    /* Visits what the inspector has functions for; not OK when the engine cannot read on. */
+    enum engine_result (*inspect)(struct engine *engine, const struct engine_inspector *inspector,
+                                  char error[static ENGINE_ERROR_SIZE]);
+};
+
+extern const struct engine_ops engine_rocksdb;
+
+#endif /* STORE_ENGINE_H */

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/wire.h"
+
+#include <string.h>
+
+#include "core/check.h"
+#include "store/codec.h"
+
+enum {
+    BATCH_HEAD_SIZE = 8,
+    READ_HEAD_SIZE = 24,
+    LOOKUP_HEAD_SIZE = 4,
+    FOUND_HEAD_SIZE = 72,
+    STREAM_SIZE = 32,
+};
+
+_Static_assert(WIRE_PAGE_HEAD_SIZE + WIRE_PAGE_BYTES_MAX <= WIRE_BODY_SIZE_MAX &&
+                   WIRE_RECORD_SIZE_MIN + WIRE_VALUE_SIZE_MAX <= WIRE_PAGE_BYTES_MAX,
+               "a page fits in a frame, and any record in a page");
+_Static_assert(BATCH_HEAD_SIZE + WIRE_ENTRY_SIZE_MIN + WIRE_VALUE_SIZE_MAX + 512 <
+                   WIRE_BODY_SIZE_MAX,
+               "the largest entry fits in a frame");
+
+static void put_bytes(uint8_t *target, struct bytes in)
+{
+    if (in.size > 0) {
+        memcpy(target, in.data, in.size);
+    }
+}
+
+/* --- Frames --- */
+
+static bool type_is_known(uint8_t type)
+{
+    return (type >= WIRE_BATCH && type <= WIRE_STAT) || (type >= WIRE_READY && type <= WIRE_STATS);
+}
+
+enum wire_verdict wire_read_header(struct bytes in, struct wire_header *header)
+{
+    CHECK(header != NULL);
+    if (in.size < WIRE_HEADER_SIZE) {
+        return WIRE_NEED_MORE;
+    }
+    const uint32_t body_size = codec_get_u32(in.data);
+    if (in.data[4] != WIRE_VERSION) {
+        return WIRE_BAD_VERSION;
+    }
+    if (!type_is_known(in.data[5]) || in.data[6] != 0 || in.data[7] != 0) {
+        return WIRE_BAD_TYPE;
+    }
+    if (body_size > WIRE_BODY_SIZE_MAX) {
+        return WIRE_TOO_BIG;
+    }
+    if (in.size - WIRE_HEADER_SIZE < body_size) {
+        return WIRE_NEED_MORE;
+    }
+    *header = (struct wire_header){
+        .id = codec_get_u64(in.data + 8),
+        .body_size = body_size,
+        .type = (enum wire_type)in.data[5],
+    };
+    return WIRE_OK;
+}
+
+void wire_write_header(const struct wire_header *header, uint8_t target[static WIRE_HEADER_SIZE])
+{
+    CHECK(header->body_size <= WIRE_BODY_SIZE_MAX);
+    codec_put_u32(target, header->body_size);
+    target[4] = WIRE_VERSION;
+    target[5] = (uint8_t)header->type;
+    target[6] = 0;
+    target[7] = 0;
+    codec_put_u64(target + 8, header->id);
+}
+
+/* --- Batches --- */
+
+/* What holds for every entry that is written, and of every entry that is read. */
+static bool entry_is_sound(const struct wire_entry *entry)
+{
+    if (entry->channel.size < 1 || entry->channel.size > WIRE_CHANNEL_SIZE_MAX) {
+        return false;
+    }
+    switch (entry->kind) {
+    case WIRE_APPEND:
+        return entry->key.size == 0 && entry->value.size <= WIRE_VALUE_SIZE_MAX &&
+               entry->offset >= 1 && entry->offset < UINT64_MAX;
+    case WIRE_TRIM:
+        return entry->key.size == 0 && entry->value.size == 0 && entry->offset >= 1;
+    case WIRE_RESET:
+    case WIRE_REMOVE:
+        return entry->key.size == 0 && entry->value.size == 0;
+    case WIRE_KEY:
+        return entry->key.size >= 1 && entry->key.size <= WIRE_KEY_SIZE_MAX &&
+               entry->value.size <= WIRE_DIGEST_SIZE_MAX;
+    }
+    return false;
+}
+
+static size_t entry_size(const struct wire_entry *entry)
+{
+    return WIRE_ENTRY_SIZE_MIN + entry->channel.size + entry->key.size + entry->value.size;
+}
+
+size_t wire_batch_size(const struct wire_entry *entries, size_t count)
+{
+    if (count < 1 || count > WIRE_ENTRY_COUNT_MAX) {
+        return 0;
+    }
+    size_t size = BATCH_HEAD_SIZE;
+    for (size_t i = 0; i < count; i++) {
+        if (!entry_is_sound(&entries[i])) {
+            return 0;
+        }
+        size += entry_size(&entries[i]);
+        if (size > WIRE_BODY_SIZE_MAX) {
+            return 0;
+        }
+    }
+    return size;
+}
+
+static uint8_t *write_entry(const struct wire_entry *entry, uint8_t *target)
+{
+    target[0] = (uint8_t)entry->kind;
+    target[1] = (uint8_t)entry->channel.size;
+    target[2] = (uint8_t)entry->key.size;
+    target[3] = 0;
+    codec_put_u32(target + 4, (uint32_t)entry->value.size);
+    codec_put_u32(target + 8, entry->flags);
+    codec_put_u32(target + 12, 0);
+    codec_put_u64(target + 16, entry->offset);
+    codec_put_u64(target + 24, entry->epoch);
+    codec_put_u64(target + 32, entry->time_ms);
+    target += WIRE_ENTRY_SIZE_MIN;
+    put_bytes(target, entry->channel);
+    put_bytes(target + entry->channel.size, entry->key);
+    put_bytes(target + entry->channel.size + entry->key.size, entry->value);
+    return target + entry->channel.size + entry->key.size + entry->value.size;
+}
+
+void wire_write_batch(enum wire_durability durability, const struct wire_entry *entries,
+                      size_t count, uint8_t *target)
+{
+    codec_put_u32(target, (uint32_t)count);
+    codec_put_u32(target + 4, (uint32_t)durability);
+    target += BATCH_HEAD_SIZE;
+    for (size_t i = 0; i < count; i++) {
+        target = write_entry(&entries[i], target);
+    }
+}
+
+enum wire_verdict wire_read_batch(struct bytes body, struct wire_batch *batch)
+{
+    if (body.size < BATCH_HEAD_SIZE) {
+        return WIRE_BAD_FRAME;
+    }
+    const uint32_t count = codec_get_u32(body.data);
+    const uint32_t durability = codec_get_u32(body.data + 4);
+    if (count > WIRE_ENTRY_COUNT_MAX) {
+        return WIRE_TOO_BIG;
+    }
+    if (count < 1 || durability > WIRE_DURABLE_POWER) {
+        return WIRE_BAD_FRAME;
+    }
+    *batch = (struct wire_batch){
+        .durability = (enum wire_durability)durability,
+        .count = count,
+        .rest = {body.data + BATCH_HEAD_SIZE, body.size - BATCH_HEAD_SIZE},
+    };
+    return WIRE_OK;
+}
+
+enum wire_verdict wire_next_entry(struct wire_batch *batch, struct wire_entry *entry)
+{
+    const struct bytes in = batch->rest;
+    if (batch->count == 0 || in.size < WIRE_ENTRY_SIZE_MIN) {
+        return WIRE_BAD_FRAME;
+    }
+    const size_t channel_size = in.data[1];
+    const size_t key_size = in.data[2];
+    const uint32_t value_size = codec_get_u32(in.data + 4);
+    if (value_size > WIRE_VALUE_SIZE_MAX) {
+        return WIRE_TOO_BIG;
+    }
+    const size_t size = WIRE_ENTRY_SIZE_MIN + channel_size + key_size + value_size;
+    if (in.size < size || in.data[3] != 0 || codec_get_u32(in.data + 12) != 0 ||
+        in.data[0] < WIRE_APPEND || in.data[0] > WIRE_KEY) {
+        return WIRE_BAD_FRAME;
+    }
+    const uint8_t *const names = in.data + WIRE_ENTRY_SIZE_MIN;
+    const struct wire_entry read = {
+        .kind = (enum wire_kind)in.data[0],
+        .flags = codec_get_u32(in.data + 8),
+        .offset = codec_get_u64(in.data + 16),
+        .epoch = codec_get_u64(in.data + 24),
+        .time_ms = codec_get_u64(in.data + 32),
+        .channel = {names, channel_size},
+        .key = {names + channel_size, key_size},
+        .value = {names + channel_size + key_size, value_size},
+    };
+    if (!entry_is_sound(&read) || (batch->count == 1 && in.size != size)) {
+        return WIRE_BAD_FRAME;
+    }
+    batch->count--;
+    batch->rest = (struct bytes){in.data + size, in.size - size};
+    *entry = read;
+    return WIRE_OK;
+}
+
+size_t wire_write_committed(const struct wire_committed *committed, uint8_t *target)
+{
+    codec_put_u32(target, (uint32_t)committed->result);
+    codec_put_u32(target + 4, committed->entry);
+    return WIRE_COMMITTED_SIZE;
+}
+
+enum wire_verdict wire_read_committed(struct bytes body, struct wire_committed *committed)
+{
+    if (body.size != WIRE_COMMITTED_SIZE || codec_get_u32(body.data) > WIRE_FAILED) {
+        return WIRE_BAD_FRAME;
+    }
+    *committed = (struct wire_committed){
+        .result = (enum wire_result)codec_get_u32(body.data),
+        .entry = codec_get_u32(body.data + 4),
+    };
+    return WIRE_OK;
+}
+
+/* --- Reads and pages --- */
+
+size_t wire_write_read(const struct wire_read *read, uint8_t *target)
+{
+    CHECK(read->channel.size >= 1 && read->channel.size <= WIRE_CHANNEL_SIZE_MAX);
+    CHECK(read->count_max >= 1 && read->count_max <= WIRE_READ_COUNT_MAX);
+    CHECK(read->bytes_max <= WIRE_PAGE_BYTES_MAX);
+    codec_put_u64(target, read->since);
+    codec_put_u32(target + 8, read->count_max);
+    codec_put_u32(target + 12, read->bytes_max);
+    codec_put_u32(target + 16, read->reverse ? 1 : 0);
+    codec_put_u32(target + 20, (uint32_t)read->channel.size);
+    put_bytes(target + READ_HEAD_SIZE, read->channel);
+    return READ_HEAD_SIZE + read->channel.size;
+}
+
+enum wire_verdict wire_read_read(struct bytes body, struct wire_read *read)
+{
+    if (body.size < READ_HEAD_SIZE) {
+        return WIRE_BAD_FRAME;
+    }
+    const uint32_t count_max = codec_get_u32(body.data + 8);
+    const uint32_t bytes_max = codec_get_u32(body.data + 12);
+    const uint32_t reverse = codec_get_u32(body.data + 16);
+    const uint32_t channel_size = codec_get_u32(body.data + 20);
+    if (count_max > WIRE_READ_COUNT_MAX || bytes_max > WIRE_PAGE_BYTES_MAX ||
+        channel_size > WIRE_CHANNEL_SIZE_MAX) {
+        return WIRE_TOO_BIG;
+    }
+    if (count_max < 1 || reverse > 1 || channel_size < 1 ||
+        body.size != READ_HEAD_SIZE + channel_size) {
+        return WIRE_BAD_FRAME;
+    }
+    *read = (struct wire_read){
+        .channel = {body.data + READ_HEAD_SIZE, channel_size},
+        .since = codec_get_u64(body.data),
+        .count_max = count_max,
+        .bytes_max = bytes_max,
+        .reverse = reverse != 0,
+    };
+    return WIRE_OK;
+}
+
+static void write_stream(const struct wire_stream *stream, uint8_t *target)
+{
+    codec_put_u64(target, stream->epoch);
+    codec_put_u64(target + 8, stream->top);
+    codec_put_u64(target + 16, stream->first);
+    codec_put_u64(target + 24, stream->last_time_ms);
+}
+
+static struct wire_stream read_stream(const uint8_t *source)
+{
+    return (struct wire_stream){
+        .epoch = codec_get_u64(source),
+        .top = codec_get_u64(source + 8),
+        .first = codec_get_u64(source + 16),
+        .last_time_ms = codec_get_u64(source + 24),
+    };
+}
+
+size_t wire_write_record(const struct wire_record *record, uint8_t *target)
+{
+    CHECK(record->value.size <= WIRE_VALUE_SIZE_MAX);
+    codec_put_u64(target, record->offset);
+    codec_put_u64(target + 8, record->time_ms);
+    codec_put_u32(target + 16, record->flags);
+    codec_put_u32(target + 20, (uint32_t)record->value.size);
+    put_bytes(target + WIRE_RECORD_SIZE_MIN, record->value);
+    return WIRE_RECORD_SIZE_MIN + record->value.size;
+}
+
+bool wire_next_record(struct bytes *records, struct wire_record *record)
+{
+    const struct bytes in = *records;
+    if (in.size < WIRE_RECORD_SIZE_MIN) {
+        return false;
+    }
+    const uint32_t size = codec_get_u32(in.data + 20);
+    if (size > WIRE_VALUE_SIZE_MAX || in.size - WIRE_RECORD_SIZE_MIN < size) {
+        return false;
+    }
+    *record = (struct wire_record){
+        .offset = codec_get_u64(in.data),
+        .time_ms = codec_get_u64(in.data + 8),
+        .flags = codec_get_u32(in.data + 16),
+        .value = {in.data + WIRE_RECORD_SIZE_MIN, size},
+    };
+    *records = (struct bytes){in.data + WIRE_RECORD_SIZE_MIN + size,
+                              in.size - WIRE_RECORD_SIZE_MIN - size};
+    return true;
+}
+
+void wire_write_page_head(const struct wire_page *page, uint8_t *target)
+{
+    codec_put_u32(target, (uint32_t)page->result);
+    codec_put_u32(target + 4, page->more ? 1 : 0);
+    codec_put_u32(target + 8, page->count);
+    codec_put_u32(target + 12, 0);
+    write_stream(&page->stream, target + 16);
+}
+
+enum wire_verdict wire_read_page(struct bytes body, struct wire_page *page)
+{
+    if (body.size < WIRE_PAGE_HEAD_SIZE) {
+        return WIRE_BAD_FRAME;
+    }
+    const uint32_t result = codec_get_u32(body.data);
+    const uint32_t more = codec_get_u32(body.data + 4);
+    const struct bytes records = {body.data + WIRE_PAGE_HEAD_SIZE, body.size - WIRE_PAGE_HEAD_SIZE};
+    if (result > WIRE_FAILED || more > 1 || codec_get_u32(body.data + 12) != 0) {
+        return WIRE_BAD_FRAME;
+    }
+    struct bytes rest = records;
+    struct wire_record record;
+    uint32_t count = 0;
+    while (wire_next_record(&rest, &record)) {
+        count++;
+    }
+    if (rest.size != 0 || count != codec_get_u32(body.data + 8)) {
+        return WIRE_BAD_FRAME;
+    }
+    *page = (struct wire_page){
+        .result = (enum wire_result)result,
+        .more = more != 0,
+        .count = count,
+        .stream = read_stream(body.data + 16),
+        .records = records,
+    };
+    return WIRE_OK;
+}
+
+/* --- Lookups and figures --- */
+
+size_t wire_write_lookup(const struct wire_lookup *lookup, uint8_t *target)
+{
+    CHECK(lookup->channel.size >= 1 && lookup->channel.size <= WIRE_CHANNEL_SIZE_MAX);
+    CHECK(lookup->key.size <= WIRE_KEY_SIZE_MAX);
+    target[0] = (uint8_t)lookup->channel.size;
+    target[1] = (uint8_t)lookup->key.size;
+    target[2] = 0;
+    target[3] = 0;
+    put_bytes(target + LOOKUP_HEAD_SIZE, lookup->channel);
+    put_bytes(target + LOOKUP_HEAD_SIZE + lookup->channel.size, lookup->key);
+    return LOOKUP_HEAD_SIZE + lookup->channel.size + lookup->key.size;
+}
+
+enum wire_verdict wire_read_lookup(struct bytes body, struct wire_lookup *lookup)
+{
+    if (body.size < LOOKUP_HEAD_SIZE) {
+        return WIRE_BAD_FRAME;
+    }
+    const size_t channel_size = body.data[0];
+    const size_t key_size = body.data[1];
+    if (channel_size < 1 || body.data[2] != 0 || body.data[3] != 0 ||
+        body.size != LOOKUP_HEAD_SIZE + channel_size + key_size) {
+        return WIRE_BAD_FRAME;
+    }
+    const uint8_t *const names = body.data + LOOKUP_HEAD_SIZE;
+    *lookup = (struct wire_lookup){
+        .channel = {names, channel_size},
+        .key = {names + channel_size, key_size},
+    };
+    return WIRE_OK;
+}
+
+size_t wire_write_found(const struct wire_found *found, uint8_t *target)
+{
+    CHECK(found->digest.size <= WIRE_DIGEST_SIZE_MAX);
+    codec_put_u32(target, (uint32_t)found->result);
+    codec_put_u32(target + 4, (uint32_t)found->key_result);
+    write_stream(&found->stream, target + 8);
+    codec_put_u64(target + 8 + STREAM_SIZE, found->key_offset);
+    codec_put_u64(target + 16 + STREAM_SIZE, found->key_epoch);
+    codec_put_u64(target + 24 + STREAM_SIZE, found->key_expires_ms);
+    codec_put_u32(target + 32 + STREAM_SIZE, (uint32_t)found->digest.size);
+    codec_put_u32(target + 36 + STREAM_SIZE, 0);
+    put_bytes(target + FOUND_HEAD_SIZE, found->digest);
+    return FOUND_HEAD_SIZE + found->digest.size;
+}
+
+enum wire_verdict wire_read_found(struct bytes body, struct wire_found *found)
+{
+    if (body.size < FOUND_HEAD_SIZE) {
+        return WIRE_BAD_FRAME;
+    }
+    const uint32_t result = codec_get_u32(body.data);
+    const uint32_t key_result = codec_get_u32(body.data + 4);
+    const uint32_t digest_size = codec_get_u32(body.data + 32 + STREAM_SIZE);
+    if (digest_size > WIRE_DIGEST_SIZE_MAX) {
+        return WIRE_TOO_BIG;
+    }
+    if (result > WIRE_FAILED || key_result > WIRE_FAILED ||
+        codec_get_u32(body.data + 36 + STREAM_SIZE) != 0 ||
+        body.size != FOUND_HEAD_SIZE + digest_size) {
+        return WIRE_BAD_FRAME;
+    }
+    *found = (struct wire_found){
+        .result = (enum wire_result)result,
+        .key_result = (enum wire_result)key_result,
+        .stream = read_stream(body.data + 8),
+        .key_offset = codec_get_u64(body.data + 8 + STREAM_SIZE),
+        .key_epoch = codec_get_u64(body.data + 16 + STREAM_SIZE),
+        .key_expires_ms = codec_get_u64(body.data + 24 + STREAM_SIZE),
+        .digest = {body.data + FOUND_HEAD_SIZE, digest_size},
+    };
+    return WIRE_OK;
+}
+
+size_t wire_write_stats(const struct wire_stats *stats, uint8_t *target)
+{
+    uint64_t numbers[WIRE_STATS_COUNT];
+    memcpy(numbers, stats, sizeof(numbers));
+    for (int i = 0; i < WIRE_STATS_COUNT; i++) {
+        codec_put_u64(target + 8 * (size_t)i, numbers[i]);
+    }
+    return WIRE_STATS_SIZE;
+}
+
+enum wire_verdict wire_read_stats(struct bytes body, struct wire_stats *stats)
+{
+    if (body.size != WIRE_STATS_SIZE) {
+        return WIRE_BAD_FRAME;
+    }
+    uint64_t numbers[WIRE_STATS_COUNT];
+    for (int i = 0; i < WIRE_STATS_COUNT; i++) {
+        numbers[i] = codec_get_u64(body.data + 8 * (size_t)i);
+    }
+    memcpy(stats, numbers, sizeof(numbers));
+    return WIRE_OK;
+}
