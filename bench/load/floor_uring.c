@@ -406,7 +406,9 @@ static void owe_rest(struct floor_uring *floor, struct floor_conn *conn, size_t 
         const struct iovec *piece = &conn->sent.at[i];
         const size_t skips = skipped < piece->iov_len ? skipped : piece->iov_len;
         skipped -= skips;
-        owe(floor, conn, (const uint8_t *)piece->iov_base + skips, piece->iov_len - skips);
+        if (skips < piece->iov_len) {
+            owe(floor, conn, (const uint8_t *)piece->iov_base + skips, piece->iov_len - skips);
+        }
     }
     if (later.end > later.begin) {
         owe(floor, conn, later.data + later.begin, later.end - later.begin);
