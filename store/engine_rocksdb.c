@@ -520,8 +520,7 @@ static bool add_sorted(struct engine *engine, const struct engine_entry *entries
 {
     size_t records = 0;
     if (count > engine->order_max) {
-        const struct engine_entry **const larger =
-            realloc(engine->order, count * sizeof(engine->order[0]));
+        const struct engine_entry **const larger = realloc(engine->order, count * sizeof(void *));
         if (larger == NULL) {
             return false;
         }
@@ -533,7 +532,7 @@ static bool add_sorted(struct engine *engine, const struct engine_entry *entries
             engine->order[records++] = &entries[i];
         }
     }
-    qsort(engine->order, records, sizeof(engine->order[0]), compare_records);
+    qsort(engine->order, records, sizeof(void *), compare_records);
     for (size_t i = 0; i < records; i++) {
         add_record(engine, engine->order[i]);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/gather.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -89,7 +90,7 @@ struct gather *gather_create(const struct engine_ops *ops, struct engine *engine
     gather->group = 1;
     gather->next_id = gather->next_id_stored = ops->next_stream_id(engine);
     gather->table = table_create(cached_key);
-    gather->slots = calloc(streams_max, sizeof(gather->slots[0]));
+    gather->slots = calloc(streams_max, sizeof(void *));
     gather->entries = calloc(ENGINE_ENTRIES_PER_ENTRY * GATHER_ENTRIES_MAX + NEXT_ID_ENTRIES,
                              sizeof(gather->entries[0]));
     gather->undos = calloc(WIRE_ENTRY_COUNT_MAX, sizeof(gather->undos[0]));
@@ -170,7 +171,7 @@ static struct cached *find_state(struct gather *gather, struct bytes name,
         }
         cached = malloc(sizeof(*cached) + name.size);
         if (cached == NULL) {
-            (void)strcpy(error, "no memory");
+            (void)snprintf(error, ENGINE_ERROR_SIZE, "no memory");
             return NULL;
         }
         const uint32_t slot = free_slot(gather);
@@ -180,7 +181,7 @@ static struct cached *find_state(struct gather *gather, struct bytes name,
         if (table_insert(gather->table, hash, cached) != 0) {
             gather->slots[slot] = NULL;
             free(cached);
-            (void)strcpy(error, "no memory");
+            (void)snprintf(error, ENGINE_ERROR_SIZE, "no memory");
             return NULL;
         }
     }
