@@ -68,6 +68,14 @@ add_test(NAME unit/bench/compare COMMAND ${Python3_EXECUTABLE}
     ${CMAKE_SOURCE_DIR}/tests/bench/compare_test.py)
 set_tests_properties(unit/bench/compare PROPERTIES LABELS unit TIMEOUT 60)
 
+# tests/run.sh installs Node where it is missing.
+find_program(PARLEY_NODE NAMES node nodejs)
+if(PARLEY_NODE)
+    add_test(NAME unit/chaos/checker COMMAND ${PARLEY_NODE} --test
+        ${CMAKE_SOURCE_DIR}/tests/chaos/mutate_test.mjs)
+    set_tests_properties(unit/chaos/checker PROPERTIES LABELS unit TIMEOUT 300)
+endif()
+
 # The simulated back end is a library, because the behaviours of net/ are tried against it too.
 file(GLOB sim_library CONFIGURE_DEPENDS
     ${CMAKE_SOURCE_DIR}/tests/sim/backend_sim.c ${CMAKE_SOURCE_DIR}/tests/sim/sim_*.c)

@@ -33,6 +33,8 @@ enum metrics_id {
 
     METRIC_HANDSHAKES, /* accepted upgrades */
 
+    METRIC_TLS_HANDSHAKES, /* that succeeded */
+
     METRIC_HTTP_HEALTH,
     METRIC_HTTP_METRICS,
     METRIC_HTTP_PAGE,
@@ -62,6 +64,9 @@ enum metrics_id {
     METRIC_REJECTED_WRITE_STALL,
     METRIC_REJECTED_NO_PONG,
     METRIC_REJECTED_OUT_OF_MEMORY,
+    METRIC_REJECTED_TLS_HANDSHAKE, /* it failed; not: the client left meanwhile */
+    METRIC_REJECTED_TLS_TIMEOUT,
+    METRIC_REJECTED_TLS_FAULT, /* after the handshake */
 
     METRIC_FRAMES_RECEIVED_TEXT,
     METRIC_FRAMES_RECEIVED_BINARY,

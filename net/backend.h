@@ -37,7 +37,8 @@ struct backend_conn {
     uint8_t in_flight : 4; /* kernel operations; the back end's own */
     bool awaited : 1;      /* the reactor writes it before send(): see there */
     bool quiet : 1;        /* the last send is; the back end writes it: see send() */
-    bool slow : 1; /* a quiet send was cut short; the reactor clears it when its queue is empty */
+    bool slow : 1;   /* a quiet send was cut short; the reactor clears it when its queue is empty */
+    bool recent : 1; /* something has come lately; the back end's own */
 };
 
 _Static_assert(sizeof(struct backend_conn) == 16, "part of every connection");
@@ -64,6 +65,7 @@ struct backend_options {
     uint32_t conn_count_max;       /* more need not be accepted */
     uint32_t receive_buffer_count; /* io_uring: a power of two */
     uint32_t receive_buffer_size;  /* bytes, each */
+    uint64_t rest_ns; /* io_uring: who is silent for so long costs less memory; 0: nobody */
 };
 
 enum {
@@ -113,16 +115,18 @@ struct backend_ops {
     int (*attach)(struct backend *backend, struct backend_conn *conn);
 
     /*
-     * The bytes of a BACKEND_RECEIVED, at most `max` (> 0) of them at a time; they are valid until
-     * the next take() or give_back(). Returns their count; 0: the peer's FIN, for good; -EAGAIN:
-     * no more in this completion; another -errno: the connection failed. Not while paused.
+     * The bytes of a BACKEND_RECEIVED, at most `max` of them at a time, but for those that left the
+     * kernel already; they are valid until the next take() or give_back(). Returns their count; 0:
+     * the peer's FIN, for good; -EAGAIN: no more in this completion, or max is 0; another -errno:
+     * the connection failed. Not while paused.
      */
     ssize_t (*take)(struct backend *backend, struct backend_conn *conn,
                     struct backend_completion *completion, size_t max, struct span *bytes);
 
     /*
      * Once for each BACKEND_RECEIVED, after the last take(). What was not taken comes as another
-     * BACKEND_RECEIVED (io_uring: the reactor must take all). `conn` is NULL when stale.
+     * BACKEND_RECEIVED, but for what left the kernel already: so take until -EAGAIN, unless the
+     * connection ends. `conn` is NULL when stale.
      */
     void (*give_back)(struct backend *backend, struct backend_conn *conn,
                       struct backend_completion *completion);

@@ -320,7 +320,8 @@ static ssize_t epoll_take(struct backend *backend, struct backend_conn *conn,
                           struct backend_completion *completion, size_t max, struct span *bytes)
 {
     (void)completion;
-    if ((conn->flags & FLAG_READABLE) == 0 || (conn->flags & (FLAG_PAUSED | FLAG_DROPPED)) != 0) {
+    if (max == 0 || (conn->flags & FLAG_READABLE) == 0 ||
+        (conn->flags & (FLAG_PAUSED | FLAG_DROPPED)) != 0) {
         return -EAGAIN;
     }
     const size_t asked = max < RECEIVE_BUFFER_SIZE ? max : RECEIVE_BUFFER_SIZE;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * io_uring: multishot accept, multishot receive into a ring of small buffers that are given back
- * right after parsing, and sends that wait in the submission queue for the one system call of an
- * iteration, which is the wait.
+ * right after parsing (one receive may fill several), and sends that wait in the submission queue
+ * for the one system call of an iteration, which is the wait.
  *
  * Everything that the kernel may still touch is counted in backend_conn.in_flight; a dropped
  * connection is closed, and its slot free, when that is 0. Completions carry kind, slot and
@@ -84,6 +84,8 @@ static size_t uring_wait(struct backend *backend, uint64_t timeout_ns,
 {
     size_t count = backend_uring_note_again(backend, completions, max);
     count += backend_uring_note_quiet(backend, &completions[count], max - count);
+    const uint64_t rest_ns = backend_uring_rest(backend);
+    timeout_ns = rest_ns < timeout_ns ? rest_ns : timeout_ns;
     enter_kernel(backend, count > 0 ? 0 : timeout_ns);
 
     struct io_uring_cqe *cqe = NULL;
@@ -115,8 +117,8 @@ static void uring_wake(struct backend *backend)
 
 static uint64_t uring_now(struct backend *backend)
 {
-    (void)backend;
-    return monotime_read();
+    backend->now_ns = monotime_read();
+    return backend->now_ns;
 }
 
 /* --- Listeners ----------------------------------------------------------------------------- */
@@ -191,31 +193,54 @@ static int uring_attach(struct backend *backend, struct backend_conn *conn)
     conn->in_flight = 0;
     conn->quiet = false;
     conn->slow = false;
+    conn->recent = true;
     backend_uring_submit_receive(backend, conn);
     return 0;
 }
 
+/* The reactor is done with what the last take() showed. */
+static void take_home(struct backend *backend)
+{
+    if (backend->lent != BACKEND_URING_BUFFER_NONE) {
+        backend_uring_ring_give(&backend->buffers, backend->lent);
+        backend->lent = BACKEND_URING_BUFFER_NONE;
+    }
+}
+
+/* They left the kernel already, whatever `max` is: buffer by buffer. */
 static ssize_t uring_take(struct backend *backend, struct backend_conn *conn,
                           struct backend_completion *completion, size_t max, struct span *bytes)
 {
+    struct backend_uring_buffers *buffers = &backend->buffers;
     (void)conn;
-    (void)max; /* they left the kernel already */
+    (void)max;
     const int32_t result = completion->result;
-    completion->result = -EAGAIN;
-    if (result > 0) {
-        CHECK(completion->buffer < backend->buffers.count);
-        bytes->data = backend->buffers.memory + (size_t)completion->buffer * backend->buffers.size;
-        bytes->size = (size_t)result;
+    if (result <= 0) {
+        completion->result = -EAGAIN;
+        return result;
     }
-    return result;
+    CHECK(completion->buffer < buffers->count);
+    const bool is_last = (uint32_t)result <= buffers->size;
+    const int32_t size = is_last ? result : (int32_t)buffers->size;
+    const uint16_t next = buffers->follower[completion->buffer];
+
+    take_home(backend);
+    backend->lent = completion->buffer;
+    bytes->data = buffers->memory + (size_t)backend->lent * buffers->size;
+    bytes->size = (size_t)size;
+    completion->result = is_last ? -EAGAIN : result - size;
+    completion->buffer = is_last ? BACKEND_URING_BUFFER_NONE : next;
+    return size;
 }
 
 static void uring_give_back(struct backend *backend, struct backend_conn *conn,
                             struct backend_completion *completion)
 {
     (void)conn;
+    take_home(backend);
     if (completion->buffer != BACKEND_URING_BUFFER_NONE) {
-        backend_uring_ring_give(&backend->buffers, completion->buffer);
+        backend_uring_ring_give_all(&backend->buffers, completion->buffer,
+                                    completion->result > 0 ? (size_t)completion->result : 0);
         completion->buffer = BACKEND_URING_BUFFER_NONE;
     }
 }
@@ -224,6 +249,7 @@ static void uring_receive(struct backend *backend, struct backend_conn *conn, bo
 {
     if (on) {
         conn->flags &= (uint8_t)~BACKEND_URING_PAUSED;
+        conn->recent = true;
         if ((conn->flags & (BACKEND_URING_ARMED | BACKEND_URING_ENDED)) == 0) {
             backend_uring_submit_again(backend, conn);
         }
@@ -297,8 +323,10 @@ static int uring_create(const struct backend_options *options, struct backend **
     const char *what = NULL;
     int result = 0;
     created->conns = options->conns;
+    created->rest_ns = options->rest_ns;
     created->again_first = UINT32_MAX;
     created->reserve_fd = -1;
+    created->lent = BACKEND_URING_BUFFER_NONE;
     for (size_t i = 0; i < BACKEND_LISTENER_MAX; i++) {
         created->listeners[i].fd = -1;
     }
@@ -312,6 +340,7 @@ static int uring_create(const struct backend_options *options, struct backend **
         goto close_wake;
     }
     created->can_be_quiet = backend_uring_probe_quiet();
+    created->can_bundle = backend_uring_probe_bundle();
     backend_uring_submit_wake(created);
     backend_socket_reserve(&created->reserve_fd);
     *backend = created;

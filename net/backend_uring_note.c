@@ -42,6 +42,40 @@ static size_t settle_dropped(struct backend_conn *conn, struct backend_completio
     return 1;
 }
 
+/* What was armed has come to its end. */
+static void note_disarmed(struct backend *backend, struct backend_conn *conn)
+{
+    CHECK((conn->flags & BACKEND_URING_ARMED) != 0 && conn->in_flight > 0);
+    if ((conn->flags & BACKEND_URING_POLLING) == 0) {
+        CHECK(backend->receiving > 0);
+        backend->receiving--;
+    }
+    conn->in_flight--;
+    conn->flags &=
+        (uint8_t) ~(BACKEND_URING_ARMED | BACKEND_URING_CANCELLED | BACKEND_URING_POLLING);
+}
+
+/* Whether it has nothing armed that it should have. */
+static bool wants_receive(const struct backend_conn *conn)
+{
+    return (conn->flags & (BACKEND_URING_ARMED | BACKEND_URING_ENDED | BACKEND_URING_PAUSED)) == 0;
+}
+
+/* Whoever rested has something to receive, or was cancelled. Returns the completions made. */
+static size_t note_polled(struct backend *backend, struct backend_conn *conn, int result,
+                          struct backend_completion *completion)
+{
+    note_disarmed(backend, conn);
+    conn->recent = result != -ECANCELED; /* an error is the receive's to report */
+    if ((conn->flags & BACKEND_URING_DROPPED) != 0) {
+        return settle_dropped(conn, completion);
+    }
+    if (wants_receive(conn)) {
+        backend_uring_submit_again(backend, conn);
+    }
+    return 0;
+}
+
 static size_t note_received(struct backend *backend, struct backend_conn *conn,
                             const struct io_uring_cqe *cqe, struct backend_completion *completion)
 {
@@ -52,9 +86,10 @@ static size_t note_received(struct backend *backend, struct backend_conn *conn,
         buffer = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
     }
     if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
-        CHECK((conn->flags & BACKEND_URING_ARMED) != 0 && conn->in_flight > 0);
-        conn->in_flight--;
-        conn->flags &= (uint8_t) ~(BACKEND_URING_ARMED | BACKEND_URING_CANCELLED);
+        note_disarmed(backend, conn);
+    }
+    if (result > 0 || result == -ENOBUFS) {
+        conn->recent = true;
     }
     const bool is_lull =
         result == -ENOBUFS || result == -ECANCELED || result == -EINTR || result == -EAGAIN;
@@ -63,14 +98,14 @@ static size_t note_received(struct backend *backend, struct backend_conn *conn,
     }
     if (result <= 0 || (conn->flags & BACKEND_URING_DROPPED) != 0) {
         if (buffer != BACKEND_URING_BUFFER_NONE) {
-            backend_uring_ring_give(&backend->buffers, buffer);
+            backend_uring_ring_give_all(&backend->buffers, buffer, result > 0 ? (size_t)result : 0);
             buffer = BACKEND_URING_BUFFER_NONE;
         }
     }
     if ((conn->flags & BACKEND_URING_DROPPED) != 0) {
         return settle_dropped(conn, completion);
     }
-    if ((conn->flags & (BACKEND_URING_ARMED | BACKEND_URING_ENDED | BACKEND_URING_PAUSED)) == 0) {
+    if (wants_receive(conn)) {
         backend_uring_submit_again(backend, conn);
     }
     if (is_lull) {
@@ -181,8 +216,12 @@ size_t backend_uring_note(struct backend *backend, const struct io_uring_cqe *cq
     }
     struct backend_conn *conn = slab_find(backend->conns, slot, (uint16_t)(cqe->user_data >> 32));
     CHECK(conn != NULL); /* its slot is not free before this arrived */
-    return kind == BACKEND_URING_REQUEST_RECEIVE ? note_received(backend, conn, cqe, completion)
-                                                 : note_sent(conn, cqe->res, completion);
+    if (kind == BACKEND_URING_REQUEST_SEND) {
+        return note_sent(conn, cqe->res, completion);
+    }
+    return (conn->flags & BACKEND_URING_POLLING) != 0
+               ? note_polled(backend, conn, cqe->res, completion)
+               : note_received(backend, conn, cqe, completion);
 }
 
 size_t backend_uring_note_again(struct backend *backend, struct backend_completion *completions,
@@ -195,9 +234,10 @@ size_t backend_uring_note_again(struct backend *backend, struct backend_completi
         conn->flags &= (uint8_t)~BACKEND_URING_LISTED;
         if ((conn->flags & BACKEND_URING_DROPPED) != 0) {
             count += settle_dropped(conn, &completions[count]);
-        } else if ((conn->flags &
-                    (BACKEND_URING_ARMED | BACKEND_URING_ENDED | BACKEND_URING_PAUSED)) == 0) {
+        } else if (wants_receive(conn) && conn->recent) {
             backend_uring_submit_receive(backend, conn);
+        } else if (wants_receive(conn)) {
+            backend_uring_submit_poll(backend, conn);
         }
     }
     return count;

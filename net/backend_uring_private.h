@@ -6,6 +6,7 @@
  *   backend_uring.c         the struct of functions, and what the reactor asks
  *   backend_uring_submit.c  requests to the kernel
  *   backend_uring_note.c    completions of the kernel
+ *   backend_uring_rest.c    connections that have been silent for long
  *   backend_uring_ring.c    a ring with its receive buffers: set-up and end
  *   backend_uring_probe.c   whether it works here
  * Private to them.
@@ -43,6 +44,8 @@ struct backend_uring_buffers {
     struct io_uring_buf_ring *ring; /* shared with the kernel */
     size_t ring_size;               /* bytes */
     uint8_t *memory;                /* buffer i begins at i * size */
+    uint16_t *follower;             /* of each buffer: which was given right after it */
+    uint16_t newest;                /* the last one given */
     uint32_t count;
     uint32_t size; /* bytes, each */
 };
@@ -62,23 +65,37 @@ NODISCARD int backend_uring_ring_enable(struct io_uring *ring);
 void backend_uring_ring_close(struct io_uring *ring, struct backend_uring_buffers *buffers);
 
 /*
+ * Whether one receive can fill several buffers here, in their order (IORING_RECVSEND_BUNDLE, Linux
+ * 6.10). A message of 16 KiB is then one call in the kernel, not one for each buffer.
+ */
+NODISCARD bool backend_uring_probe_bundle(void);
+
+/* Asks for that in a multishot receive. */
+void backend_uring_submit_bundle(struct io_uring_sqe *sqe);
+
+/*
  * Whether sends can be quiet here: one that writes everything makes no completion, and one that
  * cannot does not wait, but says how far it came.
  */
 NODISCARD bool backend_uring_probe_quiet(void);
 
-/* Gives one buffer to the kernel. */
+/* Gives one buffer to the kernel, which fills them in the order in which they are given. */
 void backend_uring_ring_give(struct backend_uring_buffers *buffers, uint16_t index);
+
+/* The same for all that hold `size` bytes from `first` on; at least that one. */
+void backend_uring_ring_give_all(struct backend_uring_buffers *buffers, uint16_t first,
+                                 size_t size);
 
 /* backend_conn.flags */
 enum {
-    BACKEND_URING_ARMED = 1,      /* a receive is with the kernel */
+    BACKEND_URING_ARMED = 1,      /* a receive is with the kernel, or a poll in its place */
     BACKEND_URING_PAUSED = 2,     /* the reactor does not want bytes */
     BACKEND_URING_LISTED = 4,     /* in the again list */
     BACKEND_URING_DROPPED = 8,    /* to be closed when nothing is in flight */
     BACKEND_URING_ENDED = 16,     /* FIN or an error: receive no more */
     BACKEND_URING_SENDING = 32,   /* a send is with the kernel */
-    BACKEND_URING_CANCELLED = 64, /* the armed receive was cancelled and did not end yet */
+    BACKEND_URING_CANCELLED = 64, /* what is armed was cancelled and did not end yet */
+    BACKEND_URING_POLLING = 128,  /* what is armed is a poll: it rests */
 };
 
 /* The top byte of a request's user data. */
@@ -114,7 +131,14 @@ struct backend {
     uint32_t last_count; /* completions of the last wait */
     bool entered;
     bool can_be_quiet; /* see backend_uring_probe_quiet() */
+    bool can_bundle;   /* see backend_uring_probe_bundle() */
+    uint16_t lent;     /* buffer that the last take() showed; BACKEND_URING_BUFFER_NONE */
     struct backend_uring_listener listeners[BACKEND_LISTENER_MAX];
+    uint64_t now_ns;    /* as the reactor has last read it */
+    uint64_t rest_ns;   /* see backend_uring_rest.c; 0: nobody rests */
+    uint64_t round_ns;  /* when the hand may go round again */
+    uint32_t hand_left; /* slots that it has still to visit, from the last down */
+    uint32_t receiving; /* armed receives that are no polls */
     /* What vectored sends point to until they are submitted; the kernel keeps no pointer to it. */
     uint32_t message_count;
     uint32_t vector_count;
@@ -155,6 +179,7 @@ struct io_uring_sqe *backend_uring_submit_next(struct backend *backend);
 void backend_uring_submit_receive(struct backend *backend, struct backend_conn *conn);
 void backend_uring_submit_send(struct backend *backend, struct backend_conn *conn,
                                const struct iovec *pieces, size_t count);
+void backend_uring_submit_poll(struct backend *backend, struct backend_conn *conn);
 void backend_uring_submit_accept(struct backend *backend, uint32_t listener);
 void backend_uring_submit_wake(struct backend *backend);
 void backend_uring_submit_cancel(struct backend *backend, uint64_t user_data);
@@ -166,6 +191,9 @@ size_t backend_uring_note_again(struct backend *backend, struct backend_completi
 /* Quiet sends that are known to be done. Completions made. */
 size_t backend_uring_note_quiet(struct backend *backend, struct backend_completion *completions,
                                 size_t max);
+
+/* The hand goes on. In how many ns, at most, it wants to be called again. */
+uint64_t backend_uring_rest(struct backend *backend);
 
 /* What the kernel says. Completions made: 0 or 1. */
 size_t backend_uring_note(struct backend *backend, const struct io_uring_cqe *cqe,

@@ -21,8 +21,9 @@ enum {
     PROBE_BUFFER_SIZE = 64, /* bytes */
     PROBE_TIMEOUT_S = 2,    /* for what a working kernel does at once */
     PROBE_SOCKET_SIZE = 4096,
-    PROBE_MUCH = 1 << 20,     /* bytes: more than a socket of that size takes */
-    PROBE_SILENT = INT32_MAX, /* no send has such a result */
+    PROBE_MUCH = 1 << 20,                     /* bytes: more than a socket of that size takes */
+    PROBE_SILENT = INT32_MAX,                 /* no send has such a result */
+    PROBE_BUNDLE = 3 * PROBE_BUFFER_SIZE - 1, /* bytes: two full buffers, and one that is not */
 };
 
 /* One byte in, one completion out, with the receive still armed and the byte in a buffer. */
@@ -71,6 +72,80 @@ static int try_receive(struct io_uring *ring, const struct backend_uring_buffers
     (void)close(pair[0]);
     (void)close(pair[1]);
     return result;
+}
+
+/* Whether the next completions bring these bytes, in buffers that follow one another. */
+static bool try_bytes(struct io_uring *ring, const struct backend_uring_buffers *buffers,
+                      const uint8_t *data, size_t size)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        struct io_uring_cqe *cqe = NULL;
+        struct __kernel_timespec timeout = {.tv_sec = PROBE_TIMEOUT_S};
+        if (io_uring_submit_and_wait_timeout(ring, &cqe, 1, &timeout, NULL) < 0 || cqe == NULL) {
+            return false;
+        }
+        const int32_t result = cqe->res;
+        const size_t first = (cqe->flags >> IORING_CQE_BUFFER_SHIFT) * (size_t)PROBE_BUFFER_SIZE;
+        io_uring_cqe_seen(ring, cqe);
+        /* Buffers were given in the order of their memory. */
+        if (result <= 0 || (size_t)result > size - done ||
+            first + (size_t)result > (size_t)PROBE_BUFFER_SIZE * PROBE_BUFFER_COUNT ||
+            memcmp(buffers->memory + first, data + done, (size_t)result) != 0) {
+            return false;
+        }
+        done += (size_t)result;
+    }
+    return true;
+}
+
+/* How much comes at once is the kernel's to decide; it knows what there is on TCP only. */
+static bool try_bundle(struct io_uring *ring, const struct backend_uring_buffers *buffers)
+{
+    uint8_t data[PROBE_BUNDLE];
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(data); i++) {
+        data[i] = (uint8_t)i;
+    }
+    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+    CHECK(sqe != NULL);
+    io_uring_prep_recv_multishot(sqe, pair[0], NULL, 0, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = BACKEND_URING_BUFFER_GROUP;
+    backend_uring_submit_bundle(sqe);
+
+    bool is_right = true;
+    for (size_t round = 0; round < 2 && is_right; round++) {
+        is_right = send(pair[1], data, sizeof(data), MSG_NOSIGNAL) == sizeof(data) &&
+                   try_bytes(ring, buffers, data, sizeof(data));
+    }
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    return is_right;
+}
+
+bool backend_uring_probe_bundle(void)
+{
+    const struct backend_uring_options options = {
+        .submission_count = 8,
+        .completion_count = 16,
+        .buffer_count = PROBE_BUFFER_COUNT,
+        .buffer_size = PROBE_BUFFER_SIZE,
+    };
+    struct io_uring ring;
+    struct backend_uring_buffers buffers;
+    const char *what = NULL;
+
+    if (backend_uring_ring_open(&options, &ring, &buffers, &what) != 0) {
+        return false;
+    }
+    const bool is_right = backend_uring_ring_enable(&ring) == 0 && try_bundle(&ring, &buffers);
+    backend_uring_ring_close(&ring, &buffers);
+    return is_right;
 }
 
 /* What an administrator can do about it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <liburing.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "core/check.h"
@@ -51,6 +52,21 @@ void backend_uring_ring_give(struct backend_uring_buffers *buffers, uint16_t ind
     io_uring_buf_ring_add(buffers->ring, buffers->memory + (size_t)index * buffers->size,
                           buffers->size, index, io_uring_buf_ring_mask(buffers->count), 0);
     io_uring_buf_ring_advance(buffers->ring, 1);
+    buffers->follower[buffers->newest] = index;
+    buffers->newest = index;
+}
+
+void backend_uring_ring_give_all(struct backend_uring_buffers *buffers, uint16_t first, size_t size)
+{
+    for (;;) {
+        const uint16_t next = buffers->follower[first];
+        backend_uring_ring_give(buffers, first);
+        if (size <= buffers->size) {
+            return;
+        }
+        size -= buffers->size;
+        first = next;
+    }
 }
 
 static int open_buffers(const struct backend_uring_options *options, struct io_uring *ring,
@@ -70,12 +86,16 @@ static int open_buffers(const struct backend_uring_options *options, struct io_u
     if (made.memory == NULL) {
         goto unmap_ring;
     }
+    made.follower = calloc(made.count, sizeof(*made.follower));
+    if (made.follower == NULL) {
+        goto unmap_memory;
+    }
     struct io_uring_buf_reg registration = {.ring_addr = (uintptr_t)made.ring,
                                             .ring_entries = made.count,
                                             .bgid = BACKEND_URING_BUFFER_GROUP};
     result = io_uring_register_buf_ring(ring, &registration, 0);
     if (result != 0) {
-        goto unmap_memory;
+        goto free_follower;
     }
     io_uring_buf_ring_init(made.ring);
     for (uint32_t i = 0; i < made.count; i++) {
@@ -84,6 +104,8 @@ static int open_buffers(const struct backend_uring_options *options, struct io_u
     *buffers = made;
     return 0;
 
+free_follower:
+    free(made.follower);
 unmap_memory:
     (void)munmap(made.memory, (size_t)made.count * made.size);
 unmap_ring:
@@ -122,6 +144,7 @@ int backend_uring_ring_enable(struct io_uring *ring)
 void backend_uring_ring_close(struct io_uring *ring, struct backend_uring_buffers *buffers)
 {
     io_uring_queue_exit(ring);
+    free(buffers->follower);
     (void)munmap(buffers->memory, (size_t)buffers->count * buffers->size);
     (void)munmap(buffers->ring, buffers->ring_size);
 }

@@ -65,6 +65,12 @@ struct io_uring_sqe *backend_uring_submit_next(struct backend *backend)
     return sqe;
 }
 
+void backend_uring_submit_bundle(struct io_uring_sqe *sqe)
+{
+    enum { RECVSEND_BUNDLE = 1 << 4 }; /* IORING_RECVSEND_BUNDLE; not in liburing 2.3 */
+    sqe->ioprio |= RECVSEND_BUNDLE;
+}
+
 void backend_uring_submit_receive(struct backend *backend, struct backend_conn *conn)
 {
     CHECK((conn->flags & (BACKEND_URING_ARMED | BACKEND_URING_DROPPED)) == 0);
@@ -72,8 +78,23 @@ void backend_uring_submit_receive(struct backend *backend, struct backend_conn *
     io_uring_prep_recv_multishot(sqe, conn->fd, NULL, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = BACKEND_URING_BUFFER_GROUP;
+    if (backend->can_bundle) {
+        backend_uring_submit_bundle(sqe);
+    }
     io_uring_sqe_set_data64(sqe, backend_uring_tag_conn(BACKEND_URING_REQUEST_RECEIVE, conn));
     conn->flags |= BACKEND_URING_ARMED;
+    conn->in_flight++;
+    backend->receiving++;
+}
+
+/* Its tag is a receive's, so that whoever cancels need not know which of the two it is. */
+void backend_uring_submit_poll(struct backend *backend, struct backend_conn *conn)
+{
+    CHECK((conn->flags & (BACKEND_URING_ARMED | BACKEND_URING_DROPPED)) == 0);
+    struct io_uring_sqe *sqe = backend_uring_submit_next(backend);
+    io_uring_prep_poll_add(sqe, conn->fd, POLLIN);
+    io_uring_sqe_set_data64(sqe, backend_uring_tag_conn(BACKEND_URING_REQUEST_RECEIVE, conn));
+    conn->flags |= BACKEND_URING_ARMED | BACKEND_URING_POLLING;
     conn->in_flight++;
 }
 

@@ -9,6 +9,7 @@
 #include "core/monotime.h"
 #include "net/conn_private.h"
 #include "net/reactor_private.h"
+#include "net/tls.h"
 
 enum {
     FLUSH_SENDS_MAX = 8,        /* per connection and iteration; the rest in the next one */
@@ -26,7 +27,7 @@ static const struct conn_handler *handler_of(const struct conn *conn)
     return conn->reactor->listeners[conn->listener].handler;
 }
 
-static void arm(struct conn *conn, uint64_t delay_ns)
+void conn_arm(struct conn *conn, uint64_t delay_ns)
 {
     timerwheel_arm(conn->reactor->conn_timers, &conn->timer, conn->reactor->now_ns + delay_ns);
 }
@@ -63,8 +64,7 @@ void conn_abort(struct conn *conn, int reason)
     die(conn, true);
 }
 
-/* From OPEN: sends the rest, then a FIN, and has until the delay is over. */
-static void begin_closing(struct conn *conn, int reason, uint64_t delay_ns)
+void conn_begin_closing(struct conn *conn, int reason, uint64_t delay_ns)
 {
     CHECK(conn->state == CONN_STATE_OPEN);
     conn->state = CONN_STATE_CLOSING;
@@ -73,7 +73,7 @@ static void begin_closing(struct conn *conn, int reason, uint64_t delay_ns)
         conn->paused = false;
         conn->reactor->ops->receive(conn->reactor->backend, &conn->io, true);
     }
-    arm(conn, delay_ns);
+    conn_arm(conn, delay_ns);
     reactor_touch(conn->reactor, conn);
 }
 
@@ -86,15 +86,25 @@ void conn_close(struct conn *conn, uint32_t linger_ms)
         conn_abort(conn, 0);
         return;
     }
-    begin_closing(conn, 0, linger_ms * MONOTIME_NS_PER_MS);
+    conn_begin_closing(conn, 0, linger_ms * MONOTIME_NS_PER_MS);
 }
 
-/* The peer's FIN, after everything before it was delivered. */
+/* Input that came before the end of it, and was not delivered yet, is kept. */
+static bool holds_input(const struct conn *conn)
+{
+    return conn_is_shaking(conn) ? conn->pending != NULL : conn->paused;
+}
+
+/* The end of input, after everything before it was delivered. */
 static void end_input(struct conn *conn)
 {
+    if (conn_is_shaking(conn) && conn->state <= CONN_STATE_CLOSING) {
+        outq_clear(conn->reactor->nodes, &conn->outq); /* it never will be open */
+        reactor_touch(conn->reactor, conn);
+    }
     switch ((enum conn_state)conn->state) {
     case CONN_STATE_OPEN:
-        begin_closing(conn, -ESHUTDOWN, conn->reactor->options.write_stall_ns);
+        conn_begin_closing(conn, -ESHUTDOWN, conn->reactor->options.write_stall_ns);
         break;
     case CONN_STATE_FINISHED:
         die(conn, false);
@@ -112,7 +122,14 @@ void conn_expire(struct conn *conn)
         die(conn, true);
         return;
     }
-    if (conn->state != CONN_STATE_OPEN || outq_is_empty(&conn->outq)) {
+    if (conn->state != CONN_STATE_OPEN) {
+        return;
+    }
+    if (conn_is_shaking(conn)) {
+        conn_tls_expire(conn);
+        return;
+    }
+    if (!conn_has_output(conn)) {
         return;
     }
     /* progress_ms was rounded down: a millisecond more is never early. */
@@ -123,7 +140,7 @@ void conn_expire(struct conn *conn)
         conn_fail(conn, -ETIMEDOUT);
         return;
     }
-    arm(conn, stall_ns - waited_ns);
+    conn_arm(conn, stall_ns - waited_ns);
 }
 
 void conn_release(struct conn *conn)
@@ -132,12 +149,13 @@ void conn_release(struct conn *conn)
     outq_clear(conn->reactor->nodes, &conn->outq);
     free(conn->pending);
     conn->pending = NULL;
+    tls_destroy(conn->tls);
+    conn->tls = NULL;
 }
 
 /* --- Receiving ----------------------------------------------------------------------------- */
 
-/* Appends to what is pending. 0 or -ENOMEM. */
-static int keep(struct conn *conn, const uint8_t *data, size_t size)
+int conn_keep(struct conn *conn, const uint8_t *data, size_t size)
 {
     struct conn_pending *pending = conn->pending;
     const size_t held = pending == NULL ? 0 : pending->end - pending->begin;
@@ -191,10 +209,10 @@ static void feed_pending(struct conn *conn)
     judge_rest(conn, in.size - used);
 }
 
-static void receive_bytes(struct conn *conn, struct span in)
+void conn_deliver(struct conn *conn, struct span in)
 {
     if (conn->paused || conn->pending != NULL) {
-        if (keep(conn, in.data, in.size) != 0) {
+        if (conn_keep(conn, in.data, in.size) != 0) {
             conn_fail(conn, -ENOMEM);
         } else if (!conn->paused) {
             feed_pending(conn);
@@ -206,25 +224,32 @@ static void receive_bytes(struct conn *conn, struct span in)
     if (used == in.size || conn->state != CONN_STATE_OPEN) {
         return;
     }
-    if (keep(conn, in.data + used, in.size - used) != 0) {
+    if (conn_keep(conn, in.data + used, in.size - used) != 0) {
         conn_fail(conn, -ENOMEM);
         return;
     }
     judge_rest(conn, in.size - used);
 }
 
+void conn_end_input(struct conn *conn)
+{
+    conn->ended = true;
+    if (!holds_input(conn)) {
+        end_input(conn);
+    }
+}
+
 void conn_receive(struct conn *conn, struct span in)
 {
     if (in.size == 0) {
-        conn->ended = true;
-        if (!conn->paused) {
-            end_input(conn);
-        }
+        conn_end_input(conn);
         return;
     }
     reactor_count(conn->reactor, METRIC_BYTES_RECEIVED, in.size);
-    if (conn->state == CONN_STATE_OPEN) {
-        receive_bytes(conn, in);
+    if (conn->tls != NULL) {
+        conn_tls_receive(conn, in);
+    } else if (conn->state == CONN_STATE_OPEN) {
+        conn_deliver(conn, in);
     }
 }
 
@@ -238,6 +263,10 @@ void conn_serve(struct conn *conn)
     }
     if (conn->feed_due) {
         conn->feed_due = false;
+        if (conn_is_shaking(conn)) {
+            conn_tls_serve(conn);
+            return;
+        }
         if (conn->state == CONN_STATE_OPEN && !conn->paused && conn->pending != NULL) {
             feed_pending(conn);
         }
@@ -253,7 +282,9 @@ void conn_pause(struct conn *conn)
         return;
     }
     conn->paused = true;
-    conn->reactor->ops->receive(conn->reactor->backend, &conn->io, false);
+    if (!conn_is_shaking(conn)) { /* else when the handshake is done: it needs bytes */
+        conn->reactor->ops->receive(conn->reactor->backend, &conn->io, false);
+    }
 }
 
 void conn_resume(struct conn *conn)
@@ -275,20 +306,36 @@ bool conn_is_paused(const struct conn *conn)
 
 /* --- Sending ------------------------------------------------------------------------------- */
 
+bool conn_has_output(const struct conn *conn)
+{
+    if (conn->tls == NULL) {
+        return !outq_is_empty(&conn->outq);
+    }
+    return tls_output_size(conn->tls) > 0 ||
+           (tls_is_open(conn->tls) && !outq_is_empty(&conn->outq));
+}
+
+/* The kernel looks at bytes of the queue. With TLS it never does: it looks at ciphertext. */
+static bool lends_queue(const struct conn *conn)
+{
+    return conn->sending && conn->tls == NULL;
+}
+
 static bool has_room(const struct conn *conn, size_t size) ON_REACTOR
 {
     const struct reactor_options *options = &conn->reactor->options;
     const uint32_t bytes_max = conn->large || !conn_is_blocked(conn)
                                    ? options->queue_bytes_max_large
                                    : options->queue_bytes_max;
-    return conn->outq.bytes <= bytes_max && size <= bytes_max - conn->outq.bytes;
+    const uint32_t bytes = conn_queued_bytes(conn);
+    return bytes <= bytes_max && size <= bytes_max - bytes;
 }
 
 /* Something was put into the queue. */
-static enum conn_queued note_queued(struct conn *conn)
+static enum conn_queued note_queued(struct conn *conn) ON_REACTOR
 {
     reactor_touch(conn->reactor, conn);
-    if (conn->outq.bytes > conn->reactor->options.queue_bytes_high) {
+    if (conn_queued_bytes(conn) > conn->reactor->options.queue_bytes_high) {
         conn->was_high = true;
         return CONN_QUEUED_HIGH;
     }
@@ -305,7 +352,7 @@ enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_
     if (conn_is_blocked(conn) && packet_is_replaceable(packet) && outq_replace(outq, packet)) {
         return CONN_QUEUED;
     }
-    if (outq_is_empty(outq)) {
+    if (outq_is_empty(outq) && !conn_has_output(conn)) {
         conn->progress_ms = now_ms(conn);
     }
     if (!has_room(conn, packet_bytes(packet).size + CONN_PACKET_COST) ||
@@ -323,7 +370,7 @@ enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes 
     if (conn->state != CONN_STATE_OPEN) {
         return CONN_QUEUED;
     }
-    if (!conn->sending && has_room(conn, size) && outq_append(&conn->outq, head, body)) {
+    if (!lends_queue(conn) && has_room(conn, size) && outq_append(&conn->outq, head, body)) {
         return note_queued(conn);
     }
     /* Where one message follows another, more may: the next ones find room in this packet. */
@@ -344,7 +391,7 @@ enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes 
 
 void conn_drop_queue(struct conn *conn)
 {
-    outq_drop_normal(conn->reactor->nodes, &conn->outq, conn->sending ? BACKEND_IOVEC_MAX : 0);
+    outq_drop_normal(conn->reactor->nodes, &conn->outq, lends_queue(conn) ? BACKEND_IOVEC_MAX : 0);
 }
 
 void conn_set_large(struct conn *conn, bool large)
@@ -353,15 +400,19 @@ void conn_set_large(struct conn *conn, bool large)
 }
 
 /* The kernel took bytes. */
-static void account_sent(struct conn *conn, size_t written)
+static void account_sent(struct conn *conn, size_t written) ON_REACTOR
 {
     if (written == 0) {
         return;
     }
     conn->progress_ms = now_ms(conn);
     reactor_count(conn->reactor, METRIC_BYTES_SENT, written);
-    outq_advance(conn->reactor->nodes, &conn->outq, written);
-    if (conn->was_high && conn->outq.bytes <= conn->reactor->options.queue_bytes_low) {
+    if (conn->tls == NULL) {
+        outq_advance(conn->reactor->nodes, &conn->outq, written);
+    } else {
+        tls_advance(conn->tls, written);
+    }
+    if (conn->was_high && conn_queued_bytes(conn) <= conn->reactor->options.queue_bytes_low) {
         conn->was_high = false;
         conn->drained_due = true;
         reactor_ready(conn->reactor, conn);
@@ -380,25 +431,36 @@ void conn_sent(struct conn *conn, int32_t result)
         return;
     }
     account_sent(conn, (size_t)result);
-    if (outq_is_empty(&conn->outq)) {
+    const bool has_more = conn_has_output(conn);
+    if (!has_more) {
         conn->io.slow = false;
     }
-    if (!outq_is_empty(&conn->outq) || conn->state == CONN_STATE_CLOSING) {
+    if (has_more || conn->state == CONN_STATE_CLOSING) {
         reactor_touch(conn->reactor, conn);
     }
 }
 
 /* One send. False when no more makes sense now. */
-static bool send_once(struct conn *conn)
+static bool send_once(struct conn *conn) ON_REACTOR
 {
     struct iovec pieces[BACKEND_IOVEC_MAX];
-    const size_t count = outq_gather(&conn->outq, pieces, BACKEND_IOVEC_MAX);
-    conn->io.awaited =
-        conn->state != CONN_STATE_OPEN || conn->was_high || count == BACKEND_IOVEC_MAX;
+    size_t count = 0;
+    bool is_rest = false; /* something stays in the queue, and waits for this send */
+    if (conn->tls == NULL) {
+        count = outq_gather(&conn->outq, pieces, BACKEND_IOVEC_MAX);
+        is_rest = count == BACKEND_IOVEC_MAX;
+    } else {
+        count = conn_tls_gather(conn, pieces, BACKEND_IOVEC_MAX);
+        is_rest = !outq_is_empty(&conn->outq) && tls_is_open(conn->tls);
+    }
+    if (count == 0) {
+        return false; /* encrypting failed */
+    }
+    conn->io.awaited = conn->state != CONN_STATE_OPEN || conn->was_high || is_rest;
     const ssize_t sent = conn->reactor->ops->send(conn->reactor->backend, &conn->io, pieces, count);
     if (sent >= 0) {
         account_sent(conn, (size_t)sent);
-        return !outq_is_empty(&conn->outq);
+        return conn_has_output(conn);
     }
     if (sent != -EINPROGRESS && sent != -EAGAIN) {
         conn_fail(conn, (int)sent);
@@ -406,7 +468,7 @@ static bool send_once(struct conn *conn)
     }
     conn->sending = true;
     if (!conn->io.quiet && conn->state == CONN_STATE_OPEN && !timerwheel_is_armed(&conn->timer)) {
-        arm(conn, conn->reactor->options.write_stall_ns);
+        conn_arm(conn, conn->reactor->options.write_stall_ns);
     }
     return false;
 }
@@ -416,7 +478,10 @@ void conn_flush(struct conn *conn)
     if (conn->sending || conn->state > CONN_STATE_CLOSING) {
         return;
     }
-    if (!outq_is_empty(&conn->outq)) {
+    if (conn->tls != NULL && conn->state == CONN_STATE_CLOSING && outq_is_empty(&conn->outq)) {
+        tls_finish(conn->tls);
+    }
+    if (conn_has_output(conn)) {
         int sends = 1;
         while (send_once(conn)) {
             if (sends == FLUSH_SENDS_MAX) {
@@ -426,7 +491,8 @@ void conn_flush(struct conn *conn)
             sends++;
         }
     }
-    if (conn->state != CONN_STATE_CLOSING || !outq_is_empty(&conn->outq)) {
+    /* With TLS the queue may have to wait for the handshake, which goes on. */
+    if (conn->state != CONN_STATE_CLOSING || conn_has_output(conn) || !outq_is_empty(&conn->outq)) {
         return;
     }
     const int result = conn->reactor->ops->shutdown(conn->reactor->backend, &conn->io);
@@ -470,7 +536,8 @@ unsigned conn_listener(const struct conn *conn)
 
 uint32_t conn_queued_bytes(const struct conn *conn)
 {
-    return conn->outq.bytes;
+    const size_t encrypted = conn->tls == NULL ? 0 : tls_output_size(conn->tls);
+    return conn->outq.bytes + (uint32_t)encrypted;
 }
 
 bool conn_is_blocked(const struct conn *conn)

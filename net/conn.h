@@ -9,6 +9,12 @@
  * Lifetime  closing only marks. on_close comes from the reactor's sweep, after every handler of
  *           the iteration has run, so a handler may close any connection, itself too. After
  *           on_close the connection is gone for the handler; its name is stale.
+ * TLS       of a listener or dialler with a tls_config: the handler sees plaintext only, and gets
+ *           on_open before the handshake. What is queued meanwhile waits for it. A handshake that
+ *           fails or takes too long, and a fault of TLS later, end in on_close(-EPROTO), and
+ *           conn_tls_fault() says why. conn_close() says close_notify before the FIN. A FIN without
+ *           a close_notify may be a truncation; it is treated like a FIN, for WebSocket has an end
+ *           of its own, and so does a message.
  * Peer      a FIN of the peer ends a connection that was open: what is queued is still sent, then
  *           on_close says -ESHUTDOWN. A paused connection notices neither FIN nor reset until it
  *           is resumed or sends.
@@ -117,7 +123,10 @@ NODISCARD void *conn_handler_context(const struct conn *conn) ON_REACTOR;
 /* What reactor_listen() returned for the listener that it came through. */
 NODISCARD unsigned conn_listener(const struct conn *conn) ON_REACTOR;
 
-/* Queued and not yet taken by the kernel: bytes, plus CONN_PACKET_COST for each packet. */
+/*
+ * Queued and not yet taken by the kernel: bytes, plus CONN_PACKET_COST for each packet. With TLS
+ * what is encrypted already counts as ciphertext.
+ */
 NODISCARD uint32_t conn_queued_bytes(const struct conn *conn) ON_REACTOR;
 
 /* A send is pending in the kernel: right after reactor_wait(), the peer is not reading. */
@@ -125,5 +134,11 @@ NODISCARD bool conn_is_blocked(const struct conn *conn) ON_REACTOR;
 
 /* Asks the kernel where the client is. 0 or -errno. */
 NODISCARD int conn_peer(const struct conn *conn, struct address *address) ON_REACTOR;
+
+/* Its bytes are encrypted on the wire. */
+NODISCARD bool conn_is_tls(const struct conn *conn) ON_REACTOR;
+
+/* What went wrong with its TLS, for people; NULL: nothing. Good until on_close returns. */
+NODISCARD const char *conn_tls_fault(const struct conn *conn) ON_REACTOR;
 
 #endif /* NET_CONN_H */

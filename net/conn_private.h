@@ -11,6 +11,7 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "core/annot.h"
 #include "core/bytes.h"
@@ -20,6 +21,8 @@
 #include "net/outq.h"
 
 struct reactor;
+struct tls;
+struct tls_config;
 
 enum conn_state {
     CONN_STATE_OPEN,
@@ -43,7 +46,8 @@ struct conn {
     void *user;                    /* what on_open gave; NULL: nobody wants to hear of it */
     struct timerwheel_timer timer; /* OPEN: write stall; CLOSING, FINISHED: the end of patience */
     struct outq outq;
-    struct conn_pending *pending; /* NULL: nothing */
+    struct tls *tls;              /* NULL: a plain one */
+    struct conn_pending *pending; /* NULL: nothing. Ciphertext until the handshake is done */
     uint32_t touched_next;        /* slot */
     uint32_t ready_next;          /* slot */
     uint32_t progress_ms;         /* when the kernel last took bytes, or the queue began */
@@ -62,7 +66,7 @@ struct conn {
     bool reset : 1; /* DYING: drop it with a reset */
 };
 
-_Static_assert(sizeof(struct conn) <= 112, "memory of an idle connection");
+_Static_assert(sizeof(struct conn) <= 120, "memory of an idle connection");
 _Static_assert(BACKEND_LISTENER_MAX <= 8, "three bits");
 
 /* Received bytes, or the end of input (`size` 0), come in. */
@@ -79,6 +83,42 @@ void conn_sent(struct conn *conn, int32_t result) ON_REACTOR;
 
 /* The socket failed: on_close gets `reason`, unless it was closing for another one already. */
 void conn_fail(struct conn *conn, int reason);
+
+/* Plaintext for the handler. The connection is open. */
+void conn_deliver(struct conn *conn, struct span in) ON_REACTOR;
+
+/* The end of what the peer sends: its FIN, or its close_notify. */
+void conn_end_input(struct conn *conn) ON_REACTOR;
+
+/* Appends to what is pending. 0 or -ENOMEM. */
+NODISCARD int conn_keep(struct conn *conn, const uint8_t *data, size_t size);
+
+/* From OPEN: sends the rest, then a FIN, and has until the delay is over. */
+void conn_begin_closing(struct conn *conn, int reason, uint64_t delay_ns);
+
+/* Its timer, from the present iteration on. */
+void conn_arm(struct conn *conn, uint64_t delay_ns);
+
+/* Bytes that the next flush can send. */
+NODISCARD bool conn_has_output(const struct conn *conn);
+
+/* conn_tls.c: the handshake has yet to be done, and has not failed. */
+NODISCARD bool conn_is_shaking(const struct conn *conn);
+
+/* A new connection of a listener or dialler with TLS. 0 or -ENOMEM. */
+NODISCARD int conn_tls_begin(struct conn *conn, struct tls_config *config);
+
+/* Ciphertext came. */
+void conn_tls_receive(struct conn *conn, struct span in) ON_REACTOR;
+
+/* A handshake that had to wait for this iteration goes on. */
+void conn_tls_serve(struct conn *conn) ON_REACTOR;
+
+/* The handshake took too long. */
+void conn_tls_expire(struct conn *conn);
+
+/* Encrypts what there is room for; ciphertext as pieces, as many as returned. */
+NODISCARD size_t conn_tls_gather(struct conn *conn, struct iovec *pieces, size_t max) ON_REACTOR;
 
 /* Its timer fired. */
 void conn_expire(struct conn *conn) ON_REACTOR;

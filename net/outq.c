@@ -220,8 +220,11 @@ bool outq_replace(struct outq *outq, struct packet *packet)
         return false;
     }
     struct outq_node *node = outq->urgent->next;
+    /* Without a gather under way the first one may have been begun all the same. */
+    const bool is_begun = outq->begun_bytes > 0 && !outq->normal_is_begun;
+    const size_t kept = outq->covered > 0 ? outq->covered : is_begun;
     for (size_t index = 0;; index++) {
-        if (index >= outq->covered && packet_is_replaceable(node->packet)) {
+        if (index >= kept && packet_is_replaceable(node->packet)) {
             const size_t before = packet_bytes(node->packet).size;
             packet_ref(packet);
             packet_unref(node->packet);

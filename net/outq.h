@@ -58,8 +58,8 @@ NODISCARD size_t outq_gather(struct outq *outq, struct iovec *pieces, size_t max
 void outq_advance(struct outq_pool *pool, struct outq *outq, size_t written);
 
 /*
- * While the last gather is not advanced yet: puts the packet in the place of one that
- * packet_is_replaceable() and waits behind it in the urgent lane. False: there is none.
+ * Puts the packet in the place of one that packet_is_replaceable() and waits in the urgent lane,
+ * not begun and behind a gather that is not advanced yet. False: there is none.
  */
 NODISCARD bool outq_replace(struct outq *outq, struct packet *packet);
 

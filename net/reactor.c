@@ -10,6 +10,8 @@
 #include "net/conn.h"
 #include "net/conn_private.h"
 #include "net/reactor_private.h"
+#include "net/tls.h"
+#include "net/tls_config.h"
 
 enum { TIMERS_PER_SWEEP = 4096 }; /* of each wheel; the rest in the next iteration */
 
@@ -101,13 +103,13 @@ void reactor_wait(struct reactor *reactor, uint64_t timeout_ns)
 
 /* --- Phase 3 ------------------------------------------------------------------------------- */
 
-/* Everything that a completion brought, up to the budget. */
+/* What a completion brought, up to the budget; beyond it only what left the kernel already. */
 static void receive_from(struct reactor *reactor, struct conn *conn,
                          struct backend_completion *completion) ON_REACTOR
 {
     size_t budget = reactor->options.receive_budget_bytes;
 
-    while (budget > 0 && conn->state < CONN_STATE_DYING) {
+    while (conn->state < CONN_STATE_DYING) {
         struct span in = {0};
         const ssize_t size =
             reactor->ops->take(reactor->backend, &conn->io, completion, budget, &in);
@@ -177,6 +179,7 @@ static void dispatch(struct reactor *reactor, struct backend_completion *complet
 
 void reactor_receive(struct reactor *reactor)
 {
+    reactor->handshakes_left = REACTOR_HANDSHAKES_MAX;
     uint32_t slot = take_list(&reactor->ready);
     while (slot != REACTOR_SLOT_NONE) {
         struct conn *conn = reactor_at(reactor, slot);
@@ -288,6 +291,10 @@ static void free_parts(struct reactor *reactor)
     timerwheel_destroy(reactor->conn_timers);
     timerwheel_destroy(reactor->timers);
     slab_destroy(reactor->conns);
+    for (uint32_t i = 0; i < reactor->listener_count; i++) {
+        tls_config_unref(reactor->listeners[i].tls);
+    }
+    free(reactor->tls_scratch);
     free(reactor);
 }
 
@@ -318,6 +325,7 @@ int reactor_create(const struct reactor_options *options, struct reactor **react
         .conn_count_max = options->conn_count_max,
         .receive_buffer_count = options->receive_buffer_count,
         .receive_buffer_size = options->receive_buffer_size,
+        .rest_ns = options->rest_ns,
     };
     const int result = created->ops->create(&backend, &created->backend);
     if (result != 0) {
@@ -383,11 +391,44 @@ bool reactor_is_current(const struct reactor *reactor)
 
 int reactor_listen(struct reactor *reactor, int fd, const struct conn_handler *handler)
 {
+    return reactor_listen_tls(reactor, fd, handler, NULL);
+}
+
+int reactor_listen_tls(struct reactor *reactor, int fd, const struct conn_handler *handler,
+                       struct tls_config *config)
+{
+    CHECK(config == NULL || tls_config_is_server(config));
     CHECK(handler != NULL);
     CHECK(handler->on_open != NULL);
     CHECK(handler->on_bytes != NULL);
     CHECK(handler->on_close != NULL);
-    return reactor_accept_listen(reactor, fd, handler);
+    return reactor_accept_listen(reactor, fd, handler, config);
+}
+
+int reactor_prepare_tls(struct reactor *reactor, struct tls_config *config)
+{
+    if (config == NULL) {
+        return 0;
+    }
+    CHECK(reactor->options.tls_handshake_ns > 0);
+    if (reactor->tls_scratch == NULL) {
+        reactor->tls_scratch = malloc(TLS_RECORD_SIZE_MAX);
+        if (reactor->tls_scratch == NULL) {
+            return -ENOMEM;
+        }
+    }
+    tls_config_ref(config);
+    return 0;
+}
+
+void reactor_renew_tls(struct reactor *reactor, int listener, struct tls_config *config)
+{
+    CHECK(listener >= 0 && (uint32_t)listener < reactor->listener_count);
+    CHECK(reactor->listeners[listener].tls != NULL);
+    CHECK(tls_config_is_server(config));
+    tls_config_ref(config);
+    tls_config_unref(reactor->listeners[listener].tls);
+    reactor->listeners[listener].tls = config;
 }
 
 void reactor_stop_listening(struct reactor *reactor)

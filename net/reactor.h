@@ -28,6 +28,7 @@ struct packet_pool;
 struct reactor; /* opaque */
 struct timerwheel;
 struct timerwheel_timer;
+struct tls_config;
 
 struct reactor_options {
     const struct backend_ops *backend; /* from backend_choose(), or a simulated one */
@@ -41,11 +42,13 @@ struct reactor_options {
     uint32_t queue_bytes_max_large; /* after conn_set_large(); >= max */
     uint32_t pending_max;           /* bytes a handler may leave unconsumed */
     uint64_t write_stall_ns;        /* > 0; without progress for so long: -ETIMEDOUT */
-    uint32_t receive_budget_bytes;  /* > 0, per connection and iteration */
-    uint32_t receive_buffer_count;  /* io_uring: a power of two, 256 to 1024 are good */
-    uint32_t receive_buffer_size;   /* bytes; 2048 is good */
-    struct blob_pool *blobs;        /* of this thread, for packets; may be NULL */
-    struct metrics *metrics;        /* of this thread; may be NULL. Counts bytes, accepts, opens */
+    uint64_t tls_handshake_ns;     /* > 0 where TLS is used; from accept or dial until it is done */
+    uint32_t receive_budget_bytes; /* > 0, per connection and iteration */
+    uint32_t receive_buffer_count; /* io_uring: a power of two, 256 to 1024 are good */
+    uint32_t receive_buffer_size;  /* bytes; 2048 is good */
+    uint64_t rest_ns; /* io_uring: a connection silent for so long takes less memory; 0: none */
+    struct blob_pool *blobs; /* of this thread, for packets; may be NULL */
+    struct metrics *metrics; /* of this thread; may be NULL. Counts bytes, accepts, opens */
     /* A timer of reactor_timers() is due; called in reactor_sweep(). NULL when none is used. */
     void (*on_timer)(struct timerwheel_timer *timer, void *context);
     void *context; /* given to on_timer; reactor_user() */
@@ -68,11 +71,22 @@ NODISCARD bool reactor_is_current(const struct reactor *reactor);
  */
 NODISCARD int reactor_listen(struct reactor *reactor, int fd, const struct conn_handler *handler);
 
+/* The same with TLS, if `config` (of a server) is not NULL; a reference of its own is taken. */
+NODISCARD int reactor_listen_tls(struct reactor *reactor, int fd,
+                                 const struct conn_handler *handler, struct tls_config *config);
+
+/* From now on who is accepted there gets this one instead. The listener has TLS already. */
+void reactor_renew_tls(struct reactor *reactor, int listener, struct tls_config *config) ON_REACTOR;
+
 /*
  * The upcalls for connections that we begin. Returns an index for reactor_dial() and
  * conn_listener(), or -ENOSPC.
  */
 NODISCARD int reactor_dialer(struct reactor *reactor, const struct conn_handler *handler);
+
+/* The same with TLS, if `config` (of a client) is not NULL; a reference of its own is taken. */
+NODISCARD int reactor_dialer_tls(struct reactor *reactor, const struct conn_handler *handler,
+                                 struct tls_config *config);
 
 /*
  * Takes over a descriptor of dialer_open(): a connection like an accepted one. on_open comes

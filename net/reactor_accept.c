@@ -10,6 +10,7 @@
 #include "net/conn.h"
 #include "net/conn_private.h"
 #include "net/reactor_private.h"
+#include "net/tls_config.h"
 
 enum {
     ACCEPT_BACKOFF_MIN_MS = 10,
@@ -65,11 +66,17 @@ struct conn *reactor_open_conn(struct reactor *reactor, uint32_t listener, int f
     conn->io.generation = slab_generation(reactor->conns, slot);
     conn->reactor = reactor;
     conn->listener = listener & 7;
-    if (reactor->ops->attach(reactor->backend, &conn->io) != 0) {
+    struct tls_config *config = reactor->listeners[listener].tls;
+    if ((config != NULL && conn_tls_begin(conn, config) != 0) ||
+        reactor->ops->attach(reactor->backend, &conn->io) != 0) {
+        conn_release(conn);
         slab_give(reactor->conns, slot);
         reactor_count(reactor, METRIC_REJECTED_ACCEPT_ERROR, 1);
         reactor->ops->refuse(reactor->backend, fd);
         return NULL;
+    }
+    if (conn->tls != NULL) {
+        reactor_touch(reactor, conn); /* a client speaks first */
     }
     return conn;
 }
@@ -94,18 +101,25 @@ void reactor_accept_take(struct reactor *reactor, uint32_t listener, int fd)
     reactor_accept_settle(reactor);
 }
 
-int reactor_accept_listen(struct reactor *reactor, int fd, const struct conn_handler *handler)
+int reactor_accept_listen(struct reactor *reactor, int fd, const struct conn_handler *handler,
+                          struct tls_config *config)
 {
     CHECK(fd >= 0);
     const uint32_t index = reactor->listener_count;
     if (index == BACKEND_LISTENER_MAX) {
         return -ENOSPC;
     }
-    const int result = reactor->ops->listen(reactor->backend, index, fd);
+    int result = reactor_prepare_tls(reactor, config);
     if (result != 0) {
         return result;
     }
-    reactor->listeners[index] = (struct reactor_listener){.fd = fd, .handler = handler};
+    result = reactor->ops->listen(reactor->backend, index, fd);
+    if (result != 0) {
+        tls_config_unref(config);
+        return result;
+    }
+    reactor->listeners[index] =
+        (struct reactor_listener){.fd = fd, .handler = handler, .tls = config};
     reactor->listener_count++;
     if (index == 0) {
         reactor->accept_backoff_ms = ACCEPT_BACKOFF_MIN_MS;

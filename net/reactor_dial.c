@@ -10,15 +10,28 @@
 #include "net/conn.h"
 #include "net/conn_private.h"
 #include "net/reactor_private.h"
+#include "net/tls_config.h"
 
 int reactor_dialer(struct reactor *reactor, const struct conn_handler *handler)
 {
+    return reactor_dialer_tls(reactor, handler, NULL);
+}
+
+int reactor_dialer_tls(struct reactor *reactor, const struct conn_handler *handler,
+                       struct tls_config *config)
+{
     CHECK(handler != NULL);
+    CHECK(config == NULL || !tls_config_is_server(config));
     const uint32_t index = reactor->listener_count;
     if (index == BACKEND_LISTENER_MAX) {
         return -ENOSPC;
     }
-    reactor->listeners[index] = (struct reactor_listener){.fd = -1, .handler = handler};
+    const int result = reactor_prepare_tls(reactor, config);
+    if (result != 0) {
+        return result;
+    }
+    reactor->listeners[index] =
+        (struct reactor_listener){.fd = -1, .handler = handler, .tls = config};
     reactor->listener_count++;
     return (int)index;
 }

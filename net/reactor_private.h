@@ -18,6 +18,9 @@
 
 struct conn;
 struct conn_handler;
+struct tls_config;
+
+enum { REACTOR_HANDSHAKES_MAX = 8 }; /* costly steps of TLS in one iteration */
 
 #define REACTOR_SLOT_NONE UINT32_MAX
 
@@ -30,6 +33,7 @@ struct reactor_list {
 struct reactor_listener {
     int fd; /* -1: closed */
     const struct conn_handler *handler;
+    struct tls_config *tls; /* one reference; NULL: plain */
     bool accepting;
 };
 
@@ -49,8 +53,10 @@ struct reactor {
     uint32_t accept_backoff_ms;           /* the next one */
     uint32_t listener_count;
     struct reactor_listener listeners[BACKEND_LISTENER_MAX];
-    uintptr_t thread; /* thread_self(); 0: none has entered */
-    bool timers_left; /* more timers were due than one sweep fires */
+    uintptr_t thread;         /* thread_self(); 0: none has entered */
+    uint8_t *tls_scratch;     /* TLS_RECORD_SIZE_MAX bytes for one step; NULL: nobody speaks TLS */
+    uint32_t handshakes_left; /* of this iteration */
+    bool timers_left;         /* more timers were due than one sweep fires */
     uint32_t completion_count;
     struct backend_completion completions[BACKEND_COMPLETION_MAX];
 };
@@ -79,9 +85,12 @@ void reactor_accept_take(struct reactor *reactor, uint32_t listener, int fd) ON_
 /* A BACKEND_ACCEPT_FAILED: accepting waits a little. */
 void reactor_accept_failed(struct reactor *reactor);
 
-/* The body of reactor_listen(). */
+/* The body of reactor_listen_tls(). */
 NODISCARD int reactor_accept_listen(struct reactor *reactor, int fd,
-                                    const struct conn_handler *handler);
+                                    const struct conn_handler *handler, struct tls_config *config);
+
+/* Takes a reference for a listener or dialler, and what TLS needs. NULL: nothing. 0 or -ENOMEM. */
+NODISCARD int reactor_prepare_tls(struct reactor *reactor, struct tls_config *config);
 
 /* Closes a listener. Again: nothing. */
 void reactor_accept_unlisten(struct reactor *reactor, uint32_t listener);

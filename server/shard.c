@@ -36,6 +36,7 @@ enum {
     INTERNAL_CONN_COUNT = 4,      /* beyond connection_limit, for /health and /metrics */
 };
 
+static const uint64_t rest_ns = UINT64_C(2) * NS_PER_S; /* silent for so long: it rests */
 static const size_t blob_bytes_max = (size_t)1 << 32; /* per reactor: what publications may hold */
 
 struct shard {
@@ -125,6 +126,7 @@ static int create_reactor(struct shard *shard)
         .receive_budget_bytes = RECEIVE_BUDGET,
         .receive_buffer_count = config->reactor.receive_buffers,
         .receive_buffer_size = config->reactor.receive_buffer_size,
+        .rest_ns = rest_ns,
         .blobs = shard->pool,
         .metrics = options->metrics,
         .on_timer = gateway_fire,

@@ -90,7 +90,7 @@ struct gather *gather_create(const struct engine_ops *ops, struct engine *engine
     gather->group = 1;
     gather->next_id = gather->next_id_stored = ops->next_stream_id(engine);
     gather->table = table_create(cached_key);
-    gather->slots = calloc(streams_max, sizeof(void *));
+    gather->slots = calloc(streams_max, sizeof(struct cached *));
     gather->entries = calloc(ENGINE_ENTRIES_PER_ENTRY * GATHER_ENTRIES_MAX + NEXT_ID_ENTRIES,
                              sizeof(gather->entries[0]));
     gather->undos = calloc(WIRE_ENTRY_COUNT_MAX, sizeof(gather->undos[0]));

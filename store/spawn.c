@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/spawn.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -148,8 +147,7 @@ static void take_text(struct spawn *spawn, const char *text, size_t size)
             used = 0;
             spawn->part[0] = '\0';
         } else if (used + 1 < sizeof(spawn->part)) {
-            const char printable = iscntrl((unsigned char)text[i]) != 0 ? ' ' : text[i];
-            spawn->part[used++] = printable;
+            spawn->part[used++] = (char)((unsigned char)text[i] < ' ' ? ' ' : text[i]);
             spawn->part[used] = '\0';
         }
     }

@@ -440,8 +440,8 @@ size_t wire_write_stats(const struct wire_stats *stats, uint8_t *target)
 {
     uint64_t numbers[WIRE_STATS_COUNT];
     memcpy(numbers, stats, sizeof(numbers));
-    for (size_t i = 0; i < WIRE_STATS_COUNT; i++) {
-        codec_put_u64(target + 8 * i, numbers[i]);
+    for (int i = 0; i < WIRE_STATS_COUNT; i++) {
+        codec_put_u64(target + 8 * (size_t)i, numbers[i]);
     }
     return WIRE_STATS_SIZE;
 }
@@ -452,8 +452,8 @@ enum wire_verdict wire_read_stats(struct bytes body, struct wire_stats *stats)
         return WIRE_BAD_FRAME;
     }
     uint64_t numbers[WIRE_STATS_COUNT];
-    for (size_t i = 0; i < WIRE_STATS_COUNT; i++) {
-        numbers[i] = codec_get_u64(body.data + 8 * i);
+    for (int i = 0; i < WIRE_STATS_COUNT; i++) {
+        numbers[i] = codec_get_u64(body.data + 8 * (size_t)i);
     }
     memcpy(stats, numbers, sizeof(numbers));
     return WIRE_OK;

@@ -2,9 +2,11 @@
 #include "bench/load/client.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/load/floor.h"
 #include "bench/load/run.h"
 #include "bench/load/session.h"
 #include "bench/load/worker.h"
@@ -224,6 +226,22 @@ static size_t read_answer(struct client *client, struct span in) ON_REACTOR
     return 0;
 }
 
+/* The floor's answer to a request, for which read_answer() has a real one to read. */
+static size_t read_floor_reply(struct client *client, struct span in) ON_REACTOR
+{
+    const size_t size = in.size < FLOOR_REPLY_SIZE ? in.size : FLOOR_REPLY_SIZE;
+
+    if (in.size > FLOOR_REPLY_SIZE || memcmp(in.data, FLOOR_REPLY, size) != 0) {
+        client_fail(client);
+        return in.size;
+    }
+    if (in.size < FLOOR_REPLY_SIZE) {
+        return 0;
+    }
+    become_ready(client);
+    return in.size;
+}
+
 /* -- frames ------------------------------------------------------------------------------------ */
 
 void client_deliver(struct client *client, struct bytes payload, struct bytes message)
@@ -348,7 +366,7 @@ static void *on_open(struct conn *conn) ON_REACTOR
     client->close_code = 0;
     client->worker->dialling++;
     conn_set_large(conn, true);
-    if (is_tcp(client)) {
+    if (is_tcp(client) && options_of(client)->scenario != OPTIONS_CONNECT) {
         become_ready(client);
     } else {
         send_request(client);
@@ -362,7 +380,8 @@ static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
     size_t used = 0;
 
     if (is_tcp(client)) {
-        used = read_pieces(client, in);
+        used = client->state == CLIENT_HANDSHAKE ? read_floor_reply(client, in)
+                                                 : read_pieces(client, in);
     } else {
         if (client->state == CLIENT_HANDSHAKE) {
             used = read_answer(client, in);
@@ -375,6 +394,18 @@ static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
     return used;
 }
 
+/* The first one of a worker is kept for the report. */
+static void keep_tls_fault(struct worker *worker, const struct conn *conn) ON_REACTOR
+{
+    const char *fault = conn_tls_fault(conn);
+
+    if (fault != NULL && !atomic_load_explicit(&worker->has_tls_fault, memory_order_relaxed)) {
+        (void)snprintf(worker->tls_fault, sizeof(worker->tls_fault), "%s", fault);
+        /* Pairs with the acquire in run.c. */
+        atomic_store_explicit(&worker->has_tls_fault, true, memory_order_release);
+    }
+}
+
 static void on_close(struct conn *conn, int reason) ON_REACTOR
 {
     struct client *client = conn_user(conn);
@@ -382,6 +413,7 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
     const bool was_ready = client->state == CLIENT_READY;
     (void)reason;
 
+    keep_tls_fault(worker, conn);
     if (client->state == CLIENT_HANDSHAKE || client->state == CLIENT_OPENING) {
         CHECK(worker->dialling > 0);
         worker->dialling--;

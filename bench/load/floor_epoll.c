@@ -5,6 +5,7 @@
 #include "bench/load/floor.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,9 +22,10 @@ enum {
 
 struct floor_conn {
     int fd;
-    uint32_t index; /* in floor.conns */
-    bool is_full;   /* the kernel takes no more until EPOLLOUT */
-    uint8_t *left;  /* what it did not take; NULL: nothing */
+    uint32_t index;   /* in floor.conns */
+    bool is_full;     /* the kernel takes no more until EPOLLOUT */
+    bool is_answered; /* FLOOR_CONNECT: it has had its reply */
+    uint8_t *left;    /* what it did not take; NULL: nothing */
     size_t left_begin;
     size_t left_end;
     size_t left_capacity;
@@ -120,6 +122,29 @@ static bool send_left(struct floor_conn *conn)
     return true;
 }
 
+/* `size` bytes are in `floor->received`. False: it is to be closed. */
+static bool take_bytes(struct floor_epoll *floor, struct floor_conn *conn, size_t size)
+{
+    switch (floor->options->kind) {
+    case FLOOR_ECHO:
+        return send_all(conn, floor->received, size);
+    case FLOOR_FANOUT:
+        if (!grow(&floor->batch, &floor->batch_capacity, floor->batch_size, size)) {
+            return false;
+        }
+        memcpy(floor->batch + floor->batch_size, floor->received, size);
+        floor->batch_size += size;
+        return true;
+    case FLOOR_CONNECT:
+        if (conn->is_answered) {
+            return true;
+        }
+        conn->is_answered = true;
+        return send_all(conn, (const uint8_t *)FLOOR_REPLY, FLOOR_REPLY_SIZE);
+    }
+    NEVER("a kind of floor that there is not");
+}
+
 /* Reads until a short read says that there is no more. False: it is to be closed. */
 static bool receive(struct floor_epoll *floor, struct floor_conn *conn)
 {
@@ -128,14 +153,7 @@ static bool receive(struct floor_epoll *floor, struct floor_conn *conn)
         if (size <= 0) {
             return size < 0 && (errno == EAGAIN || errno == EINTR);
         }
-        if (!floor->options->fanout) {
-            if (!send_all(conn, floor->received, (size_t)size)) {
-                return false;
-            }
-        } else if (grow(&floor->batch, &floor->batch_capacity, floor->batch_size, (size_t)size)) {
-            memcpy(floor->batch + floor->batch_size, floor->received, (size_t)size);
-            floor->batch_size += (size_t)size;
-        } else {
+        if (!take_bytes(floor, conn, (size_t)size)) {
             return false;
         }
         if ((size_t)size < RECEIVE_SIZE) {
@@ -199,12 +217,13 @@ static void serve(struct floor_epoll *floor, const struct epoll_event *event)
 {
     struct floor_conn *conn = event->data.ptr;
 
-    if ((event->events & EPOLLOUT) != 0 && conn->is_full && !send_left(conn)) {
+    /* After a reset nothing can be read or sent: what a recv would say is known. */
+    if ((event->events & EPOLLERR) != 0 ||
+        ((event->events & EPOLLOUT) != 0 && conn->is_full && !send_left(conn))) {
         close_conn(floor, conn);
         return;
     }
-    if ((event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 &&
-        !receive(floor, conn)) {
+    if ((event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0 && !receive(floor, conn)) {
         close_conn(floor, conn);
     }
 }

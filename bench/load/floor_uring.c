@@ -5,8 +5,13 @@
  *
  * A send is done while it is submitted and makes a completion only if it was cut short; then the
  * rest goes by one that waits for room, until nothing is left. So what was sent must stay where it
- * is until the completions of that submission were read: in the connection's own memory, or for
- * fan-out in one of two batches that take turns.
+ * is until the completions of that submission were read: in the connection's own memory, in the
+ * buffers that it was received in, or for fan-out in one of two batches that take turns.
+ *
+ * A buffer holds what one recv of a large message brings, and goes out again as it is: what came
+ * for a connection in an iteration is one send of several pieces, and nobody copies it. Small
+ * messages are copied, so that their buffers are back at once. There are few buffers until they do
+ * not suffice: those in use stay in the cache.
  */
 #include "bench/load/floor.h"
 
@@ -14,9 +19,11 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "core/check.h"
@@ -24,14 +31,26 @@
 enum {
     SUBMISSION_COUNT = 4096,
     COMPLETION_COUNT = 16384,
-    BUFFER_COUNT = 512, /* a power of two */
-    BUFFER_SIZE = 2048, /* bytes */
+    BUFFER_COUNT_MAX = 1024,          /* a power of two */
+    BUFFER_COUNT_MIN = 64,            /* at first; twice as many whenever there were too few */
+    BUFFER_SIZE = 32 * 1024,          /* bytes */
+    BUFFER_STRIDE = BUFFER_SIZE + 64, /* else all begin in the same set of the cache */
+    PIECE_COUNT_MAX = 8,              /* of one send: as much as the floor on epoll receives */
+    PIECE_SIZE_MIN = 1024,            /* bytes; less is cheaper to copy than to keep */
     OUT_SIZE_MIN = 128,
     BUSY_COUNT = 32,
     BUSY_WAIT_NS = 20000,
+    QUIET_FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL,
 };
 
-enum request { REQUEST_ACCEPT, REQUEST_STOP, REQUEST_RECEIVE, REQUEST_QUIET, REQUEST_SEND };
+enum request {
+    REQUEST_ACCEPT,
+    REQUEST_STOP,
+    REQUEST_RECEIVE,
+    REQUEST_QUIET,
+    REQUEST_SEND,
+    REQUEST_CLOSE,
+};
 
 struct out {
     uint8_t *data;
@@ -40,16 +59,27 @@ struct out {
     size_t capacity;
 };
 
+/* Buffers that are a connection's for now, in the order in which their bytes came. */
+struct pieces {
+    struct iovec at[PIECE_COUNT_MAX];
+    uint16_t indexes[PIECE_COUNT_MAX];
+    uint32_t count;
+};
+
 struct floor_conn {
     int fd;
     uint32_t slot;
-    struct out out;
+    struct out out;       /* empty while there are pieces in `held` */
+    struct pieces held;   /* received in this iteration */
+    struct pieces sent;   /* in the last quiet send, until it is known to be done */
+    struct msghdr header; /* of it */
     uint8_t *lent;        /* memory that was left for a larger one, but a tracked send reads it */
     size_t quiet_size;    /* of the last quiet send, until it is known to be done */
     bool quiet_is_shared; /* its bytes are in a batch */
     bool is_slow;         /* a quiet send was cut short, and `out` has not been empty since */
     bool is_tracked;      /* a send that waits for room is under way */
     bool is_listed;       /* in floor.touched */
+    bool is_answered;     /* FLOOR_CONNECT: it has had its reply */
     bool is_receiving;
     bool is_over; /* freed when nothing is under way */
 };
@@ -62,11 +92,15 @@ struct floor_uring {
     struct floor_conn **conns; /* by slot; NULL: free */
     uint32_t conn_end;
     uint32_t conn_count;
+    uint32_t *free_slots; /* below conn_end */
+    uint32_t free_count;
     uint32_t *touched; /* slots: to be sent to in this iteration */
     uint32_t touched_count;
     uint32_t *quiet; /* slots: sent to in the last one */
     uint32_t quiet_count;
-    uint32_t capacity; /* of the three */
+    uint32_t capacity; /* of the four */
+    uint32_t buffer_count;
+    bool lacks_buffers;
     struct out batches[2];
     int batch; /* the one that is being filled */
     unsigned last_count;
@@ -110,7 +144,7 @@ static void submit_send(struct floor_uring *floor, struct floor_conn *conn, stru
 {
     struct io_uring_sqe *entry = next_entry(floor);
     const size_t size = from->end - from->begin;
-    const int flags = is_quiet ? MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL : MSG_NOSIGNAL;
+    const int flags = is_quiet ? QUIET_FLAGS : MSG_NOSIGNAL;
     io_uring_prep_send(entry, conn->fd, from->data + from->begin, size, flags);
     if (is_quiet) {
         entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
@@ -121,6 +155,63 @@ static void submit_send(struct floor_uring *floor, struct floor_conn *conn, stru
         conn->is_tracked = true;
     }
     io_uring_sqe_set_data64(entry, tag(is_quiet ? REQUEST_QUIET : REQUEST_SEND, conn->slot));
+}
+
+/* All that is held, in one send. */
+static void submit_pieces(struct floor_uring *floor, struct floor_conn *conn)
+{
+    struct io_uring_sqe *entry = next_entry(floor);
+
+    CHECK(conn->sent.count == 0);
+    conn->sent = conn->held;
+    conn->held.count = 0;
+    conn->header = (struct msghdr){.msg_iov = conn->sent.at, .msg_iovlen = conn->sent.count};
+    conn->quiet_size = 0;
+    for (uint32_t i = 0; i < conn->sent.count; i++) {
+        conn->quiet_size += conn->sent.at[i].iov_len;
+    }
+    if (conn->sent.count == 1) {
+        io_uring_prep_send(entry, conn->fd, conn->sent.at[0].iov_base, conn->quiet_size,
+                           QUIET_FLAGS);
+    } else {
+        io_uring_prep_sendmsg(entry, conn->fd, &conn->header, QUIET_FLAGS);
+    }
+    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    conn->quiet_is_shared = false;
+    floor->quiet[floor->quiet_count++] = conn->slot;
+    io_uring_sqe_set_data64(entry, tag(REQUEST_QUIET, conn->slot));
+}
+
+/* -- buffers ----------------------------------------------------------------------------------- */
+
+static uint8_t *buffer_at(const struct floor_uring *floor, uint32_t index)
+{
+    return floor->memory + (size_t)index * BUFFER_STRIDE;
+}
+
+static void give_buffer(struct floor_uring *floor, uint32_t index)
+{
+    io_uring_buf_ring_add(floor->buffers, buffer_at(floor, index), BUFFER_SIZE, (uint16_t)index,
+                          io_uring_buf_ring_mask(BUFFER_COUNT_MAX), 0);
+    io_uring_buf_ring_advance(floor->buffers, 1);
+}
+
+static void give_pieces(struct floor_uring *floor, struct pieces *pieces)
+{
+    for (uint32_t i = 0; i < pieces->count; i++) {
+        give_buffer(floor, pieces->indexes[i]);
+    }
+    pieces->count = 0;
+}
+
+static void add_buffers(struct floor_uring *floor)
+{
+    const uint32_t count = floor->buffer_count == 0 ? BUFFER_COUNT_MIN : 2 * floor->buffer_count;
+
+    floor->lacks_buffers = false;
+    while (floor->buffer_count < count && floor->buffer_count < BUFFER_COUNT_MAX) {
+        give_buffer(floor, floor->buffer_count++);
+    }
 }
 
 /* -- what a connection is owed ----------------------------------------------------------------- */
@@ -172,7 +263,10 @@ static void end(struct floor_uring *floor, struct floor_conn *conn)
 {
     if (!conn->is_over) {
         conn->is_over = true;
-        (void)shutdown(conn->fd, SHUT_RDWR); /* what is under way ends with it */
+        give_pieces(floor, &conn->held);
+        if (conn->is_receiving || conn->is_tracked) {
+            (void)shutdown(conn->fd, SHUT_RDWR); /* what is under way ends with it */
+        }
     }
     touch(floor, conn);
 }
@@ -187,6 +281,36 @@ static void owe(struct floor_uring *floor, struct floor_conn *conn, const uint8_
     touch(floor, conn);
 }
 
+/* Instead of what is held, from where nothing more can be sent as a piece. */
+static void copy_held(struct floor_uring *floor, struct floor_conn *conn)
+{
+    struct pieces held = conn->held;
+
+    conn->held.count = 0;
+    for (uint32_t i = 0; i < held.count; i++) {
+        owe(floor, conn, held.at[i].iov_base, held.at[i].iov_len);
+    }
+    give_pieces(floor, &held);
+}
+
+/* The same bytes back. The buffer is given back here, or with the pieces. */
+static void owe_echo(struct floor_uring *floor, struct floor_conn *conn, uint16_t index,
+                     size_t size)
+{
+    struct pieces *held = &conn->held;
+    const bool goes_at_once = conn->out.end == 0 && !conn->is_tracked && !conn->is_slow;
+
+    if (goes_at_once && size >= PIECE_SIZE_MIN && held->count < PIECE_COUNT_MAX && !conn->is_over) {
+        held->at[held->count] = (struct iovec){buffer_at(floor, index), size};
+        held->indexes[held->count++] = index;
+        touch(floor, conn);
+        return;
+    }
+    copy_held(floor, conn);
+    owe(floor, conn, buffer_at(floor, index), size);
+    give_buffer(floor, index);
+}
+
 /* -- completions ------------------------------------------------------------------------------- */
 
 static bool add_room(struct floor_uring *floor)
@@ -198,7 +322,9 @@ static bool add_room(struct floor_uring *floor)
     floor->touched = touched == NULL ? floor->touched : touched;
     uint32_t *quiet = realloc(floor->quiet, capacity * sizeof(uint32_t));
     floor->quiet = quiet == NULL ? floor->quiet : quiet;
-    if (conns == NULL || touched == NULL || quiet == NULL) {
+    uint32_t *free_slots = realloc(floor->free_slots, capacity * sizeof(uint32_t));
+    floor->free_slots = free_slots == NULL ? floor->free_slots : free_slots;
+    if (conns == NULL || touched == NULL || quiet == NULL || free_slots == NULL) {
         return false;
     }
     floor->capacity = capacity;
@@ -210,17 +336,40 @@ static void take_client(struct floor_uring *floor, int fd)
     struct floor_conn *conn = NULL;
 
     if (floor->conn_count < floor->options->conn_count_max &&
-        (floor->conn_end < floor->capacity || add_room(floor))) {
+        (floor->free_count > 0 || floor->conn_end < floor->capacity || add_room(floor))) {
         conn = calloc(1, sizeof(*conn));
     }
     if (conn == NULL) {
         (void)close(fd);
         return;
     }
-    *conn = (struct floor_conn){.fd = fd, .slot = floor->conn_end};
-    floor->conns[floor->conn_end++] = conn;
+    conn->fd = fd;
+    conn->slot = floor->free_count > 0 ? floor->free_slots[--floor->free_count] : floor->conn_end++;
+    floor->conns[conn->slot] = conn;
     floor->conn_count++;
     submit_receive(floor, conn);
+}
+
+static void take_buffer(struct floor_uring *floor, struct floor_conn *conn, uint16_t index,
+                        size_t size)
+{
+    switch (floor->options->kind) {
+    case FLOOR_ECHO:
+        owe_echo(floor, conn, index, size);
+        return;
+    case FLOOR_FANOUT:
+        if (!append(&floor->batches[floor->batch], buffer_at(floor, index), size, NULL)) {
+            end(floor, conn);
+        }
+        break;
+    case FLOOR_CONNECT:
+        if (!conn->is_answered) {
+            conn->is_answered = true;
+            owe(floor, conn, (const uint8_t *)FLOOR_REPLY, FLOOR_REPLY_SIZE);
+        }
+        break;
+    }
+    give_buffer(floor, index);
 }
 
 static void take_bytes(struct floor_uring *floor, struct floor_conn *conn,
@@ -229,18 +378,13 @@ static void take_bytes(struct floor_uring *floor, struct floor_conn *conn,
     conn->is_receiving = (cqe->flags & IORING_CQE_F_MORE) != 0;
     if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
         const uint16_t index = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-        uint8_t *data = floor->memory + (size_t)index * BUFFER_SIZE;
-        if (cqe->res > 0 && floor->options->fanout) {
-            if (!append(&floor->batches[floor->batch], data, (size_t)cqe->res, NULL)) {
-                end(floor, conn);
-            }
-        } else if (cqe->res > 0) {
-            owe(floor, conn, data, (size_t)cqe->res);
+        if (cqe->res > 0) {
+            take_buffer(floor, conn, index, (size_t)cqe->res);
+        } else {
+            give_buffer(floor, index);
         }
-        io_uring_buf_ring_add(floor->buffers, data, BUFFER_SIZE, index,
-                              io_uring_buf_ring_mask(BUFFER_COUNT), 0);
-        io_uring_buf_ring_advance(floor->buffers, 1);
     }
+    floor->lacks_buffers = floor->lacks_buffers || cqe->res == -ENOBUFS;
     if (cqe->res == 0 || (cqe->res < 0 && cqe->res != -ENOBUFS)) {
         end(floor, conn);
     } else if (!conn->is_receiving && !conn->is_over) {
@@ -249,6 +393,26 @@ static void take_bytes(struct floor_uring *floor, struct floor_conn *conn,
     if (conn->is_over) {
         touch(floor, conn);
     }
+}
+
+/* The bytes of the pieces from `sent` on go before all that has come since. */
+static void owe_rest(struct floor_uring *floor, struct floor_conn *conn, size_t sent)
+{
+    const struct out later = conn->out;
+    size_t skipped = sent;
+
+    conn->out = (struct out){0};
+    for (uint32_t i = 0; i < conn->sent.count; i++) {
+        const struct iovec *piece = &conn->sent.at[i];
+        const size_t skips = skipped < piece->iov_len ? skipped : piece->iov_len;
+        skipped -= skips;
+        owe(floor, conn, (const uint8_t *)piece->iov_base + skips, piece->iov_len - skips);
+    }
+    if (later.end > later.begin) {
+        owe(floor, conn, later.data + later.begin, later.end - later.begin);
+    }
+    free(later.data);
+    copy_held(floor, conn);
 }
 
 /* It was cut short: from here on its sends wait for room. */
@@ -260,6 +424,8 @@ static void take_quiet(struct floor_uring *floor, struct floor_conn *conn, int r
     if (conn->quiet_is_shared) {
         const struct out *batch = &floor->batches[1 - floor->batch];
         owe(floor, conn, batch->data + batch->begin + sent, conn->quiet_size - sent);
+    } else if (conn->sent.count > 0) {
+        owe_rest(floor, conn, sent);
     } else {
         consume(&conn->out, sent);
     }
@@ -310,6 +476,8 @@ static void take(struct floor_uring *floor, const struct io_uring_cqe *cqe)
     case REQUEST_SEND:
         take_sent(floor, floor->conns[slot], cqe->res);
         return;
+    case REQUEST_CLOSE:
+        return; /* Linux frees the descriptor even then */
     }
 }
 
@@ -318,9 +486,10 @@ static void settle_quiet(struct floor_uring *floor)
 {
     for (uint32_t i = 0; i < floor->quiet_count; i++) {
         struct floor_conn *conn = floor->conns[floor->quiet[i]];
-        if (conn->quiet_size > 0 && !conn->quiet_is_shared) {
+        if (conn->quiet_size > 0 && !conn->quiet_is_shared && conn->sent.count == 0) {
             consume(&conn->out, conn->quiet_size);
         }
+        give_pieces(floor, &conn->sent);
         conn->quiet_size = 0;
     }
     floor->quiet_count = 0;
@@ -333,14 +502,16 @@ static void settle_quiet(struct floor_uring *floor)
 
 static void free_conn(struct floor_uring *floor, struct floor_conn *conn)
 {
-    (void)close(conn->fd);
+    struct io_uring_sqe *entry = next_entry(floor);
+    io_uring_prep_close(entry, conn->fd);
+    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(entry, tag(REQUEST_CLOSE, 0));
+    CHECK(conn->held.count == 0 && conn->sent.count == 0);
     free(conn->out.data);
     free(conn->lent);
     floor->conns[conn->slot] = NULL;
+    floor->free_slots[floor->free_count++] = conn->slot;
     floor->conn_count--;
-    while (floor->conn_end > 0 && floor->conns[floor->conn_end - 1] == NULL) {
-        floor->conn_end--;
-    }
     free(conn);
 }
 
@@ -356,6 +527,8 @@ static void send_touched(struct floor_uring *floor)
             if (!conn->is_receiving && !conn->is_tracked && conn->quiet_size == 0) {
                 free_conn(floor, conn);
             }
+        } else if (conn->held.count > 0) {
+            submit_pieces(floor, conn);
         } else if (conn->out.begin < conn->out.end && !conn->is_tracked) {
             submit_send(floor, conn, &conn->out, !conn->is_slow);
         }
@@ -413,6 +586,9 @@ static void loop(struct floor_uring *floor)
             continue; /* a quiet send may have failed in there */
         }
         settle_quiet(floor);
+        if (floor->lacks_buffers) {
+            add_buffers(floor);
+        }
         send_touched(floor);
         if (floor->batches[floor->batch].end > 0) {
             send_batch(floor);
@@ -435,24 +611,20 @@ static int open_ring(struct floor_uring *floor)
 
 static int open_buffers(struct floor_uring *floor)
 {
-    const size_t ring_size = BUFFER_COUNT * sizeof(struct io_uring_buf);
+    const size_t ring_size = BUFFER_COUNT_MAX * sizeof(struct io_uring_buf);
     floor->buffers = aligned_alloc(4096, ring_size);
-    floor->memory = malloc((size_t)BUFFER_COUNT * BUFFER_SIZE);
+    floor->memory = malloc((size_t)BUFFER_COUNT_MAX * BUFFER_STRIDE);
     if (floor->buffers == NULL || floor->memory == NULL) {
         return -ENOMEM;
     }
     struct io_uring_buf_reg registration = {.ring_addr = (uintptr_t)floor->buffers,
-                                            .ring_entries = BUFFER_COUNT};
+                                            .ring_entries = BUFFER_COUNT_MAX};
     const int result = io_uring_register_buf_ring(&floor->ring, &registration, 0);
     if (result != 0) {
         return result;
     }
     io_uring_buf_ring_init(floor->buffers);
-    for (int i = 0; i < BUFFER_COUNT; i++) {
-        io_uring_buf_ring_add(floor->buffers, floor->memory + (size_t)i * BUFFER_SIZE, BUFFER_SIZE,
-                              (uint16_t)i, io_uring_buf_ring_mask(BUFFER_COUNT), i);
-    }
-    io_uring_buf_ring_advance(floor->buffers, BUFFER_COUNT);
+    add_buffers(floor);
     return 0;
 }
 
@@ -476,6 +648,7 @@ int floor_run_uring(const struct floor_options *options)
         io_uring_sqe_set_data64(entry, tag(REQUEST_STOP, 0));
         submit_accept(floor);
         loop(floor);
+        (void)io_uring_submit(&floor->ring); /* what is to be closed */
     }
     io_uring_queue_exit(&floor->ring);
     for (uint32_t slot = 0; slot < floor->conn_end; slot++) {
@@ -489,6 +662,7 @@ int floor_run_uring(const struct floor_options *options)
     free(floor->conns);
     free(floor->touched);
     free(floor->quiet);
+    free(floor->free_slots);
     free(floor->batches[0].data);
     free(floor->batches[1].data);
     free(floor->buffers);

@@ -50,7 +50,7 @@ static int serve_floor(const struct options *options)
 {
     const struct listener_options listener = {.address = options->listen, .backlog = BACKLOG};
     struct floor_options floor = {.stop_fd = open_stop(),
-                                  .fanout = options->floor_fanout,
+                                  .kind = options->floor_kind,
                                   .conn_count_max = FLOOR_CONN_COUNT_MAX};
     char text[ADDRESS_TEXT_SIZE_MAX];
 

@@ -34,6 +34,8 @@ enum option_key {
     KEY_RECONNECTS,
     KEY_HEADER,
     KEY_SUBPROTOCOL,
+    KEY_CA,
+    KEY_TLS_INSECURE,
     KEY_THREADS,
     KEY_CPU,
     KEY_BACKEND,
@@ -45,6 +47,7 @@ enum option_key {
     KEY_P99,
     KEY_LISTEN,
     KEY_FANOUT,
+    KEY_CONNECT,
 };
 
 static const char *const scenario_names[] = {
@@ -87,6 +90,10 @@ static const struct argp_option option_table[] = {
     {NULL, 0, NULL, 0, "The connection:", 3},
     {"header", KEY_HEADER, "'NAME: VALUE'", 0, "Another header of the handshake; repeatable", 3},
     {"subprotocol", KEY_SUBPROTOCOL, "NAME", 0, "Offer it, and insist on it", 3},
+    {"ca", KEY_CA, "FILE", 0,
+     "wss://: trust certificates signed by those in this PEM file (those that the system trusts)",
+     3},
+    {"tls-insecure", KEY_TLS_INSECURE, NULL, 0, "wss://: trust every certificate", 3},
     {"sources", KEY_SOURCES, "N", 0,
      "Connect from N addresses, 127.0.0.2 and up (one for 1,000 connections)", 3},
 
@@ -104,6 +111,8 @@ static const struct argp_option option_table[] = {
     {NULL, 0, NULL, 0, "The floor:", 6},
     {"listen", KEY_LISTEN, "ADDR:PORT", 0, "floor: where (127.0.0.1:7000)", 6},
     {"fanout", KEY_FANOUT, NULL, 0, "floor: send to everybody instead of back", 6},
+    {"connect", KEY_CONNECT, NULL, 0,
+     "floor: answer a connection's first bytes with as many as a handshake's answer has", 6},
 
     {"help", KEY_HELP, NULL, 0, "Print this, and exit", 7},
     {"version", KEY_VERSION, NULL, 0, "Print the version, and exit", 7},
@@ -115,12 +124,12 @@ static const char args_doc[] = "SCENARIO URL\nfloor";
 static const char doc[] =
     "parley-bench, a load generator for WebSocket servers. It verifies every delivery.\v"
     "Scenarios:\n"
-    "  echo     each connection sends, and gets back what it sent (ws://, tcp://)\n"
-    "  fanout   what one connection sends, all receive (ws://, tcp://)\n"
+    "  echo     each connection sends, and gets back what it sent (ws://, wss://, tcp://)\n"
+    "  fanout   what one connection sends, all receive (ws://, wss://, tcp://)\n"
     "  chat     rooms over the Centrifuge client protocol, JSON\n"
-    "  connect  handshakes, one after the other\n"
+    "  connect  handshakes, one after the other (ws://; tcp:// to floor --connect)\n"
     "  idle     connections that do nothing: memory\n"
-    "  floor    serves raw TCP echo or fan-out, the least that a server can cost\n"
+    "  floor    serves raw TCP echo, fan-out or connects, the least that a server can cost\n"
     "\n"
     "Latency is counted from the time at which a message was due, not from when it could be "
     "sent, so a stall is not hidden. With --window there is no such time, and it is counted from "
@@ -129,6 +138,7 @@ static const char doc[] =
     "Examples:\n"
     "  parley-bench echo ws://127.0.0.1:8000/echo -c 1000 -r 50000\n"
     "  parley-bench echo ws://127.0.0.1:8000/echo -c 100 -w 16 -s 20 --server-pid 4711\n"
+    "  parley-bench echo wss://localhost:8443/echo --ca ca.pem\n"
     "  parley-bench fanout ws://127.0.0.1:9001/all -c 1000 -r 100\n"
     "  parley-bench chat ws://127.0.0.1:8000/connection/websocket -c 1000 --rooms 10 -r 500\n"
     "  parley-bench idle ws://127.0.0.1:8000/echo -c 10000 --server-pid 4711\n"
@@ -351,6 +361,12 @@ static int read_other_option(int key, char *text, struct parse *parse)
     case KEY_SUBPROTOCOL:
         options->subprotocol = text;
         return 0;
+    case KEY_CA:
+        options->ca_file = text;
+        return 0;
+    case KEY_TLS_INSECURE:
+        options->tls_insecure = true;
+        return 0;
     case KEY_SOURCES:
         parse->has_sources = true;
         return read_count(parse, "--sources", text, 65000, &options->sources);
@@ -373,7 +389,11 @@ static int read_other_option(int key, char *text, struct parse *parse)
                    ? 0
                    : refuse(parse, "--listen", "ADDR:PORT", text);
     case KEY_FANOUT:
-        options->floor_fanout = true;
+    case KEY_CONNECT:
+        if (options->floor_kind != FLOOR_ECHO) {
+            return refuse(parse, "floor", "at most one of --fanout and --connect", "another");
+        }
+        options->floor_kind = key == KEY_FANOUT ? FLOOR_FANOUT : FLOOR_CONNECT;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -510,6 +530,13 @@ static const char *find_fault(const struct parse *parse)
         (options->sizes.count != 1 ||
          options->sizes.ranges[0].min != options->sizes.ranges[0].max)) {
         return "tcp:// wants one --size: nothing else tells where a message ends";
+    }
+    if ((options->ca_file != NULL || options->tls_insecure) &&
+        options->target.scheme != TARGET_WSS) {
+        return "--ca and --tls-insecure are for wss://";
+    }
+    if (options->ca_file != NULL && options->tls_insecure) {
+        return "--ca and --tls-insecure exclude each other";
     }
     if (options->binary && options->scenario == OPTIONS_CHAT) {
         return "--binary: the JSON protocol is text";

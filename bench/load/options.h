@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/load/floor.h"
 #include "bench/load/payload.h"
 #include "bench/load/procstat.h"
 #include "bench/load/target.h"
@@ -70,6 +71,9 @@ struct options {
     const char *subprotocol;             /* NULL: none */
     char extra_head[OPTIONS_EXTRA_SIZE]; /* header lines of --header, each with its CR LF */
 
+    const char *ca_file; /* wss://: who is trusted; NULL: whom the system trusts */
+    bool tls_insecure;   /* wss://: everybody is */
+
     struct procstat_pids server;
     const char *json_file; /* NULL: none */
     const char *html_file;
@@ -78,7 +82,7 @@ struct options {
     uint64_t p99_limit_ns; /* of --find-max */
 
     struct address listen; /* floor */
-    bool floor_fanout;
+    enum floor_kind floor_kind;
 };
 
 enum options_outcome {

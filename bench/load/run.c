@@ -17,6 +17,7 @@
 #include "core/cpu.h"
 #include "core/monotime.h"
 #include "net/backend_choose.h"
+#include "net/tls_config.h"
 #include "proto/simd.h"
 
 enum {
@@ -139,6 +140,19 @@ static void enter(struct conductor *conductor, enum run_phase phase)
     }
 }
 
+/* Why TLS did not come about, where it did not. */
+static void explain_failed(const struct conductor *conductor)
+{
+    for (uint32_t i = 0; i < conductor->options->threads; i++) {
+        const struct worker *worker = conductor->run.workers[i];
+        /* Pairs with the release in client.c: the text is there. */
+        if (atomic_load_explicit(&worker->has_tls_fault, memory_order_acquire)) {
+            (void)fprintf(stderr, "parley-bench: TLS: %s\n", worker->tls_fault);
+            return;
+        }
+    }
+}
+
 /* Until everybody is connected, or has failed to be. False: nobody is, or not in time. */
 static bool connect_all(struct conductor *conductor)
 {
@@ -154,6 +168,7 @@ static bool connect_all(struct conductor *conductor)
             if (failed > 0) {
                 (void)fprintf(stderr, "parley-bench: %llu of %u connections failed\n",
                               (unsigned long long)failed, options->connections);
+                explain_failed(conductor);
             }
             return connects > 0;
         }
@@ -338,13 +353,37 @@ static int start_workers(struct conductor *conductor)
     return 0;
 }
 
+/* For wss:// what TLS needs. 0 or -errno, and then the reason was printed. */
+static int create_tls(struct run *run)
+{
+    const struct options *options = run->options;
+    const struct tls_config_trust trust = {.host = options->target.name,
+                                           .ca_file = options->ca_file,
+                                           .insecure = options->tls_insecure};
+    char error[TLS_CONFIG_ERROR_SIZE];
+
+    if (options->target.scheme != TARGET_WSS) {
+        return 0;
+    }
+    run->tls = tls_config_create_client(&trust, error);
+    if (run->tls == NULL) {
+        (void)fprintf(stderr, "parley-bench: %s\n", error);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static int create(struct conductor *conductor)
 {
     char reason[BACKEND_REASON_SIZE];
 
-    const int result = backend_choose(conductor->options->backend, &conductor->run.backend, reason);
+    int result = backend_choose(conductor->options->backend, &conductor->run.backend, reason);
     if (result != 0) {
         (void)fprintf(stderr, "parley-bench: %s\n", reason);
+        return result;
+    }
+    result = create_tls(&conductor->run);
+    if (result != 0) {
         return result;
     }
     conductor->before = calloc(1, sizeof(struct sample));
@@ -376,6 +415,7 @@ static void destroy(struct conductor *conductor)
         worker_destroy(run->workers[i]);
     }
     payload_source_destroy(run->source);
+    tls_config_unref(run->tls);
     free(run->slots);
     free(run->completed);
     free(run->numbers);

@@ -18,6 +18,7 @@ struct backend_ops;
 struct payload_source;
 struct report;
 struct simd_ops;
+struct tls_config;
 struct worker;
 
 enum run_phase {
@@ -38,6 +39,7 @@ struct run {
     const struct backend_ops *backend;
     const struct simd_ops *simd;
     struct payload_source *source;
+    struct tls_config *tls;  /* NULL: not over TLS */
     struct worker **workers; /* options->threads of them */
 
     _Atomic uint32_t phase;      /* enum run_phase; release, so that the times are seen */

@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PORT_WS = 80 };
+enum {
+    PORT_WS = 80,
+    PORT_WSS = 443,
+};
 
 static bool refuse(char error[TARGET_ERROR_SIZE], const char *expected, const char *url)
 {
@@ -44,21 +47,54 @@ static bool read_address(const char *authority, unsigned port_default, struct ad
            address_port(address) != 0;
 }
 
+/* The scheme, and what is behind it. NULL: it is none of ours. */
+static const char *read_scheme(const char *url, enum target_scheme *scheme)
+{
+    static const struct {
+        const char *text;
+        enum target_scheme scheme;
+    } schemes[] = {{"ws://", TARGET_WS}, {"wss://", TARGET_WSS}, {"tcp://", TARGET_TCP}};
+
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        const size_t size = strlen(schemes[i].text);
+        if (strncmp(url, schemes[i].text, size) == 0) {
+            *scheme = schemes[i].scheme;
+            return url + size;
+        }
+    }
+    return NULL;
+}
+
+static unsigned port_of(enum target_scheme scheme)
+{
+    switch (scheme) {
+    case TARGET_WS:
+        return PORT_WS;
+    case TARGET_WSS:
+        return PORT_WSS;
+    case TARGET_TCP:
+        return 0; /* it has to be given */
+    }
+    return 0;
+}
+
+/* `host` without its port, and an address of version 6 without its brackets. */
+static void read_name(const char *host, char name[TARGET_HOST_SIZE_MAX])
+{
+    const bool is_bracketed = host[0] == '[';
+    const char *begin = is_bracketed ? host + 1 : host;
+    const size_t size = strcspn(begin, is_bracketed ? "]" : ":");
+    memcpy(name, begin, size);
+    name[size] = '\0';
+}
+
 bool target_parse(const char *url, struct target *target, char error[TARGET_ERROR_SIZE])
 {
     struct target read = {0};
-    const char *rest = url;
+    const char *rest = read_scheme(url, &read.scheme);
 
-    if (strncmp(url, "ws://", 5) == 0) {
-        read.scheme = TARGET_WS;
-        rest += 5;
-    } else if (strncmp(url, "tcp://", 6) == 0) {
-        read.scheme = TARGET_TCP;
-        rest += 6;
-    } else if (strncmp(url, "wss://", 6) == 0) {
-        return refuse(error, "ws:// or tcp:// (there is no TLS yet)", url);
-    } else {
-        return refuse(error, "ws:// or tcp://", url);
+    if (rest == NULL) {
+        return refuse(error, "ws://, wss:// or tcp://", url);
     }
     const size_t host_size = strcspn(rest, "/?");
     const char *path = rest + host_size;
@@ -67,9 +103,10 @@ bool target_parse(const char *url, struct target *target, char error[TARGET_ERRO
         return refuse(error, "an address and a port behind ://", url);
     }
     memcpy(read.host, rest, host_size);
-    if (!read_address(read.host, read.scheme == TARGET_WS ? PORT_WS : 0, &read.address)) {
+    if (!read_address(read.host, port_of(read.scheme), &read.address)) {
         return refuse(error, "127.0.0.1:8000, [::1]:8000 or localhost:8000 behind ://", url);
     }
+    read_name(read.host, read.name);
     if (read.scheme == TARGET_TCP && *path != '\0') {
         return refuse(error, "no path: tcp:// has none", url);
     }

@@ -2,7 +2,7 @@
 #ifndef BENCH_LOAD_TARGET_H
 #define BENCH_LOAD_TARGET_H
 /*
- * Where the load goes: "ws://127.0.0.1:8000/echo", "tcp://[::1]:7".
+ * Where the load goes: "ws://127.0.0.1:8000/echo", "wss://localhost:8443/", "tcp://[::1]:7".
  *
  * Pure values. Addresses are numbers or "localhost", which is 127.0.0.1: nothing asks a resolver.
  */
@@ -20,6 +20,7 @@ enum {
 
 enum target_scheme {
     TARGET_WS,  /* port 80 by default */
+    TARGET_WSS, /* over TLS; port 443 by default */
     TARGET_TCP, /* no handshake and no frames: for the floor; no path */
 };
 
@@ -27,6 +28,7 @@ struct target {
     enum target_scheme scheme;
     struct address address;
     char host[TARGET_HOST_SIZE_MAX]; /* with the port, unless it is the default one */
+    char name[TARGET_HOST_SIZE_MAX]; /* without a port or brackets: who a certificate is for */
     char path[TARGET_PATH_SIZE_MAX]; /* with the query; "/" when none was given */
 };
 

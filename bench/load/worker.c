@@ -24,6 +24,7 @@ enum {
     COMMAND_SIZE_MAX = 256,              /* bytes of a publish around its data */
 };
 #define STALL_NS (60 * MONOTIME_NS_PER_S)
+#define REST_NS  (2 * MONOTIME_NS_PER_S)
 #define IDLE_NS  (20 * MONOTIME_NS_PER_MS) /* how late a new phase is noticed, at most */
 
 uint64_t worker_random(struct worker *worker)
@@ -142,15 +143,17 @@ static int create_reactor(struct worker *worker)
         .queue_bytes_max_large = QUEUE_BYTES_MAX,
         .pending_max = MESSAGE_SIZE_MAX,
         .write_stall_ns = STALL_NS,
+        .tls_handshake_ns = STALL_NS, /* --connect-timeout is for all of them together */
         .receive_budget_bytes = RECEIVE_BUDGET,
         .receive_buffer_count = RECEIVE_BUFFER_COUNT,
         .receive_buffer_size = RECEIVE_BUFFER_SIZE,
+        .rest_ns = REST_NS,
         .context = worker,
     };
     int result = reactor_create(&options, &worker->reactor);
     if (result == 0) {
         client_set_handler(worker, &worker->handler);
-        worker->dialer = reactor_dialer(worker->reactor, &worker->handler);
+        worker->dialer = reactor_dialer_tls(worker->reactor, &worker->handler, worker->run->tls);
         result = worker->dialer < 0 ? worker->dialer : 0;
     }
     return result;

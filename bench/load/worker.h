@@ -23,6 +23,8 @@
 struct run;
 struct transcript;
 
+enum { WORKER_FAULT_SIZE = 128 }; /* bytes with the NUL */
+
 struct worker {
     struct run *run;
     const struct scenario_ops *scenario;
@@ -50,8 +52,10 @@ struct worker {
         uint32_t reconnect_next;         /* client, of those that do not publish */
         struct transcript **transcripts; /* of each room; NULL: rooms are too small for it */
     } traffic;
-    _Atomic bool poked; /* another worker has completed a message of ours */
-    _Atomic bool done;  /* nothing more will be counted */
+    _Atomic bool poked;         /* another worker has completed a message of ours */
+    _Atomic bool done;          /* nothing more will be counted */
+    _Atomic bool has_tls_fault; /* tls_fault is there, and will not change */
+    char tls_fault[WORKER_FAULT_SIZE];
     struct tally tally;
 };
 

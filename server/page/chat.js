@@ -239,6 +239,7 @@
   function subscribeRoom(room) {
     room.subscription = centrifuge.newSubscription(room.name);
     room.subscription.on('publication', (publication) => takePublication(room, publication));
+    room.subscription.on('state', (context) => { room.button.dataset.state = context.newState; });
     room.subscription.on('subscribed', () => setProblem(room, ''));
     room.subscription.on('error', (context) => {
       const error = context.error ?? {};

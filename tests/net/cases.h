@@ -15,5 +15,6 @@ TCase *cases_close(void);
 TCase *cases_accept(void);
 TCase *cases_loop(void);
 TCase *cases_dial(void);
+TCase *cases_tls(void);
 
 #endif /* TESTS_NET_CASES_H */

@@ -13,10 +13,17 @@
 #include "net/listener.h"
 #include "tests/net/cases.h"
 #include "tests/net/fixture.h"
+#include "tests/net/plug_tls.h"
 
 static bool is_real(const struct plug *plug)
 {
-    return strcmp(plug->name, "simulated") != 0;
+    return strncmp(plug->name, "simulated", strlen("simulated")) != 0;
+}
+
+static int add_dialer(struct fixture *fixture)
+{
+    return reactor_dialer_tls(fixture->reactor, &fixture->handler,
+                              fixture->plug->is_tls ? plug_tls_client() : NULL);
 }
 
 static struct dialer_options to_listener(const struct fixture *fixture)
@@ -49,7 +56,7 @@ START_TEST(talks_both_ways)
     struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
     if (is_real(fixture->plug)) {
         const struct dialer_options target = to_listener(fixture);
-        const int dialer = reactor_dialer(fixture->reactor, &fixture->handler);
+        const int dialer = add_dialer(fixture);
         struct fixture_peer *ours = dial(fixture, dialer, &target);
         ck_assert_ptr_nonnull(ours);
         ck_assert_uint_eq(conn_listener(ours->conn), (unsigned)dialer);
@@ -87,7 +94,7 @@ START_TEST(is_refused)
         ck_assert_int_eq(bind(taken, &target.target.any, target.target.size), 0);
         ck_assert_int_eq(listener_address(taken, &target.target), 0);
 
-        const int dialer = reactor_dialer(fixture->reactor, &fixture->handler);
+        const int dialer = add_dialer(fixture);
         struct fixture_peer *idle = dial(fixture, dialer, &target);
         struct fixture_peer *speaking = dial(fixture, dialer, &target);
         ck_assert_int_eq(fixture_queue(speaking, 0, 100, CONN_NORMAL), CONN_QUEUED);
@@ -112,7 +119,7 @@ START_TEST(comes_from_its_source)
         struct address from;
         ck_assert_int_eq(address_parse("127.0.0.77:1", &target.source), 0);
         target.source.v4.sin_port = 0;
-        const int dialer = reactor_dialer(fixture->reactor, &fixture->handler);
+        const int dialer = add_dialer(fixture);
         ck_assert_ptr_nonnull(dial(fixture, dialer, &target));
         while (fixture->peer_count < 2) {
             fixture_turn(fixture);
@@ -135,7 +142,7 @@ START_TEST(finds_no_room)
     struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
     if (is_real(fixture->plug)) {
         const struct dialer_options target = to_listener(fixture);
-        const int dialer = reactor_dialer(fixture->reactor, &fixture->handler);
+        const int dialer = add_dialer(fixture);
         struct fixture_peer *first = dial(fixture, dialer, &target);
         struct fixture_peer *second = dial(fixture, dialer, &target);
         ck_assert_ptr_nonnull(first);
@@ -160,7 +167,7 @@ START_TEST(many_at_once)
     struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
     if (is_real(fixture->plug)) {
         const struct dialer_options target = to_listener(fixture);
-        const int dialer = reactor_dialer(fixture->reactor, &fixture->handler);
+        const int dialer = add_dialer(fixture);
         for (int i = 0; i < COUNT; i++) {
             struct fixture_peer *peer = dial(fixture, dialer, &target);
             ck_assert_ptr_nonnull(peer);

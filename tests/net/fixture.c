@@ -8,8 +8,10 @@
 
 #include "core/monotime.h"
 #include "core/timerwheel.h"
+#include "net/conn_private.h"
+#include "tests/net/plug_tls.h"
 
-enum { TURNS_MAX = 30000 };
+enum { TURNS_MAX = 30000, SHAKE_TURNS = 30 };
 
 uint8_t fixture_byte(uint64_t i)
 {
@@ -116,6 +118,7 @@ struct reactor_options fixture_options(void)
         .queue_bytes_max_large = 8 * 1024 * 1024,
         .pending_max = 4096,
         .write_stall_ns = 60 * MONOTIME_NS_PER_S,
+        .tls_handshake_ns = 60 * MONOTIME_NS_PER_S,
         .receive_budget_bytes = 64 * 1024,
         .receive_buffer_count = 64,
         .receive_buffer_size = 2048,
@@ -132,14 +135,16 @@ static struct fixture *prepare(const struct plug *plug, const struct reactor_opt
     fixture->handler = (struct conn_handler){on_open, on_bytes, on_drained, on_close, fixture};
 
     struct reactor_options mine = *options;
-    mine.backend = plug->ops;
-    mine.backend_context = fixture->world;
+    mine.backend = plug->is_tls ? plug->base->ops : plug->ops;
+    mine.backend_context = plug->is_tls ? plug_tls_inner(fixture->world) : fixture->world;
     mine.metrics = &fixture->metrics;
     mine.on_timer = on_timer;
     mine.context = fixture;
     ck_assert_int_eq(reactor_create(&mine, &fixture->reactor), 0);
     fixture->listener = plug->listen(fixture->world);
-    ck_assert_int_eq(reactor_listen(fixture->reactor, fixture->listener, &fixture->handler), 0);
+    struct tls_config *config = plug->is_tls ? plug_tls_server() : NULL;
+    ck_assert_int_eq(
+        reactor_listen_tls(fixture->reactor, fixture->listener, &fixture->handler, config), 0);
     ck_assert_ptr_eq(reactor_user(fixture->reactor), fixture);
     return fixture;
 }
@@ -171,6 +176,9 @@ void fixture_turn(struct fixture *fixture)
     reactor_receive(fixture->reactor);
     reactor_flush(fixture->reactor);
     reactor_sweep(fixture->reactor);
+    if (fixture->plug->is_tls) {
+        fixture->plug->push_all(fixture->world);
+    }
 }
 
 void fixture_until(struct fixture *fixture, bool (*fact)(struct fixture *fixture))
@@ -182,15 +190,38 @@ void fixture_until(struct fixture *fixture, bool (*fact)(struct fixture *fixture
     }
 }
 
+/*
+ * With TLS: until both sides have done the handshake, and the client has read all that the server
+ * said since `before`: who closes with unread tickets resets.
+ */
+static void shake(struct fixture *fixture, int client, const struct fixture_peer *peer,
+                  uint64_t before) ON_REACTOR
+{
+    int turns = 0;
+    while (fixture->plug->is_tls && peer->conn != NULL) {
+        const uint64_t got = fixture->plug->shake(fixture->world, client);
+        const uint64_t said = metrics_read(&fixture->metrics, METRIC_BYTES_SENT) - before;
+        /* Others may be sent to, too: then turns must do. */
+        if (got > 0 && (got >= said || turns >= SHAKE_TURNS) && !conn_is_shaking(peer->conn) &&
+            conn_queued_bytes(peer->conn) == 0) {
+            break;
+        }
+        fixture_turn(fixture);
+        ck_assert_msg(turns++ < TURNS_MAX, "the handshake does not end");
+    }
+}
+
 int fixture_connect(struct fixture *fixture, struct fixture_peer **peer)
 {
     const size_t before = fixture->peer_count;
+    const uint64_t sent_before = metrics_read(&fixture->metrics, METRIC_BYTES_SENT);
     const int client = fixture->plug->connect(fixture->world, fixture->listener);
     int turns = 0;
     while (fixture->peer_count == before) {
         fixture_turn(fixture);
         ck_assert_msg(turns++ < TURNS_MAX, "nobody accepted");
     }
+    shake(fixture, client, fixture->peers[before], sent_before);
     if (peer != NULL) {
         *peer = fixture->peers[before];
     }

@@ -17,7 +17,9 @@ struct backend_ops;
 
 struct plug {
     const char *name;
-    const struct backend_ops *ops;
+    const struct backend_ops *ops; /* NULL: those of `base` */
+    const struct plug *base;       /* what TLS runs over; else NULL */
+    bool is_tls;
     bool is_one_thread;               /* nobody else may call wake() */
     bool keeps_whom_it_cannot_accept; /* for later, instead of a reset thanks to a reserve */
 
@@ -28,6 +30,13 @@ struct plug {
     /* What reactor_listen() takes, and a client that connects to it. Handles are >= 0. */
     int (*listen)(void *world);
     int (*connect)(void *world, int listener);
+
+    /*
+     * TLS only. Goes on with the handshake: 0, or once the client's side of it is done the bytes
+     * that it received. And: what clients have encrypted, and there was no room for, is sent.
+     */
+    uint64_t (*shake)(void *world, int client);
+    void (*push_all)(void *world);
 
     /* Bytes, or -EAGAIN, or another -errno; read: 0 after a FIN, -ECONNRESET after a reset. */
     ssize_t (*write)(void *world, int client, const void *data, size_t size);

@@ -86,6 +86,8 @@ async function rooms(alice, bob) {
     await byId(page, 'room-input').fill('tea');
     await byId(page, 'add-room').click();
     await page.waitForFunction(() => document.querySelector('[data-testid="room-title"]').textContent === 'tea');
+    /* Who is not subscribed yet does not get what is said. */
+    await page.waitForSelector('[data-testid="room-tea"][data-state="subscribed"]');
   }
   await say(alice, 'Tea?');
   await sees(bob, 'Tea?');

@@ -4,8 +4,10 @@
  * against one that does wrong on purpose: each fault that it plants must be found and counted.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
+import https from 'node:https';
+import net from 'node:net';
 import path from 'node:path';
 
 import { WebSocketServer } from 'ws';
@@ -13,8 +15,8 @@ import { WebSocketServer } from 'ws';
 import { runBench } from '../lib/bench.mjs';
 import { closeAtEnd } from '../lib/cleanup.mjs';
 import { group } from '../lib/runner.mjs';
-import { ARTEFACTS } from '../lib/server.mjs';
-import { until } from '../lib/wait.mjs';
+import { ARTEFACTS, settings } from '../lib/server.mjs';
+import { until, within } from '../lib/wait.mjs';
 
 const SHORT = ['--warmup', '0', '-d', '0.5'];
 
@@ -159,6 +161,232 @@ group({
   cases: [['npm ws, echo', npmEcho], ['npm ws, fanout', npmFanout], ['python, echo', pythonEcho]],
 });
 
+/* -- TLS --------------------------------------------------------------------------------------- */
+
+let certificate = null;
+
+/* Self-signed, for localhost; made once by the openssl command. */
+function certificateFiles() {
+  if (certificate === null) {
+    const folder = fs.mkdtempSync(path.join(ARTEFACTS, 'tls-'));
+    const [key, cert, other] = ['key.pem', 'cert.pem', 'other.pem']
+      .map((name) => path.join(folder, name));
+    for (const [name, file] of [['localhost', cert], ['elsewhere', other]]) {
+      execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt',
+        'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', `/CN=${name}`, '-addext',
+        `subjectAltName=DNS:${name}`, '-keyout', name === 'localhost' ? key : `${key}.other`,
+        '-out', file], { stdio: 'ignore' });
+    }
+    certificate = { key, cert, other };
+  }
+  return certificate;
+}
+
+/* npm ws behind node's https. */
+async function startSecure(onMessage, options = {}) {
+  const { key, cert } = certificateFiles();
+  const server = https.createServer({
+    key: fs.readFileSync(key), cert: fs.readFileSync(cert), ...options,
+  });
+  const sockets = new WebSocketServer({ server });
+  closeAtEnd(() => {
+    sockets.clients.forEach((client) => client.terminate());
+    server.close();
+  });
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  sockets.on('connection', (socket) => {
+    socket.on('message', (data, isBinary) => {
+      onMessage(data, (out) => socket.send(out, { binary: isBinary }), sockets);
+    });
+  });
+  return server.address().port;
+}
+
+async function secureEcho() {
+  const { cert } = certificateFiles();
+  for (const version of ['TLSv1.2', 'TLSv1.3']) {
+    const port = await startSecure((data, send) => send(data),
+      { minVersion: version, maxVersion: version });
+    for (const backend of generators) {
+      const run = await runBench(['echo', `wss://localhost:${port}/`, ...SHORT, '-c', '10', '-w',
+        '4', '-s', '20-40000', '--backend', backend, '--ca', cert]);
+      assertClean(run, `${version} by ${backend}`);
+      assert.ok(run.json.results.sent > 0, run.stdout);
+    }
+  }
+}
+
+async function secureFanout() {
+  const port = await startSecure((data, send, sockets) => {
+    sockets.clients.forEach((client) => client.send(data, { binary: false }));
+  });
+  for (const backend of generators) {
+    assertClean(await runBench(['fanout', `wss://127.0.0.1:${port}/`, ...SHORT, '-c', '50',
+      '--threads', '2', '-r', '100', '--backend', backend, '--tls-insecure']), `by ${backend}`);
+  }
+}
+
+async function secureConnectAndIdle() {
+  const port = await startSecure(() => {});
+  for (const scenario of ['connect', 'idle']) {
+    const run = await runBench([scenario, `wss://127.0.0.1:${port}/`, ...SHORT, '-c', '8',
+      '--tls-insecure']);
+    assertClean(run, scenario);
+  }
+}
+
+/* What is not trusted gets no request, and the reason is told. */
+async function secureDistrust() {
+  const { cert, other } = certificateFiles();
+  const port = await startSecure((data, send) => send(data));
+  const cases = [
+    [`wss://localhost:${port}/`, [], /2 of 2 connections failed\n.*TLS: self-signed certificate/],
+    [`wss://localhost:${port}/`, ['--ca', other], /TLS: self-signed certificate/],
+    [`wss://127.0.0.1:${port}/`, ['--ca', cert], /TLS: IP address mismatch/],
+    [`wss://localhost:${port}/`, ['--ca', '/nowhere.pem'], /"\/nowhere.pem": No such file/],
+  ];
+  for (const [url, args, reason] of cases) {
+    const run = await runBench(['echo', url, ...SHORT, '-c', '2', ...args]);
+    assert.equal(run.status, 1, `${url} ${args}: ${run.stdout}`);
+    assert.match(run.stderr, reason);
+  }
+}
+
+async function secureAgainstPlain() {
+  const url = await startOther((data, send) => send(data));
+  const run = await runBench(['echo', url.replace('ws:', 'wss:'), ...SHORT, '-c', '2',
+    '--tls-insecure']);
+  assert.equal(run.status, 1, run.stdout);
+  assert.match(run.stderr, /TLS: the peer does not speak TLS/);
+}
+
+group({
+  name: 'parley-bench, TLS',
+  server: false,
+  cases: [
+    ['echo, TLS 1.2 and 1.3', secureEcho],
+    ['fanout', secureFanout],
+    ['connect and idle', secureConnectAndIdle],
+    ['who is not trusted', secureDistrust],
+    ['a server without TLS', secureAgainstPlain],
+  ],
+});
+
+/* -- the floor --------------------------------------------------------------------------------- */
+
+const FLOORS = ['epoll', 'uring'];
+
+/* A floor that listens; its URL, and how to ask it to end. */
+async function startFloor(backend, ...args) {
+  const program = path.join(path.dirname(settings.parleyd), 'parley-bench');
+  const child = spawn(program, ['floor', '--backend', backend, '--listen', '127.0.0.1:0', ...args],
+    { stdio: ['ignore', 'pipe', 'inherit'] });
+  closeAtEnd(() => child.kill('SIGKILL'));
+  const ended = new Promise((resolve) => { child.once('exit', (status) => resolve(status)); });
+  let text = '';
+  child.stdout.on('data', (data) => { text += data; });
+  await until(() => text.endsWith('\n'), 'the floor to listen');
+  const stop = async () => {
+    child.kill('SIGTERM');
+    assert.equal(await within(ended, 'the floor to end'), 0);
+  };
+  return { url: text.match(/tcp:\S+/)[0], pid: String(child.pid), stop };
+}
+
+/* Whole buffers, several of them in one send, sends that are cut short, and what is copied. */
+async function floorEcho(backend) {
+  const floor = await startFloor(backend);
+  for (const load of [['-c', '50', '-w', '1', '-s', '26'], ['-c', '50', '-w', '16', '-s', '1000'],
+    ['-c', '20', '-w', '1', '-s', '16392'], ['-c', '20', '-w', '16', '-s', '16392'],
+    ['-c', '300', '-w', '2', '-s', '40000'], ['-c', '4', '-w', '4', '-s', '3000000']]) {
+    const run = await runBench(['echo', floor.url, ...SHORT, ...load, '--drain', '30']);
+    assertClean(run, `floor ${backend} ${load}`);
+    assert.ok(run.json.results.received > 0, run.stdout);
+  }
+  await floor.stop();
+}
+
+async function floorFanout(backend) {
+  const floor = await startFloor(backend, '--fanout');
+  for (const size of ['120', '20000']) {
+    assertClean(await runBench(['fanout', floor.url, ...SHORT, '-c', '50', '-w', '16', '--burst',
+      '16', '-s', size]), `floor ${backend} fanout ${size}`);
+  }
+  await floor.stop();
+}
+
+async function floorConnect(backend) {
+  const floor = await startFloor(backend, '--connect');
+  for (const generator of generators) {
+    const run = await runBench(['connect', floor.url, ...SHORT, '-c', '32', '--backend', generator,
+      '--server-pid', floor.pid]);
+    assertClean(run, `connects to floor ${backend} by ${generator}`);
+    assert.ok(run.json.results.connects > 0, run.stdout);
+    assert.ok(run.json.latency.count > 0, run.stdout);
+    assert.ok(run.json.server.system_ns > 0, run.stdout);
+  }
+  await floor.stop();
+}
+
+/* A server that answers a connection's first bytes with what it likes. */
+async function findsWrongReply(what, alter) {
+  const floor = await startFloor('epoll', '--connect');
+  const { port, hostname } = new URL(floor.url.replace('tcp:', 'http:'));
+  const reply = await new Promise((resolve, reject) => {
+    const socket = net.connect(port, hostname, () => socket.write('x'));
+    socket.once('error', reject);
+    socket.once('data', (data) => { socket.destroy(); resolve(data); });
+  });
+  const server = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => alter(Buffer.from(reply), socket));
+  });
+  closeAtEnd(() => server.close());
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  const run = await runBench(['connect', `tcp://127.0.0.1:${server.address().port}`,
+    '--warmup', '0', '-d', '0.3', '-c', '2']);
+  return { run, what };
+}
+
+async function connectVerifies() {
+  const whole = await findsWrongReply('in two pieces', (reply, socket) => {
+    socket.setNoDelay(true);
+    socket.write(reply.subarray(0, 50));
+    setTimeout(() => !socket.destroyed && socket.write(reply.subarray(50)), 5);
+  });
+  assertClean(whole.run, whole.what);
+  assert.ok(whole.run.json.results.connects > 0, whole.run.stdout);
+  for (const { run, what } of [
+    await findsWrongReply('another byte', (reply, socket) => {
+      reply[reply.length - 10] ^= 1;
+      socket.write(reply);
+    }),
+    await findsWrongReply('one too many', (reply, socket) => {
+      socket.write(Buffer.concat([reply, Buffer.from('x')]));
+    }),
+    await findsWrongReply('an end instead', (reply, socket) => socket.destroy()),
+  ]) {
+    assert.equal(run.status, 1, `${what}\n${run.stdout}`);
+  }
+  const echo = await startFloor('epoll');
+  const run = await runBench(['connect', echo.url, '--warmup', '0', '-d', '0.3', '-c', '2']);
+  assert.equal(run.status, 1, `an echo instead\n${run.stdout}`);
+}
+
+const onFloors = (name, run) => FLOORS.map((backend) => [`${name}, ${backend}`,
+  () => run(backend)]);
+
+group({
+  name: 'parley-bench, the floor',
+  server: false,
+  cases: [
+    ...onFloors('echo', floorEcho),
+    ...onFloors('fan-out', floorFanout),
+    ...onFloors('connects', floorConnect),
+    ['a reply that is wrong', connectVerifies],
+  ],
+});
+
 /* -- faults ------------------------------------------------------------------------------------ */
 
 function finds(fault, count, tamper) {
@@ -272,7 +500,11 @@ const refused = [
   [['echo', 'tcp://127.0.0.1:1', '-s', '20-30'], /tcp:\/\/ wants one --size/],
   [['chat', 'tcp://127.0.0.1:1'], /tcp:\/\/ has no messages/],
   [['echo', 'ws://127.0.0.1:1/', '--cpu', '1,x'], /--cpu: /],
+  [['floor', '--fanout', '--connect'], /at most one of --fanout and --connect/],
+  [['connect', 'tcp://127.0.0.1:1', '--session'], /tcp:\/\/ has no messages/],
   [['echo', 'ws://127.0.0.1:1/', '--no-such-flag'], /no-such-flag/],
+  [['echo', 'ws://127.0.0.1:1/', '--tls-insecure'], /are for wss:/],
+  [['echo', 'wss://127.0.0.1:1/', '--tls-insecure', '--ca', 'x'], /exclude each other/],
 ];
 
 group({

@@ -18,7 +18,10 @@ export const ARTEFACTS = path.join(ROOT, 'build', 'artefacts', 'e2e');
 const running = new Set();
 let logCount = 0;
 
-export const settings = { parleyd: process.env.PARLEYD ?? path.join(ROOT, 'build/release/parleyd') };
+export const settings = {
+  parleyd: process.env.PARLEYD ?? path.join(ROOT, 'build/release/parleyd'),
+  artefacts: ARTEFACTS,
+};
 
 /* Below the ports that the kernel gives to outgoing connections, so that none of them is in the way. */
 async function findPort() {
@@ -47,8 +50,8 @@ export async function findPorts() {
 }
 
 export function writeConfig(name, text) {
-  fs.mkdirSync(ARTEFACTS, { recursive: true });
-  const file = path.join(ARTEFACTS, name);
+  fs.mkdirSync(settings.artefacts, { recursive: true });
+  const file = path.join(settings.artefacts, name);
   fs.writeFileSync(file, text);
   return file;
 }
@@ -131,9 +134,9 @@ export class Server {
   }
 
   async #spawn() {
-    fs.mkdirSync(ARTEFACTS, { recursive: true });
+    fs.mkdirSync(settings.artefacts, { recursive: true });
     logCount += 1;
-    this.logFile = path.join(ARTEFACTS, `parleyd-${logCount}.log`);
+    this.logFile = path.join(settings.artefacts, `parleyd-${logCount}.log`);
     const log = fs.openSync(this.logFile, 'w');
     const [program, ...rest] = [...(this.options.command ?? []), settings.parleyd, ...this.#args()];
     this.child = spawn(program, rest, { stdio: ['ignore', 'pipe', log] });

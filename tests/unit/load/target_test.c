@@ -14,15 +14,19 @@ static const struct {
     const char *address;
     const char *host;
     const char *path;
+    const char *name;
 } good[] = {
-    {"ws://127.0.0.1:8000/echo", TARGET_WS, "127.0.0.1:8000", "127.0.0.1:8000", "/echo"},
-    {"ws://127.0.0.1", TARGET_WS, "127.0.0.1:80", "127.0.0.1", "/"},
-    {"ws://localhost:81/", TARGET_WS, "127.0.0.1:81", "localhost:81", "/"},
-    {"ws://localhost/a?b=c&d", TARGET_WS, "127.0.0.1:80", "localhost", "/a?b=c&d"},
-    {"ws://127.0.0.1:8000?q", TARGET_WS, "127.0.0.1:8000", "127.0.0.1:8000", "/?q"},
-    {"ws://[::1]:8000/x", TARGET_WS, "[::1]:8000", "[::1]:8000", "/x"},
-    {"ws://[::1]/", TARGET_WS, "[::1]:80", "[::1]", "/"},
-    {"tcp://127.0.0.1:7000", TARGET_TCP, "127.0.0.1:7000", "127.0.0.1:7000", "/"},
+    {"ws://127.0.0.1:8000/echo", TARGET_WS, "127.0.0.1:8000", "127.0.0.1:8000", "/echo",
+     "127.0.0.1"},
+    {"ws://127.0.0.1", TARGET_WS, "127.0.0.1:80", "127.0.0.1", "/", "127.0.0.1"},
+    {"ws://localhost:81/", TARGET_WS, "127.0.0.1:81", "localhost:81", "/", "localhost"},
+    {"ws://localhost/a?b=c&d", TARGET_WS, "127.0.0.1:80", "localhost", "/a?b=c&d", "localhost"},
+    {"ws://127.0.0.1:8000?q", TARGET_WS, "127.0.0.1:8000", "127.0.0.1:8000", "/?q", "127.0.0.1"},
+    {"ws://[::1]:8000/x", TARGET_WS, "[::1]:8000", "[::1]:8000", "/x", "::1"},
+    {"ws://[::1]/", TARGET_WS, "[::1]:80", "[::1]", "/", "::1"},
+    {"tcp://127.0.0.1:7000", TARGET_TCP, "127.0.0.1:7000", "127.0.0.1:7000", "/", "127.0.0.1"},
+    {"wss://localhost/a", TARGET_WSS, "127.0.0.1:443", "localhost", "/a", "localhost"},
+    {"wss://[::1]:8443/", TARGET_WSS, "[::1]:8443", "[::1]:8443", "/", "::1"},
 };
 
 START_TEST(reads)
@@ -37,6 +41,7 @@ START_TEST(reads)
     ck_assert_str_eq(text, good[_i].address);
     ck_assert_str_eq(target.host, good[_i].host);
     ck_assert_str_eq(target.path, good[_i].path);
+    ck_assert_str_eq(target.name, good[_i].name);
 }
 END_TEST
 
@@ -44,7 +49,8 @@ static const char *const bad[] = {
     "",
     "127.0.0.1:8000",
     "http://127.0.0.1:8000/",
-    "wss://127.0.0.1:8000/",
+    "wss://",
+    "wss://example.org/",
     "ws://",
     "ws:///echo",
     "ws://:8000/",
