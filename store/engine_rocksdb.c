@@ -521,7 +521,7 @@ static bool add_sorted(struct engine *engine, const struct engine_entry *entries
     size_t records = 0;
     if (count > engine->order_max) {
         const struct engine_entry **const larger =
-            realloc(engine->order, count * sizeof(engine->order[0]));
+            realloc(engine->order, count * sizeof(struct engine_entry *));
         if (larger == NULL) {
             return false;
         }
@@ -533,7 +533,7 @@ static bool add_sorted(struct engine *engine, const struct engine_entry *entries
             engine->order[records++] = &entries[i];
         }
     }
-    qsort(engine->order, records, sizeof(engine->order[0]), compare_records);
+    qsort(engine->order, records, sizeof(struct engine_entry *), compare_records);
     for (size_t i = 0; i < records; i++) {
         add_record(engine, engine->order[i]);
     }

@@ -349,7 +349,7 @@ static void run_saturated(struct bench *bench, double seconds, const char *what)
     const uint64_t sectors = sectors_written(bench->path);
     const uint64_t done = bench->done;
     bench->latency_count = 0;
-    bench->latency_max = 4 * MILLION;
+    bench->latency_max = UINT64_C(4) * MILLION;
     while (monotime_read() < end_ns) {
         const uint64_t now_ns = monotime_read();
         for (int i = 0; i < 256 && submit(bench, now_ns); i++) {
@@ -482,7 +482,7 @@ int main(int argc, char **argv)
     bench.firsts = allocate(CHANNELS, sizeof(bench.firsts[0]));
     bench.values = allocate(VALUES, VALUE_SIZE);
     bench.due_ns = allocate(OPEN_QUESTIONS, sizeof(bench.due_ns[0]));
-    bench.latency_us = allocate(4 * MILLION, sizeof(bench.latency_us[0]));
+    bench.latency_us = allocate(UINT64_C(4) * MILLION, sizeof(bench.latency_us[0]));
     bench.completions = allocate(COMPLETIONS, sizeof(bench.completions[0]));
     make_values(&bench);
     make_ranks(&bench);
