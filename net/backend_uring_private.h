@@ -66,7 +66,7 @@ void backend_uring_ring_close(struct io_uring *ring, struct backend_uring_buffer
 
 /*
  * Whether one receive can fill several buffers here, in their order (IORING_RECVSEND_BUNDLE, Linux
- * 6.10). A message of 16 KiB is then one call in the kernel, not one for each buffer.
+ * 6.10). A message of 16 KiB is then not one call in the kernel for each buffer.
  */
 NODISCARD bool backend_uring_probe_bundle(void);
 

@@ -2,7 +2,8 @@
 /*
  * Whether io_uring works here, found out by doing what the back end does: a ring and its buffers
  * are set up, then two messages through a socket pair must come out of one multishot receive.
- * Beside that, whether sends can be quiet, which it can do without.
+ * Beside that, whether a receive can fill several buffers and whether sends can be quiet, which it
+ * can do without.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -25,6 +26,39 @@ enum {
     PROBE_SILENT = INT32_MAX,                 /* no send has such a result */
     PROBE_BUNDLE = 3 * PROBE_BUFFER_SIZE - 1, /* bytes: two full buffers, and one that is not */
 };
+
+/* A small ring to try things on. */
+static int open_ring(struct io_uring *ring, struct backend_uring_buffers *buffers,
+                     const char **what)
+{
+    const struct backend_uring_options options = {
+        .submission_count = 8,
+        .completion_count = 16,
+        .buffer_count = PROBE_BUFFER_COUNT,
+        .buffer_size = PROBE_BUFFER_SIZE,
+    };
+    const int result = backend_uring_ring_open(&options, ring, buffers, what);
+    if (result != 0) {
+        return result;
+    }
+    *what = "enabling the ring";
+    const int enabled = backend_uring_ring_enable(ring);
+    if (enabled != 0) {
+        backend_uring_ring_close(ring, buffers);
+    }
+    return enabled;
+}
+
+/* A multishot receive, to be submitted. */
+static struct io_uring_sqe *arm(struct io_uring *ring, int fd)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+    CHECK(sqe != NULL);
+    io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = BACKEND_URING_BUFFER_GROUP;
+    return sqe;
+}
 
 /* One byte in, one completion out, with the receive still armed and the byte in a buffer. */
 static int try_one(struct io_uring *ring, const struct backend_uring_buffers *buffers, int peer,
@@ -59,11 +93,7 @@ static int try_receive(struct io_uring *ring, const struct backend_uring_buffers
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         return -errno;
     }
-    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
-    CHECK(sqe != NULL);
-    io_uring_prep_recv_multishot(sqe, pair[0], NULL, 0, 0);
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = BACKEND_URING_BUFFER_GROUP;
+    (void)arm(ring, pair[0]);
 
     int result = try_one(ring, buffers, pair[1], 'a');
     if (result == 0) {
@@ -111,12 +141,7 @@ static bool try_bundle(struct io_uring *ring, const struct backend_uring_buffers
     for (size_t i = 0; i < sizeof(data); i++) {
         data[i] = (uint8_t)i;
     }
-    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
-    CHECK(sqe != NULL);
-    io_uring_prep_recv_multishot(sqe, pair[0], NULL, 0, 0);
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = BACKEND_URING_BUFFER_GROUP;
-    backend_uring_submit_bundle(sqe);
+    backend_uring_submit_bundle(arm(ring, pair[0]));
 
     bool is_right = true;
     for (size_t round = 0; round < 2 && is_right; round++) {
@@ -130,20 +155,14 @@ static bool try_bundle(struct io_uring *ring, const struct backend_uring_buffers
 
 bool backend_uring_probe_bundle(void)
 {
-    const struct backend_uring_options options = {
-        .submission_count = 8,
-        .completion_count = 16,
-        .buffer_count = PROBE_BUFFER_COUNT,
-        .buffer_size = PROBE_BUFFER_SIZE,
-    };
     struct io_uring ring;
     struct backend_uring_buffers buffers;
     const char *what = NULL;
 
-    if (backend_uring_ring_open(&options, &ring, &buffers, &what) != 0) {
+    if (open_ring(&ring, &buffers, &what) != 0) {
         return false;
     }
-    const bool is_right = backend_uring_ring_enable(&ring) == 0 && try_bundle(&ring, &buffers);
+    const bool is_right = try_bundle(&ring, &buffers);
     backend_uring_ring_close(&ring, &buffers);
     return is_right;
 }
@@ -166,24 +185,14 @@ static const char *hint(int result)
 
 int backend_uring_probe(char reason[BACKEND_REASON_SIZE])
 {
-    const struct backend_uring_options options = {
-        .submission_count = 8,
-        .completion_count = 16,
-        .buffer_count = PROBE_BUFFER_COUNT,
-        .buffer_size = PROBE_BUFFER_SIZE,
-    };
     struct io_uring ring;
     struct backend_uring_buffers buffers;
     const char *what = NULL;
 
-    int result = backend_uring_ring_open(&options, &ring, &buffers, &what);
+    int result = open_ring(&ring, &buffers, &what);
     if (result == 0) {
-        what = "enabling the ring";
-        result = backend_uring_ring_enable(&ring);
-        if (result == 0) {
-            what = "multishot receive";
-            result = try_receive(&ring, &buffers);
-        }
+        what = "multishot receive";
+        result = try_receive(&ring, &buffers);
         backend_uring_ring_close(&ring, &buffers);
     }
     if (result != 0) {
@@ -259,12 +268,6 @@ static bool try_quiet(struct io_uring *ring, uint8_t *data, bool as_message)
 
 bool backend_uring_probe_quiet(void)
 {
-    const struct backend_uring_options options = {
-        .submission_count = 8,
-        .completion_count = 16,
-        .buffer_count = PROBE_BUFFER_COUNT,
-        .buffer_size = PROBE_BUFFER_SIZE,
-    };
     struct io_uring ring;
     struct backend_uring_buffers buffers;
     const char *what = NULL;
@@ -274,9 +277,8 @@ bool backend_uring_probe_quiet(void)
     if (data == NULL) {
         return false;
     }
-    if (backend_uring_ring_open(&options, &ring, &buffers, &what) == 0) {
-        is_right = backend_uring_ring_enable(&ring) == 0 && try_quiet(&ring, data, false) &&
-                   try_quiet(&ring, data, true);
+    if (open_ring(&ring, &buffers, &what) == 0) {
+        is_right = try_quiet(&ring, data, false) && try_quiet(&ring, data, true);
         backend_uring_ring_close(&ring, &buffers);
     }
     free(data);
