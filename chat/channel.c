@@ -213,11 +213,8 @@ static void settle(struct channel_home *home, struct channel *channel)
     }
 }
 
-void channel_home_destroy(struct channel_home *home)
+void channel_home_forget(struct channel_home *home)
 {
-    if (home == NULL) {
-        return;
-    }
     for (uint32_t slot = 0; slot < directory_slot_end(home->channels); slot++) {
         struct channel *channel = directory_slot(home->channels, slot);
         if (channel != NULL) {
@@ -226,6 +223,14 @@ void channel_home_destroy(struct channel_home *home)
         }
     }
     CHECK(home->history_bytes == 0);
+}
+
+void channel_home_destroy(struct channel_home *home)
+{
+    if (home == NULL) {
+        return;
+    }
+    channel_home_forget(home);
     directory_destroy(home->channels);
     free(home->ages);
     free(home);

@@ -74,7 +74,13 @@ struct channel_query {
 NODISCARD int channel_home_create(const struct channel_options *options,
                                   struct channel_home **home);
 
-/* Forgets channels, interests and history: nobody publishes any more. NULL: nothing. */
+/*
+ * Forgets channels, interests and history: nobody publishes any more. What was kept may have come
+ * from any reactor, so each home forgets before the first reactor's memory goes.
+ */
+void channel_home_forget(struct channel_home *home);
+
+/* Forgets, and frees. NULL: nothing. */
 void channel_home_destroy(struct channel_home *home);
 
 /* The time of what follows. Forgets what is too old. */

@@ -78,6 +78,11 @@ int hub_create(const struct hub_options *options, struct hub **hub)
     return 0;
 }
 
+void hub_forget(struct hub *hub)
+{
+    channel_home_forget(hub->home);
+}
+
 void hub_destroy(struct hub *hub)
 {
     if (hub == NULL) {
