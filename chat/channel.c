@@ -422,8 +422,7 @@ static struct interest *append_interest(struct channel *channel)
 }
 
 int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes name,
-                         struct ids_handle room, struct ids_handle *handle,
-                         struct channel_position *position)
+                         struct ids_handle room, struct channel_interest *answer)
 {
     struct channel *channel = find_or_open(home, hash, name);
     if (channel == NULL) {
@@ -435,8 +434,10 @@ int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes 
     }
     if (interest != NULL) {
         *interest = (struct interest){.next = channel->stream.top + 1, .room = room};
-        *handle = directory_handle(home->channels, channel->slot);
-        *position = position_of(channel);
+        *answer = (struct channel_interest){
+            .channel = directory_handle(home->channels, channel->slot),
+            .position = position_of(channel),
+        };
     }
     settle(home, channel);
     shrink(home);
@@ -591,8 +592,7 @@ static struct page_range range_of(const struct channel_query *query, uint64_t fi
 }
 
 enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
-                              const struct channel_query *query, struct blob **page,
-                              struct channel_position *position)
+                              const struct channel_query *query, struct channel_reading *reading)
 {
     struct channel *channel = find_or_open(home, hash, name);
     if (channel == NULL) {
@@ -617,8 +617,7 @@ enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct b
             return CODES_ERROR_INTERNAL;
         }
     }
-    *page = created;
-    *position = position_of(channel);
+    *reading = (struct channel_reading){.page = created, .position = position_of(channel)};
     return CODES_ERROR_NONE;
 }
 
