@@ -321,14 +321,30 @@ static bool lends_queue(const struct conn *conn)
     return conn->sending && conn->tls == NULL;
 }
 
+/* The queue may then hold so much more. */
+static bool fits(const struct conn *conn, size_t size, uint32_t bytes_max) ON_REACTOR
+{
+    const uint32_t bytes = conn_queued_bytes(conn);
+    return bytes <= bytes_max && size <= bytes_max - bytes;
+}
+
 static bool has_room(const struct conn *conn, size_t size) ON_REACTOR
 {
     const struct reactor_options *options = &conn->reactor->options;
     const uint32_t bytes_max = conn->large || !conn_is_blocked(conn)
                                    ? options->queue_bytes_max_large
                                    : options->queue_bytes_max;
-    const uint32_t bytes = conn_queued_bytes(conn);
-    return bytes <= bytes_max && size <= bytes_max - bytes;
+    return fits(conn, size, bytes_max);
+}
+
+/* A packet of a flow, and the queue is as full as those may make it. */
+static bool lags(const struct conn *conn, const struct packet *packet) ON_REACTOR
+{
+    const struct reactor_options *options = &conn->reactor->options;
+    const size_t size = packet_bytes(packet).size + CONN_PACKET_COST;
+    const uint32_t bytes_max =
+        conn_is_blocked(conn) ? options->queue_bytes_high : options->queue_bytes_max_large;
+    return packet_flow(packet) != 0 && !fits(conn, size, bytes_max);
 }
 
 /* Something was put into the queue. */
@@ -342,16 +358,12 @@ static enum conn_queued note_queued(struct conn *conn) ON_REACTOR
     return CONN_QUEUED;
 }
 
-enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
+/* Queues it, if there is room. */
+static enum conn_queued push(struct conn *conn, struct packet *packet, enum conn_lane lane)
+    ON_REACTOR
 {
     struct outq *outq = &conn->outq;
 
-    if (conn->state != CONN_STATE_OPEN) {
-        return CONN_QUEUED;
-    }
-    if (conn_is_blocked(conn) && packet_is_replaceable(packet) && outq_replace(outq, packet)) {
-        return CONN_QUEUED;
-    }
     if (outq_is_empty(outq) && !conn_has_output(conn)) {
         conn->progress_ms = now_ms(conn);
     }
@@ -360,6 +372,33 @@ enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_
         return CONN_TOO_SLOW;
     }
     return note_queued(conn);
+}
+
+enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
+{
+    if (conn->state != CONN_STATE_OPEN) {
+        return CONN_QUEUED;
+    }
+    if (conn_is_blocked(conn) && packet_is_replaceable(packet) &&
+        outq_replace(&conn->outq, packet)) {
+        return CONN_QUEUED;
+    }
+    if (lags(conn, packet)) {
+        conn->was_high = true;
+        return CONN_LAGS;
+    }
+    return push(conn, packet, lane);
+}
+
+enum conn_queued conn_queue_latest(struct conn *conn, struct packet *packet, size_t *dropped)
+{
+    CHECK(packet_flow(packet) != 0);
+    *dropped = 0;
+    if (conn->state != CONN_STATE_OPEN) {
+        return CONN_QUEUED;
+    }
+    *dropped = outq_drop_normal(conn->reactor->nodes, &conn->outq, packet_flow(packet));
+    return push(conn, packet, CONN_NORMAL);
 }
 
 enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes body)
@@ -389,9 +428,29 @@ enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes 
     return queued;
 }
 
+/* on_drained is owed, if the queue was high and is low. */
+static void settle_marks(struct conn *conn) ON_REACTOR
+{
+    if (conn->was_high && conn_queued_bytes(conn) <= conn->reactor->options.queue_bytes_low) {
+        conn->was_high = false;
+        conn->drained_due = true;
+        reactor_ready(conn->reactor, conn);
+    }
+}
+
+size_t conn_drop_flow(struct conn *conn, uint32_t flow)
+{
+    CHECK(flow > 0);
+    const size_t dropped = outq_drop_normal(conn->reactor->nodes, &conn->outq, flow);
+    if (!conn->sending) {
+        settle_marks(conn); /* maybe nothing is left whose sending would do it */
+    }
+    return dropped;
+}
+
 void conn_drop_queue(struct conn *conn)
 {
-    outq_drop_normal(conn->reactor->nodes, &conn->outq, lends_queue(conn) ? BACKEND_IOVEC_MAX : 0);
+    (void)outq_drop_normal(conn->reactor->nodes, &conn->outq, 0);
 }
 
 void conn_set_large(struct conn *conn, bool large)
@@ -412,11 +471,7 @@ static void account_sent(struct conn *conn, size_t written) ON_REACTOR
     } else {
         tls_advance(conn->tls, written);
     }
-    if (conn->was_high && conn_queued_bytes(conn) <= conn->reactor->options.queue_bytes_low) {
-        conn->was_high = false;
-        conn->drained_due = true;
-        reactor_ready(conn->reactor, conn);
-    }
+    settle_marks(conn);
 }
 
 void conn_sent(struct conn *conn, int32_t result)
