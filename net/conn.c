@@ -321,30 +321,22 @@ static bool lends_queue(const struct conn *conn)
     return conn->sending && conn->tls == NULL;
 }
 
-/* The queue may then hold so much more. */
-static bool fits(const struct conn *conn, size_t size, uint32_t bytes_max) ON_REACTOR
+/* How much the queue may hold when a packet comes: of a flow, or another one. */
+static uint32_t bytes_max_for(const struct conn *conn, bool is_flow) ON_REACTOR
 {
+    const struct reactor_options *options = &conn->reactor->options;
+
+    if (conn->large || !conn_is_blocked(conn)) {
+        return options->queue_bytes_max_large;
+    }
+    return is_flow ? options->queue_bytes_high : options->queue_bytes_max;
+}
+
+static bool has_room(const struct conn *conn, size_t size, bool is_flow) ON_REACTOR
+{
+    const uint32_t bytes_max = bytes_max_for(conn, is_flow);
     const uint32_t bytes = conn_queued_bytes(conn);
     return bytes <= bytes_max && size <= bytes_max - bytes;
-}
-
-static bool has_room(const struct conn *conn, size_t size) ON_REACTOR
-{
-    const struct reactor_options *options = &conn->reactor->options;
-    const uint32_t bytes_max = conn->large || !conn_is_blocked(conn)
-                                   ? options->queue_bytes_max_large
-                                   : options->queue_bytes_max;
-    return fits(conn, size, bytes_max);
-}
-
-/* A packet of a flow, and the queue is as full as those may make it. */
-static bool lags(const struct conn *conn, const struct packet *packet) ON_REACTOR
-{
-    const struct reactor_options *options = &conn->reactor->options;
-    const size_t size = packet_bytes(packet).size + CONN_PACKET_COST;
-    const uint32_t bytes_max =
-        conn_is_blocked(conn) ? options->queue_bytes_high : options->queue_bytes_max_large;
-    return packet_flow(packet) != 0 && !fits(conn, size, bytes_max);
 }
 
 /* Something was put into the queue. */
@@ -358,7 +350,7 @@ static enum conn_queued note_queued(struct conn *conn) ON_REACTOR
     return CONN_QUEUED;
 }
 
-/* Queues it, if there is room. */
+/* Puts it into the queue, for which there is room. */
 static enum conn_queued push(struct conn *conn, struct packet *packet, enum conn_lane lane)
     ON_REACTOR
 {
@@ -367,8 +359,7 @@ static enum conn_queued push(struct conn *conn, struct packet *packet, enum conn
     if (outq_is_empty(outq) && !conn_has_output(conn)) {
         conn->progress_ms = now_ms(conn);
     }
-    if (!has_room(conn, packet_bytes(packet).size + CONN_PACKET_COST) ||
-        outq_push(conn->reactor->nodes, outq, packet, lane == CONN_URGENT) != 0) {
+    if (outq_push(conn->reactor->nodes, outq, packet, lane == CONN_URGENT) != 0) {
         return CONN_TOO_SLOW;
     }
     return note_queued(conn);
@@ -376,6 +367,8 @@ static enum conn_queued push(struct conn *conn, struct packet *packet, enum conn
 
 enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
 {
+    const bool is_flow = packet_flow(packet) != 0;
+
     if (conn->state != CONN_STATE_OPEN) {
         return CONN_QUEUED;
     }
@@ -383,21 +376,22 @@ enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_
         outq_replace(&conn->outq, packet)) {
         return CONN_QUEUED;
     }
-    if (lags(conn, packet)) {
-        conn->was_high = true;
-        return CONN_LAGS;
+    if (!has_room(conn, packet_bytes(packet).size + CONN_PACKET_COST, is_flow)) {
+        return is_flow ? CONN_LAGS : CONN_TOO_SLOW;
     }
     return push(conn, packet, lane);
 }
 
 enum conn_queued conn_queue_latest(struct conn *conn, struct packet *packet, size_t *dropped)
 {
-    CHECK(packet_flow(packet) != 0);
     *dropped = 0;
     if (conn->state != CONN_STATE_OPEN) {
         return CONN_QUEUED;
     }
-    *dropped = outq_drop_normal(conn->reactor->nodes, &conn->outq, packet_flow(packet));
+    *dropped = conn_drop_flow(conn, packet_flow(packet));
+    if (!has_room(conn, packet_bytes(packet).size + CONN_PACKET_COST, false)) {
+        return CONN_TOO_SLOW;
+    }
     return push(conn, packet, CONN_NORMAL);
 }
 
@@ -409,7 +403,7 @@ enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes 
     if (conn->state != CONN_STATE_OPEN) {
         return CONN_QUEUED;
     }
-    if (!lends_queue(conn) && has_room(conn, size) && outq_append(&conn->outq, head, body)) {
+    if (!lends_queue(conn) && has_room(conn, size, false) && outq_append(&conn->outq, head, body)) {
         return note_queued(conn);
     }
     /* Where one message follows another, more may: the next ones find room in this packet. */
@@ -428,24 +422,10 @@ enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes 
     return queued;
 }
 
-/* on_drained is owed, if the queue was high and is low. */
-static void settle_marks(struct conn *conn) ON_REACTOR
-{
-    if (conn->was_high && conn_queued_bytes(conn) <= conn->reactor->options.queue_bytes_low) {
-        conn->was_high = false;
-        conn->drained_due = true;
-        reactor_ready(conn->reactor, conn);
-    }
-}
-
 size_t conn_drop_flow(struct conn *conn, uint32_t flow)
 {
     CHECK(flow > 0);
-    const size_t dropped = outq_drop_normal(conn->reactor->nodes, &conn->outq, flow);
-    if (!conn->sending) {
-        settle_marks(conn); /* maybe nothing is left whose sending would do it */
-    }
-    return dropped;
+    return outq_drop_normal(conn->reactor->nodes, &conn->outq, flow);
 }
 
 void conn_drop_queue(struct conn *conn)
@@ -471,7 +451,11 @@ static void account_sent(struct conn *conn, size_t written) ON_REACTOR
     } else {
         tls_advance(conn->tls, written);
     }
-    settle_marks(conn);
+    if (conn->was_high && conn_queued_bytes(conn) <= conn->reactor->options.queue_bytes_low) {
+        conn->was_high = false;
+        conn->drained_due = true;
+        reactor_ready(conn->reactor, conn);
+    }
 }
 
 void conn_sent(struct conn *conn, int32_t result)

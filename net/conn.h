@@ -50,8 +50,7 @@ struct conn_handler {
      */
     size_t (*on_bytes)(struct conn *conn, struct span in);
 
-    /* The queue was above queue_bytes_high, or would have been, and is now at most
-     * queue_bytes_low. May be NULL. */
+    /* The queue was above queue_bytes_high and is now at most queue_bytes_low. May be NULL. */
     void (*on_drained)(struct conn *conn);
 
     /* Last upcall, once. 0: conn_close(); else a negative errno, see conn.h and conn_abort(). */
@@ -80,10 +79,10 @@ enum {
 /*
  * Queues a packet and takes one reference to it, except when it is refused: what that costs is the
  * caller's to decide. A queue that no send waits for yet may hold queue_bytes_max_large: a burst in
- * one iteration is no sign of a slow reader. A packet_is_replaceable() may take the place of an
- * older one. One with a packet_flow() is refused already above queue_bytes_high, when the peer does
- * not read: CONN_LAGS, and on_drained will come. Never writes to the socket: the reactor flushes once, at the end of the iteration. On
- * a connection that is closing it says CONN_QUEUED and drops the packet.
+ * one iteration is no sign of a slow reader. Else one with a packet_flow() is refused already above
+ * queue_bytes_high (CONN_LAGS), so that there is room for others. A packet_is_replaceable() may
+ * take the place of an older one. Never writes to the socket: the reactor flushes once, at the end
+ * of the iteration. On a connection that is closing it says CONN_QUEUED and drops the packet.
  */
 NODISCARD enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
     ON_REACTOR;
