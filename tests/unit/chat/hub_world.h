@@ -7,7 +7,8 @@
  * A hub does nothing by itself: say() applies commands, run() is one turn of a reactor's loop
  * (take posts, catch up, deliver the outbox, flush), settle() runs all of them until nothing moves.
  * Delivery is as in server/delivery.c: messages before publications, for those go by the other
- * lane. What a client got is text, and read with proto/event.
+ * lane. What a client got is text, and read with proto/event. A client that `lags` has no room for
+ * any publication.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -54,6 +55,9 @@ struct client {
     uint8_t *copy; /* of the event that was read last */
     uint16_t disconnected;
     size_t disconnect_count;
+    bool lags;
+    size_t lag_count;                     /* publications that it had no room for */
+    enum policy_slow_consumer lag_policy; /* what the hub said then */
 };
 
 struct reactor {
@@ -86,21 +90,26 @@ static inline void fill_random(void *context, void *target, size_t size)
     }
 }
 
-/* Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers. */
+/*
+ * Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers.
+ * Who lags is to subscribe again, but for `latest:`, `drop:` and `cut:`.
+ */
 static inline const struct policy_table *world_policies(void)
 {
-    static struct policy policies[4];
+    static struct policy policies[7];
     static struct policy_table table;
-    static const char *const names[COUNT(policies)] = {"", "mute", "read", "talk"};
+    static const char *const names[COUNT(policies)] = {"",       "mute", "read", "talk",
+                                                       "latest", "drop", "cut"};
     for (int i = 0; i < COUNT(policies); i++) {
         policies[i] = (struct policy){
             .name = view(names[i]),
             .index = (uint16_t)i,
             .subscribe_for_client = i != 1,
             .subscribe_for_anonymous = i != 1,
-            .publish_for_client = i == 0,
+            .publish_for_client = i == 0 || i > 3,
             .publish_for_subscriber = i == 0 || i == 3,
             .publish_for_anonymous = i != 1,
+            .slow_consumer = i > 3 ? (enum policy_slow_consumer)(i - 3) : POLICY_SLOW_RESYNC,
         };
     }
     table = (struct policy_table){
@@ -203,21 +212,25 @@ static inline void deliver_publication(struct reactor *reactor, struct outbox_en
     const struct bytes frame = blob_bytes(entry->blob);
     const size_t header = frame.data[1] < 126 ? 2 : 4;
 
-    for (uint32_t i = 0; room != NULL && i < room->member_count; i++) {
-        struct client *client = client_of(room->members[i].conn);
-        ck_assert_ptr_nonnull(client);
-        append(client, (struct bytes){frame.data + header, frame.size - header});
-    }
     if (room != NULL) {
         room->outbox_last = 0;
+    }
+    for (uint32_t i = room == NULL ? 0 : room->member_count; i > 0; i--) {
+        struct client *client = client_of(room->members[i - 1].conn);
+        ck_assert_ptr_nonnull(client);
+        if (client->lags) {
+            client->lag_count++;
+            client->lag_policy = hub_lag(reactor->hub, room, i - 1);
+        } else {
+            append(client, (struct bytes){frame.data + header, frame.size - header});
+        }
     }
     blob_drop(entry->blob, reactor->pool);
 }
 
-static inline void deliver(struct reactor *reactor)
+static inline void deliver_messages(struct reactor *reactor, size_t first)
 {
-    const size_t count = outbox_count(reactor->outbox);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = first; i < outbox_count(reactor->outbox); i++) {
         const struct outbox_entry *entry = outbox_at(reactor->outbox, i);
         struct client *client = entry->kind == OUTBOX_PUBLICATION ? NULL : client_of(entry->conn);
         if (client != NULL && entry->kind == OUTBOX_MESSAGE) {
@@ -227,12 +240,20 @@ static inline void deliver(struct reactor *reactor)
             client->disconnect_count++;
         }
     }
+}
+
+static inline void deliver(struct reactor *reactor)
+{
+    const size_t count = outbox_count(reactor->outbox);
+
+    deliver_messages(reactor, 0);
     for (size_t i = 0; i < count; i++) {
         struct outbox_entry *entry = outbox_at(reactor->outbox, i);
         if (entry->kind == OUTBOX_PUBLICATION) {
             deliver_publication(reactor, entry);
         }
     }
+    deliver_messages(reactor, count); /* what those are told who lag */
     outbox_clear(reactor->outbox);
 }
 
