@@ -74,6 +74,7 @@ struct world {
     struct client clients[CLIENT_COUNT_MAX];
     uint32_t client_count;
     uint64_t random;
+    uint64_t now_ns;
 };
 
 static struct metrics world_metrics[HUB_COUNT_MAX];
@@ -92,14 +93,16 @@ static inline void fill_random(void *context, void *target, size_t size)
 
 /*
  * Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers.
+ * `hist:` has 20 publications of history, which is recovered; `free:` too, for who asks; `last:`
+ * recovers the latest.
  * Who lags is to subscribe again, but for `latest:`, `drop:` and `cut:`.
  */
 static inline const struct policy_table *world_policies(void)
 {
-    static struct policy policies[7];
+    static struct policy policies[10];
     static struct policy_table table;
-    static const char *const names[COUNT(policies)] = {"",       "mute", "read", "talk",
-                                                       "latest", "drop", "cut"};
+    static const char *const names[COUNT(policies)] = {"",     "mute", "read",   "talk", "hist",
+                                                       "free", "last", "latest", "drop", "cut"};
     for (int i = 0; i < COUNT(policies); i++) {
         policies[i] = (struct policy){
             .name = view(names[i]),
@@ -109,7 +112,17 @@ static inline const struct policy_table *world_policies(void)
             .publish_for_client = i == 0 || i > 3,
             .publish_for_subscriber = i == 0 || i == 3,
             .publish_for_anonymous = i != 1,
-            .slow_consumer = i > 3 ? (enum policy_slow_consumer)(i - 3) : POLICY_SLOW_RESYNC,
+            .history_for_client = i == 4 || i == 6,
+            .history_for_subscriber = i == 5,
+            .history_for_anonymous = true,
+            .history_size = i > 3 && i < 7 ? 20 : 0,
+            .history_ttl_ns = 60000000000,
+            .history_meta_ttl_ns = 3600000000000,
+            .force_recovery = i == 4 || i == 6,
+            .allow_recovery = i == 5,
+            .allow_positioning = i == 5,
+            .force_recovery_mode = i == 6 ? POLICY_RECOVERY_CACHE : POLICY_RECOVERY_STREAM,
+            .slow_consumer = i > 6 ? (enum policy_slow_consumer)(i - 6) : POLICY_SLOW_RESYNC,
         };
     }
     table = (struct policy_table){
@@ -141,6 +154,9 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .channel_count_max = options->channel_max > 0 ? options->channel_max : 1000,
         .tail_count_max = options->tail_max > 0 ? options->tail_max : 100,
         .tail_bytes_max = 1 << 20,
+        .history_bytes_max = 1 << 22,
+        .history_count_max = 10,
+        .recovery_count_max = 10,
         .channel_limit = 8,
         .ping_interval_s = 25,
         .anonymous_allowed = !options->closed,
@@ -214,6 +230,7 @@ static inline void deliver_publication(struct reactor *reactor, struct outbox_en
 
     if (room != NULL) {
         room->outbox_last = 0;
+        room->outbox_count = 0;
     }
     for (uint32_t i = room == NULL ? 0 : room->member_count; i > 0; i--) {
         struct client *client = client_of(room->members[i - 1].conn);
@@ -283,7 +300,9 @@ static inline size_t run_some(uint16_t index, size_t max)
 {
     struct reactor *reactor = &world.reactors[index];
     const uint64_t before = bus_posts(world.bus, index);
+    hub_tick(reactor->hub, world.now_ns);
     const size_t taken = take_posts(index, max);
+    hub_recover(reactor->hub);
     deliver(reactor);
     bus_flush(world.bus, index);
     return taken + (size_t)(bus_posts(world.bus, index) - before);
@@ -449,6 +468,11 @@ static inline void close_world(void)
         free(world.clients[i].copy);
     }
     settle();
+    /* History is kept for nobody, until it is old, and then its position until that is. */
+    for (int i = 0; i < 2; i++) {
+        world.now_ns += 3600000000000;
+        settle();
+    }
     for (uint16_t i = 0; i < world.hub_count; i++) {
         struct reactor *reactor = &world.reactors[i];
         ck_assert(hub_is_quiet(reactor->hub));
