@@ -202,7 +202,7 @@ int shard_create(const struct shard_options *options, struct shard **shard)
     }
     created->delivery = (struct delivery){
         .outbox = created->outbox,
-        .roster = hub_roster(created->hub),
+        .hub = created->hub,
         .reactor = created->reactor,
         .gateway = created->gateway,
         .pool = created->pool,
