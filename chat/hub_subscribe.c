@@ -21,10 +21,7 @@
 #include "core/slab.h"
 #include "proto/command.h"
 
-enum {
-    RECOVERY_BYTES_MAX = 1 << 20, /* of recovered publications that are said in one iteration */
-    CREDITS_KEPT = 8,             /* for commands: a storm of recoveries must not stop them */
-};
+enum { RECOVERY_BYTES_MAX = 1 << 20 }; /* of recovered publications, said in one iteration */
 
 /* -- one who waits ----------------------------------------------------------------------------- */
 
@@ -176,7 +173,7 @@ static uint64_t lowest_needed(const struct hub *hub, const struct room *room)
 static bool ask_home(struct hub *hub, const struct room *room, uint64_t from)
 {
     struct bus *bus = hub->options.bus;
-    if (bus_credits(bus, hub->options.reactor, room->home) <= CREDITS_KEPT) {
+    if (bus_credits(bus, hub->options.reactor, room->home) == 0) {
         return false;
     }
     const struct post post = {

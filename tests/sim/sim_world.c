@@ -34,6 +34,14 @@ static void choose_limits(struct sim_profile *profile, struct sim_random *random
         profile->is_lossy = profile->slow_consumer == POLICY_SLOW_LATEST ||
                             profile->slow_consumer == POLICY_SLOW_DROP;
     }
+    profile->has_history = sim_random_once_in(random, 2);
+    profile->keeps_all = profile->has_history && sim_random_once_in(random, 2);
+    profile->history_size =
+        profile->keeps_all ? 1000000 : (uint32_t)sim_random_range(random, 1, 200);
+    profile->history_ttl_ns =
+        profile->keeps_all ? 3600 * SIM_S : sim_random_range(random, 1, 5000) * SIM_MS;
+    profile->recovery_max =
+        profile->keeps_all ? 1000000 : (uint32_t)sim_random_range(random, 1, 300);
     profile->is_unsubscribed =
         profile->has_gaps || (profile->is_narrow && profile->slow_consumer == POLICY_SLOW_RESYNC);
 }
@@ -63,8 +71,8 @@ static struct sim_profile choose_profile(struct sim_random *random)
         profile.outstanding_max = 32;
         profile.commands_max = 300;
     }
-    if (profile.is_narrow) {
-        profile.payload_max = 100;
+    if (profile.is_narrow || profile.keeps_all) {
+        profile.payload_max = 100; /* all that can be missed fits into one page */
     }
     if (profile.is_throttled) {
         /* Few who say much, for seconds. */
