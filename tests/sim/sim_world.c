@@ -42,8 +42,6 @@ static void choose_limits(struct sim_profile *profile, struct sim_random *random
         profile->keeps_all ? 3600 * SIM_S : sim_random_range(random, 1, 5000) * SIM_MS;
     profile->recovery_max =
         profile->keeps_all ? 1000000 : (uint32_t)sim_random_range(random, 1, 300);
-    profile->is_unsubscribed =
-        profile->has_gaps || (profile->is_narrow && profile->slow_consumer == POLICY_SLOW_RESYNC);
 }
 
 static struct sim_profile choose_profile(struct sim_random *random)
@@ -72,7 +70,7 @@ static struct sim_profile choose_profile(struct sim_random *random)
         profile.commands_max = 300;
     }
     if (profile.is_narrow || profile.keeps_all) {
-        profile.payload_max = 100; /* all that can be missed fits into one page */
+        profile.payload_max = 100;
     }
     if (profile.is_throttled) {
         /* Few who say much, for seconds. */
@@ -81,6 +79,11 @@ static struct sim_profile choose_profile(struct sim_random *random)
         profile.commands_max = 2000;
         profile.step_count = 12000;
     }
+    /* Somebody reads too little, a reactor lags too far, or what was missed comes in parts. */
+    profile.is_unsubscribed = profile.has_gaps ||
+                              (profile.is_narrow && (profile.slow_consumer == POLICY_SLOW_RESYNC ||
+                                                     profile.has_history)) ||
+                              (profile.has_history && profile.payload_max > 100);
     return profile;
 }
 

@@ -48,7 +48,7 @@ struct sim_profile {
     bool is_throttled;         /* 3013 may happen to anybody */
     bool is_narrow;            /* queues are short: 3008 may happen to anybody */
     bool has_gaps;             /* tails are short: so may unsubscribe 2500 */
-    bool is_unsubscribed;      /* it may, for that reason or as the policy of who does not read */
+    bool is_unsubscribed;      /* it may, for that or another reason */
     bool has_history;          /* channels have one, and whoever comes back recovers */
     bool keeps_all;            /* it is so long that nothing is ever lost from it */
     uint32_t history_size;     /* publications */
