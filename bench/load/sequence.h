@@ -26,8 +26,8 @@ enum sequence_verdict {
 };
 
 /*
- * Takes a number. `skipped`: how many were jumped over by it (SEQUENCE_AFTER_GAP, or SEQUENCE_IN_ORDER
- * where it was open), else 0.
+ * Takes a number. `skipped`: how many were jumped over by it (SEQUENCE_AFTER_GAP, and where it was
+ * open SEQUENCE_IN_ORDER), else 0.
  */
 NODISCARD enum sequence_verdict sequence_take(struct sequence *sequence, uint32_t number,
                                               uint32_t *skipped);
