@@ -136,6 +136,10 @@ void hub_take(struct hub *hub, const struct post *post)
     case POST_STOP:
     case POST_DRAINED:
     case POST_EXIT:
+    case POST_ARCHIVE_APPEND:
+    case POST_ARCHIVE_READ:
+    case POST_ARCHIVE_APPENDED:
+    case POST_ARCHIVE_PAGE:
         break;
     }
     NEVER("a post that is not the hub's");

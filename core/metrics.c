@@ -66,6 +66,23 @@ static const struct {
      METRIC_BUS_FULL},
     {"parley_log_dropped_total", "counter", "Log records dropped because a ring was full.", NULL,
      METRIC_LOG_DROPPED},
+    {"parley_store_ready", "gauge", "1 while the durable store takes what it is given.", NULL,
+     METRIC_STORE_READY},
+    {"parley_store_starts_total", "counter", "Starts of the store's process.", NULL,
+     METRIC_STORE_STARTS},
+    {"parley_store_appends_total", "counter", "Publications stored.", NULL, METRIC_STORE_APPENDS},
+    {"parley_store_bytes_total", "counter", "Bytes of the publications stored.", NULL,
+     METRIC_STORE_BYTES},
+    {"parley_store_runs_total", "counter",
+     "What one channel gave to be stored together, by its end.", "result", METRIC_STORE_RUNS_OK},
+    {"parley_store_pages_total", "counter", "Times a channel was read from the store.", NULL,
+     METRIC_STORE_PAGES},
+    {"parley_store_questions", "gauge", "What the store was asked and has not answered.", NULL,
+     METRIC_STORE_QUESTIONS},
+    {"parley_store_queue_bytes", "gauge", "Bytes not yet sent to the store's process.", NULL,
+     METRIC_STORE_QUEUE_BYTES},
+    {"parley_store_waiting", "gauge", "Batches and pages that the store's queue has no room for.",
+     NULL, METRIC_STORE_WAITING},
 };
 
 enum { FAMILY_COUNT = sizeof(families) / sizeof(families[0]) };
@@ -146,22 +163,24 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_ERRORS_111] = "111",
     [METRIC_ERRORS_112] = "112",
     [METRIC_ERRORS_113] = "113",
+    [METRIC_STORE_RUNS_OK] = "stored",
+    [METRIC_STORE_RUNS_REFUSED] = "refused",
+    [METRIC_STORE_RUNS_LOST] = "lost",
 };
 
-void metrics_observe_loop(struct metrics *metrics, uint64_t duration_ns)
+void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)
 {
-    CHECK(metrics != NULL);
+    CHECK(histogram != NULL);
 
     unsigned bucket = 0;
-    while (bucket < METRICS_LOOP_BUCKET_COUNT - 1 && duration_ns > NS_PER_US << bucket) {
+    while (bucket < METRICS_BUCKET_COUNT - 1 && duration_ns > NS_PER_US << bucket) {
         bucket++;
     }
     /* Relaxed, and not one instruction: there is one writer. */
-    const uint64_t count =
-        atomic_load_explicit(&metrics->loop_buckets[bucket], memory_order_relaxed);
-    atomic_store_explicit(&metrics->loop_buckets[bucket], count + 1, memory_order_relaxed);
-    const uint64_t sum = atomic_load_explicit(&metrics->loop_sum_ns, memory_order_relaxed);
-    atomic_store_explicit(&metrics->loop_sum_ns, sum + duration_ns, memory_order_relaxed);
+    const uint64_t count = atomic_load_explicit(&histogram->buckets[bucket], memory_order_relaxed);
+    atomic_store_explicit(&histogram->buckets[bucket], count + 1, memory_order_relaxed);
+    const uint64_t total = atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed);
+    atomic_store_explicit(&histogram->sum_ns, total + duration_ns, memory_order_relaxed);
 }
 
 /* A text that grows. Once memory is out it stays `failed`, and what follows is ignored. */
@@ -239,22 +258,27 @@ static void add_family(struct text *text, size_t family, const struct metrics *c
     }
 }
 
-static void add_loop_histogram(struct text *text, const struct metrics *metrics, const char *name)
+/* `labels` is empty, or name="value". */
+static void add_histogram(struct text *text, const struct metrics_histogram *histogram,
+                          const char *name, const char *labels)
 {
+    const char *comma = labels[0] == '\0' ? "" : ",";
+    char braced[64];
+    (void)snprintf(braced, sizeof(braced), labels[0] == '\0' ? "%s" : "{%s}", labels);
+
     uint64_t total = 0;
-    for (unsigned i = 0; i < METRICS_LOOP_BUCKET_COUNT; i++) {
-        total += atomic_load_explicit(&metrics->loop_buckets[i], memory_order_relaxed);
-        if (i == METRICS_LOOP_BUCKET_COUNT - 1) {
-            add(text, "parley_loop_seconds_bucket{reactor=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", name,
-                total);
+    for (unsigned i = 0; i < METRICS_BUCKET_COUNT; i++) {
+        total += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+        if (i == METRICS_BUCKET_COUNT - 1) {
+            add(text, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, labels, comma, total);
         } else {
-            add(text, "parley_loop_seconds_bucket{reactor=\"%s\",le=\"%.9g\"} %" PRIu64 "\n", name,
+            add(text, "%s_bucket{%s%sle=\"%.9g\"} %" PRIu64 "\n", name, labels, comma,
                 (double)(NS_PER_US << i) / NS_PER_S, total);
         }
     }
-    const uint64_t sum_ns = atomic_load_explicit(&metrics->loop_sum_ns, memory_order_relaxed);
-    add(text, "parley_loop_seconds_sum{reactor=\"%s\"} %.9f\n", name, (double)sum_ns / NS_PER_S);
-    add(text, "parley_loop_seconds_count{reactor=\"%s\"} %" PRIu64 "\n", name, total);
+    const uint64_t sum_ns = atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed);
+    add(text, "%s_sum%s %.9f\n", name, braced, (double)sum_ns / NS_PER_S);
+    add(text, "%s_count%s %" PRIu64 "\n", name, braced, total);
 }
 
 char *metrics_render(const struct metrics *const *all, const char *const *names, size_t count,
@@ -272,7 +296,16 @@ char *metrics_render(const struct metrics *const *all, const char *const *names,
                "out.\n# TYPE parley_loop_seconds histogram\n");
     for (size_t i = 0; i < count; i++) {
         if (names[i] != NULL) {
-            add_loop_histogram(&text, all[i], names[i]);
+            char label[48];
+            (void)snprintf(label, sizeof(label), "reactor=\"%.32s\"", names[i]);
+            add_histogram(&text, &all[i]->loop, "parley_loop_seconds", label);
+        }
+    }
+    add(&text, "# HELP parley_store_seconds Time from a run's way into the store to its answer.\n"
+               "# TYPE parley_store_seconds histogram\n");
+    for (size_t i = 0; i < count; i++) {
+        if (names[i] == NULL) {
+            add_histogram(&text, &all[i]->store, "parley_store_seconds", "");
         }
     }
     if (text.failed) {

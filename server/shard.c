@@ -373,7 +373,7 @@ static void update_metrics(struct shard *shard, uint64_t began_ns)
     metrics_set(metrics, METRIC_LOG_DROPPED, log_dropped(shard->options.log));
     hub_gauge(shard->hub);
     report(shard);
-    metrics_observe_loop(metrics, monotime_read() - began_ns);
+    metrics_observe(&metrics->loop, monotime_read() - began_ns);
 }
 
 /*
