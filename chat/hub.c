@@ -12,6 +12,7 @@
 #include "chat/hub_state.h"
 #include "chat/membership.h"
 #include "chat/outbox.h"
+#include "chat/policy.h"
 #include "chat/roster.h"
 #include "chat/session.h"
 #include "core/bus.h"
@@ -53,8 +54,8 @@ static int open_parts(struct hub *hub)
 int hub_create(const struct hub_options *options, struct hub **hub)
 {
     CHECK(options->reactor < options->reactor_count);
-    CHECK(options->permissions != NULL);
-    CHECK(options->permissions->name_size_max <= UINT8_MAX);
+    CHECK(options->policies != NULL);
+    CHECK(options->policies->name_size_max <= UINT8_MAX);
     CHECK(options->fill_random != NULL);
 
     struct hub *created = calloc(1, sizeof(*created));

@@ -16,7 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "chat/permission.h"
 #include "core/annot.h"
 #include "core/conn_id.h"
 #include "core/table.h"
@@ -27,6 +26,7 @@ struct command;
 struct hub; /* opaque */
 struct metrics;
 struct outbox;
+struct policy_table;
 struct post;
 struct roster;
 struct session;
@@ -44,7 +44,7 @@ struct hub_options {
     uint32_t ping_interval_s; /* told in the connect reply */
     bool anonymous_allowed;   /* connect without a token */
     const char *version;      /* told in the connect reply */
-    const struct permission_table *permissions;
+    const struct policy_table *policies;
 
     struct bus *bus;
     struct blob_pool *pool;

@@ -10,6 +10,7 @@
 #include "chat/hub.h"
 #include "chat/hub_state.h"
 #include "chat/membership.h"
+#include "chat/permission.h"
 #include "chat/post.h"
 #include "chat/publication.h"
 #include "chat/roster.h"
@@ -180,7 +181,7 @@ static uint16_t apply_subscribe(struct hub *hub, struct session *session,
     }
     const struct permission_subject subject = {.anonymous = true};
     const enum permission_verdict verdict =
-        permission_judge(hub->options.permissions, subject, channel, PERMISSION_SUBSCRIBE);
+        permission_judge(hub->options.policies, subject, channel, PERMISSION_SUBSCRIBE);
     if (verdict != PERMISSION_GRANTED) {
         hub_reply_error(&hub->reply, session, command->id, error_for(hub, verdict));
         return stay;
@@ -288,7 +289,7 @@ static uint16_t apply_publish(struct hub *hub, struct session *session,
         .subscribed = subscription >= 0 && session->subscriptions[subscription].command == 0,
     };
     const enum permission_verdict verdict =
-        permission_judge(hub->options.permissions, subject, channel, PERMISSION_PUBLISH);
+        permission_judge(hub->options.policies, subject, channel, PERMISSION_PUBLISH);
     if (verdict != PERMISSION_GRANTED) {
         hub_reply_error(&hub->reply, session, command->id, error_for(hub, verdict));
         return stay;

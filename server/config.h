@@ -7,7 +7,7 @@
  * Owner     main. config_load_*() fills the struct, config_destroy() frees its lists. In between,
  *           after the flags of the command line went in, nobody writes: pass it on as const.
  * Threads   filled before threads start; frozen, so ANY_THREAD may read it then.
- * Units     bytes, counts, nanoseconds (`_ns`). In the file a duration has a unit: 500ms, 10s, 2m.
+ * Units     bytes, counts, nanoseconds (`_ns`). In the file a duration has a unit: 500ms, 10s, 30d.
  * Failures  -errno and one line: "FILE:LINE:COLUMN: KEY: expected ..., found ...". The struct is
  *           untouched unless the result is 0. No value means "unlimited".
  * Not here  the table of options (config_options.h), YAML (config_yaml.h), flags (args.h).
@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "chat/policy.h"
 #include "core/annot.h"
 #include "core/bytes.h"
 
@@ -92,6 +93,9 @@ struct config_client {
     uint32_t control_burst;
     uint32_t connection_limit;       /* of the whole server; 0 until config_resolve(): auto */
     uint32_t max_messages_per_frame; /* replies and pushes that share an outgoing frame */
+    uint32_t history_max_publication_limit;  /* publications that one history call returns */
+    uint32_t recovery_max_publication_limit; /* publications that one recovery returns */
+    uint32_t presence_max_list;              /* members that one presence call lists */
 };
 
 struct config_websocket {
@@ -108,12 +112,31 @@ struct config_echo {
     uint32_t queue_max_size;     /* bytes queued for one connection: holds a whole message */
 };
 
+/* What each one means: chat/policy.h. */
 struct config_channel_options {
     bool allow_subscribe_for_client;
     bool allow_subscribe_for_anonymous;
     bool allow_publish_for_client;
     bool allow_publish_for_subscriber;
     bool allow_publish_for_anonymous;
+    bool allow_history_for_client;
+    bool allow_history_for_subscriber;
+    bool allow_history_for_anonymous;
+    bool allow_presence_for_client;
+    bool allow_presence_for_subscriber;
+    bool allow_presence_for_anonymous;
+    uint32_t history_size; /* publications */
+    uint64_t history_ttl_ns;
+    uint64_t history_meta_ttl_ns;
+    bool force_recovery;
+    bool allow_recovery;
+    bool force_positioning;
+    bool allow_positioning;
+    enum policy_recovery_mode force_recovery_mode;
+    bool presence;
+    bool join_leave;
+    bool force_push_join_leave;
+    enum policy_slow_consumer slow_consumer;
 };
 
 struct config_namespace {

@@ -19,7 +19,7 @@
 #include "core/annot.h"
 
 enum {
-    CONFIG_OPTIONS_MAX = 64, /* rows of one table */
+    CONFIG_OPTIONS_MAX = 96, /* rows of one table */
     CONFIG_KEY_SIZE = 96,    /* bytes: the longest dotted key, its NUL, and room for a typo */
 };
 

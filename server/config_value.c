@@ -16,7 +16,7 @@
 static const struct {
     const char *name;
     uint64_t ms;
-} duration_units[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+} duration_units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
 
 static bool bytes_are(struct bytes text, const char *word)
 {
@@ -51,6 +51,10 @@ void config_value_show(struct bytes text, char shown[CONFIG_SHOWN_SIZE])
 static void duration_write(uint64_t ns, char *text, size_t size)
 {
     const uint64_t ms = ns / NS_PER_MS;
+    if (ms == 0) {
+        (void)snprintf(text, size, "0s"); /* every unit divides it */
+        return;
+    }
     size_t i = 0;
     while (ms % duration_units[i].ms != 0) {
         i++;
@@ -184,7 +188,8 @@ static int read_duration(const struct config_option *option, struct config_scala
     const size_t digits = take_digits(scalar.text, &number);
 
     if (digits > 0 && digits == scalar.text.size) {
-        return refuse_for(option, scalar, " (without a unit: write ms, s, m or h after it)", what);
+        return refuse_for(option, scalar, " (without a unit: write ms, s, m, h or d after it)",
+                          what);
     }
     const struct bytes unit = {scalar.text.data + digits, scalar.text.size - digits};
     for (size_t i = 0; digits > 0 && i < sizeof(duration_units) / sizeof(duration_units[0]); i++) {

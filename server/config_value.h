@@ -5,7 +5,7 @@
  * One option's value: from the text of a file or a flag, and back.
  * Private to server/config*.c, server/args.c and their tests.
  *
- * Pure, ANY_THREAD. Not here: lists (config_yaml.c), rules across options (config_validate).
+ * Pure, ANY_THREAD. Not here: lists (config_yaml.c), rules across options (config_rules.h).
  * Failures  -EINVAL and "expected ..., found ..." without key or place; the field is untouched.
  */
 #include <stdbool.h>

@@ -26,7 +26,7 @@
 #include "net/reactor.h"
 #include "proto/simd.h"
 #include "server/config.h"
-#include "server/rules.h"
+#include "server/policies.h"
 #include "server/shard.h"
 #include "server/site.h"
 
@@ -56,7 +56,7 @@ struct control {
     const struct backend_ops *backend;
     const struct simd_ops *simd;
     struct bus *bus;
-    struct rules rules;
+    struct policies policies;
     struct site site;
     struct table_key key;
     struct member *members;
@@ -171,7 +171,7 @@ static int allocate(struct control *control)
     control->metric_names = calloc(count, sizeof(*control->metric_names));
     if (control->bus == NULL || control->members == NULL || control->metrics == NULL ||
         control->all_metrics == NULL || control->metric_names == NULL ||
-        rules_init(&control->rules, control->config) != 0) {
+        policies_init(&control->policies, control->config) != 0) {
         return fail(control, -ENOMEM, "start");
     }
     memset(control->metrics, 0, count * sizeof(struct metrics));
@@ -251,7 +251,7 @@ static int create_member(struct control *control, size_t index)
 
     struct shard_options options = {
         .config = control->config,
-        .permissions = &control->rules.table,
+        .policies = &control->policies.table,
         .site = &control->site,
         .simd = control->simd,
         .backend = control->backend,
@@ -438,7 +438,7 @@ static void deinit(struct control *control)
     for (size_t i = 0; control->members != NULL && i < control->config->reactor.count; i++) {
         shard_destroy(control->members[i].shard);
     }
-    rules_deinit(&control->rules);
+    policies_deinit(&control->policies);
     free(control->metric_names);
     free(control->all_metrics);
     free(control->metrics);

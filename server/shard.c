@@ -82,7 +82,7 @@ static int create_hub(struct shard *shard)
         .anonymous_allowed =
             config->client.insecure || config->client.allow_anonymous_connect_without_token,
         .version = "parley " PARLEY_VERSION,
-        .permissions = options->permissions,
+        .policies = options->policies,
         .bus = options->bus,
         .pool = shard->pool,
         .metrics = options->metrics,

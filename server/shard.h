@@ -22,14 +22,14 @@ struct bus;
 struct config;
 struct log;
 struct metrics;
-struct permission_table;
+struct policy_table;
 struct shard; /* opaque */
 struct simd_ops;
 struct site;
 
 struct shard_options {
     const struct config *config;
-    const struct permission_table *permissions;
+    const struct policy_table *policies;
     const struct site *site;
     const struct simd_ops *simd;
     const struct backend_ops *backend;

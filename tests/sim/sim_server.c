@@ -72,7 +72,7 @@ static void begin_member(struct sim_server *server, size_t index, struct table_k
     };
     const struct shard_options options = {
         .config = &server->config,
-        .permissions = &server->rules.table,
+        .policies = &server->policies.table,
         .site = &server->site,
         .simd = simd_choose((enum cpu_simd)sim_random_below(&world->random, CPU_SIMD_AVX512 + 1)),
         .backend = &backend_sim_ops,
@@ -103,7 +103,7 @@ void sim_server_begin(struct sim_server *server, struct sim_world *world)
         .config = choose_config(&world->profile),
         .count = world->profile.shard_count,
     };
-    const int result = rules_init(&server->rules, &server->config);
+    const int result = policies_init(&server->policies, &server->config);
     CHECK(result == 0);
     server->bus =
         bus_create(server->count + 1, server->config.bus.slots, server->config.bus.reserve);
@@ -301,6 +301,6 @@ void sim_server_end(struct sim_server *server)
         free(server->members[i].metrics);
     }
     bus_destroy(server->bus);
-    rules_deinit(&server->rules);
+    policies_deinit(&server->policies);
     config_destroy(&server->config);
 }

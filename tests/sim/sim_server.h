@@ -12,7 +12,7 @@
 
 #include "core/annot.h"
 #include "server/config.h"
-#include "server/rules.h"
+#include "server/policies.h"
 #include "server/site.h"
 #include "tests/sim/backend_sim.h"
 #include "tests/sim/sim_world.h"
@@ -38,7 +38,7 @@ struct sim_member {
 struct sim_server {
     struct sim_world *world;
     struct config config;
-    struct rules rules;
+    struct policies policies;
     struct site site;
     struct bus *bus;
     const struct metrics *all_metrics[SIM_SHARD_MAX];

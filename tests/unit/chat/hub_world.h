@@ -14,6 +14,7 @@
 
 #include "chat/hub.h"
 #include "chat/outbox.h"
+#include "chat/policy.h"
 #include "chat/post.h"
 #include "chat/roster.h"
 #include "chat/session.h"
@@ -86,17 +87,25 @@ static inline void fill_random(void *context, void *target, size_t size)
 }
 
 /* Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers. */
-static inline const struct permission_table *world_permissions(void)
+static inline const struct policy_table *world_policies(void)
 {
-    static struct permission_rules rules[3];
-    static struct permission_table table;
-    rules[0] = (struct permission_rules){.name = view("mute")};
-    rules[1] = (struct permission_rules){view("read"), true, true, false, false, true};
-    rules[2] = (struct permission_rules){view("talk"), true, true, false, true, true};
-    table = (struct permission_table){
-        .without_namespace = {{NULL, 0}, true, true, true, true, true},
-        .namespaces = rules,
-        .namespace_count = COUNT(rules),
+    static struct policy policies[4];
+    static struct policy_table table;
+    static const char *const names[COUNT(policies)] = {"", "mute", "read", "talk"};
+    for (int i = 0; i < COUNT(policies); i++) {
+        policies[i] = (struct policy){
+            .name = view(names[i]),
+            .index = (uint16_t)i,
+            .subscribe_for_client = i != 1,
+            .subscribe_for_anonymous = i != 1,
+            .publish_for_client = i == 0,
+            .publish_for_subscriber = i == 0 || i == 3,
+            .publish_for_anonymous = i != 1,
+        };
+    }
+    table = (struct policy_table){
+        .policies = policies,
+        .policy_count = COUNT(policies),
         .name_size_max = 255,
     };
     return &table;
@@ -127,7 +136,7 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .ping_interval_s = 25,
         .anonymous_allowed = !options->closed,
         .version = "parley 0",
-        .permissions = world_permissions(),
+        .policies = world_policies(),
         .bus = world.bus,
         .pool = reactor->pool,
         .metrics = reactor->metrics,
