@@ -258,27 +258,39 @@ static void add_family(struct text *text, size_t family, const struct metrics *c
     }
 }
 
-/* `labels` is empty, or name="value". */
-static void add_histogram(struct text *text, const struct metrics_histogram *histogram,
-                          const char *name, const char *labels)
+/* A histogram's values at one moment, or those of several. */
+struct reading {
+    uint64_t buckets[METRICS_BUCKET_COUNT];
+    uint64_t sum_ns;
+};
+
+static void read_histogram(struct reading *reading, const struct metrics_histogram *histogram)
 {
-    const char *comma = labels[0] == '\0' ? "" : ",";
-    char braced[64];
-    (void)snprintf(braced, sizeof(braced), labels[0] == '\0' ? "%s" : "{%s}", labels);
+    for (unsigned i = 0; i < METRICS_BUCKET_COUNT; i++) {
+        reading->buckets[i] += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+    }
+    reading->sum_ns += atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed);
+}
+
+/* `label` is empty, or name="value". */
+static void add_histogram(struct text *text, const struct reading *reading, const char *name,
+                          const char *label)
+{
+    const bool labelled = label[0] != '\0';
+    const char *comma = labelled ? "," : "";
+    const char *open = labelled ? "{" : "";
+    const char *close = labelled ? "}" : "";
 
     uint64_t total = 0;
-    for (unsigned i = 0; i < METRICS_BUCKET_COUNT; i++) {
-        total += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
-        if (i == METRICS_BUCKET_COUNT - 1) {
-            add(text, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, labels, comma, total);
-        } else {
-            add(text, "%s_bucket{%s%sle=\"%.9g\"} %" PRIu64 "\n", name, labels, comma,
-                (double)(NS_PER_US << i) / NS_PER_S, total);
-        }
+    for (unsigned i = 0; i < METRICS_BUCKET_COUNT - 1; i++) {
+        total += reading->buckets[i];
+        add(text, "%s_bucket{%s%sle=\"%.9g\"} %" PRIu64 "\n", name, label, comma,
+            (double)(NS_PER_US << i) / NS_PER_S, total);
     }
-    const uint64_t sum_ns = atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed);
-    add(text, "%s_sum%s %.9f\n", name, braced, (double)sum_ns / NS_PER_S);
-    add(text, "%s_count%s %" PRIu64 "\n", name, braced, total);
+    total += reading->buckets[METRICS_BUCKET_COUNT - 1];
+    add(text, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, label, comma, total);
+    add(text, "%s_sum%s%s%s %.9f\n", name, open, label, close, (double)reading->sum_ns / NS_PER_S);
+    add(text, "%s_count%s%s%s %" PRIu64 "\n", name, open, label, close, total);
 }
 
 char *metrics_render(const struct metrics *const *all, const char *const *names, size_t count,
@@ -294,20 +306,20 @@ char *metrics_render(const struct metrics *const *all, const char *const *names,
     }
     add(&text, "# HELP parley_loop_seconds Time of one turn of a reactor's loop, its sleep left "
                "out.\n# TYPE parley_loop_seconds histogram\n");
+    struct reading store = {.sum_ns = 0};
     for (size_t i = 0; i < count; i++) {
+        read_histogram(&store, &all[i]->store);
         if (names[i] != NULL) {
             char label[48];
+            struct reading loop = {.sum_ns = 0};
             (void)snprintf(label, sizeof(label), "reactor=\"%.32s\"", names[i]);
-            add_histogram(&text, &all[i]->loop, "parley_loop_seconds", label);
+            read_histogram(&loop, &all[i]->loop);
+            add_histogram(&text, &loop, "parley_loop_seconds", label);
         }
     }
     add(&text, "# HELP parley_store_seconds Time from a run's way into the store to its answer.\n"
                "# TYPE parley_store_seconds histogram\n");
-    for (size_t i = 0; i < count; i++) {
-        if (names[i] == NULL) {
-            add_histogram(&text, &all[i]->store, "parley_store_seconds", "");
-        }
-    }
+    add_histogram(&text, &store, "parley_store_seconds", "");
     if (text.failed) {
         free(text.data);
         return NULL;

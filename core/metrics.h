@@ -187,8 +187,8 @@ void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns);
 
 /*
  * The text format 0.0.4 of everything: values summed over the `count` threads of `all`, one loop
- * histogram per thread whose names[i] is not NULL, labelled reactor="<names[i]>", and the store's
- * histogram, of the threads that have no such name.
+ * histogram per thread whose names[i] is not NULL, labelled reactor="<names[i]>", and one of the
+ * store.
  * Freed by the caller with free(); `size` in bytes, without the zero at the end.
  */
 NODISCARD char *metrics_render(const struct metrics *const *all, const char *const *names,

@@ -708,23 +708,6 @@ enum archive_state archive_state(const struct archive *archive)
     return (enum archive_state)atomic_load_explicit(&archive->state, memory_order_relaxed);
 }
 
-const char *archive_state_name(enum archive_state state)
-{
-    switch (state) {
-    case ARCHIVE_STARTING:
-        return "the store is being opened";
-    case ARCHIVE_READY:
-        return "ready";
-    case ARCHIVE_DOWN:
-        return "the store is down";
-    case ARCHIVE_FULL:
-        return "the store has no space left";
-    case ARCHIVE_SLOW:
-        return "the store does not answer in time";
-    }
-    NEVER("no state");
-}
-
 int archive_create(const struct archive_options *options, struct archive **archive)
 {
     CHECK(options->questions_max > 0 &&

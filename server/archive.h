@@ -63,7 +63,4 @@ void archive_run(void *archive);
 
 NODISCARD enum archive_state archive_state(const struct archive *archive) ANY_THREAD;
 
-/* "ready", or why not, in a few words. */
-const char *archive_state_name(enum archive_state state);
-
 #endif /* SERVER_ARCHIVE_H */
