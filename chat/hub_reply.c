@@ -5,10 +5,20 @@
 #include "chat/session.h"
 #include "core/metrics.h"
 
+enum { AROUND_PUBLICATIONS = 512 }; /* bytes of a reply that are not publications */
+
 static struct json_writer begin(const struct hub_reply *to)
 {
     struct json_writer writer;
     json_writer_init(&writer, outbox_begin(to->outbox));
+    return writer;
+}
+
+/* For a message with so many bytes of publications in it. */
+static struct json_writer begin_long(const struct hub_reply *to, size_t size)
+{
+    struct json_writer writer;
+    json_writer_init(&writer, outbox_begin_long(to->outbox, size + AROUND_PUBLICATIONS));
     return writer;
 }
 
@@ -40,12 +50,20 @@ void hub_reply_connect(const struct hub_reply *to, struct session *session, uint
     commit(to, session, &writer, false);
 }
 
-void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command)
+void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command,
+                         const struct event_subscribed *result)
 {
-    const struct event_subscribed result = {.offset = 0};
-    struct json_writer writer = begin(to);
-    event_write_subscribed(&writer, command, &result);
+    struct json_writer writer = begin_long(to, result->publications.size);
+    event_write_subscribed(&writer, command, result);
     commit(to, session, &writer, true);
+}
+
+void hub_reply_history(const struct hub_reply *to, struct session *session, uint32_t command,
+                       const struct event_history *result)
+{
+    struct json_writer writer = begin_long(to, result->publications.size);
+    event_write_history(&writer, command, result);
+    commit(to, session, &writer, false);
 }
 
 void hub_reply_empty(const struct hub_reply *to, struct session *session, uint32_t command,

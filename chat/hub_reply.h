@@ -26,7 +26,10 @@ struct hub_reply {
 
 void hub_reply_connect(const struct hub_reply *to, struct session *session, uint32_t command,
                        const struct event_connected *result);
-void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command);
+void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command,
+                         const struct event_subscribed *result);
+void hub_reply_history(const struct hub_reply *to, struct session *session, uint32_t command,
+                       const struct event_history *result);
 void hub_reply_empty(const struct hub_reply *to, struct session *session, uint32_t command,
                      enum event_empty result);
 void hub_reply_error(const struct hub_reply *to, struct session *session, uint32_t command,

@@ -115,6 +115,10 @@ enum metrics_id {
     METRIC_PUBLICATIONS, /* accepted at home */
     METRIC_DELIVERIES,   /* packet references queued */
     METRIC_GAPS,
+    METRIC_RECOVERIES_COMPLETE,
+    METRIC_RECOVERIES_IMPOSSIBLE,
+    METRIC_HISTORY_EVICTED,
+    METRIC_HISTORY_BYTES, /* gauge, at home */
 
     METRIC_CHANNELS,      /* gauge, at home */
     METRIC_ROOMS,         /* gauge */

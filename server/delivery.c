@@ -178,6 +178,7 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
         return;
     }
     room->outbox_last = 0;
+    room->outbox_count = 0;
     struct packet *packet = packet_for(delivery, first);
     const size_t count = drop_chain(delivery, first);
     if (packet == NULL) {

@@ -37,7 +37,8 @@ enum {
 };
 
 static const uint64_t rest_ns = UINT64_C(2) * NS_PER_S; /* silent for so long: it rests */
-static const size_t blob_bytes_max = (size_t)1 << 32; /* per reactor: what publications may hold */
+static const size_t blob_bytes_max = (size_t)1
+                                     << 32; /* of publications on their way, per reactor */
 
 struct shard {
     struct shard_options options;
@@ -77,6 +78,9 @@ static int create_hub(struct shard *shard)
         .channel_count_max = ROOM_COUNT_MAX,
         .tail_count_max = options->tail_count_max > 0 ? options->tail_count_max : TAIL_COUNT_MAX,
         .tail_bytes_max = TAIL_BYTES_MAX,
+        .history_bytes_max = config->channel.history_memory_max / config->reactor.count,
+        .history_count_max = config->client.history_max_publication_limit,
+        .recovery_count_max = config->client.recovery_max_publication_limit,
         .channel_limit = (uint16_t)config->client.channel_limit,
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
         .anonymous_allowed =
@@ -159,7 +163,9 @@ static int create_parts(struct shard *shard)
         .text_size_max = OUTBOX_TEXT_MAX,
         .conn_count_max = conn_count_max(shard->options.config),
     };
-    shard->pool = blob_pool_create(blob_bytes_max);
+    /* Whatever the homes keep may have been made here. */
+    shard->pool =
+        blob_pool_create(blob_bytes_max + shard->options.config->channel.history_memory_max);
     if (shard->pool == NULL) {
         return -ENOMEM;
     }
@@ -298,6 +304,7 @@ static void take_posts(struct shard *shard) ON_REACTOR
     size_t taken = 0;
     size_t count = 0;
 
+    hub_tick(shard->hub, reactor_now(shard->reactor));
     do {
         if (!outbox_is_roomy(shard->outbox)) {
             break;
@@ -388,6 +395,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     take_posts(shard);                                   /* 2 */
     gateway_resume(shard->gateway);                      /* 3 */
     reactor_receive(shard->reactor);                     /* 3 */
+    hub_recover(shard->hub);                             /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
     go_on_draining(shard);                               /* 4: its one post goes out in 5 */
     bus_flush(shard->options.bus, shard->options.index); /* 5 */

@@ -70,6 +70,7 @@ struct world {
     struct client clients[CLIENT_COUNT_MAX];
     uint32_t client_count;
     uint64_t random;
+    uint64_t now_ns;
 };
 
 static struct metrics world_metrics[HUB_COUNT_MAX];
@@ -86,21 +87,36 @@ static inline void fill_random(void *context, void *target, size_t size)
     }
 }
 
-/* Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers. */
+/*
+ * Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers.
+ * `hist:` has 20 publications of history, which is recovered; `free:` too, for who asks; `last:`
+ * recovers the latest.
+ */
 static inline const struct policy_table *world_policies(void)
 {
-    static struct policy policies[4];
+    static struct policy policies[7];
     static struct policy_table table;
-    static const char *const names[COUNT(policies)] = {"", "mute", "read", "talk"};
+    static const char *const names[COUNT(policies)] = {"",     "mute", "read", "talk",
+                                                       "hist", "free", "last"};
     for (int i = 0; i < COUNT(policies); i++) {
         policies[i] = (struct policy){
             .name = view(names[i]),
             .index = (uint16_t)i,
             .subscribe_for_client = i != 1,
             .subscribe_for_anonymous = i != 1,
-            .publish_for_client = i == 0,
+            .publish_for_client = i == 0 || i > 3,
             .publish_for_subscriber = i == 0 || i == 3,
             .publish_for_anonymous = i != 1,
+            .history_for_client = i == 4 || i == 6,
+            .history_for_subscriber = i == 5,
+            .history_for_anonymous = true,
+            .history_size = i > 3 ? 20 : 0,
+            .history_ttl_ns = 60000000000,
+            .history_meta_ttl_ns = 3600000000000,
+            .force_recovery = i == 4 || i == 6,
+            .allow_recovery = i == 5,
+            .allow_positioning = i == 5,
+            .force_recovery_mode = i == 6 ? POLICY_RECOVERY_CACHE : POLICY_RECOVERY_STREAM,
         };
     }
     table = (struct policy_table){
@@ -132,6 +148,9 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .channel_count_max = options->channel_max > 0 ? options->channel_max : 1000,
         .tail_count_max = options->tail_max > 0 ? options->tail_max : 100,
         .tail_bytes_max = 1 << 20,
+        .history_bytes_max = 1 << 22,
+        .history_count_max = 10,
+        .recovery_count_max = 10,
         .channel_limit = 8,
         .ping_interval_s = 25,
         .anonymous_allowed = !options->closed,
@@ -210,6 +229,7 @@ static inline void deliver_publication(struct reactor *reactor, struct outbox_en
     }
     if (room != NULL) {
         room->outbox_last = 0;
+        room->outbox_count = 0;
     }
     blob_drop(entry->blob, reactor->pool);
 }
@@ -262,7 +282,9 @@ static inline size_t run_some(uint16_t index, size_t max)
 {
     struct reactor *reactor = &world.reactors[index];
     const uint64_t before = bus_posts(world.bus, index);
+    hub_tick(reactor->hub, world.now_ns);
     const size_t taken = take_posts(index, max);
+    hub_recover(reactor->hub);
     deliver(reactor);
     bus_flush(world.bus, index);
     return taken + (size_t)(bus_posts(world.bus, index) - before);
@@ -428,6 +450,11 @@ static inline void close_world(void)
         free(world.clients[i].copy);
     }
     settle();
+    /* History is kept for nobody, until it is old, and then its position until that is. */
+    for (int i = 0; i < 2; i++) {
+        world.now_ns += 3600000000000;
+        settle();
+    }
     for (uint16_t i = 0; i < world.hub_count; i++) {
         struct reactor *reactor = &world.reactors[i];
         ck_assert(hub_is_quiet(reactor->hub));
