@@ -12,6 +12,7 @@
  *           borrows (names, values) the home keeps as it is until then.
  * Order     batches of one home are taken in their order. A page may overtake them: a home asks
  *           for a channel's page when nothing of that channel is under way.
+ * Time      is the archive's: it says when something was stored, and how old something is.
  * Not here  when to ask (ledger.h), how it is stored (server/archive.h).
  */
 #include <stdbool.h>
@@ -42,8 +43,8 @@ enum archive_result {
 };
 
 enum archive_kind {
-    ARCHIVE_APPEND = 1, /* offset, time_ms, value */
-    ARCHIVE_RESET,      /* the stream begins, with the run's epoch; time_ms */
+    ARCHIVE_APPEND = 1, /* offset, value */
+    ARCHIVE_RESET,      /* the stream begins, with the run's epoch */
     ARCHIVE_TRIM,       /* what lies below offset goes */
     ARCHIVE_REMOVE,     /* the stream goes */
 };
@@ -51,7 +52,6 @@ enum archive_kind {
 struct archive_entry {
     enum archive_kind kind;
     uint64_t offset;
-    uint64_t time_ms; /* since 1970 */
     struct bytes value;
 };
 
@@ -82,7 +82,7 @@ struct archive_batch {
 
 struct archive_record {
     uint64_t offset;
-    uint64_t time_ms;
+    uint64_t age_ms;    /* when the page was read */
     struct bytes value; /* lives as long as the page */
 };
 
@@ -103,7 +103,6 @@ struct archive_page {
     uint64_t epoch;
     uint64_t top;   /* 0: nothing was ever appended */
     uint64_t first; /* the oldest that is kept; top + 1: none is */
-    uint64_t last_time_ms;
     uint32_t record_count;
     struct archive_record *records; /* in order, without a gap */
     /* The archive's: */

@@ -187,13 +187,14 @@ static enum store_verdict give_run(struct archive *archive, const struct archive
                                    const struct archive_run *run, const struct job *job)
 {
     CHECK(run->count > 0 && run->count <= ARCHIVE_RUN_COUNT_MAX);
+    const uint64_t now_ms = monotime_realtime_ms();
     for (uint32_t i = 0; i < run->count; i++) {
         const struct archive_entry *entry = &batch->entries[run->first + i];
         archive->entries[i] = (struct wire_entry){
             .kind = wire_kind_of(entry->kind),
             .offset = entry->offset,
             .epoch = run->epoch,
-            .time_ms = entry->time_ms,
+            .time_ms = now_ms,
             .channel = run->channel,
             .value = entry->value,
         };
@@ -352,14 +353,16 @@ static bool copy_records(struct archive_page *page, const struct wire_page *from
     if (!archive_post_reserve(page, from->count, from->records.size)) {
         return false;
     }
+    const uint64_t now_ms = monotime_realtime_ms();
     struct bytes rest = from->records;
     struct wire_record record;
     while (wire_next_record(&rest, &record)) {
-        archive_post_add_record(page, (struct archive_record){
-                                          .offset = record.offset,
-                                          .time_ms = record.time_ms,
-                                          .value = record.value,
-                                      });
+        archive_post_add_record(page,
+                                (struct archive_record){
+                                    .offset = record.offset,
+                                    .age_ms = now_ms > record.time_ms ? now_ms - record.time_ms : 0,
+                                    .value = record.value,
+                                });
     }
     return true;
 }
@@ -371,7 +374,6 @@ static void take_page(struct archive *archive, struct archive_page *page,
     page->epoch = from->stream.epoch;
     page->top = from->stream.top;
     page->first = from->stream.first;
-    page->last_time_ms = from->stream.last_time_ms;
     if (from->result == WIRE_DAMAGED) {
         const struct log_field fields[] = {
             log_bytes("channel", (struct bytes){page->channel, page->channel_size})};
