@@ -78,6 +78,11 @@ int hub_create(const struct hub_options *options, struct hub **hub)
     return 0;
 }
 
+void hub_forget(struct hub *hub)
+{
+    channel_home_forget(hub->home);
+}
+
 void hub_destroy(struct hub *hub)
 {
     if (hub == NULL) {
@@ -149,14 +154,13 @@ void hub_close(struct hub *hub, struct session *session)
 
 /* -- rooms ------------------------------------------------------------------------------------- */
 
-void hub_room_joined(struct hub *hub, struct room *room, struct ids_handle channel,
-                     struct channel_position position)
+void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest)
 {
     CHECK(room->state == ROOM_JOINING);
     room->state = ROOM_JOINED;
-    room->channel = channel;
-    room->epoch = position.epoch;
-    room->top = position.top;
+    room->channel = interest->channel;
+    room->epoch = interest->position.epoch;
+    room->top = interest->position.top;
 
     hub_admit_waiters(hub, room, NULL);
     hub_room_maybe_left(hub, room);

@@ -61,6 +61,9 @@ struct hub_options {
 
 NODISCARD int hub_create(const struct hub_options *options, struct hub **hub);
 
+/* At the end, before the memory of the first reactor goes: forgets all channels and history. */
+void hub_forget(struct hub *hub);
+
 /* Every session must be closed. */
 void hub_destroy(struct hub *hub);
 

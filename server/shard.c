@@ -293,6 +293,7 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
         begin_drain(shard);
     } else if (post.kind == POST_EXIT) {
         shard->is_exiting = true;
+        hub_forget(shard->hub);
     } else {
         hub_take(shard->hub, &post);
     }
