@@ -28,6 +28,7 @@ enum post_kind {
     POST_PAGE,            /* answer  home -> that reactor, to both */
     POST_PUBLICATION,     /* tell    home -> interested reactor */
     POST_GAP,             /* tell    home -> interested reactor whose cursor fell off the tail */
+    POST_LATER,           /* answer  home -> asker: the real one comes later, as a tell */
     POST_STOP,            /* tell    control -> reactor: drain, see server/control.h */
     POST_DRAINED,         /* tell    reactor -> control: no connection left */
     POST_EXIT,            /* tell    control -> reactor: every reactor has drained; -> archive */

@@ -515,6 +515,10 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_INTEREST:
     case POST_INTEREST_ANSWER:
     case POST_LEAVE:
+    case POST_HISTORY:
+    case POST_RECOVER:
+    case POST_PAGE:
+    case POST_LATER:
     case POST_PUBLICATION:
     case POST_GAP:
     case POST_STOP:

@@ -181,6 +181,12 @@ static bool has_store(const struct control *control)
     return control->config->store.engine == CONFIG_STORE_ROCKSDB;
 }
 
+/* Behind the reactors and the control. */
+static size_t archive_port(const struct control *control)
+{
+    return control->config->reactor.count + 1;
+}
+
 static int allocate(struct control *control)
 {
     const size_t count = control->config->reactor.count;
@@ -280,6 +286,7 @@ static int create_member(struct control *control, size_t index)
         .site = &control->site,
         .simd = control->simd,
         .backend = control->backend,
+        .archive = has_store(control) ? (uint16_t)archive_port(control) : 0,
         .bus = control->bus,
         .index = (uint16_t)index,
         .key = control->key,
@@ -316,12 +323,6 @@ static int start_members(struct control *control)
         member->is_running = true;
     }
     return 0;
-}
-
-/* Behind the reactors and the control. */
-static size_t archive_port(const struct control *control)
-{
-    return control->config->reactor.count + 1;
 }
 
 static void describe_store(struct control *control)
@@ -503,27 +504,7 @@ static void exit_at_once(struct control *control)
     _exit(EXIT_INTERRUPTED);
 }
 
-static void stop_members(struct control *control)
-{
-    while (!order_all(control, POST_STOP) || !all_drained(control)) {
-        if (wait_for_news(control, POLL_MS) != 0) {
-            exit_at_once(control);
-        }
-    }
-    for (size_t i = 0; i < control->config->reactor.count; i++) {
-        control->members[i].is_told = false;
-    }
-    while (!order_all(control, POST_EXIT)) {
-        (void)wait_for_news(control, POLL_MS);
-    }
-    for (size_t i = 0; i < control->config->reactor.count; i++) {
-        if (control->members[i].is_running) {
-            thread_join(&control->members[i].thread);
-        }
-    }
-}
-
-/* After the reactors: what they have asked for is stored. */
+/* Before the reactors end, because what it was given borrows from them: all of it is answered. */
 static void stop_archive(struct control *control)
 {
     if (!control->store.is_running) {
@@ -537,6 +518,27 @@ static void stop_archive(struct control *control)
     }
     bus_flush(control->bus, port);
     thread_join(&control->store.thread);
+}
+
+static void stop_members(struct control *control)
+{
+    while (!order_all(control, POST_STOP) || !all_drained(control)) {
+        if (wait_for_news(control, POLL_MS) != 0) {
+            exit_at_once(control);
+        }
+    }
+    stop_archive(control);
+    for (size_t i = 0; i < control->config->reactor.count; i++) {
+        control->members[i].is_told = false;
+    }
+    while (!order_all(control, POST_EXIT)) {
+        (void)wait_for_news(control, POLL_MS);
+    }
+    for (size_t i = 0; i < control->config->reactor.count; i++) {
+        if (control->members[i].is_running) {
+            thread_join(&control->members[i].thread);
+        }
+    }
 }
 
 static void deinit(struct control *control)
@@ -583,7 +585,6 @@ int control_run(const struct config *config, struct logger *logger, char *error,
     }
     if (control.members != NULL) {
         stop_members(&control);
-        stop_archive(&control);
     }
     deinit(&control);
     return result;

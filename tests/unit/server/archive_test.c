@@ -102,8 +102,7 @@ static void add(struct archive_batch *batch, enum archive_kind kind, uint64_t of
                 const char *value)
 {
     archive_post_add_entry(
-        batch, (struct archive_entry){
-                   .kind = kind, .offset = offset, .time_ms = 1000 + offset, .value = text(value)});
+        batch, (struct archive_entry){.kind = kind, .offset = offset, .value = text(value)});
 }
 
 static struct archive_batch *hear_batch(void)
