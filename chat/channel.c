@@ -18,8 +18,6 @@
 #include "core/list.h"
 #include "core/metrics.h"
 
-enum { PAGE_BYTES_MAX = 512 << 10 }; /* of the publications that one answer carries */
-
 static const uint64_t expiry_interval_ns = 100000000; /* how often to look for what is too old */
 
 /* One reactor's interest. It is up to date while next == top + 1. */
@@ -213,11 +211,8 @@ static void settle(struct channel_home *home, struct channel *channel)
     }
 }
 
-void channel_home_destroy(struct channel_home *home)
+void channel_home_forget(struct channel_home *home)
 {
-    if (home == NULL) {
-        return;
-    }
     for (uint32_t slot = 0; slot < directory_slot_end(home->channels); slot++) {
         struct channel *channel = directory_slot(home->channels, slot);
         if (channel != NULL) {
@@ -226,6 +221,14 @@ void channel_home_destroy(struct channel_home *home)
         }
     }
     CHECK(home->history_bytes == 0);
+}
+
+void channel_home_destroy(struct channel_home *home)
+{
+    if (home == NULL) {
+        return;
+    }
+    channel_home_forget(home);
     directory_destroy(home->channels);
     free(home->ages);
     free(home);
@@ -417,8 +420,7 @@ static struct interest *append_interest(struct channel *channel)
 }
 
 int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes name,
-                         struct ids_handle room, struct ids_handle *handle,
-                         struct channel_position *position)
+                         struct ids_handle room, struct channel_interest *answer)
 {
     struct channel *channel = find_or_open(home, hash, name);
     if (channel == NULL) {
@@ -430,8 +432,10 @@ int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes 
     }
     if (interest != NULL) {
         *interest = (struct interest){.next = channel->stream.top + 1, .room = room};
-        *handle = directory_handle(home->channels, channel->slot);
-        *position = position_of(channel);
+        *answer = (struct channel_interest){
+            .channel = directory_handle(home->channels, channel->slot),
+            .position = position_of(channel),
+        };
     }
     settle(home, channel);
     shrink(home);
@@ -567,14 +571,15 @@ enum codes_error channel_publish(struct channel_home *home, uint64_t hash, uint1
 /* -- history ----------------------------------------------------------------------------------- */
 
 /* The range of a query, whose offset is one that there can be. */
-static struct page_range range_of(const struct channel_query *query, uint64_t first, uint64_t top)
+static struct page_range range_of(const struct channel_query *query, uint64_t first, uint64_t top,
+                                  uint32_t bytes_max)
 {
     struct page_range range = {
         .from = first,
         .to = top,
         .order = query->order,
         .count_max = query->count_max,
-        .bytes_max = PAGE_BYTES_MAX,
+        .bytes_max = bytes_max,
     };
     if (query->has_since && query->order == PAGE_FORWARD && query->since >= first) {
         range.from = query->since + 1;
@@ -586,8 +591,7 @@ static struct page_range range_of(const struct channel_query *query, uint64_t fi
 }
 
 enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
-                              const struct channel_query *query, struct blob **page,
-                              struct channel_position *position)
+                              const struct channel_query *query, struct channel_reading *reading)
 {
     struct channel *channel = find_or_open(home, hash, name);
     if (channel == NULL) {
@@ -605,15 +609,15 @@ enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct b
     }
     struct blob *created = NULL;
     if (query->count_max > 0) {
-        const struct page_range range = range_of(query, history_first(home, channel), top);
+        const struct page_range range =
+            range_of(query, history_first(home, channel), top, home->options.page_bytes_max);
         created = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
         if (created == NULL) {
             metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
             return CODES_ERROR_INTERNAL;
         }
     }
-    *page = created;
-    *position = position_of(channel);
+    *reading = (struct channel_reading){.page = created, .position = position_of(channel)};
     return CODES_ERROR_NONE;
 }
 
@@ -631,9 +635,9 @@ struct blob *channel_recover(struct channel_home *home, struct ids_handle handle
     struct page_range range = {
         .from = first > from ? first : from,
         .to = end - 1,
-        .order = PAGE_LATEST,
+        .order = PAGE_FORWARD,
         .count_max = count_max,
-        .bytes_max = PAGE_BYTES_MAX,
+        .bytes_max = home->options.page_bytes_max,
     };
     range.from = range.from < end ? range.from : end;
     struct blob *page = page_create(home->options.pool, &channel->stream, name_of(channel), &range);

@@ -46,6 +46,7 @@ static int open_parts(struct hub *hub)
         .tail_count_max = options->tail_count_max,
         .tail_bytes_max = options->tail_bytes_max,
         .history_bytes_max = options->history_bytes_max,
+        .page_bytes_max = options->page_bytes_max,
         .policies = options->policies,
         .bus = options->bus,
         .pool = options->pool,
@@ -79,6 +80,11 @@ int hub_create(const struct hub_options *options, struct hub **hub)
     }
     *hub = created;
     return 0;
+}
+
+void hub_forget(struct hub *hub)
+{
+    channel_home_forget(hub->home);
 }
 
 void hub_destroy(struct hub *hub)
@@ -152,14 +158,13 @@ void hub_close(struct hub *hub, struct session *session)
 
 /* -- rooms ------------------------------------------------------------------------------------- */
 
-void hub_room_joined(struct hub *hub, struct room *room, struct ids_handle channel,
-                     struct channel_position position)
+void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest)
 {
     CHECK(room->state == ROOM_JOINING);
     room->state = ROOM_JOINED;
-    room->channel = channel;
-    room->epoch = position.epoch;
-    room->top = position.top;
+    room->channel = interest->channel;
+    room->epoch = interest->position.epoch;
+    room->top = interest->position.top;
 
     hub_admit_waiters(hub, room, NULL);
     hub_room_maybe_left(hub, room);

@@ -157,6 +157,7 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .history_bytes_max = 1 << 22,
         .history_count_max = 10,
         .recovery_count_max = 10,
+        .page_bytes_max = 8192,
         .channel_limit = 8,
         .ping_interval_s = 25,
         .anonymous_allowed = !options->closed,
