@@ -51,6 +51,7 @@ static int open_parts(struct hub *hub)
         .archive = options->archive,
         .store_timeout_ns = options->store_timeout_ns,
         .store_bytes_max = options->store_bytes_max,
+        .key = options->key,
         .policies = options->policies,
         .bus = options->bus,
         .pool = options->pool,

@@ -105,6 +105,7 @@ static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
         .tail_bytes_max = tail_bytes_max,
         .history_bytes_max = 64 * 1024,
         .page_bytes_max = 4096,
+        .key = key,
         .policies = &policy_table,
         .fill_random = fill_epoch,
         .bus = world.bus,
@@ -305,12 +306,16 @@ static inline void publish_sized(uint16_t from, const char *name, uint64_t numbe
     ck_assert_uint_le(needed, sizeof(data));
     data[needed - 1] = '"';
     const struct bytes text = {(const uint8_t *)data, needed};
-    struct blob *blob = publication_create(world.sides[from].pool, view(name), text, view(""));
+    struct blob *blob = publication_create(
+        world.sides[from].pool, &(struct publication_source){.channel = view(name), .data = text});
     ck_assert_ptr_nonnull(blob);
     struct channel_position position;
-    ck_assert_int_eq(channel_publish(world.home, table_hash(&key, view(name)),
-                                     (uint16_t)strlen(name), blob, &position),
-                     CODES_ERROR_NONE);
+    const struct post_publish post = {
+        .blob = blob,
+        .hash = table_hash(&key, view(name)),
+        .name_size = (uint16_t)strlen(name),
+    };
+    ck_assert_int_eq(channel_publish(world.home, &post, &position), CODES_ERROR_NONE);
     world.published++;
 }
 
