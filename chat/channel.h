@@ -51,6 +51,7 @@ struct channel_options {
     uint16_t archive;          /* its port; 0: nothing is stored */
     uint64_t store_timeout_ns; /* for a publication to be stored */
     size_t store_bytes_max;    /* of publications that wait for it */
+    uint32_t page_bytes_max;   /* of the publications in one page */
     const struct policy_table *policies;
     struct bus *bus;
     struct blob_pool *pool;
@@ -147,8 +148,8 @@ NODISCARD enum codes_error channel_read(struct channel_home *home, uint64_t hash
                                         struct channel_reading *reading);
 
 /*
- * The same for who subscribes again: what is there from an offset up to what the room was told
- * last. NULL: no memory, or the interest is not there any more.
+ * The same for who subscribes again: what is there from an offset on, as far as the room was told
+ * of it. NULL: no memory, or the interest is not there any more.
  */
 NODISCARD struct blob *channel_recover(struct channel_home *home, struct ids_handle channel,
                                        struct ids_handle room, uint64_t from, uint32_t count_max);

@@ -21,6 +21,9 @@
 #include "core/metrics.h"
 #include "core/slab.h"
 
+_Static_assert(METRIC_LAGS_RESYNC + POLICY_SLOW_DISCONNECT == METRIC_LAGS_DISCONNECT,
+               "one for each policy");
+
 enum {
     UUID_VERSION = 0x40, /* RFC 9562: version 4 ... */
     UUID_VARIANT = 0x80, /* ... and its variant */
@@ -47,6 +50,7 @@ static int open_parts(struct hub *hub)
         .archive = options->archive,
         .store_timeout_ns = options->store_timeout_ns,
         .store_bytes_max = options->store_bytes_max,
+        .page_bytes_max = options->page_bytes_max,
         .policies = options->policies,
         .bus = options->bus,
         .pool = options->pool,
@@ -192,6 +196,23 @@ void hub_room_maybe_left(struct hub *hub, struct room *room)
     }
     CHECK(hub->leave_count < hub->leave_capacity);
     hub->leaves[hub->leave_count++] = leave;
+}
+
+enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t member)
+{
+    CHECK(member < room->member_count);
+    const struct roster_member lagging = room->members[member];
+    const struct policy *policy = room->policy;
+
+    metrics_add(hub->options.metrics, METRIC_LAGS_RESYNC + policy->slow_consumer, 1);
+    if (policy->slow_consumer == POLICY_SLOW_RESYNC) {
+        struct session *session = slab_at(hub->sessions, lagging.session);
+        CHECK(session != NULL);
+        hub_reply_unsubscribe_push(&hub->reply, session, room_name(room),
+                                   CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
+        hub_leave_room(hub, session, lagging.subscription);
+    }
+    return policy->slow_consumer;
 }
 
 void hub_tick(struct hub *hub, uint64_t now_ns)

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "chat/policy.h"
 #include "core/annot.h"
 #include "core/conn_id.h"
 #include "core/table.h"
@@ -26,8 +27,8 @@ struct command;
 struct hub; /* opaque */
 struct metrics;
 struct outbox;
-struct policy_table;
 struct post;
+struct room;
 struct roster;
 struct session;
 
@@ -46,6 +47,7 @@ struct hub_options {
     uint16_t archive;            /* likewise */
     uint64_t store_timeout_ns;   /* likewise */
     size_t store_bytes_max;      /* likewise */
+    uint32_t page_bytes_max;     /* bytes of the publications in one answer */
     uint16_t channel_limit;      /* subscriptions of one session */
     uint32_t ping_interval_s;    /* told in the connect reply */
     bool anonymous_allowed;      /* connect without a token */
@@ -92,6 +94,13 @@ void hub_tick(struct hub *hub, uint64_t now_ns);
 /* Takes one post, and the share of the blob that it names. outbox_is_roomy() was true. */
 void hub_take(struct hub *hub, const struct post *post);
 
+/*
+ * A session has been given more than it reads at the moment: what it missed waits, until it has
+ * read what it has.
+ */
+void hub_hold(struct hub *hub, struct session *session);
+void hub_release(struct hub *hub, struct session *session);
+
 /* Phase 3, after the commands: reads for those who came back what they missed. */
 void hub_recover(struct hub *hub);
 
@@ -115,6 +124,14 @@ NODISCARD bool hub_is_quiet(const struct hub *hub);
 
 /* For who delivers. */
 struct roster *hub_roster(struct hub *hub);
+
+/*
+ * Phase 4: the member at this index of a room does not read, and has no room for what was
+ * published. Returns what the policy of its channel says is to be done. With POLICY_SLOW_RESYNC it
+ * is a member no more: the last one is in its place, or the room has gone with it; and in the
+ * outbox it is told to subscribe again, behind what it has been given until now.
+ */
+NODISCARD enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t member);
 
 /* Updates the gauges in metrics. */
 void hub_gauge(struct hub *hub);

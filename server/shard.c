@@ -33,6 +33,7 @@ enum {
     OUTBOX_ENTRIES_MAX = 1 << 18, /* messages and publications of one iteration */
     OUTBOX_TEXT_MAX = 64 << 20,   /* bytes of messages of one iteration */
     PAGE_QUEUE_MIN = 1 << 20,     /* bytes */
+    PAGE_BYTES_MAX = 256 << 10,   /* of history in one answer */
     PENDING_MAX = 256 << 10,      /* bytes: a receive buffer, and a head of the largest size */
     RECEIVE_BUDGET = 256 << 10,   /* bytes per connection and iteration */
     INTERNAL_CONN_COUNT = 4,      /* beyond connection_limit, for /health and /metrics */
@@ -67,6 +68,13 @@ static uint32_t conn_count_max(const struct config *config)
     return clients + INTERNAL_CONN_COUNT;
 }
 
+/* A page is less than what makes a queue long, and only the first of several fills it. */
+static uint32_t page_bytes(const struct config *config)
+{
+    const uint32_t size = config->client.queue_max_size / 2;
+    return size < PAGE_BYTES_MAX ? size : PAGE_BYTES_MAX;
+}
+
 static int create_hub(struct shard *shard)
 {
     const struct shard_options *options = &shard->options;
@@ -86,6 +94,7 @@ static int create_hub(struct shard *shard)
         .archive = options->archive,
         .store_timeout_ns = config->store.timeout_ns,
         .store_bytes_max = config->store.queue_max_size,
+        .page_bytes_max = page_bytes(config),
         .channel_limit = (uint16_t)config->client.channel_limit,
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
         .anonymous_allowed =
@@ -207,7 +216,7 @@ int shard_create(const struct shard_options *options, struct shard **shard)
     }
     created->delivery = (struct delivery){
         .outbox = created->outbox,
-        .roster = hub_roster(created->hub),
+        .hub = created->hub,
         .reactor = created->reactor,
         .gateway = created->gateway,
         .pool = created->pool,
