@@ -14,6 +14,9 @@
  * Full      when a ring has no room, nothing is queued: the channel remembers one cursor per
  *           interested reactor and goes on from what it keeps (channel_catch_up). A cursor that
  *           fell off that becomes an explicit gap, never silence.
+ * Durable   channels whose policy says so accept what is published when the archive has stored it
+ *           (ledger.h); until it is known what is stored, questions wait (channel_wait_turn).
+ *           Memory that has to be freed costs them their history here, not in the store.
  * Life      without history: from the first interest until the last leave; publishing where nobody
  *           is interested is accepted and leaves nothing behind. With history: until nobody is
  *           interested and the position has been kept for history_meta_ttl.
@@ -32,6 +35,8 @@ struct blob;
 struct blob_pool;
 struct bus;
 struct channel_home; /* opaque */
+struct ledger;
+struct post;
 struct metrics;
 struct outbox;
 struct policy_table;
@@ -40,10 +45,13 @@ struct roster;
 struct channel_options {
     uint16_t reactor;
     uint32_t channel_count_max;
-    uint32_t tail_count_max;  /* publications kept of one channel for reactors that lag */
-    size_t tail_bytes_max;    /* bytes of them */
-    size_t history_bytes_max; /* of all channels here, with what it takes to keep them */
-    uint32_t page_bytes_max;  /* of the publications in one page */
+    uint32_t tail_count_max;   /* publications kept of one channel for reactors that lag */
+    size_t tail_bytes_max;     /* bytes of them */
+    size_t history_bytes_max;  /* of all channels here, with what it takes to keep them */
+    uint32_t page_bytes_max;   /* of the publications in one page */
+    uint16_t archive;          /* its port; 0: nothing is stored */
+    uint64_t store_timeout_ns; /* for a publication to be stored */
+    size_t store_bytes_max;    /* of publications that wait for it */
     const struct policy_table *policies;
     struct bus *bus;
     struct blob_pool *pool;
@@ -100,6 +108,18 @@ void channel_home_destroy(struct channel_home *home);
 void channel_home_tick(struct channel_home *home, uint64_t now_ns);
 
 /*
+ * Of a durable channel, POST_PUBLISH, POST_INTEREST and POST_HISTORY are asked here first. When
+ * *waits is set, the post was taken, and its answer is due when the ledger says so; else the
+ * functions below may be called, or it is refused for the reason that is returned, and was not
+ * taken.
+ */
+NODISCARD enum codes_error channel_wait_turn(struct channel_home *home, const struct post *post,
+                                             bool *waits);
+
+/* NULL: nothing is stored. */
+struct ledger *channel_ledger(struct channel_home *home);
+
+/*
  * A reactor wants all publications after a position, for its room. A second interest of the same
  * reactor replaces the first. 0 and *interest set, or -ENOMEM.
  */
@@ -111,7 +131,8 @@ void channel_remove_interest(struct channel_home *home, struct ids_handle channe
                              struct ids_handle room);
 
 /*
- * Takes one share of a blob made by publication_create: gives it its offset and sends it out.
+ * Takes one share of a blob made by publication_create: gives it its offset and sends it out. Not
+ * for durable channels.
  * CODES_ERROR_NONE and *position set, or an error and nothing happened.
  */
 NODISCARD enum codes_error channel_publish(struct channel_home *home, uint64_t hash,

@@ -10,6 +10,7 @@
 
 #include "chat/channel.h"
 #include "chat/hub_state.h"
+#include "chat/ledger.h"
 #include "chat/membership.h"
 #include "chat/outbox.h"
 #include "chat/policy.h"
@@ -47,6 +48,9 @@ static int open_parts(struct hub *hub)
         .tail_bytes_max = options->tail_bytes_max,
         .history_bytes_max = options->history_bytes_max,
         .page_bytes_max = options->page_bytes_max,
+        .archive = options->archive,
+        .store_timeout_ns = options->store_timeout_ns,
+        .store_bytes_max = options->store_bytes_max,
         .policies = options->policies,
         .bus = options->bus,
         .pool = options->pool,
@@ -227,7 +231,8 @@ bool hub_is_ready(struct hub *hub)
      * it is worth looking at all of them again.
      */
     if (hub->allowance == 0) {
-        hub->allowance = bus_credits_min(hub->options.bus, hub->options.reactor);
+        hub->allowance =
+            bus_credits_min(hub->options.bus, hub->options.reactor, hub->options.reactor_count);
     }
     return hub->allowance > 0;
 }
@@ -248,20 +253,31 @@ void hub_gauge(struct hub *hub)
     metrics_set(metrics, METRIC_SUBSCRIPTIONS, hub->subscription_count);
 }
 
+static struct ledger *ledger_of(const struct hub *hub)
+{
+    return channel_ledger(hub->home);
+}
+
 bool hub_has_backlog(const struct hub *hub)
 {
     return hub->leave_count > 0 || !list_is_empty(&hub->recovering) ||
-           channel_is_lagging(hub->home);
+           channel_is_lagging(hub->home) ||
+           (ledger_of(hub) != NULL && ledger_has_backlog(ledger_of(hub)));
+}
+
+bool hub_is_waiting(const struct hub *hub)
+{
+    return ledger_of(hub) != NULL && ledger_item_count(ledger_of(hub)) > 0;
 }
 
 bool hub_is_quiet(const struct hub *hub)
 {
     return slab_count(hub->sessions) == 0 && roster_count(hub->roster) == 0 &&
-           hub->leave_count == 0;
+           hub->leave_count == 0 && (ledger_of(hub) == NULL || ledger_is_quiet(ledger_of(hub)));
 }
 
 size_t hub_count_live(const struct hub *hub)
 {
     return channel_count(hub->home) + roster_count(hub->roster) + slab_count(hub->sessions) +
-           hub->leave_count;
+           hub->leave_count + (ledger_of(hub) == NULL ? 0 : ledger_item_count(ledger_of(hub)));
 }

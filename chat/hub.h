@@ -45,6 +45,9 @@ struct hub_options {
     uint32_t history_count_max;  /* publications in one answer to `history` */
     uint32_t recovery_count_max; /* publications that a client is given when it comes back */
     uint32_t page_bytes_max;     /* bytes of the publications in one answer */
+    uint16_t archive;            /* likewise */
+    uint64_t store_timeout_ns;   /* likewise */
+    size_t store_bytes_max;      /* likewise */
     uint16_t channel_limit;      /* subscriptions of one session */
     uint32_t ping_interval_s;    /* told in the connect reply */
     bool anonymous_allowed;      /* connect without a token */
@@ -104,10 +107,19 @@ void hub_recover(struct hub *hub);
 /* Phase 2, after the posts: leaves and lagging channels that found no room before. */
 void hub_catch_up(struct hub *hub);
 
+/* Phase 5, before the posts of the iteration go: gives the archive what is to be stored. */
+void hub_flush(struct hub *hub);
+
+/* Something waits for the archive, and not for ever: go through an iteration now and then. */
+NODISCARD bool hub_is_waiting(const struct hub *hub);
+
 /* Something waits for room, which nobody will announce: go through another iteration soon. */
 NODISCARD bool hub_has_backlog(const struct hub *hub);
 
-/* No session, no room, no leave to be posted: nothing here will ask anybody anything any more. */
+/*
+ * No session, no room, no leave to be posted, nothing that waits to be stored: nothing here will
+ * ask anybody anything any more.
+ */
 NODISCARD bool hub_is_quiet(const struct hub *hub);
 
 /* For who delivers. */

@@ -85,6 +85,12 @@ NODISCARD uint16_t hub_apply_history(struct hub *hub, struct session *session,
                                      const struct command *command);
 void hub_answer_history(struct hub *hub, struct session *session, const struct post_page *page);
 
+/*
+ * hub_posts.c: asks a home, which may be here; hub_is_ready() has seen the credit. The answer comes
+ * to hub_take(), at once where the home is here and need not wait for the archive.
+ */
+void hub_ask(struct hub *hub, uint16_t home, const struct post *post);
+
 /* hub_posts.c: leaves that wait go out now, as far as there is room. */
 void hub_post_leaves(struct hub *hub);
 
