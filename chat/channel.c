@@ -522,8 +522,12 @@ static bool fan_out(struct channel_home *home, struct channel *channel, struct b
     return lagging;
 }
 
-/* False: no memory to keep it, which a channel with history needs; nothing has happened. */
-static bool publish(struct channel_home *home, struct channel *channel, struct blob *blob)
+/*
+ * False: no memory to keep it, which a channel with history needs; nothing has happened. Else
+ * *position is set, and the channel may be gone: nobody is interested, and memory was short.
+ */
+static bool publish(struct channel_home *home, struct channel *channel, struct blob *blob,
+                    struct channel_position *position)
 {
     const uint64_t offset = channel->stream.top + 1;
 
@@ -540,6 +544,7 @@ static bool publish(struct channel_home *home, struct channel *channel, struct b
     if (lagging && !list_is_linked(&channel->lagging)) {
         list_push_back(&home->lagging, &channel->lagging);
     }
+    *position = position_of(channel);
     if (has_history(channel)) {
         set_age(home, channel, &age_of(home, channel)->kept);
         shrink(home);
@@ -558,14 +563,16 @@ enum codes_error channel_publish(struct channel_home *home, uint64_t hash, uint1
     struct channel *channel = policy_has_history(policy)
                                   ? find_or_open(home, hash, name)
                                   : directory_find(home->channels, hash, name);
-    const bool lost = channel == NULL ? policy_has_history(policy) : !publish(home, channel, blob);
+    struct channel_position published = {.epoch = 0};
+    const bool lost =
+        channel == NULL ? policy_has_history(policy) : !publish(home, channel, blob, &published);
     blob_drop(blob, home->options.pool);
     if (lost) {
         metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
         return CODES_ERROR_INTERNAL;
     }
     metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
-    *position = channel == NULL ? (struct channel_position){.epoch = 0} : position_of(channel);
+    *position = published;
     return CODES_ERROR_NONE;
 }
 

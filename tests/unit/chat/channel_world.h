@@ -84,7 +84,8 @@ static inline void fill_epoch(void *context, void *target, size_t size)
 }
 static const struct table_key key = {11, 22};
 
-static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
+static inline void open_world_of(uint32_t tail_count_max, size_t tail_bytes_max,
+                                 size_t history_bytes_max)
 {
     const struct outbox_options outbox = {200, 128 * 1024, 1};
 
@@ -103,7 +104,7 @@ static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
         .channel_count_max = 4,
         .tail_count_max = tail_count_max,
         .tail_bytes_max = tail_bytes_max,
-        .history_bytes_max = 64 * 1024,
+        .history_bytes_max = history_bytes_max,
         .policies = &policy_table,
         .fill_random = fill_epoch,
         .bus = world.bus,
@@ -113,6 +114,11 @@ static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
         .roster = world.roster,
     };
     ck_assert_int_eq(channel_home_create(&options, &world.home), 0);
+}
+
+static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
+{
+    open_world_of(tail_count_max, tail_bytes_max, 64 * 1024);
 }
 
 /* -- listening --------------------------------------------------------------------------------- */
