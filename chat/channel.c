@@ -597,6 +597,31 @@ static struct page_range range_of(const struct channel_query *query, uint64_t fi
     return range;
 }
 
+static enum codes_error read_page(struct channel_home *home, const struct channel *channel,
+                                  const struct channel_query *query, struct blob **page)
+{
+    const uint64_t top = channel->stream.top;
+    const uint64_t since_max = query->order == PAGE_FORWARD ? top : top + 1;
+
+    if (query->has_since &&
+        ((query->has_epoch && query->epoch != channel->stream.epoch) || query->since > since_max)) {
+        return CODES_ERROR_UNRECOVERABLE_POSITION;
+    }
+    if (query->count_max == 0) {
+        *page = NULL;
+        return CODES_ERROR_NONE;
+    }
+    const struct page_range range = range_of(query, history_first(home, channel), top);
+    struct blob *created =
+        page_create(home->options.pool, &channel->stream, name_of(channel), &range);
+    if (created == NULL) {
+        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        return CODES_ERROR_INTERNAL;
+    }
+    *page = created;
+    return CODES_ERROR_NONE;
+}
+
 enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
                               const struct channel_query *query, struct blob **page,
                               struct channel_position *position)
@@ -607,26 +632,15 @@ enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct b
         return CODES_ERROR_INTERNAL;
     }
     CHECK(has_history(channel));
-    settle(home, channel);
 
-    const uint64_t top = channel->stream.top;
-    const uint64_t since_max = query->order == PAGE_FORWARD ? top : top + 1;
-    if (query->has_since &&
-        ((query->has_epoch && query->epoch != channel->stream.epoch) || query->since > since_max)) {
-        return CODES_ERROR_UNRECOVERABLE_POSITION;
+    const enum codes_error error = read_page(home, channel, query, page);
+    if (error == CODES_ERROR_NONE) {
+        *position = position_of(channel);
     }
-    struct blob *created = NULL;
-    if (query->count_max > 0) {
-        const struct page_range range = range_of(query, history_first(home, channel), top);
-        created = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
-        if (created == NULL) {
-            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-            return CODES_ERROR_INTERNAL;
-        }
-    }
-    *page = created;
-    *position = position_of(channel);
-    return CODES_ERROR_NONE;
+    /* It may be a new one, which is remembered for nobody yet: names that are only read count. */
+    settle(home, channel);
+    shrink(home);
+    return error;
 }
 
 struct blob *channel_recover(struct channel_home *home, struct ids_handle handle,

@@ -371,6 +371,28 @@ START_TEST(positions_go_last)
 }
 END_TEST
 
+/* Whoever asks for many names that nobody ever published to takes no more memory than others. */
+START_TEST(what_is_only_read_counts)
+{
+    static const struct channel_query wrong = {.has_since = true, .since = 9};
+    measure();
+    open_world_of(10, 1 << 20, 2 * costs.position + 1);
+    for (int i = 0; i < COUNT(names); i++) {
+        channel_home_tick(world.home, (uint64_t)i);
+        reads_nothing(names[i], 0);
+        ck_assert_uint_le(channel_history_bytes(world.home), 2 * costs.position + 1);
+    }
+    ck_assert_uint_eq(channel_count(world.home), 2);
+    struct blob *page = NULL;
+    struct channel_position position;
+    ck_assert_int_eq(
+        channel_read(world.home, hash_of("h:a"), view("h:a"), &wrong, &page, &position),
+        CODES_ERROR_UNRECOVERABLE_POSITION);
+    ck_assert_uint_eq(channel_count(world.home), 2);
+    close_world();
+}
+END_TEST
+
 int main(void)
 {
     TCase *history = tcase_create("history");
@@ -385,6 +407,7 @@ int main(void)
     tcase_add_test(history, an_evicted_history_may_be_a_gap);
     tcase_add_test(history, no_room_for_history);
     tcase_add_test(history, positions_go_last);
+    tcase_add_test(history, what_is_only_read_counts);
     Suite *suite = suite_create("chat/channel: history");
     suite_add_tcase(suite, history);
     return run_suite(suite);
