@@ -23,7 +23,7 @@
 
 enum {
     RECOVERY_BYTES_MAX = 1 << 20, /* of recovered publications that are said in one iteration */
-    CREDITS_KEPT = 8,             /* for commands: a storm of recoveries must not stop them */
+    CREDITS_KEPT_MAX = 8,         /* for commands: a storm of recoveries must not stop them */
 };
 
 /* -- one who waits ----------------------------------------------------------------------------- */
@@ -172,11 +172,18 @@ static uint64_t lowest_needed(const struct hub *hub, const struct room *room)
     return lowest;
 }
 
+/* Half of them at most: with a single credit in all there must be some for recoveries too. */
+static size_t credits_kept(const struct bus *bus)
+{
+    const size_t half = bus_reserve(bus) / 2;
+    return half < CREDITS_KEPT_MAX ? half : CREDITS_KEPT_MAX;
+}
+
 /* Asks the home of a room, which is not this reactor. False: there is no credit for it now. */
 static bool ask_home(struct hub *hub, const struct room *room, uint64_t from)
 {
     struct bus *bus = hub->options.bus;
-    if (bus_credits(bus, hub->options.reactor, room->home) <= CREDITS_KEPT) {
+    if (bus_credits(bus, hub->options.reactor, room->home) <= credits_kept(bus)) {
         return false;
     }
     const struct post post = {

@@ -347,6 +347,11 @@ void bus_awake(struct bus *bus, size_t port)
     atomic_store_explicit(&port_at(bus, port)->sleeping, 0, memory_order_relaxed);
 }
 
+size_t bus_reserve(const struct bus *bus)
+{
+    return bus->reserve;
+}
+
 size_t bus_credits(const struct bus *bus, size_t from, size_t to)
 {
     const struct port *self = port_at(bus, from);

@@ -104,6 +104,9 @@ NODISCARD size_t bus_take(struct bus *bus, size_t to, struct bus_post *out, size
 NODISCARD bool bus_may_sleep(struct bus *bus, size_t port);
 void bus_awake(struct bus *bus, size_t port);
 
+/* As it was created: how many credits there are while nothing is asked. */
+NODISCARD size_t bus_reserve(const struct bus *bus);
+
 /* Asks of `from` to `to` that may still be posted before answers are taken. */
 NODISCARD size_t bus_credits(const struct bus *bus, size_t from, size_t to);
 
