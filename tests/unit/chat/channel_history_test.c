@@ -23,13 +23,12 @@ static uint64_t hash_of(const char *name)
 static void reads_all(const char *name, uint64_t first, uint64_t last)
 {
     static const struct channel_query all = {.order = PAGE_FORWARD, .count_max = 100};
-    struct channel_position position;
-    struct blob *page = NULL;
-    ck_assert_int_eq(channel_read(world.home, hash_of(name), view(name), &all, &page, &position),
+    struct channel_reading reading;
+    ck_assert_int_eq(channel_read(world.home, hash_of(name), view(name), &all, &reading),
                      CODES_ERROR_NONE);
-    is_range(page_text(page), first, last);
-    ck_assert_uint_ge(position.top, last);
-    blob_drop(page, world.sides[0].pool);
+    is_range(page_text(reading.page), first, last);
+    ck_assert_uint_ge(reading.position.top, last);
+    blob_drop(reading.page, world.sides[0].pool);
 }
 
 /* Nothing is left of it but where it stands. */
@@ -41,13 +40,11 @@ static void reads_nothing(const char *name, uint64_t top)
 static struct channel_position position_of(const char *name)
 {
     static const struct channel_query nothing = {.count_max = 0};
-    struct channel_position position = {77, 77};
-    struct blob *page = NULL;
-    ck_assert_int_eq(
-        channel_read(world.home, hash_of(name), view(name), &nothing, &page, &position),
-        CODES_ERROR_NONE);
-    ck_assert_ptr_null(page);
-    return position;
+    struct channel_reading reading;
+    ck_assert_int_eq(channel_read(world.home, hash_of(name), view(name), &nothing, &reading),
+                     CODES_ERROR_NONE);
+    ck_assert_ptr_null(reading.page);
+    return reading.position;
 }
 
 static struct channel_position publish_one(const char *name, const char *data)
@@ -109,14 +106,12 @@ START_TEST(begins_at_the_position)
     open_world(10, 1 << 20);
     publish_range("h:a", 1, 7);
     struct ear *ear = new_ear(1, 1);
-    struct channel_position position;
-    struct ids_handle channel;
-    ck_assert_int_eq(channel_add_interest(world.home, hash_of("h:a"), view("h:a"), ear->room,
-                                          &channel, &position),
-                     0);
-    ck_assert_uint_eq(position.top, 7);
-    ck_assert_uint_eq(position.epoch, epochs);
-    ear->top = position.top;
+    struct channel_interest interest;
+    ck_assert_int_eq(
+        channel_add_interest(world.home, hash_of("h:a"), view("h:a"), ear->room, &interest), 0);
+    ck_assert_uint_eq(interest.position.top, 7);
+    ck_assert_uint_eq(interest.position.epoch, epochs);
+    ear->top = interest.position.top;
     publish_range("h:a", 8, 9);
     settle();
     heard_range(ear, 8, 9);
@@ -383,11 +378,9 @@ START_TEST(what_is_only_read_counts)
         ck_assert_uint_le(channel_history_bytes(world.home), 2 * costs.position + 1);
     }
     ck_assert_uint_eq(channel_count(world.home), 2);
-    struct blob *page = NULL;
-    struct channel_position position;
-    ck_assert_int_eq(
-        channel_read(world.home, hash_of("h:a"), view("h:a"), &wrong, &page, &position),
-        CODES_ERROR_UNRECOVERABLE_POSITION);
+    struct channel_reading reading;
+    ck_assert_int_eq(channel_read(world.home, hash_of("h:a"), view("h:a"), &wrong, &reading),
+                     CODES_ERROR_UNRECOVERABLE_POSITION);
     ck_assert_uint_eq(channel_count(world.home), 2);
     close_world();
 }

@@ -17,9 +17,9 @@ static uint64_t hash_of(const char *name)
 }
 
 static enum codes_error read_history(const char *name, const struct channel_query *query,
-                                     struct blob **page, struct channel_position *position)
+                                     struct channel_reading *reading)
 {
-    return channel_read(world.home, hash_of(name), view(name), query, page, position);
+    return channel_read(world.home, hash_of(name), view(name), query, reading);
 }
 
 static size_t pool_count(void)
@@ -101,24 +101,23 @@ START_TEST(reads)
         .epoch = queries[_i].epoch == THIS_EPOCH ? epochs : epochs + 1,
     };
     struct blob untouched;
-    struct blob *page = &untouched;
-    struct channel_position position = {77, 78};
-    const enum codes_error error = read_history("h:a", &query, &page, &position);
+    struct channel_reading reading = {&untouched, {77, 78}};
+    const enum codes_error error = read_history("h:a", &query, &reading);
     ck_assert_msg(error == queries[_i].error, "%s: %d", queries[_i].why, (int)error);
     if (error != CODES_ERROR_NONE) {
-        ck_assert_ptr_eq(page, &untouched);
-        ck_assert_uint_eq(position.epoch, 77);
-        ck_assert_uint_eq(position.top, 78);
+        ck_assert_ptr_eq(reading.page, &untouched);
+        ck_assert_uint_eq(reading.position.epoch, 77);
+        ck_assert_uint_eq(reading.position.top, 78);
     } else {
-        ck_assert_uint_eq(position.epoch, epochs);
-        ck_assert_uint_eq(position.top, 8);
+        ck_assert_uint_eq(reading.position.epoch, epochs);
+        ck_assert_uint_eq(reading.position.top, 8);
     }
     if (error == CODES_ERROR_NONE && queries[_i].count_max > 0) {
-        is_page(page_text(page), queries[_i].begin, queries[_i].count,
+        is_page(page_text(reading.page), queries[_i].begin, queries[_i].count,
                 queries[_i].order == DOWN ? -1 : 1);
-        blob_drop(page, world.sides[0].pool);
+        blob_drop(reading.page, world.sides[0].pool);
     } else if (error == CODES_ERROR_NONE) {
-        ck_assert_ptr_null(page);
+        ck_assert_ptr_null(reading.page);
     }
     ck_assert_uint_eq(pool_count(), before);
     close_world();
@@ -135,23 +134,21 @@ START_TEST(reads_what_is_not_there_yet)
     open_world(10, 1 << 20);
     const struct channel_query *const good[] = {&all, &falling, &from_begin};
     for (int i = 0; i < COUNT(good); i++) {
-        struct blob *page = NULL;
-        struct channel_position position = {77, 77};
-        ck_assert_int_eq(read_history("h:a", good[i], &page, &position), CODES_ERROR_NONE);
-        ck_assert_uint_eq(page_text(page).size, 0);
-        ck_assert_uint_eq(position.epoch, 1);
-        ck_assert_uint_eq(position.top, 0);
-        blob_drop(page, world.sides[0].pool);
+        struct channel_reading reading;
+        ck_assert_int_eq(read_history("h:a", good[i], &reading), CODES_ERROR_NONE);
+        ck_assert_uint_eq(page_text(reading.page).size, 0);
+        ck_assert_uint_eq(reading.position.epoch, 1);
+        ck_assert_uint_eq(reading.position.top, 0);
+        blob_drop(reading.page, world.sides[0].pool);
     }
-    struct blob *page = NULL;
-    struct channel_position position;
-    ck_assert_int_eq(read_history("h:a", &from_later, &page, &position),
+    struct channel_reading reading;
+    ck_assert_int_eq(read_history("h:a", &from_later, &reading),
                      CODES_ERROR_UNRECOVERABLE_POSITION);
     publish("h:a", 1);
-    ck_assert_int_eq(read_history("h:a", &from_begin, &page, &position), CODES_ERROR_NONE);
-    ck_assert_uint_eq(position.epoch, 1);
-    is_range(page_text(page), 1, 1);
-    blob_drop(page, world.sides[0].pool);
+    ck_assert_int_eq(read_history("h:a", &from_begin, &reading), CODES_ERROR_NONE);
+    ck_assert_uint_eq(reading.position.epoch, 1);
+    is_range(page_text(reading.page), 1, 1);
+    blob_drop(reading.page, world.sides[0].pool);
     close_world();
 }
 END_TEST
@@ -166,11 +163,11 @@ START_TEST(refuses_above_the_maximum)
         publish(names[i], 1);
     }
     struct blob untouched;
-    struct blob *page = &untouched;
-    struct channel_position position = {77, 78};
-    ck_assert_int_eq(read_history("h:e", &all, &page, &position), CODES_ERROR_INTERNAL);
-    ck_assert_ptr_eq(page, &untouched);
+    struct channel_reading reading = {&untouched, {77, 78}};
+    ck_assert_int_eq(read_history("h:e", &all, &reading), CODES_ERROR_INTERNAL);
+    ck_assert_ptr_eq(reading.page, &untouched);
 
+    struct channel_position position = {77, 78};
     struct blob *blob = publication_create(world.sides[0].pool, view("h:e"), view("1"), view(""));
     ck_assert_int_eq(channel_publish(world.home, hash_of("h:e"), 3, blob, &position),
                      CODES_ERROR_INTERNAL);
@@ -214,9 +211,9 @@ START_TEST(ends_at_the_cursor)
     recovers(11, 10, 11, TELLS);
     recovers(12, 10, 12, TELLS);
     recovers(TELLS + 1, 10, TELLS + 1, TELLS);
-    /* The history begins at 10, whatever was asked for; and of it the latest are given. */
+    /* The history begins at 10, whatever was asked for; and of it the first are given. */
     recovers(1, 10, 10, TELLS);
-    recovers(10, 2, TELLS - 1, TELLS);
+    recovers(10, 2, 10, 11);
 
     ck_assert_uint_eq(take(1, 3), 3);
     channel_catch_up(world.home); /* there was room for both */
@@ -335,11 +332,10 @@ START_TEST(the_tail_is_no_history)
     ear = new_ear(1, 1);
     channel_a = join("h:a", ear->room);
     publish_range("h:a", 1, TELLS + 20);
-    struct blob *page = NULL;
-    struct channel_position position;
-    ck_assert_int_eq(read_history("h:a", &all, &page, &position), CODES_ERROR_NONE);
-    is_range(page_text(page), TELLS + 16, TELLS + 20);
-    blob_drop(page, world.sides[0].pool);
+    struct channel_reading reading;
+    ck_assert_int_eq(read_history("h:a", &all, &reading), CODES_ERROR_NONE);
+    is_range(page_text(reading.page), TELLS + 16, TELLS + 20);
+    blob_drop(reading.page, world.sides[0].pool);
     settle();
     heard_range(ear, 1, TELLS + 20);
     ck_assert_uint_eq(ear->gaps, 0);
@@ -371,15 +367,14 @@ START_TEST(no_memory_for_a_page)
         }
     }
     struct blob untouched;
-    struct blob *page = &untouched;
-    struct channel_position position = {77, 78};
-    ck_assert_int_eq(read_history("h:a", &all, &page, &position), CODES_ERROR_INTERNAL);
-    ck_assert_ptr_eq(page, &untouched);
-    ck_assert_uint_eq(position.top, 78);
+    struct channel_reading reading = {&untouched, {77, 78}};
+    ck_assert_int_eq(read_history("h:a", &all, &reading), CODES_ERROR_INTERNAL);
+    ck_assert_ptr_eq(reading.page, &untouched);
+    ck_assert_uint_eq(reading.position.top, 78);
     ck_assert_ptr_null(channel_recover(world.home, channel_a, ear->room, 1, 10));
     ck_assert_uint_eq(metrics_read(&metrics, METRIC_REJECTED_OUT_OF_MEMORY), 2);
-    ck_assert_int_eq(read_history("h:a", &nothing, &page, &position), CODES_ERROR_NONE);
-    ck_assert_uint_eq(position.top, 3);
+    ck_assert_int_eq(read_history("h:a", &nothing, &reading), CODES_ERROR_NONE);
+    ck_assert_uint_eq(reading.position.top, 3);
 
     while (count > 0) {
         blob_drop(taken[--count], world.sides[0].pool);

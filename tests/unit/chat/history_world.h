@@ -105,6 +105,14 @@ static inline void hear_subscribed(struct client *client, uint32_t id, int offse
     hear_text(client, line);
 }
 
+/* It is to subscribe again, from where it is. */
+static inline void hear_unsubscribed(struct client *client)
+{
+    const struct event event = hear(client, EVENT_UNSUBSCRIBE_PUSH, 0);
+    ck_assert_uint_eq(event.code, CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
+    ck_assert(is_text(event.channel, name));
+}
+
 static inline void hear_number(struct client *client, int number)
 {
     const struct event event = hear(client, EVENT_PUBLICATION, 0);

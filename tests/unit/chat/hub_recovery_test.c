@@ -310,7 +310,10 @@ START_TEST(publications_around_the_answer)
 }
 END_TEST
 
-/* More was missed while it waited than one is given: then it has lost something, and is told. */
+/*
+ * More was missed while they waited than one is given: who missed too much has lost something, and
+ * is told. Of the page, which is as long as one may be, the other has the rest; and comes again.
+ */
 START_TEST(waits_too_long)
 {
     open_history(2, 10);
@@ -325,9 +328,13 @@ START_TEST(waits_too_long)
     (void)run_some(1, 1);
     (void)run(1);
     hear_lost(client, 7, 11);
-    hear_recovered(other, 8, 2, 11);
+    hear_recovered(other, 8, 2, 10);
+    hear_unsubscribed(other);
+    hear_nothing(other);
+    come_back(other, 9, 10);
     publish_to(12);
     settle();
+    hear_recovered(other, 9, 11, 11);
     hear_numbers(client, 12, 12);
     hear_numbers(other, 12, 12);
     close_world();
