@@ -332,9 +332,10 @@ START_TEST(waits_too_long)
     hear_unsubscribed(other);
     hear_nothing(other);
     come_back(other, 9, 10);
-    publish_to(12);
     settle();
     hear_recovered(other, 9, 11, 11);
+    publish_to(12);
+    settle();
     hear_numbers(client, 12, 12);
     hear_numbers(other, 12, 12);
     close_world();
