@@ -394,7 +394,7 @@ static struct channel *oldest_of_all(const struct channel_home *home, bool idle)
 }
 
 /* All histories together are too large: first histories go, then positions. */
-static void shrink(struct channel_home *home)
+void channel_shrink(struct channel_home *home)
 {
     while (home->history_bytes > home->options.history_bytes_max) {
         struct channel *channel = oldest_of_all(home, false);
@@ -456,7 +456,7 @@ int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes 
         };
     }
     channel_settle(home, channel);
-    shrink(home);
+    channel_shrink(home);
     return interest != NULL ? 0 : -ENOMEM;
 }
 
@@ -557,7 +557,6 @@ void channel_send_out(struct channel_home *home, struct channel *channel, struct
     }
     if (has_history(channel)) {
         set_age(home, channel, &age_of(home, channel)->kept);
-        shrink(home);
     }
 }
 
@@ -622,6 +621,7 @@ static enum codes_error publish_new(struct channel_home *home, struct channel *c
     }
     metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
     *position = channel == NULL ? (struct channel_position){.epoch = 0} : position_of(channel);
+    channel_shrink(home); /* the channel itself may go */
     return CODES_ERROR_NONE;
 }
 
@@ -682,6 +682,29 @@ static struct page_range range_of(const struct channel_query *query, uint64_t fi
     return range;
 }
 
+static enum codes_error read_page(struct channel_home *home, const struct channel *channel,
+                                  const struct channel_query *query, struct blob **page)
+{
+    const uint64_t top = channel->stream.top;
+    const uint64_t since_max = query->order == PAGE_FORWARD ? top : top + 1;
+
+    if (query->has_since &&
+        ((query->has_epoch && query->epoch != channel->stream.epoch) || query->since > since_max)) {
+        return CODES_ERROR_UNRECOVERABLE_POSITION;
+    }
+    *page = NULL;
+    if (query->count_max > 0) {
+        const struct page_range range = range_of(query, channel_history_first(home, channel), top,
+                                                 home->options.page_bytes_max);
+        *page = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
+        if (*page == NULL) {
+            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+            return CODES_ERROR_INTERNAL;
+        }
+    }
+    return CODES_ERROR_NONE;
+}
+
 enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
                               const struct channel_query *query, struct channel_reading *reading)
 {
@@ -691,26 +714,16 @@ enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct b
         return CODES_ERROR_INTERNAL;
     }
     CHECK(has_history(channel));
-    channel_settle(home, channel);
 
-    const uint64_t top = channel->stream.top;
-    const uint64_t since_max = query->order == PAGE_FORWARD ? top : top + 1;
-    if (query->has_since &&
-        ((query->has_epoch && query->epoch != channel->stream.epoch) || query->since > since_max)) {
-        return CODES_ERROR_UNRECOVERABLE_POSITION;
+    struct blob *page;
+    const enum codes_error error = read_page(home, channel, query, &page);
+    if (error == CODES_ERROR_NONE) {
+        *reading = (struct channel_reading){.page = page, .position = position_of(channel)};
     }
-    struct blob *created = NULL;
-    if (query->count_max > 0) {
-        const struct page_range range = range_of(query, channel_history_first(home, channel), top,
-                                                 home->options.page_bytes_max);
-        created = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
-        if (created == NULL) {
-            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-            return CODES_ERROR_INTERNAL;
-        }
-    }
-    *reading = (struct channel_reading){.page = created, .position = position_of(channel)};
-    return CODES_ERROR_NONE;
+    /* It may be a new one, remembered for nobody yet: names that are only read count, too. */
+    channel_settle(home, channel);
+    channel_shrink(home);
+    return error;
 }
 
 struct blob *channel_recover(struct channel_home *home, struct ids_handle handle,

@@ -65,6 +65,7 @@ static void on_stored(void *context, void *owner, struct blob *blob,
     channel_send_out(home, channel, blob, time_ns);
     ledger_trim(home->ledger, channel->book, channel_history_first(home, channel), false);
     blob_drop(blob, home->options.pool);
+    channel_shrink(home);
 }
 
 static void on_refused(void *context, void *owner, const struct blob *blob, uint8_t key_size)

@@ -74,6 +74,8 @@ void channel_begin(struct channel_home *home, struct channel *channel, uint64_t 
                    uint64_t top);
 void channel_send_out(struct channel_home *home, struct channel *channel, struct blob *blob,
                       uint64_t time_ns);
+/* Channels that are not in use may go. */
+void channel_shrink(struct channel_home *home);
 uint64_t channel_history_first(const struct channel_home *home, const struct channel *channel);
 uint64_t channel_new_epoch(struct channel_home *home);
 
