@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Debian's Chromium on the chat page: two people talk, and go on after a restart of the server.
+ * Debian's Chromium on the chat page: people talk, come later, leave, lose their connection and go on
+ * after a restart of the server; nothing is lost, nothing is there twice.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -9,18 +10,21 @@ import path from 'node:path';
 import { chromium } from 'playwright-core';
 
 import { Sdk } from '../lib/chat.mjs';
+import { Link } from '../lib/link.mjs';
 import { group } from '../lib/runner.mjs';
 import { ARTEFACTS, Server } from '../lib/server.mjs';
-import { PATIENCE_MS } from '../lib/wait.mjs';
+import { PATIENCE_MS, until } from '../lib/wait.mjs';
 
 const CHROMIUM = '/usr/bin/chromium';
 const HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script><b>bold</b>';
 
+const GAP = 'Some messages may be missing here';
+
 const byId = (page, id) => page.locator(`[data-testid="${id}"]`);
 const lastMessage = (page) => page.locator('[data-testid="message"]').last();
 
-async function open(browser, server, name, { room = null, problems }) {
-  const context = await browser.newContext();
+async function open(browser, address, name, { room = 'lobby', problems, ...options }) {
+  const context = await browser.newContext(options);
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   page.on('pageerror', (error) => problems.push(`${name}: ${error.message}`));
@@ -30,10 +34,10 @@ async function open(browser, server, name, { room = null, problems }) {
       problems.push(`${name}: ${message.text()}`);
     }
   });
-  await page.goto(room === null ? server.page : `${server.page}?room=${room}`);
+  await page.goto(`${address}?room=${room}`);
   await byId(page, 'name-input').fill(name);
   await byId(page, 'join').click();
-  await hasState(page, 'connected');
+  await isIn(page, room);
   return page;
 }
 
@@ -41,14 +45,58 @@ function hasState(page, state) {
   return page.waitForSelector(`[data-testid="connection-state"][data-state="${state}"]`);
 }
 
+/* A page is connected a moment before it is in its rooms. */
+async function isIn(page, room = 'lobby') {
+  await hasState(page, 'connected');
+  await page.waitForSelector(`[data-testid="room-${room}"][data-state="subscribed"]`);
+}
+
 async function say(page, text) {
   await byId(page, 'message-input').fill(text);
   await byId(page, 'send').click();
 }
 
+/* What the room shows, marks too. */
+function shown(page) {
+  return page.locator('#messages > li').evaluateAll((items) => items
+    .map((item) => (item.querySelector('.text') ?? item).textContent));
+}
+
 async function sees(page, text) {
-  await page.waitForFunction((wanted) => [...document.querySelectorAll('[data-testid="message"] .text')]
-    .some((one) => one.textContent === wanted), text);
+  await until(async () => (await shown(page)).includes(text), `the page to show ${text}`);
+}
+
+/* All of it, in this order, and nothing else. */
+async function showsAll(page, wanted) {
+  let seen = [];
+  await until(async () => {
+    seen = await shown(page);
+    return seen.length >= wanted.length;
+  }, `${wanted.length} entries`).catch((error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(seen)}`);
+  });
+  assert.deepEqual(seen, wanted);
+}
+
+/* What is being sent, as [state, text]. */
+function outgoing(page) {
+  return byId(page, 'outgoing').evaluateAll((items) => items
+    .map((item) => [item.dataset.state, item.querySelector('.text').textContent]));
+}
+
+function hasOutgoing(page, wanted) {
+  return until(async () => JSON.stringify(await outgoing(page)) === JSON.stringify(wanted),
+    `outgoing to be ${JSON.stringify(wanted)}`);
+}
+
+async function hasPeople(page, wanted) {
+  let seen = null;
+  await until(async () => {
+    seen = await page.locator('#people-list > li').allTextContents();
+    return JSON.stringify(seen) === JSON.stringify(wanted);
+  }, `${JSON.stringify(wanted)} to be there`).catch((error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(seen)}`);
+  });
 }
 
 async function talk(alice, bob) {
@@ -86,8 +134,7 @@ async function rooms(alice, bob) {
     await byId(page, 'room-input').fill('tea');
     await byId(page, 'add-room').click();
     await page.waitForFunction(() => document.querySelector('[data-testid="room-title"]').textContent === 'tea');
-    /* Who is not subscribed yet does not get what is said. */
-    await page.waitForSelector('[data-testid="room-tea"][data-state="subscribed"]');
+    await isIn(page, 'tea');
   }
   await say(alice, 'Tea?');
   await sees(bob, 'Tea?');
@@ -97,53 +144,189 @@ async function rooms(alice, bob) {
   await byId(alice, 'room-lobby').click();
 }
 
+/* A server without a durable store forgets: the page keeps what it has, and says that it may miss some. */
 async function restart(alice, bob, server) {
+  const before = await shown(alice);
   assert.deepEqual(await server.stop(), { status: 0, signal: null });
   await Promise.all([hasState(alice, 'reconnecting'), hasState(bob, 'reconnecting')]);
+  await say(bob, 'Back again');
+  assert.deepEqual(await outgoing(bob), [['waiting', 'Back again']]);
   await server.restart();
-  await Promise.all([hasState(alice, 'connected'), hasState(bob, 'connected')]);
-  /* A page is connected a moment before it is back in its rooms: say it until it is heard. */
-  for (let i = 0; ; i += 1) {
-    await say(bob, `Back again ${i}`);
-    const heard = await alice.waitForFunction(
-      (wanted) => [...document.querySelectorAll('[data-testid="message"] .text')]
-        .some((one) => one.textContent === wanted), `Back again ${i}`, { timeout: 2000 })
-      .then(() => true, () => false);
-    if (heard) {
-      break;
-    }
-    assert.ok(i < 5, 'Alice hears Bob after the restart');
-  }
+  await Promise.all([isIn(alice), isIn(bob)]);
+  await sees(alice, 'Back again');
   await say(alice, 'I can hear you');
   await sees(bob, 'I can hear you');
+  for (const page of [alice, bob]) {
+    await showsAll(page, [...before, GAP, 'Back again', 'I can hear you']);
+    assert.deepEqual(await outgoing(page), []);
+  }
 }
 
-async function twoPages(_, point) {
-  if (!fs.existsSync(CHROMIUM)) {
-    return { skipped: `${CHROMIUM} is not installed` };
-  }
-  const server = await Server.start(point);
-  const browser = await chromium.launch({
-    executablePath: CHROMIUM,
-    timeout: 60000,
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-  });
-  const problems = [];
-  try {
-    const alice = await open(browser, server, 'Alice', { problems });
-    const bob = await open(browser, server, 'Bob', { problems });
-    await talk(alice, bob);
-    await hostileText(alice, bob, server);
-    await rooms(alice, bob);
-    await restart(alice, bob, server);
-    await alice.screenshot({ path: path.join(ARTEFACTS, `chat-${point.backend}.png`) });
-    assert.deepEqual(problems, [], 'neither page had a problem');
-  } finally {
-    await browser.close();
-    await server.stop();
-  }
-  return null;
+async function twoPeople({ server, enter }) {
+  const alice = await enter('Alice');
+  const bob = await enter('Bob');
+  await talk(alice, bob);
+  await hostileText(alice, bob, server);
+  await rooms(alice, bob);
+  await restart(alice, bob, server);
 }
 
-group({ name: 'page', on: 'backends', server: false, cases: [['two people in Chromium', twoPages]] });
+/* Who comes later sees what was said, in order and once, and who is there. */
+async function comesLater({ enter }) {
+  const alice = await enter('Alice');
+  const bob = await enter('Bob');
+  await hasPeople(alice, ['Alice (you)', 'someone']);
+  const said = Array.from({ length: 120 }, (_, i) => `Number ${i + 1}`);
+  for (const text of said.slice(0, -1)) {
+    await say(alice, text);
+  }
+  await sees(bob, said.at(-2));
+  await say(bob, said.at(-1));
+  await sees(alice, said.at(-1));
+  for (const page of [alice, bob]) {
+    await showsAll(page, said);
+  }
+  await hasPeople(alice, ['Alice (you)', 'Bob']);
+
+  const carol = await enter('Carol', { viewport: { width: 390, height: 780 }, colorScheme: 'dark' });
+  const kept = said.slice(-100); /* as many as development mode keeps */
+  await showsAll(carol, ['Earlier messages', ...kept, 'You came in here']);
+  assert.equal(await byId(carol, 'message').first().getAttribute('data-own'), 'false');
+  assert.equal(await byId(carol, 'room-lobby').getAttribute('aria-label'), 'lobby', 'history is no news');
+  await hasPeople(carol, ['Carol (you)', 'Alice', 'Bob']);
+  await hasPeople(bob, ['Bob (you)', 'Alice', 'someone']);
+  assert.equal(await byId(bob, 'people-count').textContent(), '3');
+  await say(carol, 'Hello, I am new');
+  await sees(bob, 'Hello, I am new');
+  await showsAll(carol, ['Earlier messages', ...kept, 'You came in here', 'Hello, I am new']);
+  await hasPeople(bob, ['Bob (you)', 'Alice', 'Carol']);
+  assert.ok(await carol.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth),
+    'it fits on a phone');
+
+  /* A tab that is loaded again knows its own messages. */
+  await alice.reload();
+  await isIn(alice);
+  await sees(alice, 'Hello, I am new');
+  assert.equal(await byId(alice, 'message').first().getAttribute('data-own'), 'true');
+  await bob.close();
+  await hasPeople(carol, ['Carol (you)', 'someone']);
+  assert.equal(await byId(carol, 'people-count').textContent(), '2');
+}
+
+/* Without a restart, by a network that fails. */
+async function cutOff({ server, enter }) {
+  const link = await Link.open(server.port);
+  const alice = await enter('Alice', { address: link.page });
+  const bob = await enter('Bob');
+  const all = ['Before'];
+  await say(bob, 'Before');
+  await sees(alice, 'Before');
+
+  /* Both go on while one is away. */
+  link.cut();
+  await hasState(alice, 'reconnecting');
+  for (const text of ['Missed 1', 'Missed 2', 'Missed 3']) {
+    await say(bob, text);
+    await sees(bob, text);
+  }
+  await say(alice, 'Waited 1');
+  await say(alice, 'Waited 2');
+  assert.deepEqual(await outgoing(alice), [['waiting', 'Waited 1'], ['waiting', 'Waited 2']]);
+  link.mend();
+  all.push('Missed 1', 'Missed 2', 'Missed 3', 'Waited 1', 'Waited 2');
+  await hasOutgoing(alice, []);
+  await showsAll(alice, all);
+  await showsAll(bob, all);
+
+  /* It got there, but nobody told her: what is recovered tells. */
+  link.lose('down');
+  await say(alice, 'Answer lost');
+  await sees(bob, 'Answer lost');
+  link.cut();
+  await hasOutgoing(alice, [['unsure', 'Answer lost']]);
+  link.mend();
+  all.push('Answer lost');
+  await hasOutgoing(alice, []);
+  await showsAll(alice, all);
+
+  /* It did not get there: it is not sent unasked. */
+  await isIn(alice);
+  link.lose('up');
+  await say(alice, 'Message lost');
+  await hasOutgoing(alice, [['sending', 'Message lost']]);
+  link.cut();
+  await hasOutgoing(alice, [['unsure', 'Message lost']]);
+  link.mend();
+  await isIn(alice);
+  assert.deepEqual(await outgoing(alice), [['unsure', 'Message lost']]);
+  await byId(alice, 'outgoing').getByRole('button', { name: 'Try again' }).click();
+  all.push('Message lost');
+  await hasOutgoing(alice, []);
+  await showsAll(alice, all);
+  await showsAll(bob, all);
+}
+
+/* Neither history nor presence nor publishing is offered: the page says what it must, no more. */
+async function notOffered({ enter }) {
+  const page = await enter('Alice');
+  await say(page, 'May I?');
+  await hasOutgoing(page, [['refused', 'May I?']]);
+  assert.match(await byId(page, 'notice').textContent(), /you may not write in this room/);
+  assert.equal(await byId(page, 'people').isVisible(), false);
+  await byId(page, 'outgoing').getByRole('button', { name: 'Discard' }).click();
+  await showsAll(page, []);
+  assert.deepEqual(await outgoing(page), []);
+  assert.equal(await byId(page, 'notice').textContent(), '');
+}
+
+/* A case in a browser of its own, with a server of its own. */
+function inChromium(name, run, options = {}) {
+  return [name, async (_, point) => {
+    if (!fs.existsSync(CHROMIUM)) {
+      return { skipped: `${CHROMIUM} is not installed` };
+    }
+    const server = await Server.start({ ...point, ...options });
+    const browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      timeout: 60000,
+      args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+        '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    });
+    const problems = [];
+    const pages = [];
+    const enter = async (who, { address = server.page, ...more } = {}) => {
+      pages.push(await open(browser, address, who, { problems, ...more }));
+      return pages.at(-1);
+    };
+    try {
+      await run({ server, enter });
+      assert.deepEqual(problems, [], 'no page had a problem');
+    } finally {
+      const file = `chat-${run.name}-${point.backend}`;
+      await Promise.all(pages.filter((page) => !page.isClosed()).map((page, index) =>
+        page.screenshot({ path: path.join(ARTEFACTS, `${file}-${index + 1}.png`) }).catch(() => {})));
+      await browser.close();
+      await server.stop();
+    }
+    return null;
+  }];
+}
+
+const readOnly = {
+  client: { allow_anonymous_connect_without_token: true },
+  channel: {
+    without_namespace: { allow_subscribe_for_client: true, allow_subscribe_for_anonymous: true },
+  },
+};
+
+group({
+  name: 'page',
+  on: 'backends',
+  server: false,
+  cases: [
+    inChromium('two people in Chromium', twoPeople),
+    inChromium('somebody comes later, somebody leaves', comesLater),
+    inChromium('the connection is cut', cutOff),
+    inChromium('little is offered', notOffered, { config: readOnly }),
+  ],
+});
