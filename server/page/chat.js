@@ -175,6 +175,15 @@
     $('newest').hidden = true;
   }
 
+  /* Whoever reads the newest goes on reading the newest; whoever reads older ones is not disturbed. */
+  function keepPlace(change) {
+    const follow = isAtEnd();
+    change();
+    if (follow) {
+      scrollToEnd();
+    }
+  }
+
   function showMessages(room) {
     // Old messages are not news: a screen reader shall not read all of them aloud.
     const list = $('messages');
@@ -245,11 +254,7 @@
     }
     room.messages = [...room.messages.slice(0, start), ...older, ...live].slice(-KEPT_MAX);
     if (room === current) {
-      const follow = isAtEnd();
-      showMessages(room);
-      if (follow) {
-        scrollToEnd();
-      }
+      keepPlace(() => showMessages(room));
     }
   }
 
@@ -277,8 +282,8 @@
     }
     room.isLoaded = false;
     if (room === current) {
-      showMessages(room);
-      scrollToEnd();
+      keepPlace(() => showMessages(room));
+      $('announcement').textContent = `${GAP}.`;
     }
   }
 
@@ -556,7 +561,8 @@
 
   function showOutgoing(room) {
     if (room === current) {
-      $('outgoing').replaceChildren(...room.outgoing.map((one) => renderOutgoing(room, one)));
+      keepPlace(() => $('outgoing').replaceChildren(
+        ...room.outgoing.map((one) => renderOutgoing(room, one))));
       $('empty').hidden = room.messages.length + room.outgoing.length > 0;
     }
   }
@@ -640,6 +646,7 @@
       name: 'parley-page',
     });
     centrifuge.on('connecting', () => {
+      $('announcement').textContent = '';
       showState(wasConnected ? 'reconnecting' : 'connecting',
         wasConnected ? 'Reconnecting…' : 'Connecting…');
     });

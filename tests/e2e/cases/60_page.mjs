@@ -23,9 +23,10 @@ const GAP = 'Some messages may be missing here';
 const byId = (page, id) => page.locator(`[data-testid="${id}"]`);
 const lastMessage = (page) => page.locator('[data-testid="message"]').last();
 
-async function open(browser, address, name, { room = 'lobby', problems, ...options }) {
+async function open(browser, address, name, { room = 'lobby', problems, prepare, ...options }) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
+  await prepare?.(page);
   page.setDefaultTimeout(PATIENCE_MS);
   page.on('pageerror', (error) => problems.push(`${name}: ${error.message}`));
   page.on('console', (message) => {
@@ -55,6 +56,8 @@ async function say(page, text) {
   await byId(page, 'message-input').fill(text);
   await byId(page, 'send').click();
 }
+
+const numbered = (word, count) => Array.from({ length: count }, (_, i) => `${word} ${i + 1}`);
 
 /* What the room shows, marks too. */
 function shown(page) {
@@ -122,6 +125,15 @@ async function hostileText(alice, bob, server) {
   await sees(bob, 'a hostile name');
   await sdk.publish('lobby', [HOSTILE]);
   await sees(bob, JSON.stringify([HOSTILE]));
+  /* Who had no answer and tried again has said it once. */
+  const again = { id: 'tried-twice', name: 'Carol', text: 'Tried twice' };
+  await sdk.publish('lobby', again);
+  await sdk.publish('lobby', again);
+  await sdk.publish('lobby', { ...again, id: 'other', text: 'Tried once' });
+  for (const page of [alice, bob]) {
+    await sees(page, 'Tried once');
+    assert.equal((await shown(page)).filter((text) => text === 'Tried twice').length, 1);
+  }
   sdk.close();
   for (const page of [alice, bob]) {
     assert.equal(await page.evaluate(() => window.hacked), undefined, 'nothing ran');
@@ -159,6 +171,7 @@ async function restart(alice, bob, server) {
   for (const page of [alice, bob]) {
     await showsAll(page, [...before, GAP, 'Back again', 'I can hear you']);
     assert.deepEqual(await outgoing(page), []);
+    assert.equal(await page.locator('#announcement').textContent(), `${GAP}.`);
   }
 }
 
@@ -172,16 +185,20 @@ async function twoPeople({ server, enter }) {
 }
 
 /* Who comes later sees what was said, in order and once, and who is there. */
+async function robotSays(server, texts) {
+  const robot = await Sdk.connect(server);
+  for (const text of texts) {
+    await robot.publish('lobby', { name: 'Robot', text, sent: Date.now() });
+  }
+  robot.close();
+}
+
 async function comesLater({ server, enter }) {
   const alice = await enter('Alice');
   const bob = await enter('Bob');
   await hasPeople(alice, ['Alice (you)', 'someone']);
-  const said = Array.from({ length: 120 }, (_, i) => `Number ${i + 1}`);
-  const robot = await Sdk.connect(server);
-  for (const text of said.slice(0, -2)) {
-    await robot.publish('lobby', { name: 'Robot', text, sent: Date.now() });
-  }
-  robot.close();
+  const said = numbered('Number', 120);
+  await robotSays(server, said.slice(0, -2));
   await sees(alice, said.at(-3));
   await say(alice, said.at(-2));
   await sees(bob, said.at(-2));
@@ -218,6 +235,34 @@ async function comesLater({ server, enter }) {
   assert.equal(await byId(carol, 'people-count').textContent(), '2');
 }
 
+/* What is said while the history is still asked for is in both, and shown once, after it. */
+async function slowHistory({ server, enter }) {
+  const old = numbered('Old', 3);
+  const live = numbered('Live', 3);
+  await robotSays(server, old);
+  const held = [];
+  const holdHistory = (page) => page.routeWebSocket('**/websocket', (client) => {
+    const upstream = client.connectToServer();
+    client.onMessage((frame) => {
+      const lines = frame.split('\n');
+      const isHistory = (line) => line.includes('"history"');
+      held.push(...lines.filter(isHistory).map((line) => () => upstream.send(line)));
+      const others = lines.filter((line) => !isHistory(line));
+      if (others.length > 0) {
+        upstream.send(others.join('\n'));
+      }
+    });
+  });
+  const alice = await enter('Alice', { prepare: holdHistory });
+  await until(() => held.length === 1, 'the page to ask for the history');
+  await robotSays(server, live);
+  await sees(alice, live.at(-1));
+  await showsAll(alice, live);
+  held[0]();
+  await sees(alice, old[0]);
+  await showsAll(alice, ['Earlier messages', ...old, 'You came in here', ...live]);
+}
+
 /* Without a restart, by a network that fails. */
 async function cutOff({ server, enter }) {
   const link = await Link.open(server.port);
@@ -230,15 +275,22 @@ async function cutOff({ server, enter }) {
   /* Both go on while one is away. */
   link.cut();
   await hasState(alice, 'reconnecting');
-  for (const text of ['Missed 1', 'Missed 2', 'Missed 3']) {
+  const missed = numbered('Missed', 3);
+  for (const text of missed) {
     await say(bob, text);
     await sees(bob, text);
   }
-  await say(alice, 'Waited 1');
-  await say(alice, 'Waited 2');
-  assert.deepEqual(await outgoing(alice), [['waiting', 'Waited 1'], ['waiting', 'Waited 2']]);
+  const waited = numbered('Waited', 20);
+  for (const text of waited) {
+    await say(alice, text);
+  }
+  assert.deepEqual(await outgoing(alice), waited.map((text) => ['waiting', text]));
+  await say(alice, 'One too many');
+  assert.match(await byId(alice, 'notice').textContent(), /^Too many messages wait/);
+  assert.equal(await byId(alice, 'message-input').inputValue(), 'One too many');
+  assert.equal((await outgoing(alice)).length, waited.length);
   link.mend();
-  all.push('Missed 1', 'Missed 2', 'Missed 3', 'Waited 1', 'Waited 2');
+  all.push(...missed, ...waited);
   await hasOutgoing(alice, []);
   await showsAll(alice, all);
   await showsAll(bob, all);
@@ -269,6 +321,25 @@ async function cutOff({ server, enter }) {
   await hasOutgoing(alice, []);
   await showsAll(alice, all);
   await showsAll(bob, all);
+}
+
+/* More than is recovered, then more than is kept: it says so, and goes on with what there is. */
+async function missesTooMuch({ server, enter }) {
+  const link = await Link.open(server.port);
+  const alice = await enter('Alice', { address: link.page });
+  const early = numbered('Early', 5);
+  await robotSays(server, early);
+  await sees(alice, early.at(-1));
+  const late = numbered('Late', 50);
+  const later = numbered('Later', 150);
+  for (const texts of [late, later]) {
+    link.cut();
+    await hasState(alice, 'reconnecting');
+    await robotSays(server, texts);
+    link.mend();
+    await sees(alice, texts.at(-1));
+  }
+  await showsAll(alice, [...early, GAP, ...late, GAP, ...later.slice(-100)]);
 }
 
 /* Neither history nor presence nor publishing is offered: the page says what it must, no more. */
@@ -317,6 +388,11 @@ function inChromium(name, run, options = {}) {
   }];
 }
 
+const recoversLittle = {
+  client: { insecure: true, recovery_max_publication_limit: 10 },
+  channel: { without_namespace: { history_size: 100, history_ttl: '10m', force_recovery: true } },
+};
+
 const readOnly = {
   client: { allow_anonymous_connect_without_token: true },
   channel: {
@@ -331,7 +407,9 @@ group({
   cases: [
     inChromium('two people in Chromium', twoPeople),
     inChromium('somebody comes later, somebody leaves', comesLater),
+    inChromium('slow history', slowHistory),
     inChromium('the connection is cut', cutOff),
+    inChromium('too much was missed', missesTooMuch, { config: recoversLittle }),
     inChromium('little is offered', notOffered, { config: readOnly }),
   ],
 });
