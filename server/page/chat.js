@@ -243,6 +243,7 @@
   function placeHistory(room, page) {
     const start = room.messages.findLastIndex((one) => one.isGap) + 1;
     const live = room.messages.slice(start);
+    room.epoch = page.epoch; // without recovery, nobody said it before
     const older = page.publications.reverse()
       .filter((one) => live.length === 0 || one.offset < live[0].offset)
       .map((one) => readMessage(one, page.epoch))

@@ -260,7 +260,11 @@ async function slowHistory({ server, enter }) {
   await showsAll(alice, live);
   held[0]();
   await sees(alice, old[0]);
-  await showsAll(alice, ['Earlier messages', ...old, 'You came in here', ...live]);
+  const all = ['Earlier messages', ...old, 'You came in here', ...live];
+  await showsAll(alice, all);
+  await robotSays(server, ['Later']);
+  await sees(alice, 'Later');
+  await showsAll(alice, [...all, 'Later']);
 }
 
 /* Without a restart, by a network that fails. */
@@ -393,6 +397,11 @@ const recoversLittle = {
   channel: { without_namespace: { history_size: 100, history_ttl: '10m', force_recovery: true } },
 };
 
+const recoversNothing = {
+  client: { insecure: true },
+  channel: { without_namespace: { history_size: 100, history_ttl: '10m' } },
+};
+
 const readOnly = {
   client: { allow_anonymous_connect_without_token: true },
   channel: {
@@ -407,7 +416,7 @@ group({
   cases: [
     inChromium('two people in Chromium', twoPeople),
     inChromium('somebody comes later, somebody leaves', comesLater),
-    inChromium('slow history', slowHistory),
+    inChromium('slow history', slowHistory, { config: recoversNothing }),
     inChromium('the connection is cut', cutOff),
     inChromium('too much was missed', missesTooMuch, { config: recoversLittle }),
     inChromium('little is offered', notOffered, { config: readOnly }),
