@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/channel_private.h"
 #include "chat/directory.h"
+#include "chat/ledger.h"
 #include "chat/outbox.h"
 #include "chat/policy.h"
 #include "chat/post.h"
@@ -18,47 +20,7 @@
 #include "core/list.h"
 #include "core/metrics.h"
 
-enum { PAGE_BYTES_MAX = 512 << 10 }; /* of the publications that one answer carries */
-
 static const uint64_t expiry_interval_ns = 100000000; /* how often to look for what is too old */
-
-/* One reactor's interest. It is up to date while next == top + 1. */
-struct interest {
-    uint64_t next;          /* offset of the next publication to tell it */
-    struct ids_handle room; /* its room: room.reactor is the reactor */
-    bool gap;               /* fell off what is kept: owed one POST_GAP and nothing after it */
-};
-
-struct channel {
-    uint64_t hash;
-    const struct policy *policy;
-    struct stream stream;
-    uint64_t used_ns;         /* the last publication; when idle: since when it is */
-    struct list_link age;     /* in ages[].kept or ages[].idle, or in none */
-    struct list_link lagging; /* in home->lagging while anybody lags */
-    struct interest *interests;
-    uint16_t interest_count;
-    uint16_t interest_capacity;
-    uint32_t slot;
-    uint8_t name_size;
-    uint8_t name[];
-};
-
-/* The channels of one policy, the one that was used least recently first: so it expires first. */
-struct age {
-    struct list_link kept; /* with history */
-    struct list_link idle; /* with a position only, and nobody is interested */
-};
-
-struct channel_home {
-    struct channel_options options;
-    struct directory *channels; /* objects are struct channel */
-    struct list_link lagging;   /* channels that someone lags in */
-    struct age *ages;           /* one for each policy */
-    size_t history_bytes;
-    uint64_t now_ns;
-    uint64_t expiry_ns; /* when to look again */
-};
 
 static struct bytes name_of(const void *value)
 {
@@ -102,9 +64,15 @@ int channel_home_create(const struct channel_options *options, struct channel_ho
     if (result != 0) {
         goto free_ages;
     }
+    result = channel_create_ledger(created);
+    if (result != 0) {
+        goto free_directory;
+    }
     *home = created;
     return 0;
 
+free_directory:
+    directory_destroy(created->channels);
 free_ages:
     free(created->ages);
 free_created:
@@ -137,7 +105,7 @@ static size_t cost_of(const struct channel *channel)
 }
 
 /* Epoch 0 is none. */
-static uint64_t new_epoch(struct channel_home *home)
+uint64_t channel_new_epoch(struct channel_home *home)
 {
     uint64_t epoch = 0;
     home->options.fill_random(home->options.random_context, &epoch, sizeof(epoch));
@@ -163,14 +131,19 @@ static struct channel *open_channel(struct channel_home *home, uint64_t hash, st
         free(channel);
         return NULL;
     }
+    if (channel_open_book(home, channel) != 0) {
+        directory_remove(home->channels, hash, channel, channel->slot);
+        free(channel);
+        return NULL;
+    }
     if (policy_has_history(policy)) {
-        channel->stream.epoch = new_epoch(home);
+        channel->stream.epoch = channel->book == NULL ? channel_new_epoch(home) : 0;
         home->history_bytes += cost_of(channel);
     }
     return channel;
 }
 
-static struct channel *find_or_open(struct channel_home *home, uint64_t hash, struct bytes name)
+struct channel *channel_find_or_open(struct channel_home *home, uint64_t hash, struct bytes name)
 {
     struct channel *channel = directory_find(home->channels, hash, name);
     return channel != NULL ? channel : open_channel(home, hash, name);
@@ -193,18 +166,31 @@ static void close_channel(struct channel_home *home, struct channel *channel)
         list_remove(&channel->lagging);
     }
     set_age(home, channel, NULL);
+    ledger_close(home->ledger, channel->book);
     directory_remove(home->channels, channel->hash, channel, channel->slot);
     free(channel->interests);
     free(channel);
 }
 
-/* Nobody is interested, or nothing is kept any more: what is still to be remembered? */
-static void settle(struct channel_home *home, struct channel *channel)
+/* The store has what there is to know of it, or more than we do: it will be asked again. */
+static bool is_dispensable(const struct channel *channel)
 {
+    return channel->book != NULL && (channel->is_partial || !ledger_is_loaded(channel->book));
+}
+
+/* Nobody is interested, or nothing is kept any more: what is still to be remembered? */
+void channel_settle(struct channel_home *home, struct channel *channel)
+{
+    const bool is_busy = channel->book != NULL && !ledger_is_idle(channel->book);
+
+    if (channel->interest_count == 0 && !is_busy && is_dispensable(channel)) {
+        close_channel(home, channel);
+        return;
+    }
     if (channel->stream.count > 0 && has_history(channel)) {
         return; /* it has its place among those that expire */
     }
-    if (channel->interest_count > 0) {
+    if (channel->interest_count > 0 || is_busy) {
         set_age(home, channel, NULL);
     } else if (has_history(channel)) {
         set_age(home, channel, &age_of(home, channel)->idle);
@@ -222,6 +208,8 @@ void channel_home_forget(struct channel_home *home)
             close_channel(home, channel);
         }
     }
+    ledger_destroy(home->ledger);
+    home->ledger = NULL;
     CHECK(home->history_bytes == 0);
 }
 
@@ -301,12 +289,13 @@ static void trim(struct channel_home *home, struct channel *channel)
 }
 
 /* The publication after `top` is kept, or skipped: 0, or -ENOMEM and only skipping is possible. */
-static int keep(struct channel_home *home, struct channel *channel, struct blob *blob)
+static int keep(struct channel_home *home, struct channel *channel, struct blob *blob,
+                uint64_t time_ns)
 {
     const size_t bytes = channel->stream.bytes;
     const int result = stream_reserve(&channel->stream);
     if (result == 0) {
-        stream_append(&channel->stream, blob, home->now_ns);
+        stream_append(&channel->stream, blob, time_ns);
         home->history_bytes += channel->stream.bytes - bytes;
     }
     return result;
@@ -316,6 +305,7 @@ static void skip(struct channel_home *home, struct channel *channel)
 {
     drop_before(home, channel, channel->stream.top + 1);
     stream_skip(&channel->stream);
+    channel->is_partial = channel->book != NULL;
 }
 
 static struct channel *oldest(const struct list_link *list)
@@ -336,7 +326,28 @@ static void forget_history(struct channel_home *home, struct channel *channel)
 {
     drop_before(home, channel, channel->stream.top + 1);
     mark_gaps(home, channel);
-    settle(home, channel);
+    channel_settle(home, channel);
+}
+
+/* Too old is too old for the store, too. */
+static void expire_history(struct channel_home *home, struct channel *channel)
+{
+    if (channel->book != NULL) {
+        ledger_trim(home->ledger, channel->book, channel->stream.top + 1, true);
+    }
+    forget_history(home, channel);
+}
+
+static void expire_position(struct channel_home *home, struct channel *channel)
+{
+    if (channel->book == NULL) {
+        close_channel(home, channel);
+        return;
+    }
+    set_age(home, channel, NULL);
+    if (ledger_is_idle(channel->book)) {
+        ledger_remove(home->ledger, channel->book); /* and then it is settled */
+    }
 }
 
 static void expire(struct channel_home *home)
@@ -347,10 +358,10 @@ static void expire(struct channel_home *home)
         const struct policy *policy = &policies->policies[i];
         struct age *age = &home->ages[i];
         while (is_expired(home, oldest(&age->kept), policy->history_ttl_ns)) {
-            forget_history(home, oldest(&age->kept));
+            expire_history(home, oldest(&age->kept));
         }
         while (is_expired(home, oldest(&age->idle), policy->history_meta_ttl_ns)) {
-            close_channel(home, oldest(&age->idle));
+            expire_position(home, oldest(&age->idle));
         }
     }
 }
@@ -359,6 +370,9 @@ void channel_home_tick(struct channel_home *home, uint64_t now_ns)
 {
     CHECK(now_ns >= home->now_ns);
     home->now_ns = now_ns;
+    if (home->ledger != NULL) {
+        ledger_tick(home->ledger, now_ns);
+    }
     if (now_ns >= home->expiry_ns) {
         home->expiry_ns = now_ns + expiry_interval_ns;
         expire(home);
@@ -384,6 +398,7 @@ static void shrink(struct channel_home *home)
     while (home->history_bytes > home->options.history_bytes_max) {
         struct channel *channel = oldest_of_all(home, false);
         if (channel != NULL) {
+            channel->is_partial = channel->book != NULL;
             forget_history(home, channel);
         } else if ((channel = oldest_of_all(home, true)) != NULL) {
             close_channel(home, channel);
@@ -422,10 +437,9 @@ static struct interest *append_interest(struct channel *channel)
 }
 
 int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes name,
-                         struct ids_handle room, struct ids_handle *handle,
-                         struct channel_position *position)
+                         struct ids_handle room, struct channel_interest *answer)
 {
-    struct channel *channel = find_or_open(home, hash, name);
+    struct channel *channel = channel_find_or_open(home, hash, name);
     if (channel == NULL) {
         return -ENOMEM;
     }
@@ -435,10 +449,12 @@ int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes 
     }
     if (interest != NULL) {
         *interest = (struct interest){.next = channel->stream.top + 1, .room = room};
-        *handle = directory_handle(home->channels, channel->slot);
-        *position = position_of(channel);
+        *answer = (struct channel_interest){
+            .channel = directory_handle(home->channels, channel->slot),
+            .position = position_of(channel),
+        };
     }
-    settle(home, channel);
+    channel_settle(home, channel);
     shrink(home);
     return interest != NULL ? 0 : -ENOMEM;
 }
@@ -466,7 +482,7 @@ void channel_remove_interest(struct channel_home *home, struct ids_handle handle
     }
     drop_interest(channel, interest);
     trim(home, channel);
-    settle(home, channel);
+    channel_settle(home, channel);
 }
 
 /* -- publishing -------------------------------------------------------------------------------- */
@@ -522,18 +538,16 @@ static bool fan_out(struct channel_home *home, struct channel *channel, struct b
     return lagging;
 }
 
-/* False: no memory to keep it, which a channel with history needs; nothing has happened. */
-static bool publish(struct channel_home *home, struct channel *channel, struct blob *blob)
+/* Gives the publication its place, sends it out, and keeps it where that is wanted and possible. */
+static void send_out(struct channel_home *home, struct channel *channel, struct blob *blob,
+                     uint64_t time_ns)
 {
     const uint64_t offset = channel->stream.top + 1;
 
-    if (has_history(channel) && stream_reserve(&channel->stream) != 0) {
-        return false;
-    }
     publication_finish(blob, name_of(channel), has_history(channel) ? offset : 0);
     const bool lagging = fan_out(home, channel, blob, offset);
     const bool needed = has_history(channel) || lagging || channel->stream.count > 0;
-    if (!needed || keep(home, channel, blob) != 0) {
+    if (!needed || keep(home, channel, blob, time_ns) != 0) {
         skip(home, channel);
     }
     trim(home, channel);
@@ -544,7 +558,44 @@ static bool publish(struct channel_home *home, struct channel *channel, struct b
         set_age(home, channel, &age_of(home, channel)->kept);
         shrink(home);
     }
+}
+
+/* False: no memory to keep it, which a channel with history needs; nothing has happened. */
+static bool publish(struct channel_home *home, struct channel *channel, struct blob *blob)
+{
+    if (has_history(channel) && stream_reserve(&channel->stream) != 0) {
+        return false;
+    }
+    send_out(home, channel, blob, home->now_ns);
     return true;
+}
+
+void channel_publish_stored(struct channel_home *home, struct channel *channel, struct blob *blob,
+                            uint64_t age_ns)
+{
+    const struct stream *stream = &channel->stream;
+    uint64_t time_ns = home->now_ns > age_ns ? home->now_ns - age_ns : 0;
+    if (stream->count > 0 && stream_last_time(stream) > time_ns) {
+        time_ns = stream_last_time(stream); /* somebody has set the clock back */
+    }
+    send_out(home, channel, blob, time_ns);
+    ledger_trim(home->ledger, channel->book, history_first(home, channel), false);
+    blob_drop(blob, home->options.pool);
+}
+
+void channel_begin(struct channel_home *home, struct channel *channel, uint64_t epoch, uint64_t top)
+{
+    drop_before(home, channel, channel->stream.top + 1);
+    channel->stream.epoch = epoch;
+    channel->stream.top = top;
+    channel->is_partial = false;
+    for (size_t i = 0; i < channel->interest_count; i++) {
+        channel->interests[i].gap = true;
+        metrics_add(home->options.metrics, METRIC_GAPS, 1);
+    }
+    if (channel->interest_count > 0 && !list_is_linked(&channel->lagging)) {
+        list_push_back(&home->lagging, &channel->lagging);
+    }
 }
 
 enum codes_error channel_publish(struct channel_home *home, uint64_t hash, uint16_t name_size,
@@ -553,10 +604,11 @@ enum codes_error channel_publish(struct channel_home *home, uint64_t hash, uint1
     const struct bytes name = publication_channel(blob, name_size);
     const struct policy *policy = policy_find(home->options.policies, name);
     CHECK(policy != NULL);
+    CHECK(!policy_is_durable(policy) || home->ledger == NULL);
 
     /* Without history, a channel that nobody is interested in needs not even to be there. */
     struct channel *channel = policy_has_history(policy)
-                                  ? find_or_open(home, hash, name)
+                                  ? channel_find_or_open(home, hash, name)
                                   : directory_find(home->channels, hash, name);
     const bool lost = channel == NULL ? policy_has_history(policy) : !publish(home, channel, blob);
     blob_drop(blob, home->options.pool);
@@ -572,14 +624,15 @@ enum codes_error channel_publish(struct channel_home *home, uint64_t hash, uint1
 /* -- history ----------------------------------------------------------------------------------- */
 
 /* The range of a query, whose offset is one that there can be. */
-static struct page_range range_of(const struct channel_query *query, uint64_t first, uint64_t top)
+static struct page_range range_of(const struct channel_query *query, uint64_t first, uint64_t top,
+                                  uint32_t bytes_max)
 {
     struct page_range range = {
         .from = first,
         .to = top,
         .order = query->order,
         .count_max = query->count_max,
-        .bytes_max = PAGE_BYTES_MAX,
+        .bytes_max = bytes_max,
     };
     if (query->has_since && query->order == PAGE_FORWARD && query->since >= first) {
         range.from = query->since + 1;
@@ -591,16 +644,15 @@ static struct page_range range_of(const struct channel_query *query, uint64_t fi
 }
 
 enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
-                              const struct channel_query *query, struct blob **page,
-                              struct channel_position *position)
+                              const struct channel_query *query, struct channel_reading *reading)
 {
-    struct channel *channel = find_or_open(home, hash, name);
+    struct channel *channel = channel_find_or_open(home, hash, name);
     if (channel == NULL) {
         metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
         return CODES_ERROR_INTERNAL;
     }
     CHECK(has_history(channel));
-    settle(home, channel);
+    channel_settle(home, channel);
 
     const uint64_t top = channel->stream.top;
     const uint64_t since_max = query->order == PAGE_FORWARD ? top : top + 1;
@@ -610,15 +662,15 @@ enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct b
     }
     struct blob *created = NULL;
     if (query->count_max > 0) {
-        const struct page_range range = range_of(query, history_first(home, channel), top);
+        const struct page_range range =
+            range_of(query, history_first(home, channel), top, home->options.page_bytes_max);
         created = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
         if (created == NULL) {
             metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
             return CODES_ERROR_INTERNAL;
         }
     }
-    *page = created;
-    *position = position_of(channel);
+    *reading = (struct channel_reading){.page = created, .position = position_of(channel)};
     return CODES_ERROR_NONE;
 }
 
@@ -636,9 +688,9 @@ struct blob *channel_recover(struct channel_home *home, struct ids_handle handle
     struct page_range range = {
         .from = first > from ? first : from,
         .to = end - 1,
-        .order = PAGE_LATEST,
+        .order = PAGE_FORWARD,
         .count_max = count_max,
-        .bytes_max = PAGE_BYTES_MAX,
+        .bytes_max = home->options.page_bytes_max,
     };
     range.from = range.from < end ? range.from : end;
     struct blob *page = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
@@ -690,7 +742,7 @@ void channel_catch_up(struct channel_home *home)
         }
         list_remove(&channel->lagging);
         trim(home, channel);
-        settle(home, channel);
+        channel_settle(home, channel);
     }
 }
 

@@ -14,6 +14,9 @@
  * Full      when a ring has no room, nothing is queued: the channel remembers one cursor per
  *           interested reactor and goes on from what it keeps (channel_catch_up). A cursor that
  *           fell off that becomes an explicit gap, never silence.
+ * Durable   channels whose policy says so accept what is published when the archive has stored it
+ *           (ledger.h); until it is known what is stored, questions wait (channel_wait_turn).
+ *           Memory that has to be freed costs them their history here, not in the store.
  * Life      without history: from the first interest until the last leave; publishing where nobody
  *           is interested is accepted and leaves nothing behind. With history: until nobody is
  *           interested and the position has been kept for history_meta_ttl.
@@ -32,6 +35,8 @@ struct blob;
 struct blob_pool;
 struct bus;
 struct channel_home; /* opaque */
+struct ledger;
+struct post;
 struct metrics;
 struct outbox;
 struct policy_table;
@@ -40,9 +45,13 @@ struct roster;
 struct channel_options {
     uint16_t reactor;
     uint32_t channel_count_max;
-    uint32_t tail_count_max;  /* publications kept of one channel for reactors that lag */
-    size_t tail_bytes_max;    /* bytes of them */
-    size_t history_bytes_max; /* of all channels here, with what it takes to keep them */
+    uint32_t tail_count_max;   /* publications kept of one channel for reactors that lag */
+    size_t tail_bytes_max;     /* bytes of them */
+    size_t history_bytes_max;  /* of all channels here, with what it takes to keep them */
+    uint32_t page_bytes_max;   /* of the publications in one page */
+    uint16_t archive;          /* its port; 0: nothing is stored */
+    uint64_t store_timeout_ns; /* for a publication to be stored */
+    size_t store_bytes_max;    /* of publications that wait for it */
     const struct policy_table *policies;
     struct bus *bus;
     struct blob_pool *pool;
@@ -59,6 +68,18 @@ struct channel_options {
 struct channel_position {
     uint64_t epoch; /* 0: it has no history, and `top` is nothing to tell a client */
     uint64_t top;   /* offset of the last publication; 0: none yet */
+};
+
+/* The answer to who is interested. */
+struct channel_interest {
+    struct ids_handle channel; /* for the leave */
+    struct channel_position position;
+};
+
+/* The answer to who reads. */
+struct channel_reading {
+    struct blob *page; /* one share, or NULL where no publications were wanted */
+    struct channel_position position;
 };
 
 /* What a client wants of a channel's history. */
@@ -87,36 +108,48 @@ void channel_home_destroy(struct channel_home *home);
 void channel_home_tick(struct channel_home *home, uint64_t now_ns);
 
 /*
- * A reactor wants all publications after *position, for its room. A second interest of the same
- * reactor replaces the first. 0 and the outputs set, or -ENOMEM.
+ * Of a durable channel, POST_PUBLISH, POST_INTEREST and POST_HISTORY are asked here first. When
+ * *waits is set, the post was taken, and its answer is due when the ledger says so; else the
+ * functions below may be called, or it is refused for the reason that is returned, and was not
+ * taken.
+ */
+NODISCARD enum codes_error channel_wait_turn(struct channel_home *home, const struct post *post,
+                                             bool *waits);
+
+/* NULL: nothing is stored. */
+struct ledger *channel_ledger(struct channel_home *home);
+
+/*
+ * A reactor wants all publications after a position, for its room. A second interest of the same
+ * reactor replaces the first. 0 and *interest set, or -ENOMEM.
  */
 NODISCARD int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes name,
-                                   struct ids_handle room, struct ids_handle *channel,
-                                   struct channel_position *position);
+                                   struct ids_handle room, struct channel_interest *interest);
 
 /* The room is no longer interested. Stale names are ignored: a newer interest has taken over. */
 void channel_remove_interest(struct channel_home *home, struct ids_handle channel,
                              struct ids_handle room);
 
 /*
- * Takes one share of a blob made by publication_create: gives it its offset and sends it out.
- * CODES_OK and *position set, or an error and nothing happened.
+ * Takes one share of a blob made by publication_create: gives it its offset and sends it out. Not
+ * for durable channels.
+ * CODES_ERROR_NONE and *position set, or an error and nothing happened.
  */
 NODISCARD enum codes_error channel_publish(struct channel_home *home, uint64_t hash,
                                            uint16_t name_size, struct blob *blob,
                                            struct channel_position *position);
 
 /*
- * History, for a client: one share of a page, or NULL where none was wanted. The channel's policy
- * has history. CODES_OK and the outputs set, or an error.
+ * History, for a client. The channel's policy has history. CODES_ERROR_NONE and *reading set, or an
+ * error.
  */
 NODISCARD enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
-                                        const struct channel_query *query, struct blob **page,
-                                        struct channel_position *position);
+                                        const struct channel_query *query,
+                                        struct channel_reading *reading);
 
 /*
- * The same for who subscribes again: what is there from an offset up to what the room was told
- * last. NULL: no memory, or the interest is not there any more.
+ * The same for who subscribes again: what is there from an offset on, as far as the room was told
+ * of it. NULL: no memory, or the interest is not there any more.
  */
 NODISCARD struct blob *channel_recover(struct channel_home *home, struct ids_handle channel,
                                        struct ids_handle room, uint64_t from, uint32_t count_max);

@@ -10,6 +10,7 @@
 
 #include "chat/channel.h"
 #include "chat/hub_state.h"
+#include "chat/ledger.h"
 #include "chat/membership.h"
 #include "chat/outbox.h"
 #include "chat/policy.h"
@@ -19,6 +20,9 @@
 #include "core/check.h"
 #include "core/metrics.h"
 #include "core/slab.h"
+
+_Static_assert(METRIC_LAGS_RESYNC + POLICY_SLOW_DISCONNECT == METRIC_LAGS_DISCONNECT,
+               "one for each policy");
 
 enum {
     UUID_VERSION = 0x40, /* RFC 9562: version 4 ... */
@@ -43,6 +47,10 @@ static int open_parts(struct hub *hub)
         .tail_count_max = options->tail_count_max,
         .tail_bytes_max = options->tail_bytes_max,
         .history_bytes_max = options->history_bytes_max,
+        .page_bytes_max = options->page_bytes_max,
+        .archive = options->archive,
+        .store_timeout_ns = options->store_timeout_ns,
+        .store_bytes_max = options->store_bytes_max,
         .policies = options->policies,
         .bus = options->bus,
         .pool = options->pool,
@@ -154,14 +162,13 @@ void hub_close(struct hub *hub, struct session *session)
 
 /* -- rooms ------------------------------------------------------------------------------------- */
 
-void hub_room_joined(struct hub *hub, struct room *room, struct ids_handle channel,
-                     struct channel_position position)
+void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest)
 {
     CHECK(room->state == ROOM_JOINING);
     room->state = ROOM_JOINED;
-    room->channel = channel;
-    room->epoch = position.epoch;
-    room->top = position.top;
+    room->channel = interest->channel;
+    room->epoch = interest->position.epoch;
+    room->top = interest->position.top;
 
     hub_admit_waiters(hub, room, NULL);
     hub_room_maybe_left(hub, room);
@@ -191,6 +198,23 @@ void hub_room_maybe_left(struct hub *hub, struct room *room)
     hub->leaves[hub->leave_count++] = leave;
 }
 
+enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t member)
+{
+    CHECK(member < room->member_count);
+    const struct roster_member lagging = room->members[member];
+    const struct policy *policy = room->policy;
+
+    metrics_add(hub->options.metrics, METRIC_LAGS_RESYNC + policy->slow_consumer, 1);
+    if (policy->slow_consumer == POLICY_SLOW_RESYNC) {
+        struct session *session = slab_at(hub->sessions, lagging.session);
+        CHECK(session != NULL);
+        hub_reply_unsubscribe_push(&hub->reply, session, room_name(room),
+                                   CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
+        hub_leave_room(hub, session, lagging.subscription);
+    }
+    return policy->slow_consumer;
+}
+
 void hub_tick(struct hub *hub, uint64_t now_ns)
 {
     hub->recovery_bytes = 0;
@@ -207,7 +231,8 @@ bool hub_is_ready(struct hub *hub)
      * it is worth looking at all of them again.
      */
     if (hub->allowance == 0) {
-        hub->allowance = bus_credits_min(hub->options.bus, hub->options.reactor);
+        hub->allowance =
+            bus_credits_min(hub->options.bus, hub->options.reactor, hub->options.reactor_count);
     }
     return hub->allowance > 0;
 }
@@ -228,20 +253,31 @@ void hub_gauge(struct hub *hub)
     metrics_set(metrics, METRIC_SUBSCRIPTIONS, hub->subscription_count);
 }
 
+static struct ledger *ledger_of(const struct hub *hub)
+{
+    return channel_ledger(hub->home);
+}
+
 bool hub_has_backlog(const struct hub *hub)
 {
     return hub->leave_count > 0 || !list_is_empty(&hub->recovering) ||
-           channel_is_lagging(hub->home);
+           channel_is_lagging(hub->home) ||
+           (ledger_of(hub) != NULL && ledger_has_backlog(ledger_of(hub)));
+}
+
+bool hub_is_waiting(const struct hub *hub)
+{
+    return ledger_of(hub) != NULL && ledger_item_count(ledger_of(hub)) > 0;
 }
 
 bool hub_is_quiet(const struct hub *hub)
 {
     return slab_count(hub->sessions) == 0 && roster_count(hub->roster) == 0 &&
-           hub->leave_count == 0;
+           hub->leave_count == 0 && (ledger_of(hub) == NULL || ledger_is_quiet(ledger_of(hub)));
 }
 
 size_t hub_count_live(const struct hub *hub)
 {
     return channel_count(hub->home) + roster_count(hub->roster) + slab_count(hub->sessions) +
-           hub->leave_count;
+           hub->leave_count + (ledger_of(hub) == NULL ? 0 : ledger_item_count(ledger_of(hub)));
 }

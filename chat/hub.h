@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "chat/policy.h"
 #include "core/annot.h"
 #include "core/conn_id.h"
 #include "core/table.h"
@@ -26,8 +27,8 @@ struct command;
 struct hub; /* opaque */
 struct metrics;
 struct outbox;
-struct policy_table;
 struct post;
+struct room;
 struct roster;
 struct session;
 
@@ -43,6 +44,10 @@ struct hub_options {
     size_t history_bytes_max;    /* likewise */
     uint32_t history_count_max;  /* publications in one answer to `history` */
     uint32_t recovery_count_max; /* publications that a client is given when it comes back */
+    uint32_t page_bytes_max;     /* bytes of the publications in one answer */
+    uint16_t archive;            /* likewise */
+    uint64_t store_timeout_ns;   /* likewise */
+    size_t store_bytes_max;      /* likewise */
     uint16_t channel_limit;      /* subscriptions of one session */
     uint32_t ping_interval_s;    /* told in the connect reply */
     bool anonymous_allowed;      /* connect without a token */
@@ -89,20 +94,44 @@ void hub_tick(struct hub *hub, uint64_t now_ns);
 /* Takes one post, and the share of the blob that it names. outbox_is_roomy() was true. */
 void hub_take(struct hub *hub, const struct post *post);
 
+/*
+ * A session has been given more than it reads at the moment: what it missed waits, until it has
+ * read what it has.
+ */
+void hub_hold(struct hub *hub, struct session *session);
+void hub_release(struct hub *hub, struct session *session);
+
 /* Phase 3, after the commands: reads for those who came back what they missed. */
 void hub_recover(struct hub *hub);
 
 /* Phase 2, after the posts: leaves and lagging channels that found no room before. */
 void hub_catch_up(struct hub *hub);
 
+/* Phase 5, before the posts of the iteration go: gives the archive what is to be stored. */
+void hub_flush(struct hub *hub);
+
+/* Something waits for the archive, and not for ever: go through an iteration now and then. */
+NODISCARD bool hub_is_waiting(const struct hub *hub);
+
 /* Something waits for room, which nobody will announce: go through another iteration soon. */
 NODISCARD bool hub_has_backlog(const struct hub *hub);
 
-/* No session, no room, no leave to be posted: nothing here will ask anybody anything any more. */
+/*
+ * No session, no room, no leave to be posted, nothing that waits to be stored: nothing here will
+ * ask anybody anything any more.
+ */
 NODISCARD bool hub_is_quiet(const struct hub *hub);
 
 /* For who delivers. */
 struct roster *hub_roster(struct hub *hub);
+
+/*
+ * Phase 4: the member at this index of a room does not read, and has no room for what was
+ * published. Returns what the policy of its channel says is to be done. With POLICY_SLOW_RESYNC it
+ * is a member no more: the last one is in its place, or the room has gone with it; and in the
+ * outbox it is told to subscribe again, behind what it has been given until now.
+ */
+NODISCARD enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t member);
 
 /* Updates the gauges in metrics. */
 void hub_gauge(struct hub *hub);

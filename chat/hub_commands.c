@@ -62,27 +62,23 @@ static int ask_interest(struct hub *hub, const struct room *room)
         .kind = POST_INTEREST,
         .interest = {.blob = name, .hash = room->hash, .room = roster_handle(hub->roster, room)},
     };
-    const struct bus_post packed = post_pack(&post);
-    const enum bus_result asked =
-        bus_ask(hub->options.bus, hub->options.reactor, room->home, &packed);
-    CHECK(asked == BUS_POSTED); /* hub_is_ready() has seen the credit */
+    hub_ask(hub, room->home, &post);
     return 0;
 }
 
 /* A room with one member that waits: the home is asked, or answers at once where we are it. */
 static void first_member(struct hub *hub, struct room *room)
 {
-    struct channel_position position;
-    struct ids_handle channel;
+    struct channel_interest interest;
     int result;
 
-    if (room->home != hub->options.reactor) {
+    if (room->home != hub->options.reactor || policy_is_durable(room->policy)) {
         result = ask_interest(hub, room);
     } else {
         result = channel_add_interest(hub->home, room->hash, room_name(room),
-                                      roster_handle(hub->roster, room), &channel, &position);
+                                      roster_handle(hub->roster, room), &interest);
         if (result == 0) {
-            hub_room_joined(hub, room, channel, position);
+            hub_room_joined(hub, room, &interest);
         }
     }
     if (result != 0) {
@@ -245,7 +241,7 @@ static struct bytes write_info(const struct session *session, struct span target
     return json_writer_bytes(&writer);
 }
 
-/* Takes the blob to the home, which answers with a post. */
+/* Takes the blob to the home, which answers with a post, or to ourselves, if it waits here. */
 static void ask_publish(struct hub *hub, const struct session *session,
                         const struct command *command, uint64_t hash, struct blob *blob)
 {
@@ -260,10 +256,7 @@ static void ask_publish(struct hub *hub, const struct session *session,
                 .name_size = (uint16_t)command->publish.channel.size,
             },
     };
-    const struct bus_post packed = post_pack(&post);
-    const enum bus_result asked = bus_ask(hub->options.bus, hub->options.reactor,
-                                          ids_home_of(hash, hub->options.reactor_count), &packed);
-    CHECK(asked == BUS_POSTED); /* hub_is_ready() has seen the credit */
+    hub_ask(hub, ids_home_of(hash, hub->options.reactor_count), &post);
 }
 
 static void publish(struct hub *hub, struct session *session, const struct command *command,
@@ -278,7 +271,8 @@ static void publish(struct hub *hub, struct session *session, const struct comma
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_INTERNAL);
         return;
     }
-    if (ids_home_of(hash, hub->options.reactor_count) != hub->options.reactor) {
+    if (ids_home_of(hash, hub->options.reactor_count) != hub->options.reactor ||
+        policy_is_durable(policy_find(hub->options.policies, channel))) {
         ask_publish(hub, session, command, hash, blob);
         return;
     }

@@ -81,10 +81,7 @@ static bool ask_home(struct hub *hub, const struct session *session, const struc
                 .flags = (uint8_t)flags,
             },
     };
-    const struct bus_post packed = post_pack(&post);
-    const enum bus_result asked = bus_ask(hub->options.bus, hub->options.reactor,
-                                          ids_home_of(hash, hub->options.reactor_count), &packed);
-    CHECK(asked == BUS_POSTED); /* hub_is_ready() has seen the credit */
+    hub_ask(hub, ids_home_of(hash, hub->options.reactor_count), &post);
     return true;
 }
 
@@ -92,16 +89,19 @@ static bool ask_home(struct hub *hub, const struct session *session, const struc
 static void answer_at_once(struct hub *hub, struct session *session, const struct command *command,
                            uint64_t hash, const struct channel_query *query)
 {
-    struct channel_position position = {.epoch = 0};
-    struct post_page page = {.command = command->id};
-
-    page.error =
-        channel_read(hub->home, hash, command->history.channel, query, &page.blob, &position);
-    page.epoch = position.epoch;
-    page.top = position.top;
+    struct channel_reading reading = {.page = NULL};
+    const enum codes_error error =
+        channel_read(hub->home, hash, command->history.channel, query, &reading);
+    const struct post_page page = {
+        .blob = reading.page,
+        .epoch = reading.position.epoch,
+        .top = reading.position.top,
+        .command = command->id,
+        .error = error,
+    };
     hub_answer_history(hub, session, &page);
-    if (page.blob != NULL) {
-        blob_drop(page.blob, hub->options.pool);
+    if (reading.page != NULL) {
+        blob_drop(reading.page, hub->options.pool);
     }
 }
 
@@ -125,7 +125,8 @@ uint16_t hub_apply_history(struct hub *hub, struct session *session, const struc
         hub_reply_error(&hub->reply, session, command->id, error);
         return 0;
     }
-    if (ids_home_of(hash, hub->options.reactor_count) == hub->options.reactor) {
+    if (ids_home_of(hash, hub->options.reactor_count) == hub->options.reactor &&
+        !policy_is_durable(policy)) {
         answer_at_once(hub, session, command, hash, &query);
     } else if (!ask_home(hub, session, command, hash, &query)) {
         metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);

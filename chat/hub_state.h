@@ -50,8 +50,7 @@ struct session *hub_session(struct hub *hub, struct ids_handle handle); /* NULL:
 struct ids_handle hub_handle(const struct hub *hub, const struct session *session);
 
 /* The home has answered for a room that was JOINING: who waits is admitted, or refused. */
-void hub_room_joined(struct hub *hub, struct room *room, struct ids_handle channel,
-                     struct channel_position position);
+void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest);
 void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error);
 
 /* Leaves the channel and closes the room, if that is JOINED and nobody is in it any more. */
@@ -85,6 +84,12 @@ NODISCARD enum codes_error hub_may(struct hub *hub, const struct session *sessio
 NODISCARD uint16_t hub_apply_history(struct hub *hub, struct session *session,
                                      const struct command *command);
 void hub_answer_history(struct hub *hub, struct session *session, const struct post_page *page);
+
+/*
+ * hub_posts.c: asks a home, which may be here; hub_is_ready() has seen the credit. The answer comes
+ * to hub_take(), at once where the home is here and need not wait for the archive.
+ */
+void hub_ask(struct hub *hub, uint16_t home, const struct post *post);
 
 /* hub_posts.c: leaves that wait go out now, as far as there is room. */
 void hub_post_leaves(struct hub *hub);

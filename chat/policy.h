@@ -81,6 +81,12 @@ static inline bool policy_has_history(const struct policy *policy)
     return policy->history_size > 0;
 }
 
+/* Is a publication accepted only when it is stored? */
+static inline bool policy_is_durable(const struct policy *policy)
+{
+    return policy->durability >= POLICY_DURABILITY_PROCESS;
+}
+
 /* The policy of a channel; NULL when its name has a namespace that nobody configured. */
 NODISCARD const struct policy *policy_find(const struct policy_table *table, struct bytes channel);
 

@@ -14,6 +14,9 @@
 #include "core/blob.h"
 #include "core/bus.h"
 
+struct archive_batch;
+struct archive_page;
+
 enum post_kind {
     POST_PUBLISH = 1,     /* ask     publisher's reactor -> home */
     POST_PUBLISH_ANSWER,  /* answer  home -> publisher's reactor */
@@ -25,9 +28,15 @@ enum post_kind {
     POST_PAGE,            /* answer  home -> that reactor, to both */
     POST_PUBLICATION,     /* tell    home -> interested reactor */
     POST_GAP,             /* tell    home -> interested reactor whose cursor fell off the tail */
+    POST_LATER,           /* answer  home -> asker: the real one comes later, as a tell */
     POST_STOP,            /* tell    control -> reactor: drain, see server/control.h */
     POST_DRAINED,         /* tell    reactor -> control: no connection left */
-    POST_EXIT,            /* tell    control -> reactor: every reactor has drained */
+    POST_EXIT,            /* tell    control -> reactor: every reactor has drained; -> archive */
+
+    POST_ARCHIVE_APPEND,   /* ask     home -> archive: what is to be stored, see archive_post.h */
+    POST_ARCHIVE_APPENDED, /* answer  archive -> home: the same batch, with results */
+    POST_ARCHIVE_READ,     /* ask     home -> archive: what is stored of a channel? */
+    POST_ARCHIVE_PAGE,     /* answer  archive -> home: the same page, filled */
 };
 
 /* The blob begins with the channel's name; see chat/publication.h for the rest of it. */
@@ -110,6 +119,15 @@ struct post_gap {
     struct ids_handle room;
 };
 
+/* Both ways: the batch goes there and comes back. */
+struct post_archive_batch {
+    struct archive_batch *batch;
+};
+
+struct post_archive_page {
+    struct archive_page *page;
+};
+
 struct post {
     uint16_t from; /* written by the bus */
     uint8_t role;  /* written by the bus */
@@ -126,6 +144,8 @@ struct post {
         struct post_leave leave;
         struct post_publication publication;
         struct post_gap gap;
+        struct post_archive_batch archive_batch;
+        struct post_archive_page archive_page;
         uint8_t room_for[56];
     };
 };
