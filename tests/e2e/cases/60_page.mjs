@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 
 import { chromium } from 'playwright-core';
@@ -173,6 +174,34 @@ async function restart(alice, bob, server) {
     assert.deepEqual(await outgoing(page), []);
     assert.equal(await page.locator('#announcement').textContent(), `${GAP}.`);
   }
+}
+
+/* With a durable store nothing is missing, whoever was there and whoever comes later. */
+async function durable({ server, enter }) {
+  const room = 'durable:lobby';
+  const alice = await enter('Alice', { room });
+  const bob = await enter('Bob', { room });
+  const all = [];
+  for (const signal of ['SIGTERM', 'SIGKILL']) {
+    all.push(`Before ${signal}`, `After ${signal}`);
+    await say(bob, `Before ${signal}`);
+    await sees(alice, `Before ${signal}`);
+    await hasOutgoing(bob, []);
+    await server.stop(signal);
+    await Promise.all([hasState(alice, 'reconnecting'), hasState(bob, 'reconnecting')]);
+    await say(bob, `After ${signal}`);
+    /* The kernel may need a moment to close what a killed process had given to io_uring. */
+    await until(() => server.restart().then(() => true, (error) => {
+      assert.match(error.message, /in use/);
+      return false;
+    }), 'the server to be back');
+    await Promise.all([isIn(alice, room), isIn(bob, room)]);
+    await showsAll(alice, all);
+    await showsAll(bob, all);
+    await hasOutgoing(bob, []);
+  }
+  const carol = await enter('Carol', { room });
+  await showsAll(carol, ['Earlier messages', ...all, 'You came in here']);
 }
 
 async function twoPeople({ server, enter }) {
@@ -360,12 +389,13 @@ async function notOffered({ enter }) {
 }
 
 /* A case in a browser of its own, with a server of its own. */
-function inChromium(name, run, options = {}) {
+function inChromium(name, run, configFor = () => undefined) {
   return [name, async (_, point) => {
     if (!fs.existsSync(CHROMIUM)) {
       return { skipped: `${CHROMIUM} is not installed` };
     }
-    const server = await Server.start({ ...point, ...options });
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'parley-page-'));
+    const server = await Server.start({ ...point, config: configFor(directory) });
     const browser = await chromium.launch({
       executablePath: CHROMIUM,
       timeout: 60000,
@@ -387,10 +417,21 @@ function inChromium(name, run, options = {}) {
         page.screenshot({ path: path.join(ARTEFACTS, `${file}-${index + 1}.png`) }).catch(() => {})));
       await browser.close();
       await server.stop();
+      fs.rmSync(directory, { recursive: true, force: true });
     }
     return null;
   }];
 }
+
+const withStore = (directory) => ({
+  client: { insecure: true },
+  store: { engine: 'rocksdb', path: path.join(directory, 'store') },
+  channel: {
+    namespaces: [{
+      name: 'durable', history_size: 1000, history_ttl: '1h', force_recovery: true, durability: 'process',
+    }],
+  },
+});
 
 const recoversLittle = {
   client: { insecure: true, recovery_max_publication_limit: 10 },
@@ -416,9 +457,10 @@ group({
   cases: [
     inChromium('two people in Chromium', twoPeople),
     inChromium('somebody comes later, somebody leaves', comesLater),
-    inChromium('slow history', slowHistory, { config: recoversNothing }),
+    inChromium('slow history', slowHistory, () => recoversNothing),
     inChromium('the connection is cut', cutOff),
-    inChromium('too much was missed', missesTooMuch, { config: recoversLittle }),
-    inChromium('little is offered', notOffered, { config: readOnly }),
+    inChromium('too much was missed', missesTooMuch, () => recoversLittle),
+    inChromium('a restart with a durable store', durable, withStore),
+    inChromium('little is offered', notOffered, () => readOnly),
   ],
 });
