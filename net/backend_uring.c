@@ -37,7 +37,7 @@
 #include "net/backend_uring_private.h"
 
 enum {
-    SUBMISSION_COUNT = 2048,
+    SUBMISSION_COUNT = 1024, /* 64 bytes each; where more are due it takes another call */
     COMPLETION_COUNT = 8192,
     BUSY_COUNT = 32, /* completions that make the next wait a busy one, and that it waits for */
     BUSY_WAIT_NS = 20000, /* but no longer than this */
