@@ -46,6 +46,6 @@ void membership_remove(struct slab *sessions, struct roster *roster, struct sess
     }
     if (session_remove(session, index)) {
         const struct session_subscription *moved = &session->subscriptions[index];
-        roster_slot(roster, moved->room)->members[moved->member].subscription = index;
+        roster_slot(roster, moved->room)->members[moved->member].subscription = (uint16_t)index;
     }
 }

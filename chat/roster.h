@@ -21,6 +21,7 @@
 #include "core/conn_id.h"
 #include "core/table.h"
 
+struct herald;
 struct roster; /* opaque */
 
 enum room_state {
@@ -31,8 +32,12 @@ enum room_state {
 struct roster_member {
     struct conn_id conn;   /* where to deliver */
     uint32_t session;      /* slot in the hub's slab */
-    uint32_t subscription; /* index in that session's array */
+    uint16_t subscription; /* index in that session's array */
+    bool is_told;          /* the others were told that it is there: chat/herald.h */
+    bool hears_news;       /* it wants to be told who comes and goes */
 };
+
+_Static_assert(sizeof(struct roster_member) == 16, "a fan-out reads all of them");
 
 struct room {
     uint64_t hash;
@@ -42,6 +47,7 @@ struct room {
     uint32_t outbox_last; /* index + 1 of its last entry in the outbox, 0: none; the outbox's */
     uint32_t slot;        /* its own */
     struct ids_handle channel; /* at home, once JOINED */
+    struct herald *herald;     /* the hub's: what is to be told about members; NULL: nothing */
     uint16_t home;
     uint8_t state;     /* enum room_state */
     uint8_t name_size; /* bytes */
