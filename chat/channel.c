@@ -7,31 +7,41 @@
 
 #include "chat/directory.h"
 #include "chat/outbox.h"
+#include "chat/policy.h"
 #include "chat/post.h"
 #include "chat/publication.h"
 #include "chat/roster.h"
+#include "chat/stream.h"
 #include "core/blob.h"
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/list.h"
 #include "core/metrics.h"
 
-/* One reactor's interest. It is up to date while next == top + 1. */
+enum {
+    PAGE_BYTES_MAX = 512 << 10, /* of the publications that one answer carries */
+    NEWS_COUNT_MAX = 64,        /* frames of joins and leaves kept for reactors that lag */
+};
+
+static const uint64_t expiry_interval_ns = 100000000; /* how often to look for what is too old */
+
+/* One reactor's interest. It is up to date while next == top + 1 and heard == news.top. */
 struct interest {
     uint64_t next;          /* offset of the next publication to tell it */
+    uint64_t heard;         /* number of the last news that it was told */
     struct ids_handle room; /* its room: room.reactor is the reactor */
-    bool gap;               /* fell off the tail: owed one POST_GAP and nothing after it */
+    bool gap;               /* fell off what is kept: owed one POST_GAP and nothing after it */
 };
 
 struct channel {
     uint64_t hash;
-    uint64_t top;       /* offset of the last publication, 0: none yet */
-    struct blob **tail; /* publications [top - tail_count + 1, top], a ring of tail_count_max */
-    size_t tail_bytes;
+    const struct policy *policy;
+    struct stream stream;
+    struct stream news;       /* joins and leaves, numbered; kept only for those who lag */
+    uint64_t used_ns;         /* the last publication; when idle: since when it is */
+    struct list_link age;     /* in ages[].kept or ages[].idle, or in none */
     struct list_link lagging; /* in home->lagging while anybody lags */
     struct interest *interests;
-    uint32_t tail_first; /* index of the oldest in `tail` */
-    uint32_t tail_count;
     uint16_t interest_count;
     uint16_t interest_capacity;
     uint32_t slot;
@@ -39,10 +49,20 @@ struct channel {
     uint8_t name[];
 };
 
+/* The channels of one policy, the one that was used least recently first: so it expires first. */
+struct age {
+    struct list_link kept; /* with history */
+    struct list_link idle; /* with a position only, and nobody is interested */
+};
+
 struct channel_home {
     struct channel_options options;
     struct directory *channels; /* objects are struct channel */
     struct list_link lagging;   /* channels that someone lags in */
+    struct age *ages;           /* one for each policy */
+    size_t history_bytes;
+    uint64_t now_ns;
+    uint64_t expiry_ns; /* when to look again */
 };
 
 static struct bytes name_of(const void *value)
@@ -51,9 +71,21 @@ static struct bytes name_of(const void *value)
     return (struct bytes){channel->name, channel->name_size};
 }
 
+static bool has_history(const struct channel *channel)
+{
+    return policy_has_history(channel->policy);
+}
+
+static struct channel_position position_of(const struct channel *channel)
+{
+    return (struct channel_position){channel->stream.epoch, channel->stream.top};
+}
+
 int channel_home_create(const struct channel_options *options, struct channel_home **home)
 {
+    const size_t policy_count = options->policies->policy_count;
     CHECK(options->tail_count_max > 0);
+    CHECK(policy_count > 0);
 
     struct channel_home *created = calloc(1, sizeof(*created));
     if (created == NULL) {
@@ -61,115 +93,74 @@ int channel_home_create(const struct channel_options *options, struct channel_ho
     }
     created->options = *options;
     list_init(&created->lagging);
-    const int result =
+    created->ages = calloc(policy_count, sizeof(*created->ages));
+    int result = -ENOMEM;
+    if (created->ages == NULL) {
+        goto free_created;
+    }
+    for (size_t i = 0; i < policy_count; i++) {
+        list_init(&created->ages[i].kept);
+        list_init(&created->ages[i].idle);
+    }
+    result =
         directory_create(options->reactor, options->channel_count_max, name_of, &created->channels);
     if (result != 0) {
-        free(created);
-        return result;
+        goto free_ages;
     }
     *home = created;
     return 0;
+
+free_ages:
+    free(created->ages);
+free_created:
+    free(created);
+    return result;
 }
 
-/* -- the tail ---------------------------------------------------------------------------------- */
+/* -- opening and closing ----------------------------------------------------------------------- */
 
-static void tail_drop_oldest(struct channel_home *home, struct channel *channel)
+static struct age *age_of(struct channel_home *home, const struct channel *channel)
 {
-    CHECK(channel->tail_count > 0);
-    struct blob *oldest = channel->tail[channel->tail_first];
-
-    channel->tail_bytes -= blob_bytes(oldest).size;
-    channel->tail_first = (channel->tail_first + 1) % home->options.tail_count_max;
-    channel->tail_count--;
-    blob_drop(oldest, home->options.pool);
+    return &home->ages[channel->policy->index];
 }
 
-static void tail_clear(struct channel_home *home, struct channel *channel)
+static void set_age(struct channel_home *home, struct channel *channel, struct list_link *list)
 {
-    while (channel->tail_count > 0) {
-        tail_drop_oldest(home, channel);
+    if (list_is_linked(&channel->age)) {
+        list_remove(&channel->age);
     }
-    free(channel->tail);
-    channel->tail = NULL;
-    channel->tail_first = 0;
-}
-
-static uint64_t tail_first_offset(const struct channel *channel)
-{
-    return channel->top - channel->tail_count + 1;
-}
-
-static struct blob *tail_at(const struct channel_home *home, const struct channel *channel,
-                            uint64_t offset)
-{
-    CHECK(offset >= tail_first_offset(channel) && offset <= channel->top);
-    const uint64_t index = channel->tail_first + (offset - tail_first_offset(channel));
-    return channel->tail[index % home->options.tail_count_max];
-}
-
-static bool is_lagging(const struct channel *channel, const struct interest *interest)
-{
-    return interest->gap || interest->next <= channel->top;
-}
-
-/* Who needed what has left the tail lost it, and is going to be told so. */
-static void mark_gaps(struct channel_home *home, struct channel *channel)
-{
-    for (size_t i = 0; i < channel->interest_count; i++) {
-        struct interest *interest = &channel->interests[i];
-        if (!interest->gap && interest->next < tail_first_offset(channel)) {
-            interest->gap = true;
-            metrics_add(home->options.metrics, METRIC_GAPS, 1);
-        }
+    if (list != NULL) {
+        channel->used_ns = home->now_ns;
+        list_push_back(list, &channel->age);
     }
 }
 
-/* Keeps the publication at `top` for those who lag. Takes one share of its own. */
-static void tail_append(struct channel_home *home, struct channel *channel, struct blob *blob)
+/* What the channel itself counts as: it is there because of its history only. */
+static size_t cost_of(const struct channel *channel)
 {
-    if (channel->tail == NULL) {
-        channel->tail = calloc(home->options.tail_count_max, sizeof(struct blob *));
-    }
-    if (channel->tail != NULL) {
-        const uint32_t index =
-            (channel->tail_first + channel->tail_count) % home->options.tail_count_max;
-        blob_share(blob, 1);
-        channel->tail[index] = blob;
-        channel->tail_count++;
-        channel->tail_bytes += blob_bytes(blob).size;
-    }
-    mark_gaps(home, channel);
+    return has_history(channel) ? sizeof(*channel) + channel->name_size : 0;
 }
 
-static void tail_make_room(struct channel_home *home, struct channel *channel, size_t size)
+/* Epoch 0 is none. */
+static uint64_t new_epoch(struct channel_home *home)
 {
-    while (channel->tail_count == home->options.tail_count_max ||
-           (channel->tail_count > 0 && channel->tail_bytes + size > home->options.tail_bytes_max)) {
-        tail_drop_oldest(home, channel);
-    }
-}
-
-/* -- interest ---------------------------------------------------------------------------------- */
-
-static struct interest *find_interest(struct channel *channel, uint16_t reactor)
-{
-    for (size_t i = 0; i < channel->interest_count; i++) {
-        if (channel->interests[i].room.reactor == reactor) {
-            return &channel->interests[i];
-        }
-    }
-    return NULL;
+    uint64_t epoch = 0;
+    home->options.fill_random(home->options.random_context, &epoch, sizeof(epoch));
+    return epoch == 0 ? 1 : epoch;
 }
 
 static struct channel *open_channel(struct channel_home *home, uint64_t hash, struct bytes name)
 {
     CHECK(name.size > 0 && name.size <= UINT8_MAX);
+    const struct policy *policy = policy_find(home->options.policies, name);
+    CHECK(policy != NULL); /* who asked has judged the name */
 
     struct channel *channel = calloc(1, sizeof(*channel) + name.size);
     if (channel == NULL) {
         return NULL;
     }
     channel->hash = hash;
+    channel->policy = policy;
     channel->name_size = (uint8_t)name.size;
     memcpy(channel->name, name.data, name.size);
 
@@ -177,20 +168,55 @@ static struct channel *open_channel(struct channel_home *home, uint64_t hash, st
         free(channel);
         return NULL;
     }
+    if (policy_has_history(policy)) {
+        channel->stream.epoch = new_epoch(home);
+        home->history_bytes += cost_of(channel);
+    }
     return channel;
+}
+
+static struct channel *find_or_open(struct channel_home *home, uint64_t hash, struct bytes name)
+{
+    struct channel *channel = directory_find(home->channels, hash, name);
+    return channel != NULL ? channel : open_channel(home, hash, name);
+}
+
+static void drop_before(struct channel_home *home, struct channel *channel, uint64_t offset)
+{
+    const size_t bytes = channel->stream.bytes;
+    stream_drop_before(&channel->stream, offset, home->options.pool);
+    home->history_bytes -= bytes - channel->stream.bytes;
 }
 
 static void close_channel(struct channel_home *home, struct channel *channel)
 {
     CHECK(channel->interest_count == 0);
 
-    tail_clear(home, channel);
+    drop_before(home, channel, channel->stream.top + 1);
+    stream_drop_before(&channel->news, channel->news.top + 1, home->options.pool);
+    home->history_bytes -= cost_of(channel);
     if (list_is_linked(&channel->lagging)) {
         list_remove(&channel->lagging);
     }
+    set_age(home, channel, NULL);
     directory_remove(home->channels, channel->hash, channel, channel->slot);
     free(channel->interests);
     free(channel);
+}
+
+/* Nobody is interested, or nothing is kept any more: what is still to be remembered? */
+static void settle(struct channel_home *home, struct channel *channel)
+{
+    if (channel->stream.count > 0 && has_history(channel)) {
+        return; /* it has its place among those that expire */
+    }
+    if (channel->interest_count > 0) {
+        set_age(home, channel, NULL);
+    } else if (has_history(channel)) {
+        set_age(home, channel, &age_of(home, channel)->idle);
+    } else {
+        close_channel(home, channel);
+    }
 }
 
 void channel_home_destroy(struct channel_home *home)
@@ -205,8 +231,182 @@ void channel_home_destroy(struct channel_home *home)
             close_channel(home, channel);
         }
     }
+    CHECK(home->history_bytes == 0);
     directory_destroy(home->channels);
+    free(home->ages);
     free(home);
+}
+
+/* -- what is kept ------------------------------------------------------------------------------ */
+
+static bool is_lagging(const struct channel *channel, const struct interest *interest)
+{
+    return interest->gap || interest->next <= channel->stream.top ||
+           interest->heard < channel->news.top;
+}
+
+/* The first publication that the channel's history has, whatever is kept besides. */
+static uint64_t history_first(const struct channel_home *home, const struct channel *channel)
+{
+    const struct stream *stream = &channel->stream;
+    const struct policy *policy = channel->policy;
+
+    if (!has_history(channel)) {
+        return stream->top + 1;
+    }
+    uint64_t first = stream_first(stream);
+    if (home->now_ns >= policy->history_ttl_ns) {
+        first = stream_first_since(stream, home->now_ns - policy->history_ttl_ns + 1);
+    }
+    return stream->top - first + 1 <= policy->history_size ? first
+                                                           : stream->top - policy->history_size + 1;
+}
+
+/* The first publication that somebody who lags has not got yet. */
+static uint64_t lagging_first(const struct channel *channel)
+{
+    uint64_t first = channel->stream.top + 1;
+    for (size_t i = 0; i < channel->interest_count; i++) {
+        if (!channel->interests[i].gap && channel->interests[i].next < first) {
+            first = channel->interests[i].next;
+        }
+    }
+    return first;
+}
+
+/* Who needed what is not kept any more lost it, and is going to be told so. */
+static void mark_gaps(struct channel_home *home, struct channel *channel)
+{
+    for (size_t i = 0; i < channel->interest_count; i++) {
+        struct interest *interest = &channel->interests[i];
+        if (!interest->gap && (interest->next < stream_first(&channel->stream) ||
+                               interest->heard + 1 < stream_first(&channel->news))) {
+            interest->gap = true;
+            metrics_add(home->options.metrics, METRIC_GAPS, 1);
+        }
+    }
+}
+
+/* Drops what neither the history nor who lags needs, or may have. */
+static void trim(struct channel_home *home, struct channel *channel)
+{
+    const struct channel_options *options = &home->options;
+    const struct stream *stream = &channel->stream;
+    const uint64_t history = history_first(home, channel);
+    const uint64_t lagging = lagging_first(channel);
+
+    drop_before(home, channel, history < lagging ? history : lagging);
+    while (stream_first(stream) < history &&
+           (stream->count > options->tail_count_max || stream->bytes > options->tail_bytes_max)) {
+        drop_before(home, channel, stream_first(stream) + 1);
+    }
+    mark_gaps(home, channel);
+}
+
+/* The publication after `top` is kept, or skipped: 0, or -ENOMEM and only skipping is possible. */
+static int keep(struct channel_home *home, struct channel *channel, struct blob *blob)
+{
+    const size_t bytes = channel->stream.bytes;
+    const int result = stream_reserve(&channel->stream);
+    if (result == 0) {
+        stream_append(&channel->stream, blob, home->now_ns);
+        home->history_bytes += channel->stream.bytes - bytes;
+    }
+    return result;
+}
+
+static void skip(struct channel_home *home, struct channel *channel)
+{
+    drop_before(home, channel, channel->stream.top + 1);
+    stream_skip(&channel->stream);
+}
+
+static struct channel *oldest(const struct list_link *list)
+{
+    struct list_link *link = list_first(list);
+    return link == NULL ? NULL : LIST_OWNER(link, struct channel, age);
+}
+
+static bool is_expired(const struct channel_home *home, const struct channel *channel,
+                       uint64_t ttl_ns)
+{
+    return channel != NULL && home->now_ns >= channel->used_ns &&
+           home->now_ns - channel->used_ns >= ttl_ns;
+}
+
+/* The history goes, and with it what somebody who lags would have needed; the position stays. */
+static void forget_history(struct channel_home *home, struct channel *channel)
+{
+    drop_before(home, channel, channel->stream.top + 1);
+    mark_gaps(home, channel);
+    settle(home, channel);
+}
+
+static void expire(struct channel_home *home)
+{
+    const struct policy_table *policies = home->options.policies;
+
+    for (size_t i = 0; i < policies->policy_count; i++) {
+        const struct policy *policy = &policies->policies[i];
+        struct age *age = &home->ages[i];
+        while (is_expired(home, oldest(&age->kept), policy->history_ttl_ns)) {
+            forget_history(home, oldest(&age->kept));
+        }
+        while (is_expired(home, oldest(&age->idle), policy->history_meta_ttl_ns)) {
+            close_channel(home, oldest(&age->idle));
+        }
+    }
+}
+
+void channel_home_tick(struct channel_home *home, uint64_t now_ns)
+{
+    CHECK(now_ns >= home->now_ns);
+    home->now_ns = now_ns;
+    if (now_ns >= home->expiry_ns) {
+        home->expiry_ns = now_ns + expiry_interval_ns;
+        expire(home);
+    }
+}
+
+/* Of all policies the channel that was used least recently, or NULL. */
+static struct channel *oldest_of_all(const struct channel_home *home, bool idle)
+{
+    struct channel *found = NULL;
+    for (size_t i = 0; i < home->options.policies->policy_count; i++) {
+        struct channel *channel = oldest(idle ? &home->ages[i].idle : &home->ages[i].kept);
+        if (channel != NULL && (found == NULL || channel->used_ns < found->used_ns)) {
+            found = channel;
+        }
+    }
+    return found;
+}
+
+/* All histories together are too large: first histories go, then positions. */
+static void shrink(struct channel_home *home)
+{
+    while (home->history_bytes > home->options.history_bytes_max) {
+        struct channel *channel = oldest_of_all(home, false);
+        if (channel != NULL) {
+            forget_history(home, channel);
+        } else if ((channel = oldest_of_all(home, true)) != NULL) {
+            close_channel(home, channel);
+        } else {
+            return; /* what is left is in use */
+        }
+        metrics_add(home->options.metrics, METRIC_HISTORY_EVICTED, 1);
+    }
+}
+
+/* -- interest ---------------------------------------------------------------------------------- */
+
+static struct interest *find_interest(struct channel *channel, uint16_t reactor)
+{
+    for (size_t i = 0; i < channel->interest_count; i++) {
+        if (channel->interests[i].room.reactor == reactor) {
+            return &channel->interests[i];
+        }
+    }
+    return NULL;
 }
 
 static struct interest *append_interest(struct channel *channel)
@@ -225,28 +425,26 @@ static struct interest *append_interest(struct channel *channel)
 }
 
 int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes name,
-                         struct ids_handle room, struct ids_handle *handle)
+                         struct ids_handle room, struct ids_handle *handle,
+                         struct channel_position *position)
 {
-    struct channel *channel = directory_find(home->channels, hash, name);
+    struct channel *channel = find_or_open(home, hash, name);
     if (channel == NULL) {
-        channel = open_channel(home, hash, name);
-        if (channel == NULL) {
-            return -ENOMEM;
-        }
+        return -ENOMEM;
     }
     struct interest *interest = find_interest(channel, room.reactor);
     if (interest == NULL) {
         interest = append_interest(channel);
-        if (interest == NULL) {
-            if (channel->interest_count == 0) {
-                close_channel(home, channel);
-            }
-            return -ENOMEM;
-        }
     }
-    *interest = (struct interest){.next = channel->top + 1, .room = room};
-    *handle = directory_handle(home->channels, channel->slot);
-    return 0;
+    if (interest != NULL) {
+        *interest = (struct interest){
+            .next = channel->stream.top + 1, .heard = channel->news.top, .room = room};
+        *handle = directory_handle(home->channels, channel->slot);
+        *position = position_of(channel);
+    }
+    settle(home, channel);
+    shrink(home);
+    return interest != NULL ? 0 : -ENOMEM;
 }
 
 static void drop_interest(struct channel *channel, struct interest *interest)
@@ -255,28 +453,35 @@ static void drop_interest(struct channel *channel, struct interest *interest)
     channel->interest_count--;
 }
 
+/* The interest that a room has in a channel, or NULL: it is not there any more. */
+static struct interest *interest_of(struct channel *channel, struct ids_handle room)
+{
+    struct interest *interest = channel == NULL ? NULL : find_interest(channel, room.reactor);
+    return interest != NULL && ids_handle_equal(interest->room, room) ? interest : NULL;
+}
+
 void channel_remove_interest(struct channel_home *home, struct ids_handle handle,
                              struct ids_handle room)
 {
     struct channel *channel = directory_at(home->channels, handle);
-    if (channel == NULL) {
-        return;
-    }
-    struct interest *interest = find_interest(channel, room.reactor);
-    if (interest == NULL || !ids_handle_equal(interest->room, room)) {
+    struct interest *interest = interest_of(channel, room);
+    if (interest == NULL) {
         return;
     }
     drop_interest(channel, interest);
-    if (channel->interest_count == 0) {
-        close_channel(home, channel);
-    }
+    trim(home, channel);
+    settle(home, channel);
 }
 
 /* -- publishing -------------------------------------------------------------------------------- */
 
-static bool tell_publication(struct channel_home *home, struct ids_handle room, struct blob *blob)
+static bool tell_publication(struct channel_home *home, struct ids_handle room, struct blob *blob,
+                             uint64_t offset)
 {
-    struct post post = {.kind = POST_PUBLICATION, .publication = {.blob = blob, .room = room}};
+    struct post post = {
+        .kind = POST_PUBLICATION,
+        .publication = {.blob = blob, .room = room, .offset = offset},
+    };
     const struct bus_post packed = post_pack(&post);
 
     if (bus_tell(home->options.bus, home->options.reactor, room.reactor, &packed) != BUS_POSTED) {
@@ -287,56 +492,234 @@ static bool tell_publication(struct channel_home *home, struct ids_handle room, 
     return true;
 }
 
-/* True when the interest has the publication, or will never need it. */
+/* True when the interest has its next publication, which is this one. */
 static bool send_to(struct channel_home *home, struct channel *channel, struct interest *interest,
                     struct blob *blob)
 {
     if (interest->room.reactor != home->options.reactor) {
-        return tell_publication(home, interest->room, blob);
+        return tell_publication(home, interest->room, blob, interest->next);
     }
     struct room *room = roster_at(home->options.roster, interest->room);
     CHECK(room != NULL);
     CHECK(room->hash == channel->hash);
+    CHECK(room->top + 1 == interest->next);
+    room->top = interest->next;
     blob_share(blob, 1);
     outbox_publish(home->options.outbox, room, interest->room, blob);
     return true;
 }
 
-static void fan_out(struct channel_home *home, struct channel *channel, struct blob *blob)
+/* Sends the publication of an offset to who has all before it. Returns true if somebody lags. */
+static bool fan_out(struct channel_home *home, struct channel *channel, struct blob *blob,
+                    uint64_t offset)
 {
     bool lagging = false;
 
     for (size_t i = 0; i < channel->interest_count; i++) {
         struct interest *interest = &channel->interests[i];
         /* Who is behind stays behind until channel_catch_up: a later one must not overtake. */
-        if (!interest->gap && interest->next == channel->top &&
-            send_to(home, channel, interest, blob)) {
+        if (!interest->gap && interest->next == offset && send_to(home, channel, interest, blob)) {
             interest->next++;
         }
-        lagging = lagging || is_lagging(channel, interest);
+        lagging = lagging || interest->gap || interest->next <= offset;
     }
-    /* A tail that nobody needs any more still has to end at `top` until it is cleared. */
-    if (lagging || channel->tail_count > 0) {
-        tail_append(home, channel, blob);
-        if (!list_is_linked(&channel->lagging)) {
-            list_push_back(&home->lagging, &channel->lagging);
+    return lagging;
+}
+
+/* False: no memory to keep it, which a channel with history needs; nothing has happened. */
+static bool publish(struct channel_home *home, struct channel *channel, struct blob *blob)
+{
+    const uint64_t offset = channel->stream.top + 1;
+
+    if (has_history(channel) && stream_reserve(&channel->stream) != 0) {
+        return false;
+    }
+    publication_finish(blob, name_of(channel), has_history(channel) ? offset : 0);
+    const bool lagging = fan_out(home, channel, blob, offset);
+    const bool needed = has_history(channel) || lagging || channel->stream.count > 0;
+    if (!needed || keep(home, channel, blob) != 0) {
+        skip(home, channel);
+    }
+    trim(home, channel);
+    if (lagging && !list_is_linked(&channel->lagging)) {
+        list_push_back(&home->lagging, &channel->lagging);
+    }
+    if (has_history(channel)) {
+        set_age(home, channel, &age_of(home, channel)->kept);
+        shrink(home);
+    }
+    return true;
+}
+
+enum codes_error channel_publish(struct channel_home *home, uint64_t hash, uint16_t name_size,
+                                 struct blob *blob, struct channel_position *position)
+{
+    const struct bytes name = publication_channel(blob, name_size);
+    const struct policy *policy = policy_find(home->options.policies, name);
+    CHECK(policy != NULL);
+
+    /* Without history, a channel that nobody is interested in needs not even to be there. */
+    struct channel *channel = policy_has_history(policy)
+                                  ? find_or_open(home, hash, name)
+                                  : directory_find(home->channels, hash, name);
+    const bool lost = channel == NULL ? policy_has_history(policy) : !publish(home, channel, blob);
+    blob_drop(blob, home->options.pool);
+    if (lost) {
+        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        return CODES_ERROR_INTERNAL;
+    }
+    metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
+    *position = channel == NULL ? (struct channel_position){.epoch = 0} : position_of(channel);
+    return CODES_ERROR_NONE;
+}
+
+/* -- history ----------------------------------------------------------------------------------- */
+
+/* The range of a query, whose offset is one that there can be. */
+static struct page_range range_of(const struct channel_query *query, uint64_t first, uint64_t top)
+{
+    struct page_range range = {
+        .from = first,
+        .to = top,
+        .order = query->order,
+        .count_max = query->count_max,
+        .bytes_max = PAGE_BYTES_MAX,
+    };
+    if (query->has_since && query->order == PAGE_FORWARD && query->since >= first) {
+        range.from = query->since + 1;
+    }
+    if (query->has_since && query->order == PAGE_REVERSE && query->since <= top) {
+        range.to = query->since < first ? first - 1 : query->since - 1;
+    }
+    return range;
+}
+
+enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
+                              const struct channel_query *query, struct blob **page,
+                              struct channel_position *position)
+{
+    struct channel *channel = find_or_open(home, hash, name);
+    if (channel == NULL) {
+        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        return CODES_ERROR_INTERNAL;
+    }
+    CHECK(has_history(channel));
+    settle(home, channel);
+
+    const uint64_t top = channel->stream.top;
+    const uint64_t since_max = query->order == PAGE_FORWARD ? top : top + 1;
+    if (query->has_since &&
+        ((query->has_epoch && query->epoch != channel->stream.epoch) || query->since > since_max)) {
+        return CODES_ERROR_UNRECOVERABLE_POSITION;
+    }
+    struct blob *created = NULL;
+    if (query->count_max > 0) {
+        const struct page_range range = range_of(query, history_first(home, channel), top);
+        created = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
+        if (created == NULL) {
+            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+            return CODES_ERROR_INTERNAL;
         }
+    }
+    *page = created;
+    *position = position_of(channel);
+    return CODES_ERROR_NONE;
+}
+
+struct blob *channel_recover(struct channel_home *home, struct ids_handle handle,
+                             struct ids_handle room, uint64_t from, uint32_t count_max)
+{
+    struct channel *channel = directory_at(home->channels, handle);
+    const struct interest *interest = interest_of(channel, room);
+    if (interest == NULL || interest->gap) {
+        return NULL;
+    }
+    /* What the room has not been told yet will come to it, and to who waits there, later. */
+    const uint64_t first = history_first(home, channel);
+    const uint64_t end = interest->next;
+    struct page_range range = {
+        .from = first > from ? first : from,
+        .to = end - 1,
+        .order = PAGE_LATEST,
+        .count_max = count_max,
+        .bytes_max = PAGE_BYTES_MAX,
+    };
+    range.from = range.from < end ? range.from : end;
+    struct blob *page = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
+    if (page == NULL) {
+        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+    }
+    return page;
+}
+
+/* -- who came and went ------------------------------------------------------------------------- */
+
+/* True when the interest has its next news, which is this. */
+static bool send_news_to(struct channel_home *home, const struct interest *interest,
+                         struct blob *blob)
+{
+    if (interest->room.reactor == home->options.reactor) {
+        blob_share(blob, 1);
+        outbox_tell(home->options.outbox, interest->room, blob);
+        return true;
+    }
+    const struct post post = {
+        .kind = POST_NEWS_COPY,
+        .news = {.blob = blob, .target = interest->room},
+    };
+    const struct bus_post packed = post_pack(&post);
+    if (bus_tell(home->options.bus, home->options.reactor, interest->room.reactor, &packed) !=
+        BUS_POSTED) {
+        metrics_add(home->options.metrics, METRIC_BUS_FULL, 1);
+        return false;
+    }
+    blob_share(blob, 1);
+    return true;
+}
+
+/* Nobody needs the next news, nor any before it; or nobody can have them. */
+static void skip_news(struct channel_home *home, struct channel *channel)
+{
+    stream_drop_before(&channel->news, channel->news.top + 1, home->options.pool);
+    stream_skip(&channel->news);
+}
+
+/* Keeps the next news for those who lag; the oldest go, and who needed them has a gap then. */
+static void keep_news(struct channel_home *home, struct channel *channel, struct blob *blob)
+{
+    struct stream *news = &channel->news;
+
+    if (news->count == NEWS_COUNT_MAX) {
+        stream_drop_before(news, stream_first(news) + 1, home->options.pool);
+    }
+    if (stream_reserve(news) == 0) {
+        stream_append(news, blob, home->now_ns);
+    } else {
+        skip_news(home, channel);
+    }
+    mark_gaps(home, channel);
+    if (!list_is_linked(&channel->lagging)) {
+        list_push_back(&home->lagging, &channel->lagging);
     }
 }
 
-void channel_publish(struct channel_home *home, uint64_t hash, uint16_t name_size,
-                     struct blob *blob)
+void channel_tell_news(struct channel_home *home, struct ids_handle handle, struct blob *blob)
 {
-    struct channel *channel =
-        directory_find(home->channels, hash, publication_channel(blob, name_size));
+    struct channel *channel = directory_at(home->channels, handle);
+    bool lagging = false;
 
-    metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
-    if (channel != NULL) {
-        /* Before the offset is given: the tail is the range that ends at `top`. */
-        tail_make_room(home, channel, blob_bytes(blob).size);
-        channel->top++;
-        publication_finish(blob, name_of(channel), channel->top);
-        fan_out(home, channel, blob);
+    for (size_t i = 0; channel != NULL && i < channel->interest_count; i++) {
+        struct interest *interest = &channel->interests[i];
+        if (!interest->gap && interest->heard == channel->news.top &&
+            send_news_to(home, interest, blob)) {
+            interest->heard++;
+        }
+        lagging = lagging || interest->heard <= channel->news.top;
+    }
+    if (lagging) {
+        keep_news(home, channel, blob);
+    } else if (channel != NULL) {
+        skip_news(home, channel);
     }
     blob_drop(blob, home->options.pool);
 }
@@ -350,16 +733,20 @@ static bool tell_gap(struct channel_home *home, struct ids_handle room)
     return bus_tell(home->options.bus, home->options.reactor, room.reactor, &packed) == BUS_POSTED;
 }
 
-/* Returns true when nobody lags in the channel any more. It may have closed then. */
+/* Returns true when nobody lags in the channel any more. */
 static bool catch_up(struct channel_home *home, struct channel *channel)
 {
     bool lagging = false;
 
     for (size_t i = 0; i < channel->interest_count;) {
         struct interest *interest = &channel->interests[i];
-        while (!interest->gap && interest->next <= channel->top &&
-               send_to(home, channel, interest, tail_at(home, channel, interest->next))) {
+        while (!interest->gap && interest->next <= channel->stream.top &&
+               send_to(home, channel, interest, stream_at(&channel->stream, interest->next))) {
             interest->next++;
+        }
+        while (!interest->gap && interest->heard < channel->news.top &&
+               send_news_to(home, interest, stream_at(&channel->news, interest->heard + 1))) {
+            interest->heard++;
         }
         if (interest->gap && tell_gap(home, interest->room)) {
             drop_interest(channel, interest); /* its reactor closes the room without a leave */
@@ -381,12 +768,10 @@ void channel_catch_up(struct channel_home *home)
         if (!catch_up(home, channel)) {
             continue;
         }
-        if (channel->interest_count == 0) {
-            close_channel(home, channel);
-        } else {
-            tail_clear(home, channel);
-            list_remove(&channel->lagging);
-        }
+        list_remove(&channel->lagging);
+        stream_drop_before(&channel->news, channel->news.top + 1, home->options.pool);
+        trim(home, channel);
+        settle(home, channel);
     }
 }
 
@@ -398,4 +783,9 @@ bool channel_is_lagging(const struct channel_home *home)
 size_t channel_count(const struct channel_home *home)
 {
     return directory_count(home->channels);
+}
+
+size_t channel_history_bytes(const struct channel_home *home)
+{
+    return home->history_bytes;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions and rooms. Commands are in hub_commands.c, posts in hub_posts.c, the encoding of what
- * clients are told in hub_reply.c.
+ * Sessions and rooms. Commands are in hub_commands.c, how a session comes into a room in
+ * hub_subscribe.c, posts in hub_posts.c, the encoding of what clients are told in hub_reply.c.
  */
 #include "chat/hub.h"
 
@@ -19,11 +19,14 @@
 #include "core/check.h"
 #include "core/metrics.h"
 #include "core/slab.h"
+#include "core/timerwheel.h"
 
 enum {
     UUID_VERSION = 0x40, /* RFC 9562: version 4 ... */
     UUID_VARIANT = 0x80, /* ... and its variant */
 };
+
+static const uint64_t herald_tick_ns = 1000000;
 
 static int open_parts(struct hub *hub)
 {
@@ -31,6 +34,12 @@ static int open_parts(struct hub *hub)
 
     hub->sessions = slab_create(sizeof(struct session), options->session_count_max);
     if (hub->sessions == NULL) {
+        return -ENOMEM;
+    }
+    hub->questions =
+        slab_create(hub_question_size(options->reactor_count), options->question_count_max);
+    hub->timers = timerwheel_create(0, herald_tick_ns);
+    if (hub->questions == NULL || hub->timers == NULL) {
         return -ENOMEM;
     }
     int result = roster_create(options->reactor, options->room_count_max, &hub->roster);
@@ -42,11 +51,15 @@ static int open_parts(struct hub *hub)
         .channel_count_max = options->channel_count_max,
         .tail_count_max = options->tail_count_max,
         .tail_bytes_max = options->tail_bytes_max,
+        .history_bytes_max = options->history_bytes_max,
+        .policies = options->policies,
         .bus = options->bus,
         .pool = options->pool,
         .metrics = options->metrics,
         .outbox = options->outbox,
         .roster = hub->roster,
+        .fill_random = options->fill_random,
+        .random_context = options->random_context,
     };
     return channel_home_create(&channels, &hub->home);
 }
@@ -63,6 +76,7 @@ int hub_create(const struct hub_options *options, struct hub **hub)
         return -ENOMEM;
     }
     created->options = *options;
+    list_init(&created->recovering);
     created->reply = (struct hub_reply){.outbox = options->outbox, .metrics = options->metrics};
     const int result = open_parts(created);
     if (result != 0) {
@@ -81,7 +95,9 @@ void hub_destroy(struct hub *hub)
     CHECK(hub->sessions == NULL || slab_count(hub->sessions) == 0);
     channel_home_destroy(hub->home);
     roster_destroy(hub->roster);
+    slab_destroy(hub->questions);
     slab_destroy(hub->sessions);
+    timerwheel_destroy(hub->timers);
     free(hub->leaves);
     free(hub);
 }
@@ -121,8 +137,11 @@ struct session *hub_session(struct hub *hub, struct ids_handle handle)
 
 void hub_untie(struct hub *hub, struct session *session, uint32_t index)
 {
+    struct room *room = roster_slot(hub->roster, session->subscriptions[index].room);
+
     membership_remove(hub->sessions, hub->roster, session, index);
     hub->subscription_count--;
+    hub_news_changed(hub, room);
 }
 
 void hub_leave_room(struct hub *hub, struct session *session, uint32_t index)
@@ -130,9 +149,7 @@ void hub_leave_room(struct hub *hub, struct session *session, uint32_t index)
     struct room *room = roster_slot(hub->roster, session->subscriptions[index].room);
 
     hub_untie(hub, session, index);
-    if (room->member_count == 0 && room->state == ROOM_JOINED) {
-        hub_room_left(hub, room);
-    }
+    hub_room_maybe_left(hub, room);
 }
 
 void hub_close(struct hub *hub, struct session *session)
@@ -146,45 +163,39 @@ void hub_close(struct hub *hub, struct session *session)
 
 /* -- rooms ------------------------------------------------------------------------------------- */
 
-void hub_room_joined(struct hub *hub, struct room *room, struct ids_handle channel)
+void hub_room_joined(struct hub *hub, struct room *room, struct ids_handle channel,
+                     struct channel_position position)
 {
     CHECK(room->state == ROOM_JOINING);
     room->state = ROOM_JOINED;
     room->channel = channel;
+    room->epoch = position.epoch;
+    room->top = position.top;
 
-    for (uint32_t i = 0; i < room->member_count; i++) {
-        struct session *session = slab_at(hub->sessions, room->members[i].session);
-        CHECK(session != NULL);
-        struct session_subscription *subscription =
-            &session->subscriptions[room->members[i].subscription];
-        CHECK(subscription->command != 0);
-        hub_reply_subscribe(&hub->reply, session, subscription->command);
-        subscription->command = 0;
-    }
-    if (room->member_count == 0) {
-        hub_room_left(hub, room);
-    }
+    hub_admit_waiters(hub, room, NULL);
+    hub_room_maybe_left(hub, room);
 }
 
 void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error)
 {
     CHECK(room->state == ROOM_JOINING);
 
-    while (room->member_count > 0) {
-        const struct roster_member *last = &room->members[room->member_count - 1];
-        struct session *session = slab_at(hub->sessions, last->session);
-        CHECK(session != NULL);
-        hub_reply_error(&hub->reply, session, session->subscriptions[last->subscription].command,
-                        error);
-        hub_untie(hub, session, last->subscription);
-    }
-    roster_close(hub->roster, room);
+    hub_refuse_waiters(hub, room, error);
+    room->state = ROOM_LOST;
+    hub_room_maybe_left(hub, room);
 }
 
-void hub_room_left(struct hub *hub, struct room *room)
+void hub_room_maybe_left(struct hub *hub, struct room *room)
 {
-    CHECK(room->state == ROOM_JOINED);
+    if (room->state == ROOM_JOINING || room->member_count > 0 || room->waiter_count > 0 ||
+        hub_news_is_owed(room)) {
+        return;
+    }
     const struct hub_leave leave = {room->channel, roster_handle(hub->roster, room)};
+    if (room->state == ROOM_LOST) {
+        roster_close(hub->roster, room);
+        return; /* there is no leave to post */
+    }
 
     roster_close(hub->roster, room);
     if (leave.channel.reactor == hub->options.reactor) {
@@ -195,14 +206,21 @@ void hub_room_left(struct hub *hub, struct room *room)
     hub->leaves[hub->leave_count++] = leave;
 }
 
+void hub_tick(struct hub *hub, uint64_t now_ns)
+{
+    hub->now_ns = now_ns;
+    hub->recovery_bytes = 0;
+    channel_home_tick(hub->home, now_ns);
+}
+
 bool hub_is_ready(struct hub *hub)
 {
     if (!outbox_is_roomy(hub->options.outbox)) {
         return false;
     }
     /*
-     * A command asks one home at most, so as many commands as the scarcest credit may pass before
-     * it is worth looking at all of them again.
+     * A command asks each other reactor once at most, so as many commands as the scarcest credit
+     * may pass before it is worth looking at all of them again.
      */
     if (hub->allowance == 0) {
         hub->allowance = bus_credits_min(hub->options.bus, hub->options.reactor);
@@ -220,6 +238,7 @@ void hub_gauge(struct hub *hub)
     struct metrics *metrics = hub->options.metrics;
 
     metrics_set(metrics, METRIC_CHANNELS, channel_count(hub->home));
+    metrics_set(metrics, METRIC_HISTORY_BYTES, channel_history_bytes(hub->home));
     metrics_set(metrics, METRIC_ROOMS, roster_count(hub->roster));
     metrics_set(metrics, METRIC_SESSIONS, slab_count(hub->sessions));
     metrics_set(metrics, METRIC_SUBSCRIPTIONS, hub->subscription_count);
@@ -227,17 +246,23 @@ void hub_gauge(struct hub *hub)
 
 bool hub_has_backlog(const struct hub *hub)
 {
-    return hub->leave_count > 0 || channel_is_lagging(hub->home);
+    return hub->leave_count > 0 || !list_is_empty(&hub->recovering) ||
+           channel_is_lagging(hub->home);
+}
+
+uint64_t hub_due_ns(const struct hub *hub)
+{
+    return timerwheel_next_ns(hub->timers);
 }
 
 bool hub_is_quiet(const struct hub *hub)
 {
     return slab_count(hub->sessions) == 0 && roster_count(hub->roster) == 0 &&
-           hub->leave_count == 0;
+           hub->leave_count == 0 && slab_count(hub->questions) == 0;
 }
 
 size_t hub_count_live(const struct hub *hub)
 {
     return channel_count(hub->home) + roster_count(hub->roster) + slab_count(hub->sessions) +
-           hub->leave_count;
+           slab_count(hub->questions) + hub->leave_count;
 }

@@ -40,10 +40,17 @@ struct hub_options {
     uint32_t channel_count_max;
     uint32_t tail_count_max; /* see chat/channel.h */
     size_t tail_bytes_max;
-    uint16_t channel_limit;   /* subscriptions of one session */
-    uint32_t ping_interval_s; /* told in the connect reply */
-    bool anonymous_allowed;   /* connect without a token */
-    const char *version;      /* told in the connect reply */
+    size_t history_bytes_max;    /* likewise */
+    uint32_t history_count_max;  /* publications in one answer to `history` */
+    uint32_t presence_max_list;  /* members in one answer to `presence`; see chat/herald.h too */
+    uint32_t presence_bytes_max; /* bytes of them */
+    uint32_t news_batch_max;     /* joins and leaves in one frame, 1 to HERALD_BATCH_MAX */
+    uint32_t question_count_max; /* open at a time: bus.reserve */
+    uint32_t recovery_count_max; /* publications that a client is given when it comes back */
+    uint16_t channel_limit;      /* subscriptions of one session */
+    uint32_t ping_interval_s;    /* told in the connect reply */
+    bool anonymous_allowed;      /* connect without a token */
+    const char *version;         /* told in the connect reply */
     const struct policy_table *policies;
 
     struct bus *bus;
@@ -51,7 +58,7 @@ struct hub_options {
     struct metrics *metrics;
     struct outbox *outbox;
 
-    /* For client ids: unpredictable in production, from the seed in the simulator. */
+    /* For client ids and epochs: unpredictable in production, from the seed in the simulator. */
     void (*fill_random)(void *context, void *target, size_t size);
     void *random_context;
 };
@@ -77,14 +84,23 @@ NODISCARD bool hub_is_ready(struct hub *hub);
 NODISCARD uint16_t hub_apply(struct hub *hub, struct session *session,
                              const struct command *command);
 
+/* Before everything else of an iteration: its time. */
+void hub_tick(struct hub *hub, uint64_t now_ns);
+
 /* Takes one post, and the share of the blob that it names. outbox_is_roomy() was true. */
 void hub_take(struct hub *hub, const struct post *post);
+
+/* Phase 3, after the commands: reads for those who came back what they missed. */
+void hub_recover(struct hub *hub);
 
 /* Phase 2, after the posts: leaves and lagging channels that found no room before. */
 void hub_catch_up(struct hub *hub);
 
-/* Something waits for room on the bus, which nobody will announce: call hub_catch_up() soon. */
+/* Something waits for room, which nobody will announce: go through another iteration soon. */
 NODISCARD bool hub_has_backlog(const struct hub *hub);
+
+/* When to call hub_catch_up() at the latest; UINT64_MAX: for nothing that has a time. */
+NODISCARD uint64_t hub_due_ns(const struct hub *hub);
 
 /* No session, no room, no leave to be posted: nothing here will ask anybody anything any more. */
 NODISCARD bool hub_is_quiet(const struct hub *hub);
@@ -95,7 +111,7 @@ struct roster *hub_roster(struct hub *hub);
 /* Updates the gauges in metrics. */
 void hub_gauge(struct hub *hub);
 
-/* Live objects, for tests: sessions, rooms, channels, and leaves not yet posted. */
+/* Live objects, for tests: sessions, rooms, channels, open questions, leaves not yet posted. */
 NODISCARD size_t hub_count_live(const struct hub *hub);
 
 #endif /* CHAT_HUB_H */

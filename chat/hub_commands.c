@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What clients ask: one function per command. What it takes to keep sessions and rooms is in hub.c.
+ * What clients ask: one function per command, but for `history` (hub_history.c). What it takes to
+ * keep sessions and rooms is in hub.c, and how one comes into the other in hub_subscribe.c.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,8 +10,8 @@
 #include "chat/channel.h"
 #include "chat/hub.h"
 #include "chat/hub_state.h"
-#include "chat/membership.h"
 #include "chat/permission.h"
+#include "chat/policy.h"
 #include "chat/post.h"
 #include "chat/publication.h"
 #include "chat/roster.h"
@@ -71,6 +72,7 @@ static int ask_interest(struct hub *hub, const struct room *room)
 /* A room with one member that waits: the home is asked, or answers at once where we are it. */
 static void first_member(struct hub *hub, struct room *room)
 {
+    struct channel_position position;
     struct ids_handle channel;
     int result;
 
@@ -78,9 +80,9 @@ static void first_member(struct hub *hub, struct room *room)
         result = ask_interest(hub, room);
     } else {
         result = channel_add_interest(hub->home, room->hash, room_name(room),
-                                      roster_handle(hub->roster, room), &channel);
+                                      roster_handle(hub->roster, room), &channel, &position);
         if (result == 0) {
-            hub_room_joined(hub, room, channel);
+            hub_room_joined(hub, room, channel, position);
         }
     }
     if (result != 0) {
@@ -135,7 +137,7 @@ static enum codes_error error_for(const struct hub *hub, enum permission_verdict
     case PERMISSION_GRANTED:
         break;
     }
-    NEVER("a granted permission is no error");
+    return CODES_ERROR_NONE;
 }
 
 /* The session's subscription to a channel, or -1. */
@@ -146,29 +148,42 @@ static int find_subscription(struct hub *hub, const struct session *session, str
     return room == NULL ? -1 : session_find(session, room->slot);
 }
 
-static void join_room(struct hub *hub, struct session *session, struct bytes channel, uint64_t hash,
-                      uint32_t command)
+enum codes_error hub_may(struct hub *hub, const struct session *session, struct bytes channel,
+                         uint64_t hash, enum permission_verb verb)
 {
+    const int subscription = find_subscription(hub, session, channel, hash);
+    const struct permission_subject subject = {
+        .anonymous = true,
+        .subscribed = subscription >= 0 && !session->subscriptions[subscription].is_waiting,
+    };
+    return error_for(hub, permission_judge(hub->options.policies, subject, channel, verb));
+}
+
+static void join_room(struct hub *hub, struct session *session, const struct command *command,
+                      uint64_t hash)
+{
+    const struct bytes channel = command->subscribe.channel;
     struct room *room = roster_find(hub->roster, hash, channel);
     const bool is_new = room == NULL;
 
     if (is_new && reserve_leave(hub) == 0) {
-        room =
-            roster_open(hub->roster, hash, channel, ids_home_of(hash, hub->options.reactor_count));
+        room = roster_open(hub->roster, hash, channel, policy_find(hub->options.policies, channel),
+                           ids_home_of(hash, hub->options.reactor_count));
     }
-    const bool waits = is_new || (room != NULL && room->state == ROOM_JOINING);
-    if (room == NULL || membership_add(session, room, waits ? command : 0) != 0) {
-        if (is_new && room != NULL) {
-            roster_close(hub->roster, room);
+    const bool is_lost = room != NULL && room->state == ROOM_LOST;
+    if (is_lost) {
+        room->state = ROOM_JOINING;
+    }
+    if (room == NULL || hub_enter_room(hub, session, room, command) != 0) {
+        if (room != NULL && (is_new || is_lost)) {
+            room->state = ROOM_LOST;
+            hub_room_maybe_left(hub, room);
         }
-        hub_reply_error(&hub->reply, session, command, CODES_ERROR_INTERNAL);
+        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_INTERNAL);
         return;
     }
-    hub->subscription_count++;
-    if (is_new) {
+    if (is_new || is_lost) {
         first_member(hub, room);
-    } else if (!waits) {
-        hub_reply_subscribe(&hub->reply, session, command);
     }
 }
 
@@ -179,14 +194,12 @@ static uint16_t apply_subscribe(struct hub *hub, struct session *session,
     if (channel.size == 0) {
         return CODES_DISCONNECT_BAD_REQUEST;
     }
-    const struct permission_subject subject = {.anonymous = true};
-    const enum permission_verdict verdict =
-        permission_judge(hub->options.policies, subject, channel, PERMISSION_SUBSCRIBE);
-    if (verdict != PERMISSION_GRANTED) {
-        hub_reply_error(&hub->reply, session, command->id, error_for(hub, verdict));
+    const uint64_t hash = table_hash(&hub->options.key, channel);
+    const enum codes_error error = hub_may(hub, session, channel, hash, PERMISSION_SUBSCRIBE);
+    if (error != CODES_ERROR_NONE) {
+        hub_reply_error(&hub->reply, session, command->id, error);
         return stay;
     }
-    const uint64_t hash = table_hash(&hub->options.key, channel);
     if (find_subscription(hub, session, channel, hash) >= 0) {
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_ALREADY_SUBSCRIBED);
         return stay;
@@ -196,7 +209,7 @@ static uint16_t apply_subscribe(struct hub *hub, struct session *session,
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_LIMIT_EXCEEDED);
         return stay;
     }
-    join_room(hub, session, channel, hash, command->id);
+    join_room(hub, session, command, hash);
     return stay;
 }
 
@@ -210,10 +223,13 @@ static uint16_t apply_unsubscribe(struct hub *hub, struct session *session,
     const uint64_t hash = table_hash(&hub->options.key, channel);
     const int index = find_subscription(hub, session, channel, hash);
     if (index >= 0) {
-        const uint32_t waiting = session->subscriptions[index].command;
-        if (waiting != 0) {
+        const struct session_subscription subscription = session->subscriptions[index];
+        if (subscription.is_waiting) {
             /* The subscribe had been accepted, only not yet confirmed: it has its answer, too. */
-            hub_reply_subscribe(&hub->reply, session, waiting);
+            const struct room *room = roster_slot(hub->roster, subscription.room);
+            const struct event_subscribed result = {.offset = 0};
+            hub_reply_subscribe(&hub->reply, session, room->waiters[subscription.member].command,
+                                &result);
         }
         hub_leave_room(hub, session, (uint32_t)index);
     }
@@ -271,8 +287,14 @@ static void publish(struct hub *hub, struct session *session, const struct comma
         ask_publish(hub, session, command, hash, blob);
         return;
     }
-    channel_publish(hub->home, hash, (uint16_t)channel.size, blob);
-    hub_reply_empty(&hub->reply, session, command->id, EVENT_EMPTY_PUBLISH);
+    struct channel_position position;
+    const enum codes_error error =
+        channel_publish(hub->home, hash, (uint16_t)channel.size, blob, &position);
+    if (error != CODES_ERROR_NONE) {
+        hub_reply_error(&hub->reply, session, command->id, error);
+    } else {
+        hub_reply_empty(&hub->reply, session, command->id, EVENT_EMPTY_PUBLISH);
+    }
 }
 
 static uint16_t apply_publish(struct hub *hub, struct session *session,
@@ -283,15 +305,9 @@ static uint16_t apply_publish(struct hub *hub, struct session *session,
         return CODES_DISCONNECT_BAD_REQUEST;
     }
     const uint64_t hash = table_hash(&hub->options.key, channel);
-    const int subscription = find_subscription(hub, session, channel, hash);
-    const struct permission_subject subject = {
-        .anonymous = true,
-        .subscribed = subscription >= 0 && session->subscriptions[subscription].command == 0,
-    };
-    const enum permission_verdict verdict =
-        permission_judge(hub->options.policies, subject, channel, PERMISSION_PUBLISH);
-    if (verdict != PERMISSION_GRANTED) {
-        hub_reply_error(&hub->reply, session, command->id, error_for(hub, verdict));
+    const enum codes_error error = hub_may(hub, session, channel, hash, PERMISSION_PUBLISH);
+    if (error != CODES_ERROR_NONE) {
+        hub_reply_error(&hub->reply, session, command->id, error);
         return stay;
     }
     publish(hub, session, command, hash);
@@ -324,9 +340,11 @@ uint16_t hub_apply(struct hub *hub, struct session *session, const struct comman
     case COMMAND_PING:
         hub_reply_empty(&hub->reply, session, command->id, EVENT_EMPTY_PING);
         return stay;
+    case COMMAND_HISTORY:
+        return hub_apply_history(hub, session, command);
     case COMMAND_PRESENCE:
     case COMMAND_PRESENCE_STATS:
-    case COMMAND_HISTORY:
+        return hub_apply_presence(hub, session, command);
     case COMMAND_RPC:
     case COMMAND_REFRESH:
     case COMMAND_SUB_REFRESH:

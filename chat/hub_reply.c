@@ -3,12 +3,23 @@
 
 #include "chat/outbox.h"
 #include "chat/session.h"
+#include "core/blob.h"
 #include "core/metrics.h"
+
+enum { AROUND_LIST = 512 }; /* bytes of a reply that are not publications, or members */
 
 static struct json_writer begin(const struct hub_reply *to)
 {
     struct json_writer writer;
     json_writer_init(&writer, outbox_begin(to->outbox));
+    return writer;
+}
+
+/* For a message with so many bytes of publications or members in it. */
+static struct json_writer begin_long(const struct hub_reply *to, size_t size)
+{
+    struct json_writer writer;
+    json_writer_init(&writer, outbox_begin_long(to->outbox, size + AROUND_LIST));
     return writer;
 }
 
@@ -40,12 +51,42 @@ void hub_reply_connect(const struct hub_reply *to, struct session *session, uint
     commit(to, session, &writer, false);
 }
 
-void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command)
+void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command,
+                         const struct event_subscribed *result)
 {
-    const struct event_subscribed result = {.offset = 0};
-    struct json_writer writer = begin(to);
-    event_write_subscribed(&writer, command, &result);
+    struct json_writer writer = begin_long(to, result->publications.size);
+    event_write_subscribed(&writer, command, result);
     commit(to, session, &writer, true);
+}
+
+void hub_reply_history(const struct hub_reply *to, struct session *session, uint32_t command,
+                       const struct event_history *result)
+{
+    struct json_writer writer = begin_long(to, result->publications.size);
+    event_write_history(&writer, command, result);
+    commit(to, session, &writer, false);
+}
+
+void hub_reply_presence(const struct hub_reply *to, struct session *session, uint32_t command,
+                        struct presence_parts parts, const struct presence_limits *limits)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < parts.count; i++) {
+        size += blob_bytes(parts.list[i]).size;
+    }
+    struct json_writer writer = begin_long(to, size < limits->bytes_max ? size : limits->bytes_max);
+    event_write_presence_begin(&writer, command);
+    presence_write(&writer, parts, limits);
+    event_write_presence_end(&writer);
+    commit(to, session, &writer, false);
+}
+
+void hub_reply_presence_stats(const struct hub_reply *to, struct session *session, uint32_t command,
+                              const struct presence_numbers *numbers)
+{
+    struct json_writer writer = begin(to);
+    event_write_presence_stats(&writer, command, numbers->client_count, numbers->user_count);
+    commit(to, session, &writer, false);
 }
 
 void hub_reply_empty(const struct hub_reply *to, struct session *session, uint32_t command,

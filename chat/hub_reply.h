@@ -9,6 +9,7 @@
  */
 #include <stdint.h>
 
+#include "chat/presence.h"
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "proto/codes.h"
@@ -26,7 +27,14 @@ struct hub_reply {
 
 void hub_reply_connect(const struct hub_reply *to, struct session *session, uint32_t command,
                        const struct event_connected *result);
-void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command);
+void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command,
+                         const struct event_subscribed *result);
+void hub_reply_history(const struct hub_reply *to, struct session *session, uint32_t command,
+                       const struct event_history *result);
+void hub_reply_presence(const struct hub_reply *to, struct session *session, uint32_t command,
+                        struct presence_parts parts, const struct presence_limits *limits);
+void hub_reply_presence_stats(const struct hub_reply *to, struct session *session, uint32_t command,
+                              const struct presence_numbers *numbers);
 void hub_reply_empty(const struct hub_reply *to, struct session *session, uint32_t command,
                      enum event_empty result);
 void hub_reply_error(const struct hub_reply *to, struct session *session, uint32_t command,

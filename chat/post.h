@@ -7,6 +7,7 @@
  * A post that names a blob hands over one share of it. Who may post what, and the role it has on
  * the bus (core/bus.h: ask, answer, tell), stands beside each kind. Pure. ANY_THREAD.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -20,8 +21,15 @@ enum post_kind {
     POST_INTEREST,        /* ask     reactor with a first subscriber -> home */
     POST_INTEREST_ANSWER, /* answer  home -> that reactor */
     POST_LEAVE,           /* tell    reactor whose last subscriber left -> home */
+    POST_HISTORY,         /* ask     reactor of who wants to read -> home */
+    POST_RECOVER,         /* ask     reactor with somebody who comes back -> home */
+    POST_PAGE,            /* answer  home -> that reactor, to both */
     POST_PUBLICATION,     /* tell    home -> interested reactor */
     POST_GAP,             /* tell    home -> interested reactor whose cursor fell off the tail */
+    POST_PRESENCE,        /* ask     reactor of who wants to know -> each of the others */
+    POST_PRESENCE_PART,   /* answer  what is known there */
+    POST_NEWS,            /* tell    reactor where members came and went -> home */
+    POST_NEWS_COPY,       /* tell    home -> interested reactor */
     POST_STOP,            /* tell    control -> reactor: drain, see server/control.h */
     POST_DRAINED,         /* tell    reactor -> control: no connection left */
     POST_EXIT,            /* tell    control -> reactor: every reactor has drained */
@@ -39,7 +47,7 @@ struct post_publish {
 struct post_publish_answer {
     struct ids_handle session;
     uint32_t command;
-    uint32_t error; /* enum code_error, 0: accepted */
+    uint32_t error; /* enum codes_error */
 };
 
 /* The blob is the channel's name. */
@@ -52,7 +60,44 @@ struct post_interest {
 struct post_interest_answer {
     struct ids_handle room;
     struct ids_handle channel; /* for the leave */
-    uint32_t error;            /* enum code_error, 0: every later publication will come */
+    uint64_t epoch;
+    uint64_t top;   /* every later publication will come */
+    uint32_t error; /* enum codes_error */
+};
+
+enum post_history_flag {
+    POST_HISTORY_REVERSE = 1,
+    POST_HISTORY_SINCE = 2,
+    POST_HISTORY_EPOCH = 4,
+};
+
+/* The blob is the channel's name. See struct channel_query for the rest. */
+struct post_history {
+    struct blob *blob;
+    uint64_t hash;
+    struct ids_handle session; /* the asker, for the answer */
+    uint64_t since;
+    uint64_t epoch;
+    uint32_t command; /* id of the asker's command */
+    uint32_t count_max;
+    uint8_t flags; /* enum post_history_flag */
+};
+
+struct post_recover {
+    struct ids_handle channel;
+    struct ids_handle room; /* the asker */
+    uint64_t from;
+    uint32_t count_max;
+};
+
+/* The blob is a page (chat/page.h), or NULL. */
+struct post_page {
+    struct blob *blob;
+    struct ids_handle asker; /* room, or session with its command */
+    uint64_t epoch;          /* to POST_HISTORY, like the rest */
+    uint64_t top;
+    uint32_t command; /* 0: the asker is a room */
+    uint32_t error;   /* enum codes_error */
 };
 
 struct post_leave {
@@ -63,10 +108,32 @@ struct post_leave {
 struct post_publication {
     struct blob *blob;
     struct ids_handle room;
+    uint64_t offset;
 };
 
 struct post_gap {
     struct ids_handle room;
+};
+
+/* The blob is the channel's name. */
+struct post_presence {
+    struct blob *blob;
+    uint64_t hash;
+    uint32_t question; /* slot at the asker's, which keeps it until every answer is there */
+    bool wants_numbers;
+};
+
+/* The blob is a part (chat/presence.h), or NULL: nobody is there, or it failed. */
+struct post_presence_part {
+    struct blob *blob;
+    uint32_t question;
+    bool has_failed;
+};
+
+/* The blob is a frame of joins and leaves, for a channel (POST_NEWS) or a room (POST_NEWS_COPY). */
+struct post_news {
+    struct blob *blob;
+    struct ids_handle target;
 };
 
 struct post {
@@ -79,9 +146,15 @@ struct post {
         struct post_publish_answer publish_answer;
         struct post_interest interest;
         struct post_interest_answer interest_answer;
+        struct post_history history;
+        struct post_recover recover;
+        struct post_page page;
         struct post_leave leave;
         struct post_publication publication;
         struct post_gap gap;
+        struct post_presence presence;
+        struct post_presence_part presence_part;
+        struct post_news news;
         uint8_t room_for[56];
     };
 };

@@ -194,14 +194,14 @@ static uint32_t take_uint32(const uint8_t **at)
     return number;
 }
 
-void presence_write(struct json_writer *writer, struct blob *const *parts, size_t part_count,
+void presence_write(struct json_writer *writer, struct presence_parts parts,
                     const struct presence_limits *limits)
 {
     uint32_t written = 0;
     size_t bytes = 0;
 
-    for (size_t i = 0; i < part_count; i++) {
-        const uint8_t *at = parts[i]->data;
+    for (size_t i = 0; i < parts.count; i++) {
+        const uint8_t *at = parts.list[i]->data;
         for (uint32_t left = take_uint32(&at); left > 0; left--) {
             const uint32_t size = take_uint32(&at);
             bytes += size + 1;
@@ -227,35 +227,35 @@ static uint64_t hash_of(const struct blob *part)
 }
 
 /* The least hash that is next in some part, taken from all that have it. False: none is left. */
-static bool take_least(struct blob *const *parts, size_t part_count)
+static bool take_least(struct presence_parts parts)
 {
     uint64_t least = UINT64_MAX;
     bool found = false;
 
-    for (size_t i = 0; i < part_count; i++) {
-        if (parts[i]->begin < parts[i]->end) {
-            const uint64_t hash = hash_of(parts[i]);
+    for (size_t i = 0; i < parts.count; i++) {
+        if (parts.list[i]->begin < parts.list[i]->end) {
+            const uint64_t hash = hash_of(parts.list[i]);
             least = hash < least ? hash : least;
             found = true;
         }
     }
-    for (size_t i = 0; i < part_count; i++) {
-        if (parts[i]->begin < parts[i]->end && hash_of(parts[i]) == least) {
-            parts[i]->begin += (uint32_t)sizeof(least);
+    for (size_t i = 0; i < parts.count; i++) {
+        if (parts.list[i]->begin < parts.list[i]->end && hash_of(parts.list[i]) == least) {
+            parts.list[i]->begin += (uint32_t)sizeof(least);
         }
     }
     return found;
 }
 
-struct presence_numbers presence_count(struct blob *const *parts, size_t part_count)
+struct presence_numbers presence_count(struct presence_parts parts)
 {
     struct presence_numbers numbers = {.client_count = 0};
 
-    for (size_t i = 0; i < part_count; i++) {
-        numbers.client_count += (uint32_t)hash_of(parts[i]); /* the first number is no hash */
-        parts[i]->begin += (uint32_t)sizeof(uint64_t);
+    for (size_t i = 0; i < parts.count; i++) {
+        numbers.client_count += (uint32_t)hash_of(parts.list[i]); /* the first number is no hash */
+        parts.list[i]->begin += (uint32_t)sizeof(uint64_t);
     }
-    while (take_least(parts, part_count)) {
+    while (take_least(parts)) {
         numbers.user_count++;
     }
     return numbers;

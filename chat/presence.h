@@ -28,6 +28,12 @@ struct presence_limits {
     uint32_t bytes_max; /* of the list */
 };
 
+/* What came in: one blob from each reactor that has members. */
+struct presence_parts {
+    struct blob *const *list;
+    size_t count;
+};
+
 struct presence_numbers {
     uint32_t client_count;
     uint32_t user_count;
@@ -43,10 +49,10 @@ NODISCARD struct blob *presence_users(const struct room *room, struct slab *sess
                                       struct blob_pool *pool);
 
 /* The lists together: members joined by ',', as event_write_member() wrote them. */
-void presence_write(struct json_writer *writer, struct blob *const *parts, size_t part_count,
+void presence_write(struct json_writer *writer, struct presence_parts parts,
                     const struct presence_limits *limits);
 
 /* The numbers together. Uses up the parts: each holds one share, and is of no use after it. */
-NODISCARD struct presence_numbers presence_count(struct blob *const *parts, size_t part_count);
+NODISCARD struct presence_numbers presence_count(struct presence_parts parts);
 
 #endif /* CHAT_PRESENCE_H */

@@ -38,8 +38,7 @@ struct bytes publication_channel(const struct blob *blob, uint16_t name_size)
 
 void publication_finish(struct blob *blob, struct bytes channel, uint64_t offset)
 {
-    (void)offset; /* a channel without history tells its clients no offsets */
-    const struct event_publication around = {.channel = channel};
+    const struct event_publication around = {.channel = channel, .offset = offset};
 
     blob->end += (uint32_t)event_put_suffix(&around, blob->data + blob->end);
     blob->begin -= (uint32_t)event_put_prefix(&around, blob->data + blob->begin);
@@ -50,4 +49,9 @@ void publication_finish(struct blob *blob, struct bytes channel, uint64_t offset
     CHECK(size <= blob->begin);
     blob->begin -= (uint32_t)size;
     memcpy(blob->data + blob->begin, header, size);
+}
+
+struct bytes publication_alone(const struct blob *blob, struct bytes channel)
+{
+    return event_find_publication(channel, frame_payload(blob_bytes(blob)));
 }

@@ -24,7 +24,13 @@ NODISCARD struct blob *publication_create(struct blob_pool *pool, struct bytes c
 /* The name that publication_create left, until publication_finish. */
 struct bytes publication_channel(const struct blob *blob, uint16_t name_size);
 
-/* At home: writes envelope and WebSocket frame header around the data. `channel` is not in blob. */
+/*
+ * At home: writes envelope and WebSocket frame header around the data. `channel` is not in blob.
+ * Offset 0: the channel has no history, and its clients are told no offset.
+ */
 void publication_finish(struct blob *blob, struct bytes channel, uint64_t offset);
+
+/* Of a finished one: the publication without frame, push and channel, as history has it. */
+NODISCARD struct bytes publication_alone(const struct blob *blob, struct bytes channel);
 
 #endif /* CHAT_PUBLICATION_H */

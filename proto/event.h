@@ -42,10 +42,10 @@ struct event_connected {
     bool expires;
 };
 
-/* The result of `subscribe`. Its publications have no channel in them. */
+/* The result of `subscribe`. */
 struct event_subscribed {
     struct bytes epoch;
-    struct bytes publications; /* JSON array */
+    struct bytes publications; /* JSON: event_find_publication() each, joined by ',' */
     struct bytes data;         /* JSON */
     uint64_t offset;
     uint32_t ttl_s;
@@ -55,6 +55,13 @@ struct event_subscribed {
     bool positioned;
     bool was_recovering;
     bool delta;
+};
+
+/* The result of `history`. */
+struct event_history {
+    struct bytes epoch;
+    struct bytes publications; /* as above */
+    uint64_t offset;           /* of the last publication that there is */
 };
 
 /* The results that are always empty. */
@@ -84,6 +91,8 @@ void event_write_connected(struct json_writer *writer, uint32_t id,
                            const struct event_connected *result);
 void event_write_subscribed(struct json_writer *writer, uint32_t id,
                             const struct event_subscribed *result);
+void event_write_history(struct json_writer *writer, uint32_t id,
+                         const struct event_history *result);
 void event_write_empty(struct json_writer *writer, uint32_t id, enum event_empty result);
 void event_write_error(struct json_writer *writer, uint32_t id, enum codes_error code);
 
@@ -131,6 +140,9 @@ NODISCARD size_t event_prefix_size(const struct event_publication *publication);
 NODISCARD size_t event_suffix_size(const struct event_publication *publication);
 NODISCARD size_t event_put_prefix(const struct event_publication *publication, uint8_t *data);
 NODISCARD size_t event_put_suffix(const struct event_publication *publication, uint8_t *target);
+
+/* The publication alone, as history has it, inside of the push that was written around its data. */
+NODISCARD struct bytes event_find_publication(struct bytes channel, struct bytes push);
 
 /* What a client of ours got. The first that is there, in this order. */
 enum event_kind {

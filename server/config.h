@@ -150,7 +150,8 @@ struct config_namespaces {
 };
 
 struct config_channel {
-    uint32_t max_length; /* bytes of a channel's name */
+    uint32_t max_length;         /* bytes of a channel's name */
+    uint64_t history_memory_max; /* bytes that all histories together may hold */
     struct config_channel_options without_namespace;
     struct config_namespaces namespaces;
 };

@@ -22,6 +22,8 @@
 /* NOLINTEND(bugprone-macro-parentheses) */
 #define NUMBER(least, most, value, what)                                                           \
     .kind = CONFIG_KIND_NUMBER, .min = (least), .max = (most), .standard = (value), .unit = (what)
+#define SIZE(least, most, value)                                                                   \
+    .kind = CONFIG_KIND_SIZE, .min = (least), .max = (most), .standard = (value), .unit = "bytes"
 #define DURATION(least, most, value)                                                               \
     .kind = CONFIG_KIND_DURATION, .min = (least), .max = (most), .standard = (value)
 #define CHOICE(words, value) .kind = CONFIG_KIND_CHOICE, .choices = (words), .standard = (value)
@@ -116,6 +118,7 @@ static const struct config_option all_rows[] = {
     {AT(echo, queue_max_size), NUMBER(KIB(4), MIB(1024), MIB(32), "bytes")},
 
     {AT(channel, max_length), NUMBER(1, 255, 255, "bytes")},
+    {AT(channel, history_memory_max), SIZE(MIB(1), MIB(1 << 20), MIB(1024))},
     CHANNEL_ROWS(AT_PLAIN, AT_PLAIN_DURATION),
     {AT(channel, namespaces), .kind = CONFIG_KIND_NAMESPACES, .max = 1024},
 
@@ -267,6 +270,7 @@ void config_options_set_default(const struct config_option *option, void *base)
     switch (option->kind) {
     case CONFIG_KIND_BOOL:
     case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_SIZE:
     case CONFIG_KIND_PORT:
     case CONFIG_KIND_DURATION:
     case CONFIG_KIND_CHOICE:
@@ -300,6 +304,7 @@ static size_t number_size(enum config_kind kind)
     case CONFIG_KIND_NUMBER:
     case CONFIG_KIND_CHOICE:
         return sizeof(uint32_t);
+    case CONFIG_KIND_SIZE:
     case CONFIG_KIND_DURATION:
         return sizeof(uint64_t);
     case CONFIG_KIND_ADDRESS:

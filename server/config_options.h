@@ -27,6 +27,7 @@ enum {
 enum config_kind {
     CONFIG_KIND_BOOL,       /* bool */
     CONFIG_KIND_NUMBER,     /* uint32_t */
+    CONFIG_KIND_SIZE,       /* uint64_t, bytes */
     CONFIG_KIND_PORT,       /* uint16_t */
     CONFIG_KIND_DURATION,   /* uint64_t, nanoseconds */
     CONFIG_KIND_CHOICE,     /* an enum; the number is the index in `choices` */

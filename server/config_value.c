@@ -82,6 +82,7 @@ void config_value_expected(const struct config_option *option, char *what)
         (void)snprintf(what, CONFIG_WHAT_SIZE, "expected true or false");
         return;
     case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_SIZE:
         (void)snprintf(what, CONFIG_WHAT_SIZE, "expected %" PRIu64 " to %" PRIu64 " %s%s",
                        option->min, option->max, option->unit, option->has_auto ? ", or auto" : "");
         return;
@@ -272,6 +273,7 @@ int config_value_read(const struct config_option *option, struct config_scalar s
     case CONFIG_KIND_BOOL:
         return read_bool(option, scalar, base, what);
     case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_SIZE:
     case CONFIG_KIND_PORT:
         return read_number(option, scalar, base, what);
     case CONFIG_KIND_DURATION:
@@ -358,6 +360,7 @@ void config_value_write(const struct config_option *option, const void *base, ch
                        config_options_number(option, base) != 0 ? "true" : "false");
         return;
     case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_SIZE:
     case CONFIG_KIND_PORT:
         if (option->has_auto && config_options_number(option, base) == 0) {
             (void)snprintf(text, CONFIG_TEXT_SIZE, "auto");

@@ -178,6 +178,7 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
         return;
     }
     room->outbox_last = 0;
+    room->outbox_count = 0;
     struct packet *packet = packet_for(delivery, first);
     const size_t count = drop_chain(delivery, first);
     if (packet == NULL) {
@@ -193,6 +194,35 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
     packet_unref(packet);
     metrics_add(delivery->metrics, METRIC_DELIVERIES, count * room->member_count);
     metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, count * room->member_count);
+}
+
+/* A frame of joins and leaves, to the members that want to know. */
+static void deliver_news(const struct delivery *delivery, struct outbox_entry *entry) ON_REACTOR
+{
+    struct room *room = roster_at(delivery->roster, entry->room);
+    struct packet *packet =
+        room == NULL ? NULL : packet_of_blob(reactor_packets(delivery->reactor), entry->blob);
+    size_t count = 0;
+
+    if (packet == NULL) {
+        blob_drop(entry->blob, delivery->pool);
+    }
+    if (room != NULL && packet == NULL) {
+        give_up_room(delivery, room);
+    }
+    for (uint32_t i = 0; packet != NULL && i < room->member_count; i++) {
+        struct conn *conn =
+            room->members[i].hears_news ? find_conn(delivery, room->members[i].conn) : NULL;
+        if (conn != NULL) {
+            queue(delivery, conn, packet, CONN_NORMAL);
+            count++;
+        }
+    }
+    if (packet != NULL) {
+        packet_unref(packet); /* and with the last reference the entry's share */
+    }
+    metrics_add(delivery->metrics, METRIC_NEWS_DELIVERIES, count);
+    metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, count);
 }
 
 static void deliver_all_messages(const struct delivery *delivery) ON_REACTOR
@@ -216,6 +246,9 @@ void delivery_run(const struct delivery *delivery)
         switch (entry->kind) {
         case OUTBOX_PUBLICATION:
             deliver_publications(delivery, entry);
+            break;
+        case OUTBOX_NEWS:
+            deliver_news(delivery, entry);
             break;
         case OUTBOX_DISCONNECT:
             conn = find_conn(delivery, entry->conn);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "chat/herald.h"
 #include "chat/hub.h"
 #include "chat/outbox.h"
 #include "chat/post.h"
@@ -37,7 +38,8 @@ enum {
 };
 
 static const uint64_t rest_ns = UINT64_C(2) * NS_PER_S; /* silent for so long: it rests */
-static const size_t blob_bytes_max = (size_t)1 << 32; /* per reactor: what publications may hold */
+static const size_t blob_bytes_max = (size_t)1
+                                     << 32; /* of publications on their way, per reactor */
 
 struct shard {
     struct shard_options options;
@@ -77,6 +79,15 @@ static int create_hub(struct shard *shard)
         .channel_count_max = ROOM_COUNT_MAX,
         .tail_count_max = options->tail_count_max > 0 ? options->tail_count_max : TAIL_COUNT_MAX,
         .tail_bytes_max = TAIL_BYTES_MAX,
+        .history_bytes_max = config->channel.history_memory_max / config->reactor.count,
+        .history_count_max = config->client.history_max_publication_limit,
+        .recovery_count_max = config->client.recovery_max_publication_limit,
+        .presence_max_list = config->client.presence_max_list,
+        .presence_bytes_max = config->client.queue_max_size / 2,
+        .news_batch_max = config->client.max_messages_per_frame < HERALD_BATCH_MAX
+                              ? config->client.max_messages_per_frame
+                              : HERALD_BATCH_MAX,
+        .question_count_max = config->bus.reserve,
         .channel_limit = (uint16_t)config->client.channel_limit,
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
         .anonymous_allowed =
@@ -159,7 +170,9 @@ static int create_parts(struct shard *shard)
         .text_size_max = OUTBOX_TEXT_MAX,
         .conn_count_max = conn_count_max(shard->options.config),
     };
-    shard->pool = blob_pool_create(blob_bytes_max);
+    /* Whatever the homes keep may have been made here. */
+    shard->pool =
+        blob_pool_create(blob_bytes_max + shard->options.config->channel.history_memory_max);
     if (shard->pool == NULL) {
         return -ENOMEM;
     }
@@ -298,6 +311,7 @@ static void take_posts(struct shard *shard) ON_REACTOR
     size_t taken = 0;
     size_t count = 0;
 
+    hub_tick(shard->hub, reactor_now(shard->reactor));
     do {
         if (!outbox_is_roomy(shard->outbox)) {
             break;
@@ -323,7 +337,11 @@ static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
     }
     const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway) ||
                          (shard->is_draining && !shard->is_drained);
-    return retries && wait_ns > RETRY_NS ? RETRY_NS : wait_ns;
+    const uint64_t now_ns = reactor_now(shard->reactor);
+    const uint64_t due_ns = hub_due_ns(shard->hub);
+    const uint64_t until_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+    const uint64_t most_ns = until_ns < wait_ns ? until_ns : wait_ns;
+    return retries && most_ns > RETRY_NS ? RETRY_NS : most_ns;
 }
 
 static void wait(struct shard *shard, uint64_t wait_ns) ON_REACTOR
@@ -388,6 +406,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     take_posts(shard);                                   /* 2 */
     gateway_resume(shard->gateway);                      /* 3 */
     reactor_receive(shard->reactor);                     /* 3 */
+    hub_recover(shard->hub);                             /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
     go_on_draining(shard);                               /* 4: its one post goes out in 5 */
     bus_flush(shard->options.bus, shard->options.index); /* 5 */

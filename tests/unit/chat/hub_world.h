@@ -34,15 +34,16 @@ enum {
 
 struct world_options {
     uint16_t hub_count;
-    size_t slots;         /* of a ring; 0: 64 */
-    size_t reserve;       /* credits; 0: 8 */
-    uint32_t entries;     /* of an outbox; 0: 1000 */
-    uint32_t room_max;    /* 0: 1000 */
-    uint32_t channel_max; /* 0: 1000 */
-    uint32_t tail_max;    /* 0: 100 */
-    size_t pool_bytes;    /* 0: plenty */
-    bool closed;          /* nobody may connect without a token */
-    uint32_t text;        /* of an outbox; 0: 1 MiB */
+    size_t slots;          /* of a ring; 0: 64 */
+    size_t reserve;        /* credits; 0: 8 */
+    uint32_t entries;      /* of an outbox; 0: 1000 */
+    uint32_t room_max;     /* 0: 1000 */
+    uint32_t channel_max;  /* 0: 1000 */
+    uint32_t tail_max;     /* 0: 100 */
+    uint32_t presence_max; /* 0: 1000 */
+    size_t pool_bytes;     /* 0: plenty */
+    bool closed;           /* nobody may connect without a token */
+    uint32_t text;         /* of an outbox; 0: 1 MiB */
 };
 
 struct client {
@@ -70,6 +71,7 @@ struct world {
     struct client clients[CLIENT_COUNT_MAX];
     uint32_t client_count;
     uint64_t random;
+    uint64_t now_ns;
 };
 
 static struct metrics world_metrics[HUB_COUNT_MAX];
@@ -86,21 +88,43 @@ static inline void fill_random(void *context, void *target, size_t size)
     }
 }
 
-/* Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers. */
+/*
+ * Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers.
+ * `hist:` has 20 publications of history, which is recovered; `free:` too, for who asks; `last:`
+ * recovers the latest. `live:` tells everybody who comes and goes, `asks:` who asks for it; both
+ * have presence, and `live:` for its subscribers only.
+ */
 static inline const struct policy_table *world_policies(void)
 {
-    static struct policy policies[4];
+    static struct policy policies[9];
     static struct policy_table table;
-    static const char *const names[COUNT(policies)] = {"", "mute", "read", "talk"};
+    static const char *const names[COUNT(policies)] = {"",     "mute", "read", "talk", "hist",
+                                                       "free", "last", "live", "asks"};
     for (int i = 0; i < COUNT(policies); i++) {
         policies[i] = (struct policy){
             .name = view(names[i]),
             .index = (uint16_t)i,
             .subscribe_for_client = i != 1,
             .subscribe_for_anonymous = i != 1,
-            .publish_for_client = i == 0,
+            .publish_for_client = i == 0 || i > 3,
+            .presence_for_client = i == 8,
+            .presence_for_subscriber = i == 7,
+            .presence_for_anonymous = true,
+            .presence = i == 7 || i == 8 || i == 1,
+            .join_leave = i == 7 || i == 8,
+            .force_push_join_leave = i == 7,
             .publish_for_subscriber = i == 0 || i == 3,
             .publish_for_anonymous = i != 1,
+            .history_for_client = i == 4 || i == 6,
+            .history_for_subscriber = i == 5,
+            .history_for_anonymous = true,
+            .history_size = i > 3 && i < 7 ? 20 : 0,
+            .history_ttl_ns = 60000000000,
+            .history_meta_ttl_ns = 3600000000000,
+            .force_recovery = i == 4 || i == 6,
+            .allow_recovery = i == 5,
+            .allow_positioning = i == 5,
+            .force_recovery_mode = i == 6 ? POLICY_RECOVERY_CACHE : POLICY_RECOVERY_STREAM,
         };
     }
     table = (struct policy_table){
@@ -132,6 +156,13 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .channel_count_max = options->channel_max > 0 ? options->channel_max : 1000,
         .tail_count_max = options->tail_max > 0 ? options->tail_max : 100,
         .tail_bytes_max = 1 << 20,
+        .history_bytes_max = 1 << 22,
+        .history_count_max = 10,
+        .recovery_count_max = 10,
+        .presence_max_list = options->presence_max > 0 ? options->presence_max : 1000,
+        .presence_bytes_max = 1 << 17,
+        .news_batch_max = 16,
+        .question_count_max = options->reserve > 0 ? (uint32_t)options->reserve : 8,
         .channel_limit = 8,
         .ping_interval_s = 25,
         .anonymous_allowed = !options->closed,
@@ -210,6 +241,24 @@ static inline void deliver_publication(struct reactor *reactor, struct outbox_en
     }
     if (room != NULL) {
         room->outbox_last = 0;
+        room->outbox_count = 0;
+    }
+    blob_drop(entry->blob, reactor->pool);
+}
+
+/* A frame of joins and leaves has a line for each. */
+static inline void deliver_news(struct reactor *reactor, struct outbox_entry *entry)
+{
+    struct room *room = roster_at(hub_roster(reactor->hub), entry->room);
+    const struct bytes frame = blob_bytes(entry->blob);
+    const size_t header = frame.data[1] < 126 ? 2 : 4;
+
+    for (uint32_t i = 0; room != NULL && i < room->member_count; i++) {
+        if (room->members[i].hears_news) {
+            struct client *client = client_of(room->members[i].conn);
+            ck_assert_ptr_nonnull(client);
+            append(client, (struct bytes){frame.data + header, frame.size - header});
+        }
     }
     blob_drop(entry->blob, reactor->pool);
 }
@@ -219,7 +268,8 @@ static inline void deliver(struct reactor *reactor)
     const size_t count = outbox_count(reactor->outbox);
     for (size_t i = 0; i < count; i++) {
         const struct outbox_entry *entry = outbox_at(reactor->outbox, i);
-        struct client *client = entry->kind == OUTBOX_PUBLICATION ? NULL : client_of(entry->conn);
+        const bool is_for_one = entry->kind == OUTBOX_MESSAGE || entry->kind == OUTBOX_DISCONNECT;
+        struct client *client = is_for_one ? client_of(entry->conn) : NULL;
         if (client != NULL && entry->kind == OUTBOX_MESSAGE) {
             append(client, outbox_text(reactor->outbox, entry));
         } else if (client != NULL) {
@@ -231,6 +281,8 @@ static inline void deliver(struct reactor *reactor)
         struct outbox_entry *entry = outbox_at(reactor->outbox, i);
         if (entry->kind == OUTBOX_PUBLICATION) {
             deliver_publication(reactor, entry);
+        } else if (entry->kind == OUTBOX_NEWS) {
+            deliver_news(reactor, entry);
         }
     }
     outbox_clear(reactor->outbox);
@@ -262,7 +314,9 @@ static inline size_t run_some(uint16_t index, size_t max)
 {
     struct reactor *reactor = &world.reactors[index];
     const uint64_t before = bus_posts(world.bus, index);
+    hub_tick(reactor->hub, world.now_ns);
     const size_t taken = take_posts(index, max);
+    hub_recover(reactor->hub);
     deliver(reactor);
     bus_flush(world.bus, index);
     return taken + (size_t)(bus_posts(world.bus, index) - before);
@@ -286,6 +340,13 @@ static inline void settle(void)
         quiet_turns = moved == 0 ? quiet_turns + 1 : 0;
         ck_assert_int_lt(turn, 10000);
     }
+}
+
+/* Time goes by, and what is due then happens. */
+static inline void pass(uint64_t ns)
+{
+    world.now_ns += ns;
+    settle();
 }
 
 /* -- clients ----------------------------------------------------------------------------------- */
@@ -428,6 +489,11 @@ static inline void close_world(void)
         free(world.clients[i].copy);
     }
     settle();
+    /* History is kept for nobody, until it is old, and then its position until that is. */
+    for (int i = 0; i < 2; i++) {
+        world.now_ns += 3600000000000;
+        settle();
+    }
     for (uint16_t i = 0; i < world.hub_count; i++) {
         struct reactor *reactor = &world.reactors[i];
         ck_assert(hub_is_quiet(reactor->hub));

@@ -58,7 +58,7 @@ static size_t round_trip(struct blob_pool *pool, struct bytes channel, struct by
     struct blob *blob = publication_create(pool, channel, data, info);
     ck_assert_ptr_nonnull(blob);
     ck_assert(same(publication_channel(blob, (uint16_t)channel.size), channel));
-    publication_finish(blob, channel, 1);
+    publication_finish(blob, channel, 0);
     ck_assert_uint_le(blob->end, blob->capacity);
 
     size_t header_size;
@@ -100,7 +100,9 @@ START_TEST(writes_what_clients_parse)
     size_t header_size;
     ck_assert(is_text(payload_of(blob_bytes(blob), &header_size),
                       "{\"push\":{\"channel\":\"lobby\",\"pub\":{\"data\":{\"text\":\"hi\"},"
-                      "\"info\":{\"client\":\"c1\"}}}}"));
+                      "\"info\":{\"client\":\"c1\"},\"offset\":9}}}"));
+    ck_assert(is_text(publication_alone(blob, view("lobby")),
+                      "{\"data\":{\"text\":\"hi\"},\"info\":{\"client\":\"c1\"},\"offset\":9}"));
     ck_assert_uint_eq(header_size, 2);
     blob_drop(blob, pool);
     end_pool(pool);

@@ -104,6 +104,24 @@ START_TEST(writes_connected)
 }
 END_TEST
 
+START_TEST(writes_history)
+{
+    struct json_writer writer = new_writer();
+    event_write_history(&writer, 9, &(struct event_history){.epoch = view("e")});
+    wrote(&writer, "{\"id\":9,\"history\":{\"epoch\":\"e\"}}");
+
+    writer = new_writer();
+    event_write_history(&writer, 9,
+                        &(struct event_history){
+                            .epoch = view("e"),
+                            .publications = view("{\"data\":1},{\"data\":2}"),
+                            .offset = 2,
+                        });
+    wrote(&writer, "{\"id\":9,\"history\":{\"publications\":[{\"data\":1},{\"data\":2}],"
+                   "\"epoch\":\"e\",\"offset\":2}}");
+}
+END_TEST
+
 START_TEST(writes_subscribed)
 {
     struct json_writer writer = new_writer();
@@ -118,7 +136,7 @@ START_TEST(writes_subscribed)
     event_write_subscribed(&writer, 2,
                            &(struct event_subscribed){
                                .epoch = view("e"),
-                               .publications = view("[{\"data\":1}]"),
+                               .publications = view("{\"data\":1}"),
                                .data = view("\"d\""),
                                .offset = UINT64_MAX,
                                .ttl_s = 5,
@@ -306,6 +324,13 @@ START_TEST(writes_around_data)
     ck_assert_msg(is_text((struct bytes){block, size}, publications[_i].text), "%s: %.*s",
                   publications[_i].why, (int)size, (const char *)block);
 
+    /* The same without its channel: what is between "pub": and the last two braces. */
+    const struct bytes alone =
+        event_find_publication(publication.channel, (struct bytes){block, size});
+    const char *const begin = strstr(publications[_i].text, "{\"data\"");
+    ck_assert_uint_eq(alone.size, strlen(begin) - 2);
+    ck_assert_mem_eq(alone.data, begin, alone.size);
+
     const struct event_publication without = {publication.channel, publication.info, 0, 0};
     ck_assert_uint_le(suffix_size, event_suffix_size(&without) + EVENT_SUFFIX_GROWTH_MAX);
     free(block);
@@ -455,6 +480,7 @@ END_TEST
 int main(void)
 {
     TCase *writing = tcase_create("writing");
+    tcase_add_test(writing, writes_history);
     tcase_add_test(writing, writes_connected);
     tcase_add_test(writing, writes_subscribed);
     tcase_add_test(writing, writes_small_ones);

@@ -401,6 +401,7 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert(!config.echo.enabled);
     ck_assert_uint_eq(config.echo.message_size_limit, 16777216);
     ck_assert_uint_eq(config.channel.max_length, 255);
+    ck_assert_uint_eq(config.channel.history_memory_max, 1 << 30);
     ck_assert_uint_eq(config.channel.namespaces.count, 0);
     const struct config_channel_options *options = &config.channel.without_namespace;
     ck_assert_uint_eq(options->history_size, 0);
@@ -444,6 +445,7 @@ static const char everything_changed[] =
     "echo: {enabled: true, message_size_limit: 128, message_timeout: 1h, queue_max_size: 4096}\n"
     "channel:\n"
     "  max_length: 64\n"
+    "  history_memory_max: 5000000000\n"
     "  without_namespace:\n"
     "    allow_subscribe_for_client: true\n    allow_subscribe_for_anonymous: true\n"
     "    allow_publish_for_client: true\n    allow_publish_for_subscriber: true\n"
