@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who came and who went: what the heralds of the rooms here have to say goes to the channels' homes,
- * and from there to every interested reactor.
+ * Who came and who went: what the heralds of the rooms here have to say goes to the channels'
+ * homes, and from there to every interested reactor.
  */
 #include "chat/channel.h"
 #include "chat/herald.h"

@@ -51,8 +51,8 @@ void session_id_text(const uint8_t id[static SESSION_ID_SIZE],
 void session_write_id(const struct session *session, uint8_t text[static SESSION_ID_TEXT_SIZE]);
 
 /*
- * A hash of who is on the connection: equal for two sessions of one user. Nobody can sign in yet, so
- * everybody is the one user without a name.
+ * A hash of who is on the connection: equal for two sessions of one user. Nobody can sign in yet,
+ * so everybody is the one user without a name.
  */
 static inline uint64_t session_user_hash(const struct session *session)
 {

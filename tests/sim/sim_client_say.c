@@ -127,10 +127,10 @@ static bool choose_command(struct sim_client *client)
                                                  COMMAND_PRESENCE, COMMAND_SUBSCRIBE};
     asked = ask(client, others[choice % (sizeof(others) / sizeof(others[0]))]);
     asked->channel = SIM_CHANNEL_MAX; /* a name in a namespace that there is not */
-    if (asked->method == COMMAND_SUBSCRIBE || asked->method == COMMAND_HISTORY) {
-        asked->error = CODES_ERROR_UNKNOWN_CHANNEL;
-    } else if (asked->method != COMMAND_PING) {
+    if (asked->method == COMMAND_RPC) {
         asked->error = CODES_ERROR_NOT_AVAILABLE;
+    } else if (asked->method != COMMAND_PING) {
+        asked->error = CODES_ERROR_UNKNOWN_CHANNEL;
     }
     return true;
 }
