@@ -219,11 +219,8 @@ static void settle(struct channel_home *home, struct channel *channel)
     }
 }
 
-void channel_home_destroy(struct channel_home *home)
+void channel_home_forget(struct channel_home *home)
 {
-    if (home == NULL) {
-        return;
-    }
     for (uint32_t slot = 0; slot < directory_slot_end(home->channels); slot++) {
         struct channel *channel = directory_slot(home->channels, slot);
         if (channel != NULL) {
@@ -232,6 +229,14 @@ void channel_home_destroy(struct channel_home *home)
         }
     }
     CHECK(home->history_bytes == 0);
+}
+
+void channel_home_destroy(struct channel_home *home)
+{
+    if (home == NULL) {
+        return;
+    }
+    channel_home_forget(home);
     directory_destroy(home->channels);
     free(home->ages);
     free(home);
@@ -425,8 +430,7 @@ static struct interest *append_interest(struct channel *channel)
 }
 
 int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes name,
-                         struct ids_handle room, struct ids_handle *handle,
-                         struct channel_position *position)
+                         struct ids_handle room, struct channel_interest *answer)
 {
     struct channel *channel = find_or_open(home, hash, name);
     if (channel == NULL) {
@@ -439,8 +443,10 @@ int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes 
     if (interest != NULL) {
         *interest = (struct interest){
             .next = channel->stream.top + 1, .heard = channel->news.top, .room = room};
-        *handle = directory_handle(home->channels, channel->slot);
-        *position = position_of(channel);
+        *answer = (struct channel_interest){
+            .channel = directory_handle(home->channels, channel->slot),
+            .position = position_of(channel),
+        };
     }
     settle(home, channel);
     shrink(home);
@@ -595,8 +601,7 @@ static struct page_range range_of(const struct channel_query *query, uint64_t fi
 }
 
 enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
-                              const struct channel_query *query, struct blob **page,
-                              struct channel_position *position)
+                              const struct channel_query *query, struct channel_reading *reading)
 {
     struct channel *channel = find_or_open(home, hash, name);
     if (channel == NULL) {
@@ -621,8 +626,7 @@ enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct b
             return CODES_ERROR_INTERNAL;
         }
     }
-    *page = created;
-    *position = position_of(channel);
+    *reading = (struct channel_reading){.page = created, .position = position_of(channel)};
     return CODES_ERROR_NONE;
 }
 

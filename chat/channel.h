@@ -61,6 +61,18 @@ struct channel_position {
     uint64_t top;   /* offset of the last publication; 0: none yet */
 };
 
+/* The answer to who is interested. */
+struct channel_interest {
+    struct ids_handle channel; /* for the leave */
+    struct channel_position position;
+};
+
+/* The answer to who reads. */
+struct channel_reading {
+    struct blob *page; /* one share, or NULL where no publications were wanted */
+    struct channel_position position;
+};
+
 /* What a client wants of a channel's history. */
 struct channel_query {
     enum page_order order; /* PAGE_FORWARD or PAGE_REVERSE */
@@ -74,19 +86,24 @@ struct channel_query {
 NODISCARD int channel_home_create(const struct channel_options *options,
                                   struct channel_home **home);
 
-/* Forgets channels, interests and history: nobody publishes any more. NULL: nothing. */
+/*
+ * Forgets channels, interests and history: nobody publishes any more. What was kept may have come
+ * from any reactor, so each home forgets before the first reactor's memory goes.
+ */
+void channel_home_forget(struct channel_home *home);
+
+/* Forgets, and frees. NULL: nothing. */
 void channel_home_destroy(struct channel_home *home);
 
 /* The time of what follows. Forgets what is too old. */
 void channel_home_tick(struct channel_home *home, uint64_t now_ns);
 
 /*
- * A reactor wants all publications after *position, for its room. A second interest of the same
- * reactor replaces the first. 0 and the outputs set, or -ENOMEM.
+ * A reactor wants all publications after a position, for its room. A second interest of the same
+ * reactor replaces the first. 0 and *interest set, or -ENOMEM.
  */
 NODISCARD int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes name,
-                                   struct ids_handle room, struct ids_handle *channel,
-                                   struct channel_position *position);
+                                   struct ids_handle room, struct channel_interest *interest);
 
 /* The room is no longer interested. Stale names are ignored: a newer interest has taken over. */
 void channel_remove_interest(struct channel_home *home, struct ids_handle channel,
@@ -94,19 +111,19 @@ void channel_remove_interest(struct channel_home *home, struct ids_handle channe
 
 /*
  * Takes one share of a blob made by publication_create: gives it its offset and sends it out.
- * CODES_OK and *position set, or an error and nothing happened.
+ * CODES_ERROR_NONE and *position set, or an error and nothing happened.
  */
 NODISCARD enum codes_error channel_publish(struct channel_home *home, uint64_t hash,
                                            uint16_t name_size, struct blob *blob,
                                            struct channel_position *position);
 
 /*
- * History, for a client: one share of a page, or NULL where none was wanted. The channel's policy
- * has history. CODES_OK and the outputs set, or an error.
+ * History, for a client. The channel's policy has history. CODES_ERROR_NONE and *reading set, or an
+ * error.
  */
 NODISCARD enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
-                                        const struct channel_query *query, struct blob **page,
-                                        struct channel_position *position);
+                                        const struct channel_query *query,
+                                        struct channel_reading *reading);
 
 /*
  * The same for who subscribes again: what is there from an offset up to what the room was told

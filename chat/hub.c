@@ -21,6 +21,9 @@
 #include "core/slab.h"
 #include "core/timerwheel.h"
 
+_Static_assert(METRIC_LAGS_RESYNC + POLICY_SLOW_DISCONNECT == METRIC_LAGS_DISCONNECT,
+               "one for each policy");
+
 enum {
     UUID_VERSION = 0x40, /* RFC 9562: version 4 ... */
     UUID_VARIANT = 0x80, /* ... and its variant */
@@ -85,6 +88,11 @@ int hub_create(const struct hub_options *options, struct hub **hub)
     }
     *hub = created;
     return 0;
+}
+
+void hub_forget(struct hub *hub)
+{
+    channel_home_forget(hub->home);
 }
 
 void hub_destroy(struct hub *hub)
@@ -163,14 +171,13 @@ void hub_close(struct hub *hub, struct session *session)
 
 /* -- rooms ------------------------------------------------------------------------------------- */
 
-void hub_room_joined(struct hub *hub, struct room *room, struct ids_handle channel,
-                     struct channel_position position)
+void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest)
 {
     CHECK(room->state == ROOM_JOINING);
     room->state = ROOM_JOINED;
-    room->channel = channel;
-    room->epoch = position.epoch;
-    room->top = position.top;
+    room->channel = interest->channel;
+    room->epoch = interest->position.epoch;
+    room->top = interest->position.top;
 
     hub_admit_waiters(hub, room, NULL);
     hub_room_maybe_left(hub, room);
@@ -204,6 +211,23 @@ void hub_room_maybe_left(struct hub *hub, struct room *room)
     }
     CHECK(hub->leave_count < hub->leave_capacity);
     hub->leaves[hub->leave_count++] = leave;
+}
+
+enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t member)
+{
+    CHECK(member < room->member_count);
+    const struct roster_member lagging = room->members[member];
+    const struct policy *policy = room->policy;
+
+    metrics_add(hub->options.metrics, METRIC_LAGS_RESYNC + policy->slow_consumer, 1);
+    if (policy->slow_consumer == POLICY_SLOW_RESYNC) {
+        struct session *session = slab_at(hub->sessions, lagging.session);
+        CHECK(session != NULL);
+        hub_reply_unsubscribe_push(&hub->reply, session, room_name(room),
+                                   CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
+        hub_leave_room(hub, session, lagging.subscription);
+    }
+    return policy->slow_consumer;
 }
 
 void hub_tick(struct hub *hub, uint64_t now_ns)

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "chat/policy.h"
 #include "core/annot.h"
 #include "core/conn_id.h"
 #include "core/table.h"
@@ -26,8 +27,8 @@ struct command;
 struct hub; /* opaque */
 struct metrics;
 struct outbox;
-struct policy_table;
 struct post;
+struct room;
 struct roster;
 struct session;
 
@@ -64,6 +65,9 @@ struct hub_options {
 };
 
 NODISCARD int hub_create(const struct hub_options *options, struct hub **hub);
+
+/* At the end, before the memory of the first reactor goes: forgets all channels and history. */
+void hub_forget(struct hub *hub);
 
 /* Every session must be closed. */
 void hub_destroy(struct hub *hub);
@@ -107,6 +111,14 @@ NODISCARD bool hub_is_quiet(const struct hub *hub);
 
 /* For who delivers. */
 struct roster *hub_roster(struct hub *hub);
+
+/*
+ * Phase 4: the member at this index of a room does not read, and has no room for what was
+ * published. Returns what the policy of its channel says is to be done. With POLICY_SLOW_RESYNC it
+ * is a member no more: the last one is in its place, or the room has gone with it; and in the
+ * outbox it is told to subscribe again, behind what it has been given until now.
+ */
+NODISCARD enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t member);
 
 /* Updates the gauges in metrics. */
 void hub_gauge(struct hub *hub);

@@ -72,17 +72,16 @@ static int ask_interest(struct hub *hub, const struct room *room)
 /* A room with one member that waits: the home is asked, or answers at once where we are it. */
 static void first_member(struct hub *hub, struct room *room)
 {
-    struct channel_position position;
-    struct ids_handle channel;
+    struct channel_interest interest;
     int result;
 
     if (room->home != hub->options.reactor) {
         result = ask_interest(hub, room);
     } else {
         result = channel_add_interest(hub->home, room->hash, room_name(room),
-                                      roster_handle(hub->roster, room), &channel, &position);
+                                      roster_handle(hub->roster, room), &interest);
         if (result == 0) {
-            hub_room_joined(hub, room, channel, position);
+            hub_room_joined(hub, room, &interest);
         }
     }
     if (result != 0) {

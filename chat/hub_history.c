@@ -92,16 +92,19 @@ static bool ask_home(struct hub *hub, const struct session *session, const struc
 static void answer_at_once(struct hub *hub, struct session *session, const struct command *command,
                            uint64_t hash, const struct channel_query *query)
 {
-    struct channel_position position = {.epoch = 0};
-    struct post_page page = {.command = command->id};
-
-    page.error =
-        channel_read(hub->home, hash, command->history.channel, query, &page.blob, &position);
-    page.epoch = position.epoch;
-    page.top = position.top;
+    struct channel_reading reading = {.page = NULL};
+    const enum codes_error error =
+        channel_read(hub->home, hash, command->history.channel, query, &reading);
+    const struct post_page page = {
+        .blob = reading.page,
+        .epoch = reading.position.epoch,
+        .top = reading.position.top,
+        .command = command->id,
+        .error = error,
+    };
     hub_answer_history(hub, session, &page);
-    if (page.blob != NULL) {
-        blob_drop(page.blob, hub->options.pool);
+    if (reading.page != NULL) {
+        blob_drop(reading.page, hub->options.pool);
     }
 }
 

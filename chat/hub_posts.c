@@ -46,14 +46,15 @@ static void take_interest(struct hub *hub, const struct post *post)
         .kind = POST_INTEREST_ANSWER,
         .interest_answer = {.room = post->interest.room},
     };
-    struct channel_position position = {.epoch = 0};
+    struct channel_interest interest = {.position = {.epoch = 0}};
     if (channel_add_interest(hub->home, post->interest.hash, blob_bytes(post->interest.blob),
-                             post->interest.room, &reply.interest_answer.channel, &position) != 0) {
+                             post->interest.room, &interest) != 0) {
         metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
         reply.interest_answer.error = CODES_ERROR_INTERNAL;
     }
-    reply.interest_answer.epoch = position.epoch;
-    reply.interest_answer.top = position.top;
+    reply.interest_answer.channel = interest.channel;
+    reply.interest_answer.epoch = interest.position.epoch;
+    reply.interest_answer.top = interest.position.top;
     blob_drop(post->interest.blob, hub->options.pool);
     answer(hub, post->from, &reply);
 }
@@ -69,15 +70,21 @@ static void take_history(struct hub *hub, const struct post *post)
         .since = asked->since,
         .epoch = asked->epoch,
     };
-    struct channel_position position = {.epoch = 0};
-    struct post reply = {
+    struct channel_reading reading = {.page = NULL};
+    const enum codes_error error =
+        channel_read(hub->home, asked->hash, blob_bytes(asked->blob), &query, &reading);
+    const struct post reply = {
         .kind = POST_PAGE,
-        .page = {.asker = asked->session, .command = asked->command},
+        .page =
+            {
+                .asker = asked->session,
+                .blob = reading.page,
+                .epoch = reading.position.epoch,
+                .top = reading.position.top,
+                .command = asked->command,
+                .error = error,
+            },
     };
-    reply.page.error = channel_read(hub->home, asked->hash, blob_bytes(asked->blob), &query,
-                                    &reply.page.blob, &position);
-    reply.page.epoch = position.epoch;
-    reply.page.top = position.top;
     blob_drop(asked->blob, hub->options.pool);
     answer(hub, post->from, &reply);
 }
@@ -122,11 +129,11 @@ static void take_interest_answer(struct hub *hub, const struct post *post)
     if (post->interest_answer.error != 0) {
         hub_room_refused(hub, room, (enum codes_error)post->interest_answer.error);
     } else {
-        const struct channel_position position = {
-            .epoch = post->interest_answer.epoch,
-            .top = post->interest_answer.top,
+        const struct channel_interest interest = {
+            .channel = post->interest_answer.channel,
+            .position = {post->interest_answer.epoch, post->interest_answer.top},
         };
-        hub_room_joined(hub, room, post->interest_answer.channel, position);
+        hub_room_joined(hub, room, &interest);
     }
 }
 

@@ -55,8 +55,7 @@ struct session *hub_session(struct hub *hub, struct ids_handle handle); /* NULL:
 struct ids_handle hub_handle(const struct hub *hub, const struct session *session);
 
 /* The home has answered for a room that was JOINING: who waits is admitted, or refused. */
-void hub_room_joined(struct hub *hub, struct room *room, struct ids_handle channel,
-                     struct channel_position position);
+void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest);
 void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error);
 
 /*

@@ -31,7 +31,10 @@ NODISCARD int membership_wait(struct session *session, struct room *room,
 /* The waiter at `index` becomes a member. -ENOMEM, and nothing changed. */
 NODISCARD int membership_admit(struct slab *sessions, struct room *room, uint32_t index);
 
-/* Unties the session's subscription at `index`, and lets the room's herald know. `sessions` is the slab both sides' slots name. */
+/*
+ * Unties the session's subscription at `index`, and lets the room's herald know. `sessions` is the
+ * slab both sides' slots name.
+ */
 void membership_remove(struct slab *sessions, struct roster *roster, struct session *session,
                        uint32_t index);
 

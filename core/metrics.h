@@ -124,6 +124,13 @@ enum metrics_id {
     METRIC_HISTORY_EVICTED,
     METRIC_HISTORY_BYTES, /* gauge, at home */
 
+    METRIC_LAGS_RESYNC, /* in the order of enum policy_slow_consumer */
+    METRIC_LAGS_LATEST,
+    METRIC_LAGS_DROP,
+    METRIC_LAGS_DISCONNECT,
+
+    METRIC_LAG_MISSED, /* publications */
+
     METRIC_CHANNELS,      /* gauge, at home */
     METRIC_ROOMS,         /* gauge */
     METRIC_SESSIONS,      /* gauge */

@@ -27,12 +27,16 @@ struct packet {
         struct blob *blob;   /* whose bytes these are; NULL: `data` */
         struct packet *next; /* while free */
     };
-    uint32_t size;       /* bytes */
-    uint32_t references; /* 0 while free */
-    uint16_t class;      /* index, or CLASS_NONE */
-    bool replaceable;    /* packet_set_replaceable() */
+    uint32_t size;          /* bytes */
+    uint32_t references;    /* 0 while free */
+    uint32_t flow;          /* packet_set_flow(); 0: none */
+    uint16_t message_count; /* of the flow */
+    uint8_t class;          /* index, or CLASS_NONE */
+    bool replaceable;       /* packet_set_replaceable() */
     uint8_t data[];
 };
+
+_Static_assert(sizeof(struct packet) == 32, "half of the smallest class");
 
 struct packet_pool {
     struct blob_pool *blobs;
@@ -100,7 +104,7 @@ static struct packet *allocate(struct packet_pool *pool, size_t size)
         }
     }
     *packet = (struct packet){
-        .pool = pool, .size = (uint32_t)size, .references = 1, .class = (uint16_t) class};
+        .pool = pool, .size = (uint32_t)size, .references = 1, .class = (uint8_t) class};
     pool->count++;
     return packet;
 }
@@ -140,7 +144,7 @@ void packet_shorten(struct packet *packet, size_t size)
 size_t packet_room(const struct packet *packet)
 {
     if (packet->blob != NULL || packet->references > 1 || packet->class >= CLASS_COUNT ||
-        packet->replaceable) {
+        packet->replaceable || packet->flow != 0) {
         return 0;
     }
     return ((size_t)CLASS_SIZE_SMALLEST << packet->class) - sizeof(*packet) - packet->size;
@@ -163,6 +167,23 @@ void packet_set_replaceable(struct packet *packet)
 bool packet_is_replaceable(const struct packet *packet)
 {
     return packet->replaceable;
+}
+
+void packet_set_flow(struct packet *packet, uint32_t flow, size_t message_count)
+{
+    CHECK(flow > 0);
+    packet->flow = flow;
+    packet->message_count = message_count < UINT16_MAX ? (uint16_t)message_count : UINT16_MAX;
+}
+
+uint32_t packet_flow(const struct packet *packet)
+{
+    return packet->flow;
+}
+
+uint32_t packet_message_count(const struct packet *packet)
+{
+    return packet->message_count;
 }
 
 struct bytes packet_bytes(const struct packet *packet)

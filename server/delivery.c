@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include "chat/hub.h"
 #include "chat/outbox.h"
 #include "chat/roster.h"
 #include "core/blob.h"
+#include "core/check.h"
 #include "core/metrics.h"
 #include "net/conn.h"
 #include "net/packet.h"
@@ -19,14 +21,6 @@ static struct conn *find_conn(const struct delivery *delivery, struct conn_id id
 {
     struct conn *conn = reactor_conn(delivery->reactor, id);
     return conn == NULL || conn_is_closing(conn) ? NULL : conn;
-}
-
-static void queue(const struct delivery *delivery, struct conn *conn, struct packet *packet,
-                  enum conn_lane lane) ON_REACTOR
-{
-    if (conn_queue(conn, packet, lane) == CONN_TOO_SLOW) {
-        gateway_too_slow(delivery->gateway, conn);
-    }
 }
 
 /* -- messages ---------------------------------------------------------------------------------- */
@@ -90,7 +84,10 @@ static size_t deliver_messages(const struct delivery *delivery, size_t first) ON
         gateway_say_close(delivery->gateway, conn, CODES_DISCONNECT_SERVER_ERROR);
         return count;
     }
-    queue(delivery, conn, packet, entry->in_order ? CONN_NORMAL : CONN_URGENT);
+    const enum conn_lane lane = entry->in_order ? CONN_NORMAL : CONN_URGENT;
+    if (conn_queue(conn, packet, lane) == CONN_TOO_SLOW) {
+        gateway_too_slow(delivery->gateway, conn);
+    }
     packet_unref(packet);
     metrics_add(delivery->metrics, METRIC_FRAMES_SENT_REPLY, 1);
     return count;
@@ -169,10 +166,66 @@ static void give_up_room(const struct delivery *delivery, const struct room *roo
     }
 }
 
+/* There was no room for a packet. Returns how many of its messages it misses now. */
+static size_t lag(const struct delivery *delivery, struct conn *conn, struct packet *packet,
+                  enum policy_slow_consumer policy) ON_REACTOR
+{
+    size_t dropped = 0;
+
+    switch (policy) {
+    case POLICY_SLOW_RESYNC:
+        return conn_drop_flow(conn, packet_flow(packet)) + packet_message_count(packet);
+    case POLICY_SLOW_LATEST:
+        if (conn_queue_latest(conn, packet, &dropped) == CONN_TOO_SLOW) {
+            gateway_too_slow(delivery->gateway, conn);
+        }
+        return dropped;
+    case POLICY_SLOW_DROP:
+        return packet_message_count(packet);
+    case POLICY_SLOW_DISCONNECT:
+        gateway_too_slow(delivery->gateway, conn);
+        return 0;
+    }
+    NEVER("a policy that nobody knows");
+}
+
+/*
+ * To every member, or to those that want news. Backwards, so that one which has to leave moves
+ * nobody who is yet to come. Returns how many they were.
+ */
+static size_t fan_out(const struct delivery *delivery, struct room *room, struct packet *packet,
+                      bool is_news) ON_REACTOR
+{
+    size_t missed = 0;
+    size_t count = 0;
+
+    for (uint32_t i = room->member_count; i > 0; i--) {
+        const struct roster_member *member = &room->members[i - 1];
+        struct conn *conn =
+            is_news && !member->hears_news ? NULL : find_conn(delivery, member->conn);
+        if (conn == NULL) {
+            continue;
+        }
+        count++;
+        const enum conn_queued queued = conn_queue(conn, packet, CONN_NORMAL);
+        if (queued == CONN_LAGS) {
+            enum policy_slow_consumer policy = hub_lag(delivery->hub, room, i - 1);
+            if (is_news && policy == POLICY_SLOW_LATEST) {
+                policy = POLICY_SLOW_DROP; /* who came or went takes no publication's place */
+            }
+            missed += lag(delivery, conn, packet, policy);
+        } else if (queued == CONN_TOO_SLOW) {
+            gateway_too_slow(delivery->gateway, conn);
+        }
+    }
+    metrics_add(delivery->metrics, METRIC_LAG_MISSED, missed);
+    return count;
+}
+
 static void deliver_publications(const struct delivery *delivery, struct outbox_entry *first)
     ON_REACTOR
 {
-    struct room *room = roster_at(delivery->roster, first->room);
+    struct room *room = roster_at(hub_roster(delivery->hub), first->room);
     if (room == NULL) {
         (void)drop_chain(delivery, first); /* the last member left in this very iteration */
         return;
@@ -185,49 +238,37 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
         give_up_room(delivery, room);
         return;
     }
-    for (uint32_t i = 0; i < room->member_count; i++) {
-        struct conn *conn = find_conn(delivery, room->members[i].conn);
-        if (conn != NULL) {
-            queue(delivery, conn, packet, CONN_NORMAL);
-        }
-    }
-    packet_unref(packet);
+    packet_set_flow(packet, room->slot + 1, count);
     metrics_add(delivery->metrics, METRIC_DELIVERIES, count * room->member_count);
     metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, count * room->member_count);
+    (void)fan_out(delivery, room, packet, false);
+    packet_unref(packet);
 }
 
 /* A frame of joins and leaves, to the members that want to know. */
 static void deliver_news(const struct delivery *delivery, struct outbox_entry *entry) ON_REACTOR
 {
-    struct room *room = roster_at(delivery->roster, entry->room);
+    struct room *room = roster_at(hub_roster(delivery->hub), entry->room);
     struct packet *packet =
         room == NULL ? NULL : packet_of_blob(reactor_packets(delivery->reactor), entry->blob);
-    size_t count = 0;
-
     if (packet == NULL) {
         blob_drop(entry->blob, delivery->pool);
-    }
-    if (room != NULL && packet == NULL) {
-        give_up_room(delivery, room);
-    }
-    for (uint32_t i = 0; packet != NULL && i < room->member_count; i++) {
-        struct conn *conn =
-            room->members[i].hears_news ? find_conn(delivery, room->members[i].conn) : NULL;
-        if (conn != NULL) {
-            queue(delivery, conn, packet, CONN_NORMAL);
-            count++;
+        if (room != NULL) {
+            give_up_room(delivery, room);
         }
+        return;
     }
-    if (packet != NULL) {
-        packet_unref(packet); /* and with the last reference the entry's share */
-    }
+    packet_set_flow(packet, room->slot + 1, 1);
+    const size_t count = fan_out(delivery, room, packet, true);
+    packet_unref(packet); /* and with the last reference the entry's share */
     metrics_add(delivery->metrics, METRIC_NEWS_DELIVERIES, count);
     metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, count);
 }
 
-static void deliver_all_messages(const struct delivery *delivery) ON_REACTOR
+/* Those from entry `first` on. */
+static void deliver_all_messages(const struct delivery *delivery, size_t first) ON_REACTOR
 {
-    for (size_t i = 0; i < outbox_count(delivery->outbox);) {
+    for (size_t i = first; i < outbox_count(delivery->outbox);) {
         const bool is_message = outbox_at(delivery->outbox, i)->kind == OUTBOX_MESSAGE;
         i += is_message ? deliver_messages(delivery, i) : 1;
     }
@@ -235,11 +276,14 @@ static void deliver_all_messages(const struct delivery *delivery) ON_REACTOR
 
 void delivery_run(const struct delivery *delivery)
 {
+    const size_t count = outbox_count(delivery->outbox);
+
     /*
      * Publications go to who is a member now. So whatever was said in this iteration about who is
-     * one goes before them, and behind those of earlier iterations.
+     * one goes before them, and behind those of earlier iterations. Who is found to lag meanwhile
+     * is told afterwards.
      */
-    deliver_all_messages(delivery);
+    deliver_all_messages(delivery, 0);
     for (size_t i = 0; i < outbox_count(delivery->outbox); i++) {
         struct outbox_entry *entry = outbox_at(delivery->outbox, i);
         struct conn *conn;
@@ -261,5 +305,6 @@ void delivery_run(const struct delivery *delivery)
             break;
         }
     }
+    deliver_all_messages(delivery, count);
     outbox_clear(delivery->outbox);
 }

@@ -209,7 +209,7 @@ int shard_create(const struct shard_options *options, struct shard **shard)
     }
     created->delivery = (struct delivery){
         .outbox = created->outbox,
-        .roster = hub_roster(created->hub),
+        .hub = created->hub,
         .reactor = created->reactor,
         .gateway = created->gateway,
         .pool = created->pool,
@@ -300,6 +300,7 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
         begin_drain(shard);
     } else if (post.kind == POST_EXIT) {
         shard->is_exiting = true;
+        hub_forget(shard->hub);
     } else {
         hub_take(shard->hub, &post);
     }

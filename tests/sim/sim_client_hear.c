@@ -63,7 +63,7 @@ static void settle(struct sim_client *client, const struct sim_asked *asked)
         sim_stats_add(world->stats, SIM_SUBSCRIPTIONS, 1);
     } else if (asked->method == COMMAND_UNSUBSCRIBE) {
         membership->pending--;
-        if (!membership->subscription.is_on && !world->profile.has_gaps) {
+        if (!membership->subscription.is_on && !world->profile.is_unsubscribed) {
             sim_world_fail(world, "connection %u: room-%u left before it was confirmed",
                            client->connection, asked->channel);
         }
@@ -176,12 +176,14 @@ static void hear_unsubscribed(struct sim_client *client, const struct event *eve
     const uint16_t channel = read_channel(event->channel);
 
     if (channel == SIM_CHANNEL_MAX || event->code != CODES_UNSUBSCRIBE_INSUFFICIENT_STATE ||
-        !world->profile.has_gaps || !client->memberships[channel].subscription.is_on) {
+        !world->profile.is_unsubscribed || !client->memberships[channel].subscription.is_on) {
         sim_world_fail(world, "connection %u: unsubscribed from room-%u with %u",
                        client->connection, channel, event->code);
         return;
     }
-    sim_stats_add(world->stats, SIM_GAPS, 1);
+    sim_world_tell(world, "connection %u: is to subscribe to room-%u again", client->connection,
+                   channel);
+    sim_stats_add(world->stats, world->profile.has_gaps ? SIM_GAPS : SIM_RESYNCED, 1);
     client->memberships[channel].is_wanted = false;
     sim_model_end(&client->memberships[channel].subscription);
 }

@@ -79,14 +79,14 @@ static void write_command(struct json_writer *writer, struct sim_client *client,
 static bool choose_membership(struct sim_client *client, uint16_t channel)
 {
     struct sim_membership *membership = &client->memberships[channel];
-    const bool has_gaps = client->world->profile.has_gaps;
+    const bool is_unsubscribed = client->world->profile.is_unsubscribed;
 
     /* Where the server may end a subscription, too, only one thing at a time is sure. */
-    if (has_gaps && membership->pending > 0) {
+    if (is_unsubscribed && membership->pending > 0) {
         return false;
     }
     const bool repeats =
-        membership->is_wanted && !has_gaps && sim_random_once_in(&client->world->random, 6);
+        membership->is_wanted && !is_unsubscribed && sim_random_once_in(&client->world->random, 6);
     struct sim_asked *asked =
         ask(client, membership->is_wanted && !repeats ? COMMAND_UNSUBSCRIBE : COMMAND_SUBSCRIBE);
     asked->channel = channel;

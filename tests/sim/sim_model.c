@@ -138,7 +138,7 @@ const char *sim_model_deliver(struct sim_model *model, struct sim_subscription *
     }
     const uint32_t last = subscription->last;
     subscription->last = index + 1;
-    return last == 0 ? NULL : link_up(model, last - 1, index);
+    return last == 0 || model->is_lossy ? NULL : link_up(model, last - 1, index);
 }
 
 /* -- afterwards -------------------------------------------------------------------------------- */
@@ -146,7 +146,7 @@ const char *sim_model_deliver(struct sim_model *model, struct sim_subscription *
 uint32_t sim_model_missing(const struct sim_model *model,
                            const struct sim_subscription *subscription, uint16_t channel)
 {
-    if (!subscription->is_on) {
+    if (!subscription->is_on || model->is_lossy) {
         return 0;
     }
     for (uint32_t i = 0; i < model->count; i++) {

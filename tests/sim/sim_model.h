@@ -30,6 +30,7 @@ struct sim_publication {
 };
 
 struct sim_model {
+    bool is_lossy; /* a subscription may have holes; then only Once and Publisher hold */
     struct sim_publication *publications;
     size_t count;
     size_t capacity;

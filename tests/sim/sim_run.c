@@ -168,6 +168,26 @@ static void fall_quiet(struct run *run)
     }
 }
 
+/* Where only the newest is kept for who does not read, everybody who reads again has it. */
+static void check_newest(struct run *run, uint16_t channel)
+{
+    const struct sim_subscription *first = NULL;
+
+    for (size_t i = 0; i < run->client_count; i++) {
+        const struct sim_client *client = &run->clients[i];
+        const struct sim_subscription *present = &client->memberships[channel].subscription;
+        if (!sim_client_is_sound(client) || !present->is_on || present->last == 0) {
+            continue;
+        }
+        if (first != NULL && first->last != present->last) {
+            sim_world_fail(&run->world,
+                           "connection %u: the newest of room-%u is not what another one has",
+                           client->connection, channel);
+        }
+        first = present;
+    }
+}
+
 static void check_quiet(struct run *run)
 {
     struct sim_world *world = &run->world;
@@ -184,6 +204,11 @@ static void check_quiet(struct run *run)
                 sim_world_fail(world, "connection %u never got publication %u of room-%u",
                                client->connection, missing - 1, channel);
             }
+        }
+    }
+    for (uint16_t channel = 0; channel < world->profile.channel_count; channel++) {
+        if (world->profile.slow_consumer != POLICY_SLOW_DROP) {
+            check_newest(run, channel);
         }
     }
     const char *fault = sim_model_judge(&world->model);

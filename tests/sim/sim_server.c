@@ -23,6 +23,7 @@ static struct config choose_config(const struct sim_profile *profile)
     config.client.pong_timeout_ns = 2 * SIM_S;
     config.client.stale_close_delay_ns = 5 * SIM_S;
     config.client.queue_max_size = profile->queue_max;
+    config.channel.without_namespace.slow_consumer = profile->slow_consumer;
     config.client.write_stall_timeout_ns = 5 * SIM_S;
     config.client.command_rate = profile->command_rate;
     config.client.command_burst = profile->command_burst;
@@ -279,6 +280,7 @@ static void check_nothing_left(struct sim_server *server)
             }
         }
         sim_stats_add(world->stats, SIM_BUS_FULL, bus_refusals(server->bus, i));
+        sim_stats_add(world->stats, SIM_MISSED, metrics_read(member->metrics, METRIC_LAG_MISSED));
     }
     for (size_t i = 0; i <= server->count; i++) {
         if (bus_take(server->bus, i, &post, 1) != 0) {

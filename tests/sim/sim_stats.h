@@ -35,6 +35,8 @@ enum sim_stat {
     SIM_SPURIOUS_WAKES,
     SIM_BUS_FULL,    /* posts refused */
     SIM_GAPS,        /* unsubscribe 2500 seen by clients */
+    SIM_RESYNCED,    /* the same, to who did not read */
+    SIM_MISSED,      /* publications that the server did not give to who did not read */
     SIM_SLOW_CLOSED, /* by the server, for not reading, not answering, not writing */
     SIM_THROTTLED,   /* 3013, or commands that were held back: seeds with a low command rate */
     SIM_DRAINED,     /* connections closed with 3001 */

@@ -29,6 +29,13 @@ static void choose_limits(struct sim_profile *profile, struct sim_random *random
     profile->is_scarce = sim_random_once_in(random, 6);
     profile->connection_limit =
         profile->is_scarce ? profile->client_count / 2 + profile->shard_count : 256;
+    if (profile->is_narrow) {
+        profile->slow_consumer = sim_random_below(random, POLICY_SLOW_DISCONNECT + 1);
+        profile->is_lossy = profile->slow_consumer == POLICY_SLOW_LATEST ||
+                            profile->slow_consumer == POLICY_SLOW_DROP;
+    }
+    profile->is_unsubscribed =
+        profile->has_gaps || (profile->is_narrow && profile->slow_consumer == POLICY_SLOW_RESYNC);
 }
 
 static struct sim_profile choose_profile(struct sim_random *random)
@@ -73,6 +80,7 @@ void sim_world_init(struct sim_world *world, uint64_t seed, struct sim_stats *st
 {
     *world = (struct sim_world){.seed = seed, .random = {seed}, .stats = stats};
     world->profile = choose_profile(&world->random);
+    world->model.is_lossy = world->profile.is_lossy;
     sim_net_init(&world->net, sim_random_next(&world->random), stats);
     world->net.window_max = (size_t)sim_random_range(&world->random, 1, 64) << 10;
     world->net.pending_sends_in = (uint32_t)sim_random_below(&world->random, 4);

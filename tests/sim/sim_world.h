@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "chat/policy.h"
 #include "core/annot.h"
 #include "tests/sim/sim_model.h"
 #include "tests/sim/sim_net.h"
@@ -45,9 +46,12 @@ struct sim_profile {
     uint32_t fault_in;         /* once in so many steps something goes wrong; 0: never */
     bool is_scarce;            /* more clients than connection_limit */
     bool is_throttled;         /* 3013 may happen to anybody */
-    bool is_narrow;            /* 3008 may happen to anybody */
-    bool has_gaps;             /* unsubscribe 2500 may happen */
+    bool is_narrow;            /* queues are short: 3008 may happen to anybody */
+    bool has_gaps;             /* tails are short: so may unsubscribe 2500 */
+    bool is_unsubscribed;      /* it may, for that reason or as the policy of who does not read */
+    bool is_lossy;             /* policies by which who does not read misses publications */
     bool stops_in_flight;      /* shut down in the middle of the talking */
+    enum policy_slow_consumer slow_consumer;
 };
 
 struct sim_world {

@@ -271,21 +271,20 @@ static inline void close_world(void)
 
 static inline struct ids_handle join(const char *name, struct ids_handle room)
 {
-    struct channel_position position;
-    struct ids_handle channel = {0};
-    ck_assert_int_eq(channel_add_interest(world.home, table_hash(&key, view(name)), view(name),
-                                          room, &channel, &position),
-                     0);
-    ck_assert_uint_eq(channel.reactor, 0);
+    struct channel_interest interest;
+    ck_assert_int_eq(
+        channel_add_interest(world.home, table_hash(&key, view(name)), view(name), room, &interest),
+        0);
+    ck_assert_uint_eq(interest.channel.reactor, 0);
     if (room.reactor == 0) {
-        roster_at(world.roster, room)->top = position.top;
+        roster_at(world.roster, room)->top = interest.position.top;
     } else {
         struct ear *ear = find_ear(&world.sides[room.reactor], room);
         if (ear != NULL) {
-            ear->top = position.top;
+            ear->top = interest.position.top;
         }
     }
-    return channel;
+    return interest.channel;
 }
 
 static inline void leave(struct ids_handle channel, struct ids_handle room)

@@ -7,7 +7,8 @@
  * A hub does nothing by itself: say() applies commands, run() is one turn of a reactor's loop
  * (take posts, catch up, deliver the outbox, flush), settle() runs all of them until nothing moves.
  * Delivery is as in server/delivery.c: messages before publications, for those go by the other
- * lane. What a client got is text, and read with proto/event.
+ * lane. What a client got is text, and read with proto/event. A client that `lags` has no room for
+ * any publication.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -55,6 +56,9 @@ struct client {
     uint8_t *copy; /* of the event that was read last */
     uint16_t disconnected;
     size_t disconnect_count;
+    bool lags;
+    size_t lag_count;                     /* publications that it had no room for */
+    enum policy_slow_consumer lag_policy; /* what the hub said then */
 };
 
 struct reactor {
@@ -93,13 +97,15 @@ static inline void fill_random(void *context, void *target, size_t size)
  * `hist:` has 20 publications of history, which is recovered; `free:` too, for who asks; `last:`
  * recovers the latest. `live:` tells everybody who comes and goes, `asks:` who asks for it; both
  * have presence, and `live:` for its subscribers only.
+ * Who lags is to subscribe again, but for `latest:`, `drop:` and `cut:`.
  */
 static inline const struct policy_table *world_policies(void)
 {
-    static struct policy policies[9];
+    static struct policy policies[12];
     static struct policy_table table;
-    static const char *const names[COUNT(policies)] = {"",     "mute", "read", "talk", "hist",
-                                                       "free", "last", "live", "asks"};
+    static const char *const names[COUNT(policies)] = {"",     "mute", "read", "talk",
+                                                       "hist", "free", "last", "latest",
+                                                       "drop", "cut",  "live", "asks"};
     for (int i = 0; i < COUNT(policies); i++) {
         policies[i] = (struct policy){
             .name = view(names[i]),
@@ -107,12 +113,12 @@ static inline const struct policy_table *world_policies(void)
             .subscribe_for_client = i != 1,
             .subscribe_for_anonymous = i != 1,
             .publish_for_client = i == 0 || i > 3,
-            .presence_for_client = i == 8,
-            .presence_for_subscriber = i == 7,
+            .presence_for_client = i == 11,
+            .presence_for_subscriber = i == 10,
             .presence_for_anonymous = true,
-            .presence = i == 7 || i == 8 || i == 1,
-            .join_leave = i == 7 || i == 8,
-            .force_push_join_leave = i == 7,
+            .presence = i > 9 || i == 1,
+            .join_leave = i > 9,
+            .force_push_join_leave = i == 10,
             .publish_for_subscriber = i == 0 || i == 3,
             .publish_for_anonymous = i != 1,
             .history_for_client = i == 4 || i == 6,
@@ -125,6 +131,8 @@ static inline const struct policy_table *world_policies(void)
             .allow_recovery = i == 5,
             .allow_positioning = i == 5,
             .force_recovery_mode = i == 6 ? POLICY_RECOVERY_CACHE : POLICY_RECOVERY_STREAM,
+            .slow_consumer =
+                i > 6 && i < 10 ? (enum policy_slow_consumer)(i - 6) : POLICY_SLOW_RESYNC,
         };
     }
     table = (struct policy_table){
@@ -234,14 +242,19 @@ static inline void deliver_publication(struct reactor *reactor, struct outbox_en
     const struct bytes frame = blob_bytes(entry->blob);
     const size_t header = frame.data[1] < 126 ? 2 : 4;
 
-    for (uint32_t i = 0; room != NULL && i < room->member_count; i++) {
-        struct client *client = client_of(room->members[i].conn);
-        ck_assert_ptr_nonnull(client);
-        append(client, (struct bytes){frame.data + header, frame.size - header});
-    }
     if (room != NULL) {
         room->outbox_last = 0;
         room->outbox_count = 0;
+    }
+    for (uint32_t i = room == NULL ? 0 : room->member_count; i > 0; i--) {
+        struct client *client = client_of(room->members[i - 1].conn);
+        ck_assert_ptr_nonnull(client);
+        if (client->lags) {
+            client->lag_count++;
+            client->lag_policy = hub_lag(reactor->hub, room, i - 1);
+        } else {
+            append(client, (struct bytes){frame.data + header, frame.size - header});
+        }
     }
     blob_drop(entry->blob, reactor->pool);
 }
@@ -263,10 +276,9 @@ static inline void deliver_news(struct reactor *reactor, struct outbox_entry *en
     blob_drop(entry->blob, reactor->pool);
 }
 
-static inline void deliver(struct reactor *reactor)
+static inline void deliver_messages(struct reactor *reactor, size_t first)
 {
-    const size_t count = outbox_count(reactor->outbox);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = first; i < outbox_count(reactor->outbox); i++) {
         const struct outbox_entry *entry = outbox_at(reactor->outbox, i);
         const bool is_for_one = entry->kind == OUTBOX_MESSAGE || entry->kind == OUTBOX_DISCONNECT;
         struct client *client = is_for_one ? client_of(entry->conn) : NULL;
@@ -277,6 +289,13 @@ static inline void deliver(struct reactor *reactor)
             client->disconnect_count++;
         }
     }
+}
+
+static inline void deliver(struct reactor *reactor)
+{
+    const size_t count = outbox_count(reactor->outbox);
+
+    deliver_messages(reactor, 0);
     for (size_t i = 0; i < count; i++) {
         struct outbox_entry *entry = outbox_at(reactor->outbox, i);
         if (entry->kind == OUTBOX_PUBLICATION) {
@@ -285,6 +304,7 @@ static inline void deliver(struct reactor *reactor)
             deliver_news(reactor, entry);
         }
     }
+    deliver_messages(reactor, count); /* what those are told who lag */
     outbox_clear(reactor->outbox);
 }
 
