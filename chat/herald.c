@@ -45,10 +45,10 @@ static struct herald_leave *leave_at(const struct herald *herald, uint32_t index
     return &herald->leaves[(herald->leave_first + index) % herald->leave_capacity];
 }
 
-/* Makes room for the leaves of `more` members besides those that were told of already. */
+/* Makes room for the leaves of `more` members besides those that are known already. */
 static bool reserve_leaves(struct herald *herald, uint32_t more)
 {
-    const uint32_t needed = herald->leave_count + herald->told_count + more;
+    const uint32_t needed = herald->leave_count + herald->known_count + more;
     if (needed <= herald->leave_capacity) {
         return true;
     }
@@ -68,14 +68,14 @@ static bool reserve_leaves(struct herald *herald, uint32_t more)
     return true;
 }
 
-bool herald_mark_told(struct herald *herald, struct roster_member *member)
+bool herald_mark_known(struct herald *herald, struct roster_member *member)
 {
-    if (!member->is_told) {
+    if (!member->is_known) {
         if (!reserve_leaves(herald, 1)) {
             return false;
         }
-        member->is_told = true;
-        herald->told_count++;
+        member->is_known = true;
+        herald->known_count++;
     }
     return true;
 }
@@ -83,12 +83,15 @@ bool herald_mark_told(struct herald *herald, struct roster_member *member)
 void herald_remember(struct herald *herald, const struct roster_member *member,
                      const struct session *session)
 {
-    if (!member->is_told) {
+    if (!member->is_known) {
+        CHECK(!member->is_told);
         return;
     }
-    CHECK(herald->told_count > 0);
+    CHECK(herald->known_count > 0);
+    CHECK(herald->told_count >= (member->is_told ? 1 : 0));
     CHECK(herald->leave_count < herald->leave_capacity);
-    herald->told_count--;
+    herald->told_count -= member->is_told ? 1 : 0;
+    herald->known_count--;
     herald->leave_count++;
     memcpy(leave_at(herald, herald->leave_count - 1)->id, session->id, SESSION_ID_SIZE);
 }
@@ -230,8 +233,12 @@ void herald_spoke(struct room *room, const struct herald_batch *batch, uint64_t 
     }
     for (uint32_t i = 0; i < batch->join_count; i++) {
         CHECK(batch->joins[i] < room->member_count);
-        const bool marked = herald_mark_told(herald, &room->members[batch->joins[i]]);
+        struct roster_member *member = &room->members[batch->joins[i]];
+        const bool marked = herald_mark_known(herald, member);
         CHECK(marked); /* herald_choose() made room */
+        CHECK(!member->is_told);
+        member->is_told = true;
+        herald->told_count++;
     }
     herald->spoke_ns = now_ns == 0 ? 1 : now_ns;
 }

@@ -5,18 +5,18 @@
  * What the others are to be told about the members of one room here: who came, who went.
  *
  * State, not events. Each member has a bit: were the others told of it? So a join needs no queue,
- * what finds no room on the bus is told later, and of somebody who went before anybody heard of it
- * nothing is told. Only members that were told of and went have to be remembered; there is a place
- * for each before it is told of, so that leaving cannot fail.
+ * what finds no room on the bus is told later, and of somebody who went before anybody knew of it
+ * nothing is told. Only members that were known and went have to be remembered; there is a place
+ * for each before it is known, so that leaving cannot fail.
  *
- * Truth     what was told last of a member becomes true: leaves go before joins, and every member
- *           that was told of and leaves is told of again.
+ * Truth     what was told last of a member becomes true: leaves go before joins, and of every
+ *           member that was told of, or named to somebody who asked, its leave is told.
  * Sample    at most told_max members of a room are told of at a time. In a larger one the others
  *           are counted only (presence_stats); when one of the sample leaves, another one follows.
  * Rate      one frame of at most batch_max joins and leaves, then a pause that grows with the room:
  *           about 64 x told_max pushes a second go to a room, however large and restless it is. A
  *           small room is told at once, one above 4 x told_max members once a second.
- * Owner     the room. ON its reactor only. Memory: 16 bytes for each member that was told of.
+ * Owner     the room. ON its reactor only. Memory: 16 bytes for each member that is known.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,7 +38,7 @@ struct herald_limits {
     uint16_t reactor_count; /* there are about as many members on each of the others */
 };
 
-/* Who left, and was told of. Once clients have users and info, what a leave says of them. */
+/* Who left, and was known. Once clients have users and info, what a leave says of them. */
 struct herald_leave {
     uint8_t id[SESSION_ID_SIZE];
 };
@@ -48,7 +48,8 @@ struct herald {
     struct timerwheel *wheel;      /* that `timer` is armed in */
     uint32_t room;                 /* slot of its room */
     uint32_t told_count;           /* members that were told of */
-    struct herald_leave *leaves;   /* a ring, the oldest first; room for told_count more */
+    uint32_t known_count;          /* the same, and those that were only named */
+    struct herald_leave *leaves;   /* a ring, the oldest first; room for known_count more */
     uint32_t leave_first;
     uint32_t leave_count;
     uint32_t leave_capacity;
@@ -68,8 +69,8 @@ NODISCARD struct herald *herald_create(struct timerwheel *wheel, uint32_t room);
 /* Cancels its timer. NULL: nothing. */
 void herald_destroy(struct herald *herald);
 
-/* Somebody asked for it, so the others have to hear when it leaves. False: no memory. */
-NODISCARD bool herald_mark_told(struct herald *herald, struct roster_member *member);
+/* Somebody is told that it is there, and has to hear when it leaves. False: no memory. */
+NODISCARD bool herald_mark_known(struct herald *herald, struct roster_member *member);
 
 /* The member is about to be taken out of its room. */
 void herald_remember(struct herald *herald, const struct roster_member *member,

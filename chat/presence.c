@@ -45,7 +45,8 @@ static size_t member_size(const struct session *session)
 
 /* A list that is being written. */
 struct list {
-    struct blob *blob; /* NULL: only measured */
+    struct blob *blob;     /* NULL: only measured */
+    struct herald *herald; /* for the members in it; NULL: nobody is told when they leave */
     struct slab *sessions;
     const struct presence_limits *limits;
     uint32_t count;
@@ -53,14 +54,15 @@ struct list {
     size_t size;  /* of the blob */
 };
 
-/* False: it is full. */
-static bool list_add(struct list *list, const struct roster_member *member)
+/* False: it is full, or there is no memory to remember that the member is in it. */
+static bool list_add(struct list *list, struct roster_member *member)
 {
     const struct session *session = session_of(list->sessions, member);
     const uint32_t size = (uint32_t)member_size(session);
 
     if (list->count == list->limits->count_max ||
-        list->bytes + size + 1 > list->limits->bytes_max) {
+        list->bytes + size + 1 > list->limits->bytes_max ||
+        (list->herald != NULL && !herald_mark_known(list->herald, member))) {
         return false;
     }
     if (list->blob != NULL) {
@@ -93,46 +95,27 @@ static void list_fill(struct list *list, struct room *room)
     }
 }
 
-/* Who was named has to be told of when it leaves. False: no memory. */
-static bool mark_told(struct room *room, uint32_t count)
-{
-    uint32_t unnamed = count;
-    for (uint32_t i = 0; i < room->member_count; i++) {
-        unnamed -= unnamed > 0 && room->members[i].is_told ? 1U : 0U;
-    }
-    for (uint32_t i = 0; i < room->member_count && unnamed > 0; i++) {
-        if (!room->members[i].is_told) {
-            if (!herald_mark_told(room->herald, &room->members[i])) {
-                return false;
-            }
-            unnamed--;
-        }
-    }
-    return true;
-}
-
 struct blob *presence_list(struct room *room, struct slab *sessions,
                            const struct presence_limits *limits, struct blob_pool *pool)
 {
-    struct list list = {.sessions = sessions, .limits = limits, .size = sizeof(uint32_t)};
+    struct list measured = {
+        .herald = room->herald,
+        .sessions = sessions,
+        .limits = limits,
+        .size = sizeof(uint32_t),
+    };
+    struct list list = measured;
 
-    list_fill(&list, room);
-    const uint32_t count = list.count;
-    struct blob *blob = blob_create(pool, list.size);
-    if (blob == NULL) {
+    list_fill(&measured, room);
+    list.blob = blob_create(pool, measured.size);
+    if (list.blob == NULL) {
         return NULL;
     }
-    list = (struct list){
-        .blob = blob, .sessions = sessions, .limits = limits, .size = sizeof(uint32_t)};
     list_fill(&list, room);
-    CHECK(list.count == count);
-    memcpy(blob->data, &count, sizeof(count));
-    blob->end = (uint32_t)list.size;
-    if (room->herald != NULL && !mark_told(room, count)) {
-        blob_drop(blob, pool);
-        return NULL;
-    }
-    return blob;
+    CHECK(list.size == measured.size);
+    memcpy(list.blob->data, &list.count, sizeof(list.count));
+    list.blob->end = (uint32_t)list.size;
+    return list.blob;
 }
 
 /* -- users ------------------------------------------------------------------------------------- */

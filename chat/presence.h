@@ -41,7 +41,7 @@ struct presence_numbers {
 
 /*
  * What this reactor says: some members, or how many there are and who their users are. The room has
- * members. Those that a list names count as told of (chat/herald.h). NULL: no memory.
+ * members. Those that a list names are known then (chat/herald.h). NULL: no memory.
  */
 NODISCARD struct blob *presence_list(struct room *room, struct slab *sessions,
                                      const struct presence_limits *limits, struct blob_pool *pool);

@@ -42,8 +42,9 @@ struct roster_member {
     struct conn_id conn;   /* where to deliver */
     uint32_t session;      /* slot in the hub's slab */
     uint16_t subscription; /* index in that session's array */
-    bool is_told;          /* the others were told that it is there: chat/herald.h */
-    bool hears_news;       /* it wants to be told who comes and goes */
+    bool hears_news : 1;   /* it wants to be told who comes and goes */
+    bool is_told : 1;      /* the others were told that it came: chat/herald.h */
+    bool is_known : 1; /* that, or somebody asked who is there: they have to hear that it left */
 };
 
 _Static_assert(sizeof(struct roster_member) == 16, "a fan-out reads all of them");

@@ -231,6 +231,26 @@ START_TEST(who_was_listed_is_told_of)
 }
 END_TEST
 
+/* And one that stays: that somebody asked does not keep the others from hearing of it. */
+START_TEST(who_was_listed_has_come)
+{
+    open_world((struct world_options){.hub_count = 1, .presence_max = 40});
+    struct client *asker = connected_client(0);
+    struct client *listed = connected_client(0);
+    subscribe(asker, "live:x");
+    hear_news(asker, EVENT_JOIN, "live:x", id_of(asker));
+    ask(listed, "{\"id\":2,\"subscribe\":{\"channel\":\"live:x\"}}");
+    ask(asker, "{\"id\":5,\"presence\":{\"channel\":\"live:x\"}}");
+    pass(second_ns);
+    (void)hear(asker, EVENT_PRESENCE, 5);
+    hear_news(asker, EVENT_JOIN, "live:x", id_of(listed));
+    hear_nothing(asker);
+    (void)hear(listed, EVENT_SUBSCRIBED, 2);
+    hear_news(listed, EVENT_JOIN, "live:x", id_of(listed));
+    close_world();
+}
+END_TEST
+
 /* The last one on a reactor leaves: the room stays until the others have been told. */
 START_TEST(the_last_one_is_told_of)
 {
@@ -370,7 +390,9 @@ struct person {
     struct id id;
     bool subscribed; /* as it has heard itself */
     bool wanted;     /* what it said last */
+    bool is_asking;  /* who is there */
     enum view views[PEOPLE];
+    bool is_newer[PEOPLE]; /* than the list will be that it asked for */
 };
 
 struct crowd {
@@ -384,7 +406,32 @@ static void note_news(struct crowd *crowd, struct person *person, const struct e
         if (event->client.size == SESSION_ID_TEXT_SIZE &&
             memcmp(event->client.data, crowd->people[i].id.text, SESSION_ID_TEXT_SIZE) == 0) {
             person->views[i] = event->kind == EVENT_JOIN ? VIEW_HERE : VIEW_GONE;
+            person->is_newer[i] = true;
         }
+    }
+}
+
+/* A list is older than what was told while it was asked for. */
+static void note_list(struct crowd *crowd, struct person *person, struct bytes members)
+{
+    person->is_asking = false;
+    for (int i = 0; person->subscribed && i < PEOPLE; i++) {
+        const struct id *id = &crowd->people[i].id;
+        if (!person->is_newer[i] &&
+            memmem(members.data, members.size, id->text, sizeof(id->text)) != NULL) {
+            person->views[i] = VIEW_HERE;
+        }
+    }
+}
+
+/* Asked before the subscribe was confirmed; or subscribed, before it heard that it had to. */
+static void hear_refusal(struct person *person, uint32_t code)
+{
+    if (code == CODES_ERROR_PERMISSION_DENIED) {
+        person->is_asking = false;
+    } else {
+        ck_assert_uint_eq(code, CODES_ERROR_ALREADY_SUBSCRIBED);
+        person->wanted = true;
     }
 }
 
@@ -398,6 +445,7 @@ static void hear_all(struct crowd *crowd)
             case EVENT_SUBSCRIBED:
                 person->subscribed = true;
                 memset(person->views, 0, sizeof(person->views));
+                memset(person->is_newer, 1, sizeof(person->is_newer)); /* a list of before */
                 break;
             case EVENT_UNSUBSCRIBED:
                 person->subscribed = false;
@@ -410,6 +458,12 @@ static void hear_all(struct crowd *crowd)
             case EVENT_LEAVE:
                 ck_assert_msg(person->subscribed, "news outside of a subscription");
                 note_news(crowd, person, &event);
+                break;
+            case EVENT_PRESENCE:
+                note_list(crowd, person, event.members);
+                break;
+            case EVENT_ERROR:
+                hear_refusal(person, event.code);
                 break;
             default:
                 ck_abort_msg("kind %d", (int)event.kind);
@@ -434,10 +488,17 @@ static void expect_truth(struct crowd *crowd)
     }
 }
 
+/* It comes, it goes, or it asks who is there. */
 static void move_somebody(struct crowd *crowd)
 {
     struct person *person = &crowd->people[chance_below(&crowd->random, PEOPLE)];
     if (!hub_is_ready(hub_of(person->client))) {
+        return;
+    }
+    if (person->wanted && !person->is_asking && chance_below(&crowd->random, 2) == 0) {
+        person->is_asking = true;
+        memset(person->is_newer, 0, sizeof(person->is_newer));
+        ask(person->client, "{\"id\":7,\"presence\":{\"channel\":\"live:x\"}}");
         return;
     }
     if (person->wanted) {
@@ -488,6 +549,7 @@ int main(void)
     tcase_add_test(told, a_room_pauses);
     tcase_add_test(told, the_sample_stays_full);
     tcase_add_test(told, who_was_listed_is_told_of);
+    tcase_add_test(told, who_was_listed_has_come);
     tcase_add_test(told, the_last_one_is_told_of);
     TCase *full = tcase_create("full");
     tcase_add_test(full, the_way_to_the_home_is_full);
