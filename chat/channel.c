@@ -18,10 +18,7 @@
 #include "core/list.h"
 #include "core/metrics.h"
 
-enum {
-    PAGE_BYTES_MAX = 512 << 10, /* of the publications that one answer carries */
-    NEWS_COUNT_MAX = 64,        /* frames of joins and leaves kept for reactors that lag */
-};
+enum { NEWS_COUNT_MAX = 64 }; /* frames of joins and leaves kept for reactors that lag */
 
 static const uint64_t expiry_interval_ns = 100000000; /* how often to look for what is too old */
 
@@ -582,14 +579,15 @@ enum codes_error channel_publish(struct channel_home *home, uint64_t hash, uint1
 /* -- history ----------------------------------------------------------------------------------- */
 
 /* The range of a query, whose offset is one that there can be. */
-static struct page_range range_of(const struct channel_query *query, uint64_t first, uint64_t top)
+static struct page_range range_of(const struct channel_query *query, uint64_t first, uint64_t top,
+                                  uint32_t bytes_max)
 {
     struct page_range range = {
         .from = first,
         .to = top,
         .order = query->order,
         .count_max = query->count_max,
-        .bytes_max = PAGE_BYTES_MAX,
+        .bytes_max = bytes_max,
     };
     if (query->has_since && query->order == PAGE_FORWARD && query->since >= first) {
         range.from = query->since + 1;
@@ -619,7 +617,8 @@ enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct b
     }
     struct blob *created = NULL;
     if (query->count_max > 0) {
-        const struct page_range range = range_of(query, history_first(home, channel), top);
+        const struct page_range range =
+            range_of(query, history_first(home, channel), top, home->options.page_bytes_max);
         created = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
         if (created == NULL) {
             metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
@@ -644,9 +643,9 @@ struct blob *channel_recover(struct channel_home *home, struct ids_handle handle
     struct page_range range = {
         .from = first > from ? first : from,
         .to = end - 1,
-        .order = PAGE_LATEST,
+        .order = PAGE_FORWARD,
         .count_max = count_max,
-        .bytes_max = PAGE_BYTES_MAX,
+        .bytes_max = home->options.page_bytes_max,
     };
     range.from = range.from < end ? range.from : end;
     struct blob *page = page_create(home->options.pool, &channel->stream, name_of(channel), &range);

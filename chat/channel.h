@@ -43,6 +43,7 @@ struct channel_options {
     uint32_t tail_count_max;  /* publications kept of one channel for reactors that lag */
     size_t tail_bytes_max;    /* bytes of them */
     size_t history_bytes_max; /* of all channels here, with what it takes to keep them */
+    uint32_t page_bytes_max;  /* of the publications in one page */
     const struct policy_table *policies;
     struct bus *bus;
     struct blob_pool *pool;
@@ -126,8 +127,8 @@ NODISCARD enum codes_error channel_read(struct channel_home *home, uint64_t hash
                                         struct channel_reading *reading);
 
 /*
- * The same for who subscribes again: what is there from an offset up to what the room was told
- * last. NULL: no memory, or the interest is not there any more.
+ * The same for who subscribes again: what is there from an offset on, as far as the room was told
+ * of it. NULL: no memory, or the interest is not there any more.
  */
 NODISCARD struct blob *channel_recover(struct channel_home *home, struct ids_handle channel,
                                        struct ids_handle room, uint64_t from, uint32_t count_max);

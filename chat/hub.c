@@ -55,6 +55,7 @@ static int open_parts(struct hub *hub)
         .tail_count_max = options->tail_count_max,
         .tail_bytes_max = options->tail_bytes_max,
         .history_bytes_max = options->history_bytes_max,
+        .page_bytes_max = options->page_bytes_max,
         .policies = options->policies,
         .bus = options->bus,
         .pool = options->pool,

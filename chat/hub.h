@@ -44,10 +44,10 @@ struct hub_options {
     size_t history_bytes_max;    /* likewise */
     uint32_t history_count_max;  /* publications in one answer to `history` */
     uint32_t presence_max_list;  /* members in one answer to `presence`; see chat/herald.h too */
-    uint32_t presence_bytes_max; /* bytes of them */
     uint32_t news_batch_max;     /* joins and leaves in one frame, 1 to HERALD_BATCH_MAX */
     uint32_t question_count_max; /* open at a time: bus.reserve */
     uint32_t recovery_count_max; /* publications that a client is given when it comes back */
+    uint32_t page_bytes_max;     /* bytes of the publications, or members, in one answer */
     uint16_t channel_limit;      /* subscriptions of one session */
     uint32_t ping_interval_s;    /* told in the connect reply */
     bool anonymous_allowed;      /* connect without a token */
@@ -93,6 +93,13 @@ void hub_tick(struct hub *hub, uint64_t now_ns);
 
 /* Takes one post, and the share of the blob that it names. outbox_is_roomy() was true. */
 void hub_take(struct hub *hub, const struct post *post);
+
+/*
+ * A session has been given more than it reads at the moment: what it missed waits, until it has
+ * read what it has.
+ */
+void hub_hold(struct hub *hub, struct session *session);
+void hub_release(struct hub *hub, struct session *session);
 
 /* Phase 3, after the commands: reads for those who came back what they missed. */
 void hub_recover(struct hub *hub);

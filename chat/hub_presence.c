@@ -46,7 +46,7 @@ static struct presence_limits limits_of(const struct hub *hub)
 {
     return (struct presence_limits){
         .count_max = hub->options.presence_max_list,
-        .bytes_max = hub->options.presence_bytes_max,
+        .bytes_max = hub->options.page_bytes_max,
     };
 }
 

@@ -2,6 +2,9 @@
 /*
  * How a session comes into a room: at once, when the room's home has answered, or when what it
  * missed has been read. Who waits for the same room shares one question and one page.
+ *
+ * Where a page does not reach to where the room stands, for it would be too long, a client is given
+ * what there is of it and told to subscribe again, from there on.
  */
 #include "chat/channel.h"
 #include "chat/hub_state.h"
@@ -21,12 +24,24 @@
 #include "core/slab.h"
 #include "proto/command.h"
 
-enum {
-    RECOVERY_BYTES_MAX = 1 << 20, /* of recovered publications that are said in one iteration */
-    CREDITS_KEPT = 8,             /* for commands: a storm of recoveries must not stop them */
-};
+enum { RECOVERY_BYTES_MAX = 512 << 10 }; /* of recovered publications, said in one iteration */
 
 /* -- one who waits ----------------------------------------------------------------------------- */
+
+static struct session *session_of(const struct hub *hub, const struct roster_waiter *waiter)
+{
+    struct session *session = slab_at(hub->sessions, waiter->session);
+    CHECK(session != NULL);
+    return session;
+}
+
+/* The last publication of what was read, as far as the room has handed it on. */
+static uint64_t page_end(const struct room *room, const struct blob *page)
+{
+    const uint64_t end = page_first(page) + page_count(page) - 1;
+    const uint64_t position = room_position(room);
+    return end < position ? end : position;
+}
 
 /* `page`: what the home has read from room->asked_from on, or NULL. */
 static struct recovery_answer judge(const struct hub *hub, const struct room *room,
@@ -41,11 +56,16 @@ static struct recovery_answer judge(const struct hub *hub, const struct room *ro
         .count_max = hub->options.recovery_count_max,
     };
     const struct recovery_answer answer = recovery_judge(&question);
-    if (answer.verdict != RECOVERY_READ || page == NULL || answer.from < room->asked_from) {
+    if (answer.verdict != RECOVERY_READ || session_of(hub, waiter)->is_held || page == NULL ||
+        answer.from < room->asked_from) {
         return answer;
     }
+    const uint64_t first = page_first(page);
+    if (answer.from >= first && answer.from > page_end(room, page)) {
+        return answer; /* it may be on the next page */
+    }
     question.is_read = true;
-    question.first = page_first(page);
+    question.first = first;
     return recovery_judge(&question);
 }
 
@@ -65,12 +85,13 @@ static void count(const struct hub *hub, enum recovery_verdict verdict)
     NEVER("a verdict that is not one");
 }
 
-/* What a new member is told. The page has what it missed, if that is not nothing. */
-static void confirm(struct hub *hub, struct room *room, const struct roster_waiter *waiter,
+/*
+ * What somebody is told who subscribed. The page has what it missed, if that is not nothing.
+ * Returns false when it has not all of it yet.
+ */
+static bool confirm(struct hub *hub, struct room *room, const struct roster_waiter *waiter,
                     struct recovery_answer answer, const struct blob *page)
 {
-    struct session *session = slab_at(hub->sessions, waiter->session);
-    CHECK(session != NULL);
     CHECK(answer.verdict != RECOVERY_READ);
 
     const uint64_t position = room_position(room);
@@ -85,26 +106,44 @@ static void confirm(struct hub *hub, struct room *room, const struct roster_wait
         result.epoch = (struct bytes){epoch, sizeof(epoch)};
         result.offset = position;
     }
+    uint64_t end = position;
     if (answer.verdict == RECOVERY_COMPLETE) {
         result.recovered = true;
         result.offset = answer.from - 1;
         if (answer.from <= position) {
             CHECK(page != NULL);
-            result.publications = page_part(page, answer.from, position);
+            end = page_end(room, page);
+            result.publications = page_part(page, answer.from, end);
         }
     }
     hub->recovery_bytes += result.publications.size;
     count(hub, answer.verdict);
-    hub_reply_subscribe(&hub->reply, session, waiter->command, &result);
+    hub_reply_subscribe(&hub->reply, session_of(hub, waiter), waiter->command, &result);
     hub_news_changed(hub, room);
+    return end == position;
 }
 
 static void refuse(struct hub *hub, const struct roster_waiter *waiter, enum codes_error error)
 {
-    struct session *session = slab_at(hub->sessions, waiter->session);
-    CHECK(session != NULL);
+    struct session *session = session_of(hub, waiter);
     hub_reply_error(&hub->reply, session, waiter->command, error);
     hub_untie(hub, session, waiter->subscription);
+}
+
+/* It is given what there is, and comes again for the rest. */
+static void admit(struct hub *hub, struct room *room, uint32_t index, struct recovery_answer answer,
+                  const struct blob *page)
+{
+    const struct roster_waiter waiter = room->waiters[index];
+    struct session *session = session_of(hub, &waiter);
+
+    if (membership_admit(hub->sessions, room, index) != 0) {
+        refuse(hub, &waiter, CODES_ERROR_INTERNAL);
+    } else if (!confirm(hub, room, &waiter, answer, page)) {
+        hub_reply_unsubscribe_push(&hub->reply, session, room_name(room),
+                                   CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
+        hub_untie(hub, session, waiter.subscription);
+    }
 }
 
 /* -- all who wait for a room ------------------------------------------------------------------- */
@@ -120,24 +159,22 @@ void hub_refuse_waiters(struct hub *hub, struct room *room, enum codes_error err
 void hub_admit_waiters(struct hub *hub, struct room *room, const struct blob *page)
 {
     CHECK(room->state == ROOM_JOINED);
+    bool waits = false; /* for a later iteration, and for nothing else */
 
     /* From the end: whoever moves into a gap has been looked at. */
     for (uint32_t i = room->waiter_count; i > 0; i--) {
         if (hub->recovery_bytes >= RECOVERY_BYTES_MAX || !outbox_is_roomy(hub->options.outbox)) {
-            break; /* the rest in a later iteration */
+            waits = true;
+            break;
         }
-        const struct roster_waiter waiter = room->waiters[i - 1];
-        const struct recovery_answer answer = judge(hub, room, &waiter, page);
+        const struct recovery_answer answer = judge(hub, room, &room->waiters[i - 1], page);
         if (answer.verdict == RECOVERY_READ) {
-            continue;
+            waits = waits || !session_of(hub, &room->waiters[i - 1])->is_held;
+        } else {
+            admit(hub, room, i - 1, answer, page);
         }
-        if (membership_admit(hub->sessions, room, i - 1) != 0) {
-            refuse(hub, &waiter, CODES_ERROR_INTERNAL);
-            continue;
-        }
-        confirm(hub, room, &waiter, answer, page);
     }
-    if (room->waiter_count > 0 && !list_is_linked(&room->recovering)) {
+    if (waits && !list_is_linked(&room->recovering)) {
         list_push_back(&hub->recovering, &room->recovering);
     }
 }
@@ -147,8 +184,8 @@ void hub_take_recovered(struct hub *hub, struct room *room, struct blob *page)
 {
     CHECK(room->asked_from != 0);
     if (page != NULL) {
-        /* It ends where the room stands: the home looked at what it had told the room. */
-        CHECK(page_first(page) + page_count(page) == room->top + 1);
+        /* It ends before the room stands: the home looked at what it had told the room. */
+        CHECK(page_first(page) + page_count(page) <= room->top + 1);
         hub_admit_waiters(hub, room, page);
         blob_drop(page, hub->options.pool);
     } else {
@@ -165,8 +202,10 @@ static uint64_t lowest_needed(const struct hub *hub, const struct room *room)
 {
     uint64_t lowest = 0;
     for (uint32_t i = 0; i < room->waiter_count; i++) {
-        const struct recovery_answer answer = judge(hub, room, &room->waiters[i], NULL);
-        if (answer.verdict == RECOVERY_READ && (lowest == 0 || answer.from < lowest)) {
+        const struct roster_waiter *waiter = &room->waiters[i];
+        const struct recovery_answer answer = judge(hub, room, waiter, NULL);
+        if (answer.verdict == RECOVERY_READ && !session_of(hub, waiter)->is_held &&
+            (lowest == 0 || answer.from < lowest)) {
             lowest = answer.from;
         }
     }
@@ -177,7 +216,7 @@ static uint64_t lowest_needed(const struct hub *hub, const struct room *room)
 static bool ask_home(struct hub *hub, const struct room *room, uint64_t from)
 {
     struct bus *bus = hub->options.bus;
-    if (bus_credits(bus, hub->options.reactor, room->home) <= CREDITS_KEPT) {
+    if (bus_credits(bus, hub->options.reactor, room->home) == 0) {
         return false;
     }
     const struct post post = {
@@ -234,14 +273,27 @@ void hub_recover(struct hub *hub)
     list_splice_back(&hub->recovering, &rooms);
 }
 
+/* Somebody waits there for what the home has to read, which is not under way. */
+static void wish(struct hub *hub, struct room *room)
+{
+    if (room->asked_from == 0 && !list_is_linked(&room->recovering)) {
+        list_push_back(&hub->recovering, &room->recovering);
+    }
+}
+
 /* -- subscribing ------------------------------------------------------------------------------- */
 
 /* What a subscribe asks for, as far as its channel's policy lets it. */
-static struct roster_waiter waiter_for(const struct policy *policy, const struct command *command)
+static struct roster_waiter waiter_for(const struct session *session, const struct policy *policy,
+                                       const struct command *command)
 {
     const struct command_subscribe *subscribe = &command->subscribe;
     const bool history = policy_has_history(policy);
-    struct roster_waiter waiter = {.command = command->id, .since = subscribe->offset};
+    struct roster_waiter waiter = {
+        .session = session->slot,
+        .command = command->id,
+        .since = subscribe->offset,
+    };
 
     waiter.recoverable =
         history && (policy->force_recovery || (policy->allow_recovery && subscribe->recoverable));
@@ -259,7 +311,7 @@ static struct roster_waiter waiter_for(const struct policy *policy, const struct
 int hub_enter_room(struct hub *hub, struct session *session, struct room *room,
                    const struct command *command)
 {
-    struct roster_waiter waiter = waiter_for(room->policy, command);
+    const struct roster_waiter waiter = waiter_for(session, room->policy, command);
     const bool is_joined = room->state == ROOM_JOINED;
     const struct recovery_answer answer = is_joined
                                               ? judge(hub, room, &waiter, NULL)
@@ -273,10 +325,30 @@ int hub_enter_room(struct hub *hub, struct session *session, struct room *room,
     }
     hub->subscription_count++;
     if (!waits) {
-        waiter.session = session->slot;
-        confirm(hub, room, &waiter, answer, NULL);
-    } else if (is_joined && room->asked_from == 0 && !list_is_linked(&room->recovering)) {
-        list_push_back(&hub->recovering, &room->recovering);
+        const bool has_all = confirm(hub, room, &waiter, answer, NULL);
+        CHECK(has_all); /* there was nothing to be read */
+    } else if (is_joined) {
+        wish(hub, room);
     }
     return 0;
+}
+
+/* -- who reads slowly -------------------------------------------------------------------------- */
+
+void hub_hold(struct hub *hub, struct session *session)
+{
+    (void)hub;
+    session->is_held = true;
+}
+
+void hub_release(struct hub *hub, struct session *session)
+{
+    session->is_held = false;
+    for (uint32_t i = 0; i < session->subscription_count; i++) {
+        const struct session_subscription *subscription = &session->subscriptions[i];
+        struct room *room = roster_slot(hub->roster, subscription->room);
+        if (subscription->is_waiting && room->state == ROOM_JOINED) {
+            wish(hub, room);
+        }
+    }
 }

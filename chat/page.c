@@ -114,7 +114,7 @@ struct bytes page_text(const struct blob *page)
 struct bytes page_part(const struct blob *page, uint64_t from, uint64_t to)
 {
     const struct head head = head_of(page);
-    CHECK(head.order != PAGE_REVERSE);
+    CHECK(head.order == PAGE_FORWARD);
     CHECK(from >= head.first && to + 1 >= from && to < head.first + head.count);
 
     if (to < from) {

@@ -20,7 +20,6 @@ struct stream;
 enum page_order {
     PAGE_FORWARD = 0, /* rising offsets; where there are too many, the newest are left out */
     PAGE_REVERSE,     /* falling offsets; the oldest are left out */
-    PAGE_LATEST,      /* rising offsets; the oldest are left out */
 };
 
 /* Which publications: of [from, to], which are kept. A page that could have one has one. */
@@ -43,7 +42,7 @@ NODISCARD uint64_t page_first(const struct blob *page);
 /* All of it: JSON objects joined by ','. */
 NODISCARD struct bytes page_text(const struct blob *page);
 
-/* [from, to] of a page that is not PAGE_REVERSE; both are in it, or to == from - 1. */
+/* [from, to] of a page that is PAGE_FORWARD; both are in it, or to == from - 1. */
 NODISCARD struct bytes page_part(const struct blob *page, uint64_t from, uint64_t to);
 
 #endif /* CHAT_PAGE_H */

@@ -41,6 +41,7 @@ struct session {
     uint32_t slot;  /* its own, in the hub's slab */
     uint8_t state;  /* enum session_state */
     bool is_ending; /* its connection is to be closed: it is told nothing more */
+    bool is_held;   /* see hub_hold() */
 };
 
 /* A client id as text, in lower case. */

@@ -5,7 +5,6 @@
 
 #include "core/check.h"
 #include "proto/fields.h"
-#include "proto/json.h"
 
 /* clang-format off */
 
@@ -536,4 +535,37 @@ enum event_verdict event_next(struct event_reader *reader, struct event *event)
         *event = read;
     }
     return reader->verdict;
+}
+
+void event_page_init(struct event_page *page, struct span publications)
+{
+    *page = (struct event_page){.array = publications, .verdict = EVENT_END};
+    if (publications.size > 0) {
+        json_reader_init(&page->json, (struct bytes){publications.data, publications.size},
+                         EVENT_DEPTH_MAX);
+        page->verdict = judge(json_open_array(&page->json));
+    }
+}
+
+enum event_verdict event_page_next(struct event_page *page, struct event *event)
+{
+    if (page->verdict != EVENT_OK) {
+        return page->verdict;
+    }
+    struct event read;
+    memset(&read, 0, sizeof(read));
+    read.kind = EVENT_PUBLICATION;
+    enum json_verdict verdict = json_next_element(&page->json);
+    if (verdict == JSON_END) {
+        page->verdict = EVENT_END;
+        return EVENT_END;
+    }
+    if (verdict == JSON_OK) {
+        verdict = fields_read(&page->json, page->array, &pub_table, &read);
+    }
+    page->verdict = judge(verdict);
+    if (page->verdict == EVENT_OK) {
+        *event = read;
+    }
+    return page->verdict;
 }

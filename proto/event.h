@@ -19,6 +19,7 @@
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "proto/codes.h"
+#include "proto/json.h"
 #include "proto/json_writer.h"
 
 /*
@@ -234,5 +235,18 @@ void event_reader_init(struct event_reader *reader, struct span message);
 
 /* The next event. Only EVENT_OK fills it; a fault is final. */
 NODISCARD enum event_verdict event_next(struct event_reader *reader, struct event *event);
+
+/* Publications of a result, one after the other. Only event.c looks inside. */
+struct event_page {
+    struct span array;
+    struct json_reader json;
+    enum event_verdict verdict;
+};
+
+/* Lends event->publications; if there are none, there is nothing to read. */
+void event_page_init(struct event_page *page, struct span publications);
+
+/* The next one, as EVENT_PUBLICATION without a channel. Only EVENT_OK fills it. */
+NODISCARD enum event_verdict event_page_next(struct event_page *page, struct event *event);
 
 #endif /* PROTO_EVENT_H */

@@ -85,8 +85,11 @@ static size_t deliver_messages(const struct delivery *delivery, size_t first) ON
         return count;
     }
     const enum conn_lane lane = entry->in_order ? CONN_NORMAL : CONN_URGENT;
-    if (conn_queue(conn, packet, lane) == CONN_TOO_SLOW) {
+    const enum conn_queued queued = conn_queue(conn, packet, lane);
+    if (queued == CONN_TOO_SLOW) {
         gateway_too_slow(delivery->gateway, conn);
+    } else if (queued == CONN_QUEUED_HIGH) {
+        gateway_is_behind(delivery->gateway, conn);
     }
     packet_unref(packet);
     metrics_add(delivery->metrics, METRIC_FRAMES_SENT_REPLY, 1);

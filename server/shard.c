@@ -32,6 +32,7 @@ enum {
     OUTBOX_ENTRIES_MAX = 1 << 18, /* messages and publications of one iteration */
     OUTBOX_TEXT_MAX = 64 << 20,   /* bytes of messages of one iteration */
     PAGE_QUEUE_MIN = 1 << 20,     /* bytes */
+    PAGE_BYTES_MAX = 256 << 10,   /* of history in one answer */
     PENDING_MAX = 256 << 10,      /* bytes: a receive buffer, and a head of the largest size */
     RECEIVE_BUDGET = 256 << 10,   /* bytes per connection and iteration */
     INTERNAL_CONN_COUNT = 4,      /* beyond connection_limit, for /health and /metrics */
@@ -66,6 +67,13 @@ static uint32_t conn_count_max(const struct config *config)
     return clients + INTERNAL_CONN_COUNT;
 }
 
+/* A page is less than what makes a queue long, and only the first of several fills it. */
+static uint32_t page_bytes(const struct config *config)
+{
+    const uint32_t size = config->client.queue_max_size / 2;
+    return size < PAGE_BYTES_MAX ? size : PAGE_BYTES_MAX;
+}
+
 static int create_hub(struct shard *shard)
 {
     const struct shard_options *options = &shard->options;
@@ -82,8 +90,8 @@ static int create_hub(struct shard *shard)
         .history_bytes_max = config->channel.history_memory_max / config->reactor.count,
         .history_count_max = config->client.history_max_publication_limit,
         .recovery_count_max = config->client.recovery_max_publication_limit,
+        .page_bytes_max = page_bytes(config),
         .presence_max_list = config->client.presence_max_list,
-        .presence_bytes_max = config->client.queue_max_size / 2,
         .news_batch_max = config->client.max_messages_per_frame < HERALD_BATCH_MAX
                               ? config->client.max_messages_per_frame
                               : HERALD_BATCH_MAX,

@@ -56,6 +56,11 @@ void sim_model_end(struct sim_subscription *subscription)
     subscription->is_on = false;
 }
 
+void sim_model_resume(struct sim_subscription *subscription)
+{
+    subscription->is_on = true;
+}
+
 /* -- one delivery ------------------------------------------------------------------------------ */
 
 static bool has_seen(const struct sim_subscription *subscription, uint32_t index)
@@ -99,8 +104,7 @@ static bool note_publisher(struct sim_subscription *subscription, uint32_t publi
     return true;
 }
 
-/* `later` directly follows `earlier`: for everybody. */
-static const char *link_up(struct sim_model *model, uint32_t earlier, uint32_t later)
+const char *sim_model_follow(struct sim_model *model, uint32_t earlier, uint32_t later)
 {
     struct sim_publication *first = &model->publications[earlier];
     struct sim_publication *second = &model->publications[later];
@@ -138,7 +142,7 @@ const char *sim_model_deliver(struct sim_model *model, struct sim_subscription *
     }
     const uint32_t last = subscription->last;
     subscription->last = index + 1;
-    return last == 0 || model->is_lossy ? NULL : link_up(model, last - 1, index);
+    return last == 0 || model->is_lossy ? NULL : sim_model_follow(model, last - 1, index);
 }
 
 /* -- afterwards -------------------------------------------------------------------------------- */

@@ -58,6 +58,12 @@ void sim_model_acknowledge(struct sim_model *model, uint32_t index, uint64_t now
 void sim_model_begin(struct sim_subscription *subscription, uint64_t now);
 void sim_model_end(struct sim_subscription *subscription);
 
+/* It goes on where it ended: what was published meanwhile is owed to it, too. */
+void sim_model_resume(struct sim_subscription *subscription);
+
+/* `later` directly follows `earlier` in the channel's order: for everybody. */
+NODISCARD const char *sim_model_follow(struct sim_model *model, uint32_t earlier, uint32_t later);
+
 /* A publication came. */
 NODISCARD const char *sim_model_deliver(struct sim_model *model,
                                         struct sim_subscription *subscription, uint16_t channel,

@@ -24,6 +24,13 @@ static struct config choose_config(const struct sim_profile *profile)
     config.client.stale_close_delay_ns = 5 * SIM_S;
     config.client.queue_max_size = profile->queue_max;
     config.channel.without_namespace.slow_consumer = profile->slow_consumer;
+    if (profile->has_history) {
+        config.channel.without_namespace.history_size = profile->history_size;
+        config.channel.without_namespace.history_ttl_ns = profile->history_ttl_ns;
+        config.channel.without_namespace.history_meta_ttl_ns = 7200 * SIM_S;
+        config.channel.without_namespace.force_recovery = true;
+        config.client.recovery_max_publication_limit = profile->recovery_max;
+    }
     config.client.write_stall_timeout_ns = 5 * SIM_S;
     config.client.command_rate = profile->command_rate;
     config.client.command_burst = profile->command_burst;

@@ -34,8 +34,14 @@ static void choose_limits(struct sim_profile *profile, struct sim_random *random
         profile->is_lossy = profile->slow_consumer == POLICY_SLOW_LATEST ||
                             profile->slow_consumer == POLICY_SLOW_DROP;
     }
-    profile->is_unsubscribed =
-        profile->has_gaps || (profile->is_narrow && profile->slow_consumer == POLICY_SLOW_RESYNC);
+    profile->has_history = sim_random_once_in(random, 2);
+    profile->keeps_all = profile->has_history && sim_random_once_in(random, 2);
+    profile->history_size =
+        profile->keeps_all ? 1000000 : (uint32_t)sim_random_range(random, 1, 200);
+    profile->history_ttl_ns =
+        profile->keeps_all ? 3600 * SIM_S : sim_random_range(random, 1, 5000) * SIM_MS;
+    profile->recovery_max =
+        profile->keeps_all ? 1000000 : (uint32_t)sim_random_range(random, 1, 300);
 }
 
 static struct sim_profile choose_profile(struct sim_random *random)
@@ -63,7 +69,7 @@ static struct sim_profile choose_profile(struct sim_random *random)
         profile.outstanding_max = 32;
         profile.commands_max = 300;
     }
-    if (profile.is_narrow) {
+    if (profile.is_narrow || profile.keeps_all) {
         profile.payload_max = 100;
     }
     if (profile.is_throttled) {
@@ -73,6 +79,11 @@ static struct sim_profile choose_profile(struct sim_random *random)
         profile.commands_max = 2000;
         profile.step_count = 12000;
     }
+    /* Somebody reads too little, a reactor lags too far, or what was missed comes in parts. */
+    profile.is_unsubscribed = profile.has_gaps ||
+                              (profile.is_narrow && (profile.slow_consumer == POLICY_SLOW_RESYNC ||
+                                                     profile.has_history)) ||
+                              (profile.has_history && profile.payload_max > 100);
     return profile;
 }
 

@@ -48,13 +48,21 @@ struct sim_profile {
     bool is_throttled;         /* 3013 may happen to anybody */
     bool is_narrow;            /* queues are short: 3008 may happen to anybody */
     bool has_gaps;             /* tails are short: so may unsubscribe 2500 */
-    bool is_unsubscribed;      /* it may, for that reason or as the policy of who does not read */
-    bool is_lossy;             /* policies by which who does not read misses publications */
-    bool stops_in_flight;      /* shut down in the middle of the talking */
+    bool is_unsubscribed;      /* it may, for that or another reason */
+    bool has_history;          /* channels have one, and whoever comes back recovers */
+    bool keeps_all;            /* it is so long that nothing is ever lost from it */
+    uint32_t history_size;     /* publications */
+    uint64_t history_ttl_ns;
+    uint32_t recovery_max; /* publications */
+    bool is_lossy;         /* policies by which who does not read misses publications */
+    bool stops_in_flight;  /* shut down in the middle of the talking */
     enum policy_slow_consumer slow_consumer;
 };
 
+enum { SIM_EPOCH_SIZE = 16 };
+
 struct sim_world {
+    char epochs[SIM_CHANNEL_MAX][SIM_EPOCH_SIZE]; /* zeroed: nobody has heard it yet */
     uint64_t seed;
     bool is_verbose;
     struct sim_profile profile;

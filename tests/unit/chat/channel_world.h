@@ -104,6 +104,7 @@ static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
         .tail_count_max = tail_count_max,
         .tail_bytes_max = tail_bytes_max,
         .history_bytes_max = 64 * 1024,
+        .page_bytes_max = 4096,
         .policies = &policy_table,
         .fill_random = fill_epoch,
         .bus = world.bus,

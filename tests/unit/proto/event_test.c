@@ -122,6 +122,38 @@ START_TEST(writes_history)
 }
 END_TEST
 
+START_TEST(reads_pages)
+{
+    static const char text[] = "{\"id\":9,\"history\":{\"publications\":[{\"data\":{\"a\":[1]},"
+                               "\"info\":{\"client\":\"c\"},\"offset\":1}, {\"data\":\"\\n\"}]}}";
+    struct event event;
+    uint8_t *copy = read_one(text, &event);
+    ck_assert_int_eq(event.kind, EVENT_HISTORY);
+    struct event_page page;
+    struct event publication;
+    event_page_init(
+        &page, (struct span){copy + (event.publications.data - copy), event.publications.size});
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_OK);
+    ck_assert_int_eq(publication.kind, EVENT_PUBLICATION);
+    ck_assert(is_text(publication.data, "{\"a\":[1]}"));
+    ck_assert(is_text(publication.client, "c"));
+    ck_assert_uint_eq(publication.offset, 1);
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_OK);
+    ck_assert(is_text(publication.data, "\"\\n\""));
+    ck_assert_uint_eq(publication.offset, 0);
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_END);
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_END);
+    free(copy);
+
+    event_page_init(&page, (struct span){NULL, 0});
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_END);
+    uint8_t wrong[] = "[{\"offset\":\"1\"}]";
+    event_page_init(&page, (struct span){wrong, sizeof(wrong) - 1});
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_BAD_FIELD);
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_BAD_FIELD);
+}
+END_TEST
+
 START_TEST(writes_subscribed)
 {
     struct json_writer writer = new_writer();
@@ -494,6 +526,7 @@ int main(void)
     tcase_add_loop_test(reading, reads_events, 0, COUNT(events));
     tcase_add_test(reading, refuses_events);
     tcase_add_test(reading, reads_several);
+    tcase_add_test(reading, reads_pages);
     Suite *suite = suite_create("proto/event");
     suite_add_tcase(suite, writing);
     suite_add_tcase(suite, reading);
