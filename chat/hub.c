@@ -196,7 +196,7 @@ void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error
 void hub_room_maybe_left(struct hub *hub, struct room *room)
 {
     if (room->state == ROOM_JOINING || room->member_count > 0 || room->waiter_count > 0 ||
-        hub_news_is_owed(room)) {
+        hub_news_are_owed(hub, room)) {
         return;
     }
     const struct hub_leave leave = {room->channel, roster_handle(hub->roster, room)};
@@ -278,6 +278,11 @@ bool hub_has_backlog(const struct hub *hub)
 uint64_t hub_due_ns(const struct hub *hub)
 {
     return timerwheel_next_ns(hub->timers);
+}
+
+void hub_drain(struct hub *hub)
+{
+    hub->is_draining = true;
 }
 
 bool hub_is_quiet(const struct hub *hub)

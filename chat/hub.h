@@ -113,6 +113,12 @@ NODISCARD bool hub_has_backlog(const struct hub *hub);
 /* When to call hub_catch_up() at the latest; UINT64_MAX: for nothing that has a time. */
 NODISCARD uint64_t hub_due_ns(const struct hub *hub);
 
+/*
+ * The end begins: everybody is told to go, so nobody is told any more who went; a reactor that has
+ * drained gets no post of that kind from here.
+ */
+void hub_drain(struct hub *hub);
+
 /* No session, no room, no leave to be posted: nothing here will ask anybody anything any more. */
 NODISCARD bool hub_is_quiet(const struct hub *hub);
 

@@ -54,9 +54,9 @@ void hub_news_changed(struct hub *hub, struct room *room)
     }
 }
 
-bool hub_news_is_owed(const struct room *room)
+bool hub_news_are_owed(const struct hub *hub, const struct room *room)
 {
-    return room->herald != NULL && room->herald->leave_count > 0;
+    return !hub->is_draining && room->herald != NULL && room->herald->leave_count > 0;
 }
 
 /* Takes the share of the blob if it could be posted. */
@@ -103,6 +103,10 @@ static void fire(struct timerwheel_timer *timer, void *context)
     struct room *room = roster_slot(hub->roster, herald->room);
 
     CHECK(room->herald == herald);
+    if (hub->is_draining) {
+        hub_room_maybe_left(hub, room); /* it may have stayed for what is not told any more */
+        return;
+    }
     if (!speak(hub, room)) {
         timerwheel_arm(hub->timers, timer, hub->now_ns + retry_ns);
         return;
@@ -123,7 +127,11 @@ void hub_tell_news(struct hub *hub)
 
 void hub_take_news(struct hub *hub, const struct post *post)
 {
-    channel_tell_news(hub->home, post->news.target, post->news.blob);
+    if (hub->is_draining) {
+        blob_drop(post->news.blob, hub->options.pool);
+    } else {
+        channel_tell_news(hub->home, post->news.target, post->news.blob);
+    }
 }
 
 void hub_take_news_copy(struct hub *hub, const struct post *post)

@@ -48,6 +48,7 @@ struct hub {
     struct timerwheel *timers;   /* the heralds' */
     struct slab *questions;      /* objects are those of hub_presence.c */
     uint64_t now_ns;             /* of this iteration */
+    bool is_draining;            /* see hub_drain() */
     uint64_t allowance;          /* commands that surely find a credit; see hub_is_ready() */
 };
 
@@ -104,7 +105,7 @@ void hub_take_presence_part(struct hub *hub, const struct post *post);
 void hub_news_changed(struct hub *hub, struct room *room);
 
 /* Somebody left that the others were told of, and they do not know yet: the room stays for it. */
-NODISCARD bool hub_news_is_owed(const struct room *room);
+NODISCARD bool hub_news_are_owed(const struct hub *hub, const struct room *room);
 
 /* What it is time to tell. */
 void hub_tell_news(struct hub *hub);

@@ -269,6 +269,7 @@ static void begin_drain(struct shard *shard) ON_REACTOR
     shard->drain_deadline_ns =
         reactor_now(shard->reactor) + shard->options.config->shutdown.timeout_ns;
     reactor_stop_listening(shard->reactor);
+    hub_drain(shard->hub);
     gateway_drain(shard->gateway);
 }
 
