@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A room's herald alone: how often it may speak and how much it says for rooms of all sizes; whom it
- * chooses; what it writes, to the byte; and random comings and goings against a model that
+ * A room's herald alone: how often it may speak and how much it says for rooms of all sizes; whom
+ * it chooses; what it writes, to the byte; and random comings and goings against a model that
  * remembers every frame.
  */
 #include "chat/herald.h"
