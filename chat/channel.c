@@ -5,45 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/channel_private.h"
 #include "chat/directory.h"
+#include "chat/ledger.h"
 #include "chat/outbox.h"
+#include "chat/policy.h"
 #include "chat/post.h"
 #include "chat/publication.h"
 #include "chat/roster.h"
+#include "chat/stream.h"
 #include "core/blob.h"
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/list.h"
 #include "core/metrics.h"
 
-/* One reactor's interest. It is up to date while next == top + 1. */
-struct interest {
-    uint64_t next;          /* offset of the next publication to tell it */
-    struct ids_handle room; /* its room: room.reactor is the reactor */
-    bool gap;               /* fell off the tail: owed one POST_GAP and nothing after it */
-};
-
-struct channel {
-    uint64_t hash;
-    uint64_t top;       /* offset of the last publication, 0: none yet */
-    struct blob **tail; /* publications [top - tail_count + 1, top], a ring of tail_count_max */
-    size_t tail_bytes;
-    struct list_link lagging; /* in home->lagging while anybody lags */
-    struct interest *interests;
-    uint32_t tail_first; /* index of the oldest in `tail` */
-    uint32_t tail_count;
-    uint16_t interest_count;
-    uint16_t interest_capacity;
-    uint32_t slot;
-    uint8_t name_size;
-    uint8_t name[];
-};
-
-struct channel_home {
-    struct channel_options options;
-    struct directory *channels; /* objects are struct channel */
-    struct list_link lagging;   /* channels that someone lags in */
-};
+static const uint64_t expiry_interval_ns = 100000000; /* how often to look for what is too old */
 
 static struct bytes name_of(const void *value)
 {
@@ -51,9 +28,21 @@ static struct bytes name_of(const void *value)
     return (struct bytes){channel->name, channel->name_size};
 }
 
+static bool has_history(const struct channel *channel)
+{
+    return policy_has_history(channel->policy);
+}
+
+static struct channel_position position_of(const struct channel *channel)
+{
+    return (struct channel_position){channel->stream.epoch, channel->stream.top};
+}
+
 int channel_home_create(const struct channel_options *options, struct channel_home **home)
 {
+    const size_t policy_count = options->policies->policy_count;
     CHECK(options->tail_count_max > 0);
+    CHECK(policy_count > 0);
 
     struct channel_home *created = calloc(1, sizeof(*created));
     if (created == NULL) {
@@ -61,91 +50,363 @@ int channel_home_create(const struct channel_options *options, struct channel_ho
     }
     created->options = *options;
     list_init(&created->lagging);
-    const int result =
+    created->ages = calloc(policy_count, sizeof(*created->ages));
+    int result = -ENOMEM;
+    if (created->ages == NULL) {
+        goto free_created;
+    }
+    for (size_t i = 0; i < policy_count; i++) {
+        list_init(&created->ages[i].kept);
+        list_init(&created->ages[i].idle);
+    }
+    result =
         directory_create(options->reactor, options->channel_count_max, name_of, &created->channels);
     if (result != 0) {
-        free(created);
-        return result;
+        goto free_ages;
+    }
+    result = channel_create_ledger(created);
+    if (result != 0) {
+        goto free_directory;
     }
     *home = created;
     return 0;
+
+free_directory:
+    directory_destroy(created->channels);
+free_ages:
+    free(created->ages);
+free_created:
+    free(created);
+    return result;
 }
 
-/* -- the tail ---------------------------------------------------------------------------------- */
+/* -- opening and closing ----------------------------------------------------------------------- */
 
-static void tail_drop_oldest(struct channel_home *home, struct channel *channel)
+static struct age *age_of(struct channel_home *home, const struct channel *channel)
 {
-    CHECK(channel->tail_count > 0);
-    struct blob *oldest = channel->tail[channel->tail_first];
-
-    channel->tail_bytes -= blob_bytes(oldest).size;
-    channel->tail_first = (channel->tail_first + 1) % home->options.tail_count_max;
-    channel->tail_count--;
-    blob_drop(oldest, home->options.pool);
+    return &home->ages[channel->policy->index];
 }
 
-static void tail_clear(struct channel_home *home, struct channel *channel)
+static void set_age(struct channel_home *home, struct channel *channel, struct list_link *list)
 {
-    while (channel->tail_count > 0) {
-        tail_drop_oldest(home, channel);
+    if (list_is_linked(&channel->age)) {
+        list_remove(&channel->age);
     }
-    free(channel->tail);
-    channel->tail = NULL;
-    channel->tail_first = 0;
+    if (list != NULL) {
+        channel->used_ns = home->now_ns;
+        list_push_back(list, &channel->age);
+    }
 }
 
-static uint64_t tail_first_offset(const struct channel *channel)
+/* What the channel itself counts as: it is there because of its history only. */
+static size_t cost_of(const struct channel *channel)
 {
-    return channel->top - channel->tail_count + 1;
+    return has_history(channel) ? sizeof(*channel) + channel->name_size : 0;
 }
 
-static struct blob *tail_at(const struct channel_home *home, const struct channel *channel,
-                            uint64_t offset)
+/* Epoch 0 is none. */
+uint64_t channel_new_epoch(struct channel_home *home)
 {
-    CHECK(offset >= tail_first_offset(channel) && offset <= channel->top);
-    const uint64_t index = channel->tail_first + (offset - tail_first_offset(channel));
-    return channel->tail[index % home->options.tail_count_max];
+    uint64_t epoch = 0;
+    home->options.fill_random(home->options.random_context, &epoch, sizeof(epoch));
+    return epoch == 0 ? 1 : epoch;
 }
+
+static struct channel *open_channel(struct channel_home *home, uint64_t hash, struct bytes name)
+{
+    CHECK(name.size > 0 && name.size <= UINT8_MAX);
+    const struct policy *policy = policy_find(home->options.policies, name);
+    CHECK(policy != NULL); /* who asked has judged the name */
+
+    struct channel *channel = calloc(1, sizeof(*channel) + name.size);
+    if (channel == NULL) {
+        return NULL;
+    }
+    channel->hash = hash;
+    channel->policy = policy;
+    channel->name_size = (uint8_t)name.size;
+    memcpy(channel->name, name.data, name.size);
+
+    if (directory_add(home->channels, hash, channel, &channel->slot) != 0) {
+        free(channel);
+        return NULL;
+    }
+    if (channel_open_book(home, channel) != 0) {
+        directory_remove(home->channels, hash, channel, channel->slot);
+        free(channel);
+        return NULL;
+    }
+    if (policy_has_history(policy)) {
+        channel->stream.epoch = channel->book == NULL ? channel_new_epoch(home) : 0;
+        home->history_bytes += cost_of(channel);
+    }
+    return channel;
+}
+
+struct channel *channel_find_or_open(struct channel_home *home, uint64_t hash, struct bytes name)
+{
+    struct channel *channel = directory_find(home->channels, hash, name);
+    return channel != NULL ? channel : open_channel(home, hash, name);
+}
+
+static void drop_before(struct channel_home *home, struct channel *channel, uint64_t offset)
+{
+    const size_t bytes = channel->stream.bytes;
+    stream_drop_before(&channel->stream, offset, home->options.pool);
+    home->history_bytes -= bytes - channel->stream.bytes;
+}
+
+static void close_channel(struct channel_home *home, struct channel *channel)
+{
+    CHECK(channel->interest_count == 0);
+
+    drop_before(home, channel, channel->stream.top + 1);
+    home->history_bytes -= cost_of(channel);
+    if (list_is_linked(&channel->lagging)) {
+        list_remove(&channel->lagging);
+    }
+    set_age(home, channel, NULL);
+    ledger_close(home->ledger, channel->book);
+    channel_forget_keys(home, channel);
+    directory_remove(home->channels, channel->hash, channel, channel->slot);
+    free(channel->interests);
+    free(channel);
+}
+
+/* The store has what there is to know of it, or more than we do: it will be asked again. */
+static bool is_dispensable(const struct channel *channel)
+{
+    return channel->book != NULL && (channel->is_partial || !ledger_is_loaded(channel->book));
+}
+
+/* Nobody is interested, or nothing is kept any more: what is still to be remembered? */
+void channel_settle(struct channel_home *home, struct channel *channel)
+{
+    const bool is_busy = channel->book != NULL && !ledger_is_idle(channel->book);
+
+    if (channel->interest_count == 0 && !is_busy && is_dispensable(channel)) {
+        close_channel(home, channel);
+        return;
+    }
+    if (channel->stream.count > 0 && has_history(channel)) {
+        return; /* it has its place among those that expire */
+    }
+    if (channel->interest_count > 0 || is_busy) {
+        set_age(home, channel, NULL);
+    } else if (has_history(channel)) {
+        set_age(home, channel, &age_of(home, channel)->idle);
+    } else {
+        close_channel(home, channel);
+    }
+}
+
+void channel_home_forget(struct channel_home *home)
+{
+    for (uint32_t slot = 0; slot < directory_slot_end(home->channels); slot++) {
+        struct channel *channel = directory_slot(home->channels, slot);
+        if (channel != NULL) {
+            channel->interest_count = 0;
+            close_channel(home, channel);
+        }
+    }
+    ledger_destroy(home->ledger);
+    home->ledger = NULL;
+    CHECK(home->history_bytes == 0);
+}
+
+void channel_home_destroy(struct channel_home *home)
+{
+    if (home == NULL) {
+        return;
+    }
+    channel_home_forget(home);
+    directory_destroy(home->channels);
+    free(home->ages);
+    free(home);
+}
+
+/* -- what is kept ------------------------------------------------------------------------------ */
 
 static bool is_lagging(const struct channel *channel, const struct interest *interest)
 {
-    return interest->gap || interest->next <= channel->top;
+    return interest->gap || interest->next <= channel->stream.top;
 }
 
-/* Who needed what has left the tail lost it, and is going to be told so. */
+/* The first publication that the channel's history has, whatever is kept besides. */
+uint64_t channel_history_first(const struct channel_home *home, const struct channel *channel)
+{
+    const struct stream *stream = &channel->stream;
+    const struct policy *policy = channel->policy;
+
+    if (!has_history(channel)) {
+        return stream->top + 1;
+    }
+    uint64_t first = stream_first(stream);
+    if (home->now_ns >= policy->history_ttl_ns) {
+        first = stream_first_since(stream, home->now_ns - policy->history_ttl_ns + 1);
+    }
+    return stream->top - first + 1 <= policy->history_size ? first
+                                                           : stream->top - policy->history_size + 1;
+}
+
+/* The first publication that somebody who lags has not got yet. */
+static uint64_t lagging_first(const struct channel *channel)
+{
+    uint64_t first = channel->stream.top + 1;
+    for (size_t i = 0; i < channel->interest_count; i++) {
+        if (!channel->interests[i].gap && channel->interests[i].next < first) {
+            first = channel->interests[i].next;
+        }
+    }
+    return first;
+}
+
+/* Who needed what is not kept any more lost it, and is going to be told so. */
 static void mark_gaps(struct channel_home *home, struct channel *channel)
 {
     for (size_t i = 0; i < channel->interest_count; i++) {
         struct interest *interest = &channel->interests[i];
-        if (!interest->gap && interest->next < tail_first_offset(channel)) {
+        if (!interest->gap && interest->next < stream_first(&channel->stream)) {
             interest->gap = true;
             metrics_add(home->options.metrics, METRIC_GAPS, 1);
         }
     }
 }
 
-/* Keeps the publication at `top` for those who lag. Takes one share of its own. */
-static void tail_append(struct channel_home *home, struct channel *channel, struct blob *blob)
+/* Drops what neither the history nor who lags needs, or may have. */
+static void trim(struct channel_home *home, struct channel *channel)
 {
-    if (channel->tail == NULL) {
-        channel->tail = calloc(home->options.tail_count_max, sizeof(struct blob *));
-    }
-    if (channel->tail != NULL) {
-        const uint32_t index =
-            (channel->tail_first + channel->tail_count) % home->options.tail_count_max;
-        blob_share(blob, 1);
-        channel->tail[index] = blob;
-        channel->tail_count++;
-        channel->tail_bytes += blob_bytes(blob).size;
+    const struct channel_options *options = &home->options;
+    const struct stream *stream = &channel->stream;
+    const uint64_t history = channel_history_first(home, channel);
+    const uint64_t lagging = lagging_first(channel);
+
+    drop_before(home, channel, history < lagging ? history : lagging);
+    while (stream_first(stream) < history &&
+           (stream->count > options->tail_count_max || stream->bytes > options->tail_bytes_max)) {
+        drop_before(home, channel, stream_first(stream) + 1);
     }
     mark_gaps(home, channel);
 }
 
-static void tail_make_room(struct channel_home *home, struct channel *channel, size_t size)
+/* The publication after `top` is kept, or skipped: 0, or -ENOMEM and only skipping is possible. */
+static int keep(struct channel_home *home, struct channel *channel, struct blob *blob,
+                uint64_t time_ns)
 {
-    while (channel->tail_count == home->options.tail_count_max ||
-           (channel->tail_count > 0 && channel->tail_bytes + size > home->options.tail_bytes_max)) {
-        tail_drop_oldest(home, channel);
+    const size_t bytes = channel->stream.bytes;
+    const int result = stream_reserve(&channel->stream);
+    if (result == 0) {
+        stream_append(&channel->stream, blob, time_ns);
+        home->history_bytes += channel->stream.bytes - bytes;
+    }
+    return result;
+}
+
+static void skip(struct channel_home *home, struct channel *channel)
+{
+    drop_before(home, channel, channel->stream.top + 1);
+    stream_skip(&channel->stream);
+    channel->is_partial = channel->book != NULL;
+}
+
+static struct channel *oldest(const struct list_link *list)
+{
+    struct list_link *link = list_first(list);
+    return link == NULL ? NULL : LIST_OWNER(link, struct channel, age);
+}
+
+static bool is_expired(const struct channel_home *home, const struct channel *channel,
+                       uint64_t ttl_ns)
+{
+    return channel != NULL && home->now_ns >= channel->used_ns &&
+           home->now_ns - channel->used_ns >= ttl_ns;
+}
+
+/* The history goes, and with it what somebody who lags would have needed; the position stays. */
+static void forget_history(struct channel_home *home, struct channel *channel)
+{
+    drop_before(home, channel, channel->stream.top + 1);
+    mark_gaps(home, channel);
+    channel_settle(home, channel);
+}
+
+/* Too old is too old for the store, too. */
+static void expire_history(struct channel_home *home, struct channel *channel)
+{
+    if (channel->book != NULL) {
+        ledger_trim(home->ledger, channel->book, channel->stream.top + 1, true);
+    }
+    forget_history(home, channel);
+}
+
+static void expire_position(struct channel_home *home, struct channel *channel)
+{
+    if (channel->book == NULL) {
+        close_channel(home, channel);
+        return;
+    }
+    set_age(home, channel, NULL);
+    if (ledger_is_idle(channel->book)) {
+        ledger_remove(home->ledger, channel->book); /* and then it is settled */
+    }
+}
+
+static void expire(struct channel_home *home)
+{
+    const struct policy_table *policies = home->options.policies;
+
+    for (size_t i = 0; i < policies->policy_count; i++) {
+        const struct policy *policy = &policies->policies[i];
+        struct age *age = &home->ages[i];
+        while (is_expired(home, oldest(&age->kept), policy->history_ttl_ns)) {
+            expire_history(home, oldest(&age->kept));
+        }
+        while (is_expired(home, oldest(&age->idle), policy->history_meta_ttl_ns)) {
+            expire_position(home, oldest(&age->idle));
+        }
+    }
+}
+
+void channel_home_tick(struct channel_home *home, uint64_t now_ns)
+{
+    CHECK(now_ns >= home->now_ns);
+    home->now_ns = now_ns;
+    if (home->ledger != NULL) {
+        ledger_tick(home->ledger, now_ns);
+    }
+    if (now_ns >= home->expiry_ns) {
+        home->expiry_ns = now_ns + expiry_interval_ns;
+        expire(home);
+    }
+}
+
+/* Of all policies the channel that was used least recently, or NULL. */
+static struct channel *oldest_of_all(const struct channel_home *home, bool idle)
+{
+    struct channel *found = NULL;
+    for (size_t i = 0; i < home->options.policies->policy_count; i++) {
+        struct channel *channel = oldest(idle ? &home->ages[i].idle : &home->ages[i].kept);
+        if (channel != NULL && (found == NULL || channel->used_ns < found->used_ns)) {
+            found = channel;
+        }
+    }
+    return found;
+}
+
+/* All histories together are too large: first histories go, then positions. */
+void channel_shrink(struct channel_home *home)
+{
+    while (home->history_bytes > home->options.history_bytes_max) {
+        struct channel *channel = oldest_of_all(home, false);
+        if (channel != NULL) {
+            channel->is_partial = channel->book != NULL;
+            forget_history(home, channel);
+        } else if ((channel = oldest_of_all(home, true)) != NULL) {
+            close_channel(home, channel);
+        } else {
+            return; /* what is left is in use */
+        }
+        metrics_add(home->options.metrics, METRIC_HISTORY_EVICTED, 1);
     }
 }
 
@@ -159,54 +420,6 @@ static struct interest *find_interest(struct channel *channel, uint16_t reactor)
         }
     }
     return NULL;
-}
-
-static struct channel *open_channel(struct channel_home *home, uint64_t hash, struct bytes name)
-{
-    CHECK(name.size > 0 && name.size <= UINT8_MAX);
-
-    struct channel *channel = calloc(1, sizeof(*channel) + name.size);
-    if (channel == NULL) {
-        return NULL;
-    }
-    channel->hash = hash;
-    channel->name_size = (uint8_t)name.size;
-    memcpy(channel->name, name.data, name.size);
-
-    if (directory_add(home->channels, hash, channel, &channel->slot) != 0) {
-        free(channel);
-        return NULL;
-    }
-    return channel;
-}
-
-static void close_channel(struct channel_home *home, struct channel *channel)
-{
-    CHECK(channel->interest_count == 0);
-
-    tail_clear(home, channel);
-    if (list_is_linked(&channel->lagging)) {
-        list_remove(&channel->lagging);
-    }
-    directory_remove(home->channels, channel->hash, channel, channel->slot);
-    free(channel->interests);
-    free(channel);
-}
-
-void channel_home_destroy(struct channel_home *home)
-{
-    if (home == NULL) {
-        return;
-    }
-    for (uint32_t slot = 0; slot < directory_slot_end(home->channels); slot++) {
-        struct channel *channel = directory_slot(home->channels, slot);
-        if (channel != NULL) {
-            channel->interest_count = 0;
-            close_channel(home, channel);
-        }
-    }
-    directory_destroy(home->channels);
-    free(home);
 }
 
 static struct interest *append_interest(struct channel *channel)
@@ -225,28 +438,26 @@ static struct interest *append_interest(struct channel *channel)
 }
 
 int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes name,
-                         struct ids_handle room, struct ids_handle *handle)
+                         struct ids_handle room, struct channel_interest *answer)
 {
-    struct channel *channel = directory_find(home->channels, hash, name);
+    struct channel *channel = channel_find_or_open(home, hash, name);
     if (channel == NULL) {
-        channel = open_channel(home, hash, name);
-        if (channel == NULL) {
-            return -ENOMEM;
-        }
+        return -ENOMEM;
     }
     struct interest *interest = find_interest(channel, room.reactor);
     if (interest == NULL) {
         interest = append_interest(channel);
-        if (interest == NULL) {
-            if (channel->interest_count == 0) {
-                close_channel(home, channel);
-            }
-            return -ENOMEM;
-        }
     }
-    *interest = (struct interest){.next = channel->top + 1, .room = room};
-    *handle = directory_handle(home->channels, channel->slot);
-    return 0;
+    if (interest != NULL) {
+        *interest = (struct interest){.next = channel->stream.top + 1, .room = room};
+        *answer = (struct channel_interest){
+            .channel = directory_handle(home->channels, channel->slot),
+            .position = position_of(channel),
+        };
+    }
+    channel_settle(home, channel);
+    channel_shrink(home);
+    return interest != NULL ? 0 : -ENOMEM;
 }
 
 static void drop_interest(struct channel *channel, struct interest *interest)
@@ -255,28 +466,35 @@ static void drop_interest(struct channel *channel, struct interest *interest)
     channel->interest_count--;
 }
 
+/* The interest that a room has in a channel, or NULL: it is not there any more. */
+static struct interest *interest_of(struct channel *channel, struct ids_handle room)
+{
+    struct interest *interest = channel == NULL ? NULL : find_interest(channel, room.reactor);
+    return interest != NULL && ids_handle_equal(interest->room, room) ? interest : NULL;
+}
+
 void channel_remove_interest(struct channel_home *home, struct ids_handle handle,
                              struct ids_handle room)
 {
     struct channel *channel = directory_at(home->channels, handle);
-    if (channel == NULL) {
-        return;
-    }
-    struct interest *interest = find_interest(channel, room.reactor);
-    if (interest == NULL || !ids_handle_equal(interest->room, room)) {
+    struct interest *interest = interest_of(channel, room);
+    if (interest == NULL) {
         return;
     }
     drop_interest(channel, interest);
-    if (channel->interest_count == 0) {
-        close_channel(home, channel);
-    }
+    trim(home, channel);
+    channel_settle(home, channel);
 }
 
 /* -- publishing -------------------------------------------------------------------------------- */
 
-static bool tell_publication(struct channel_home *home, struct ids_handle room, struct blob *blob)
+static bool tell_publication(struct channel_home *home, struct ids_handle room, struct blob *blob,
+                             uint64_t offset)
 {
-    struct post post = {.kind = POST_PUBLICATION, .publication = {.blob = blob, .room = room}};
+    struct post post = {
+        .kind = POST_PUBLICATION,
+        .publication = {.blob = blob, .room = room, .offset = offset},
+    };
     const struct bus_post packed = post_pack(&post);
 
     if (bus_tell(home->options.bus, home->options.reactor, room.reactor, &packed) != BUS_POSTED) {
@@ -287,58 +505,251 @@ static bool tell_publication(struct channel_home *home, struct ids_handle room, 
     return true;
 }
 
-/* True when the interest has the publication, or will never need it. */
+/* True when the interest has its next publication, which is this one. */
 static bool send_to(struct channel_home *home, struct channel *channel, struct interest *interest,
                     struct blob *blob)
 {
     if (interest->room.reactor != home->options.reactor) {
-        return tell_publication(home, interest->room, blob);
+        return tell_publication(home, interest->room, blob, interest->next);
     }
     struct room *room = roster_at(home->options.roster, interest->room);
     CHECK(room != NULL);
     CHECK(room->hash == channel->hash);
+    CHECK(room->top + 1 == interest->next);
+    room->top = interest->next;
     blob_share(blob, 1);
     outbox_publish(home->options.outbox, room, interest->room, blob);
     return true;
 }
 
-static void fan_out(struct channel_home *home, struct channel *channel, struct blob *blob)
+/* Sends the publication of an offset to who has all before it. Returns true if somebody lags. */
+static bool fan_out(struct channel_home *home, struct channel *channel, struct blob *blob,
+                    uint64_t offset)
 {
     bool lagging = false;
 
     for (size_t i = 0; i < channel->interest_count; i++) {
         struct interest *interest = &channel->interests[i];
         /* Who is behind stays behind until channel_catch_up: a later one must not overtake. */
-        if (!interest->gap && interest->next == channel->top &&
-            send_to(home, channel, interest, blob)) {
+        if (!interest->gap && interest->next == offset && send_to(home, channel, interest, blob)) {
             interest->next++;
         }
-        lagging = lagging || is_lagging(channel, interest);
+        lagging = lagging || interest->gap || interest->next <= offset;
     }
-    /* A tail that nobody needs any more still has to end at `top` until it is cleared. */
-    if (lagging || channel->tail_count > 0) {
-        tail_append(home, channel, blob);
-        if (!list_is_linked(&channel->lagging)) {
-            list_push_back(&home->lagging, &channel->lagging);
-        }
+    return lagging;
+}
+
+/* Gives the publication its place, sends it out, and keeps it where that is wanted and possible. */
+void channel_send_out(struct channel_home *home, struct channel *channel, struct blob *blob,
+                      uint64_t time_ns)
+{
+    const uint64_t offset = channel->stream.top + 1;
+
+    publication_finish(blob, name_of(channel), has_history(channel) ? offset : 0);
+    const bool lagging = fan_out(home, channel, blob, offset);
+    const bool needed = has_history(channel) || lagging || channel->stream.count > 0;
+    if (!needed || keep(home, channel, blob, time_ns) != 0) {
+        skip(home, channel);
+    }
+    trim(home, channel);
+    if (lagging && !list_is_linked(&channel->lagging)) {
+        list_push_back(&home->lagging, &channel->lagging);
+    }
+    if (has_history(channel)) {
+        set_age(home, channel, &age_of(home, channel)->kept);
     }
 }
 
-void channel_publish(struct channel_home *home, uint64_t hash, uint16_t name_size,
-                     struct blob *blob)
+/* False: no memory for what a channel with history has to keep; nothing has happened. */
+static bool reserve(struct channel_home *home, struct channel *channel,
+                    const struct post_publish *publish)
 {
-    struct channel *channel =
-        directory_find(home->channels, hash, publication_channel(blob, name_size));
-
-    metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
-    if (channel != NULL) {
-        /* Before the offset is given: the tail is the range that ends at `top`. */
-        tail_make_room(home, channel, blob_bytes(blob).size);
-        channel->top++;
-        publication_finish(blob, name_of(channel), channel->top);
-        fan_out(home, channel, blob);
+    if (!has_history(channel)) {
+        return true;
     }
-    blob_drop(blob, home->options.pool);
+    if (stream_reserve(&channel->stream) != 0) {
+        return false;
+    }
+    if (publish->key_size == 0) {
+        return true;
+    }
+    const struct idempotency_key key = publication_key(publish->blob, publish->key_size);
+    return channel_add_key(home, channel, &key, channel->stream.top + 1, 0) == 0;
+}
+
+void channel_begin(struct channel_home *home, struct channel *channel, uint64_t epoch, uint64_t top)
+{
+    drop_before(home, channel, channel->stream.top + 1);
+    channel_forget_keys(home, channel);
+    channel->stream.epoch = epoch;
+    channel->stream.top = top;
+    channel->is_partial = false;
+    for (size_t i = 0; i < channel->interest_count; i++) {
+        channel->interests[i].gap = true;
+        metrics_add(home->options.metrics, METRIC_GAPS, 1);
+    }
+    if (channel->interest_count > 0 && !list_is_linked(&channel->lagging)) {
+        list_push_back(&home->lagging, &channel->lagging);
+    }
+}
+
+/* What its key says of a publication. With IDEMPOTENCY_REPEAT *position is where it is. */
+static enum idempotency_verdict judge(struct channel_home *home, struct channel *channel,
+                                      const struct post_publish *publish,
+                                      struct channel_position *position)
+{
+    if (publish->key_size == 0 || channel == NULL) {
+        return IDEMPOTENCY_NEW;
+    }
+    const struct idempotency_key key = publication_key(publish->blob, publish->key_size);
+    position->epoch = channel->stream.epoch;
+    return channel_judge_key(home, channel, &key, &position->top);
+}
+
+static enum codes_error publish_new(struct channel_home *home, struct channel *channel,
+                                    const struct post_publish *publish,
+                                    struct channel_position *position)
+{
+    CHECK(channel == NULL || channel->book == NULL);
+
+    if (channel != NULL) {
+        if (!reserve(home, channel, publish)) {
+            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+            return CODES_ERROR_INTERNAL;
+        }
+        channel_send_out(home, channel, publish->blob, home->now_ns);
+    }
+    metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
+    *position = channel == NULL ? (struct channel_position){.epoch = 0} : position_of(channel);
+    channel_shrink(home); /* the channel itself may go */
+    return CODES_ERROR_NONE;
+}
+
+static enum codes_error publish(struct channel_home *home, const struct post_publish *publish,
+                                struct channel_position *position)
+{
+    const struct bytes name = publication_channel(publish->blob, publish->name_size);
+    const struct policy *policy = policy_find(home->options.policies, name);
+    CHECK(policy != NULL);
+
+    /* Without history, a channel that nobody is interested in needs not even to be there. */
+    struct channel *channel = policy_has_history(policy)
+                                  ? channel_find_or_open(home, publish->hash, name)
+                                  : directory_find(home->channels, publish->hash, name);
+    if (channel == NULL && policy_has_history(policy)) {
+        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        return CODES_ERROR_INTERNAL;
+    }
+    switch (judge(home, channel, publish, position)) {
+    case IDEMPOTENCY_NEW:
+        return publish_new(home, channel, publish, position);
+    case IDEMPOTENCY_REPEAT:
+        metrics_add(home->options.metrics, METRIC_REPEATS, 1);
+        return CODES_ERROR_NONE;
+    case IDEMPOTENCY_CONFLICT:
+        return CODES_ERROR_BAD_REQUEST;
+    }
+    NEVER("a verdict that is not one");
+}
+
+enum codes_error channel_publish(struct channel_home *home, const struct post_publish *asked,
+                                 struct channel_position *position)
+{
+    const enum codes_error error = publish(home, asked, position);
+    blob_drop(asked->blob, home->options.pool);
+    return error;
+}
+
+/* -- history ----------------------------------------------------------------------------------- */
+
+/* The range of a query, whose offset is one that there can be. */
+static struct page_range range_of(const struct channel_query *query, uint64_t first, uint64_t top,
+                                  uint32_t bytes_max)
+{
+    struct page_range range = {
+        .from = first,
+        .to = top,
+        .order = query->order,
+        .count_max = query->count_max,
+        .bytes_max = bytes_max,
+    };
+    if (query->has_since && query->order == PAGE_FORWARD && query->since >= first) {
+        range.from = query->since + 1;
+    }
+    if (query->has_since && query->order == PAGE_REVERSE && query->since <= top) {
+        range.to = query->since < first ? first - 1 : query->since - 1;
+    }
+    return range;
+}
+
+static enum codes_error read_page(struct channel_home *home, const struct channel *channel,
+                                  const struct channel_query *query, struct blob **page)
+{
+    const uint64_t top = channel->stream.top;
+    const uint64_t since_max = query->order == PAGE_FORWARD ? top : top + 1;
+
+    if (query->has_since &&
+        ((query->has_epoch && query->epoch != channel->stream.epoch) || query->since > since_max)) {
+        return CODES_ERROR_UNRECOVERABLE_POSITION;
+    }
+    *page = NULL;
+    if (query->count_max > 0) {
+        const struct page_range range = range_of(query, channel_history_first(home, channel), top,
+                                                 home->options.page_bytes_max);
+        *page = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
+        if (*page == NULL) {
+            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+            return CODES_ERROR_INTERNAL;
+        }
+    }
+    return CODES_ERROR_NONE;
+}
+
+enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
+                              const struct channel_query *query, struct channel_reading *reading)
+{
+    struct channel *channel = channel_find_or_open(home, hash, name);
+    if (channel == NULL) {
+        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        return CODES_ERROR_INTERNAL;
+    }
+    CHECK(has_history(channel));
+
+    struct blob *page;
+    const enum codes_error error = read_page(home, channel, query, &page);
+    if (error == CODES_ERROR_NONE) {
+        *reading = (struct channel_reading){.page = page, .position = position_of(channel)};
+    }
+    /* It may be a new one, remembered for nobody yet: names that are only read count, too. */
+    channel_settle(home, channel);
+    channel_shrink(home);
+    return error;
+}
+
+struct blob *channel_recover(struct channel_home *home, struct ids_handle handle,
+                             struct ids_handle room, uint64_t from, uint32_t count_max)
+{
+    struct channel *channel = directory_at(home->channels, handle);
+    const struct interest *interest = interest_of(channel, room);
+    if (interest == NULL || interest->gap) {
+        return NULL;
+    }
+    /* What the room has not been told yet will come to it, and to who waits there, later. */
+    const uint64_t first = channel_history_first(home, channel);
+    const uint64_t end = interest->next;
+    struct page_range range = {
+        .from = first > from ? first : from,
+        .to = end - 1,
+        .order = PAGE_FORWARD,
+        .count_max = count_max,
+        .bytes_max = home->options.page_bytes_max,
+    };
+    range.from = range.from < end ? range.from : end;
+    struct blob *page = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
+    if (page == NULL) {
+        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+    }
+    return page;
 }
 
 /* -- catching up ------------------------------------------------------------------------------- */
@@ -350,15 +761,15 @@ static bool tell_gap(struct channel_home *home, struct ids_handle room)
     return bus_tell(home->options.bus, home->options.reactor, room.reactor, &packed) == BUS_POSTED;
 }
 
-/* Returns true when nobody lags in the channel any more. It may have closed then. */
+/* Returns true when nobody lags in the channel any more. */
 static bool catch_up(struct channel_home *home, struct channel *channel)
 {
     bool lagging = false;
 
     for (size_t i = 0; i < channel->interest_count;) {
         struct interest *interest = &channel->interests[i];
-        while (!interest->gap && interest->next <= channel->top &&
-               send_to(home, channel, interest, tail_at(home, channel, interest->next))) {
+        while (!interest->gap && interest->next <= channel->stream.top &&
+               send_to(home, channel, interest, stream_at(&channel->stream, interest->next))) {
             interest->next++;
         }
         if (interest->gap && tell_gap(home, interest->room)) {
@@ -381,12 +792,9 @@ void channel_catch_up(struct channel_home *home)
         if (!catch_up(home, channel)) {
             continue;
         }
-        if (channel->interest_count == 0) {
-            close_channel(home, channel);
-        } else {
-            tail_clear(home, channel);
-            list_remove(&channel->lagging);
-        }
+        list_remove(&channel->lagging);
+        trim(home, channel);
+        channel_settle(home, channel);
     }
 }
 
@@ -398,4 +806,9 @@ bool channel_is_lagging(const struct channel_home *home)
 size_t channel_count(const struct channel_home *home)
 {
     return directory_count(home->channels);
+}
+
+size_t channel_history_bytes(const struct channel_home *home)
+{
+    return home->history_bytes;
 }

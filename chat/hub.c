@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions and rooms. Commands are in hub_commands.c, posts in hub_posts.c, the encoding of what
- * clients are told in hub_reply.c.
+ * Sessions and rooms. Commands are in hub_commands.c, how a session comes into a room in
+ * hub_subscribe.c, posts in hub_posts.c, the encoding of what clients are told in hub_reply.c.
  */
 #include "chat/hub.h"
 
@@ -10,14 +10,19 @@
 
 #include "chat/channel.h"
 #include "chat/hub_state.h"
+#include "chat/ledger.h"
 #include "chat/membership.h"
 #include "chat/outbox.h"
+#include "chat/policy.h"
 #include "chat/roster.h"
 #include "chat/session.h"
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
 #include "core/slab.h"
+
+_Static_assert(METRIC_LAGS_RESYNC + POLICY_SLOW_DISCONNECT == METRIC_LAGS_DISCONNECT,
+               "one for each policy");
 
 enum {
     UUID_VERSION = 0x40, /* RFC 9562: version 4 ... */
@@ -41,11 +46,20 @@ static int open_parts(struct hub *hub)
         .channel_count_max = options->channel_count_max,
         .tail_count_max = options->tail_count_max,
         .tail_bytes_max = options->tail_bytes_max,
+        .history_bytes_max = options->history_bytes_max,
+        .archive = options->archive,
+        .store_timeout_ns = options->store_timeout_ns,
+        .store_bytes_max = options->store_bytes_max,
+        .page_bytes_max = options->page_bytes_max,
+        .key = options->key,
+        .policies = options->policies,
         .bus = options->bus,
         .pool = options->pool,
         .metrics = options->metrics,
         .outbox = options->outbox,
         .roster = hub->roster,
+        .fill_random = options->fill_random,
+        .random_context = options->random_context,
     };
     return channel_home_create(&channels, &hub->home);
 }
@@ -53,8 +67,8 @@ static int open_parts(struct hub *hub)
 int hub_create(const struct hub_options *options, struct hub **hub)
 {
     CHECK(options->reactor < options->reactor_count);
-    CHECK(options->permissions != NULL);
-    CHECK(options->permissions->name_size_max <= UINT8_MAX);
+    CHECK(options->policies != NULL);
+    CHECK(options->policies->name_size_max <= UINT8_MAX);
     CHECK(options->fill_random != NULL);
 
     struct hub *created = calloc(1, sizeof(*created));
@@ -62,6 +76,7 @@ int hub_create(const struct hub_options *options, struct hub **hub)
         return -ENOMEM;
     }
     created->options = *options;
+    list_init(&created->recovering);
     created->reply = (struct hub_reply){.outbox = options->outbox, .metrics = options->metrics};
     const int result = open_parts(created);
     if (result != 0) {
@@ -70,6 +85,11 @@ int hub_create(const struct hub_options *options, struct hub **hub)
     }
     *hub = created;
     return 0;
+}
+
+void hub_forget(struct hub *hub)
+{
+    channel_home_forget(hub->home);
 }
 
 void hub_destroy(struct hub *hub)
@@ -129,9 +149,7 @@ void hub_leave_room(struct hub *hub, struct session *session, uint32_t index)
     struct room *room = roster_slot(hub->roster, session->subscriptions[index].room);
 
     hub_untie(hub, session, index);
-    if (room->member_count == 0 && room->state == ROOM_JOINED) {
-        hub_room_left(hub, room);
-    }
+    hub_room_maybe_left(hub, room);
 }
 
 void hub_close(struct hub *hub, struct session *session)
@@ -145,44 +163,31 @@ void hub_close(struct hub *hub, struct session *session)
 
 /* -- rooms ------------------------------------------------------------------------------------- */
 
-void hub_room_joined(struct hub *hub, struct room *room, struct ids_handle channel)
+void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest)
 {
     CHECK(room->state == ROOM_JOINING);
     room->state = ROOM_JOINED;
-    room->channel = channel;
+    room->channel = interest->channel;
+    room->epoch = interest->position.epoch;
+    room->top = interest->position.top;
 
-    for (uint32_t i = 0; i < room->member_count; i++) {
-        struct session *session = slab_at(hub->sessions, room->members[i].session);
-        CHECK(session != NULL);
-        struct session_subscription *subscription =
-            &session->subscriptions[room->members[i].subscription];
-        CHECK(subscription->command != 0);
-        hub_reply_subscribe(&hub->reply, session, subscription->command);
-        subscription->command = 0;
-    }
-    if (room->member_count == 0) {
-        hub_room_left(hub, room);
-    }
+    hub_admit_waiters(hub, room, NULL);
+    hub_room_maybe_left(hub, room);
 }
 
 void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error)
 {
     CHECK(room->state == ROOM_JOINING);
 
-    while (room->member_count > 0) {
-        const struct roster_member *last = &room->members[room->member_count - 1];
-        struct session *session = slab_at(hub->sessions, last->session);
-        CHECK(session != NULL);
-        hub_reply_error(&hub->reply, session, session->subscriptions[last->subscription].command,
-                        error);
-        hub_untie(hub, session, last->subscription);
-    }
+    hub_refuse_waiters(hub, room, error);
     roster_close(hub->roster, room);
 }
 
-void hub_room_left(struct hub *hub, struct room *room)
+void hub_room_maybe_left(struct hub *hub, struct room *room)
 {
-    CHECK(room->state == ROOM_JOINED);
+    if (room->state != ROOM_JOINED || room->member_count > 0 || room->waiter_count > 0) {
+        return;
+    }
     const struct hub_leave leave = {room->channel, roster_handle(hub->roster, room)};
 
     roster_close(hub->roster, room);
@@ -192,6 +197,29 @@ void hub_room_left(struct hub *hub, struct room *room)
     }
     CHECK(hub->leave_count < hub->leave_capacity);
     hub->leaves[hub->leave_count++] = leave;
+}
+
+enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t member)
+{
+    CHECK(member < room->member_count);
+    const struct roster_member lagging = room->members[member];
+    const struct policy *policy = room->policy;
+
+    metrics_add(hub->options.metrics, METRIC_LAGS_RESYNC + policy->slow_consumer, 1);
+    if (policy->slow_consumer == POLICY_SLOW_RESYNC) {
+        struct session *session = slab_at(hub->sessions, lagging.session);
+        CHECK(session != NULL);
+        hub_reply_unsubscribe_push(&hub->reply, session, room_name(room),
+                                   CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
+        hub_leave_room(hub, session, lagging.subscription);
+    }
+    return policy->slow_consumer;
+}
+
+void hub_tick(struct hub *hub, uint64_t now_ns)
+{
+    hub->recovery_bytes = 0;
+    channel_home_tick(hub->home, now_ns);
 }
 
 bool hub_is_ready(struct hub *hub)
@@ -204,7 +232,8 @@ bool hub_is_ready(struct hub *hub)
      * it is worth looking at all of them again.
      */
     if (hub->allowance == 0) {
-        hub->allowance = bus_credits_min(hub->options.bus, hub->options.reactor);
+        hub->allowance =
+            bus_credits_min(hub->options.bus, hub->options.reactor, hub->options.reactor_count);
     }
     return hub->allowance > 0;
 }
@@ -219,24 +248,37 @@ void hub_gauge(struct hub *hub)
     struct metrics *metrics = hub->options.metrics;
 
     metrics_set(metrics, METRIC_CHANNELS, channel_count(hub->home));
+    metrics_set(metrics, METRIC_HISTORY_BYTES, channel_history_bytes(hub->home));
     metrics_set(metrics, METRIC_ROOMS, roster_count(hub->roster));
     metrics_set(metrics, METRIC_SESSIONS, slab_count(hub->sessions));
     metrics_set(metrics, METRIC_SUBSCRIPTIONS, hub->subscription_count);
 }
 
+static struct ledger *ledger_of(const struct hub *hub)
+{
+    return channel_ledger(hub->home);
+}
+
 bool hub_has_backlog(const struct hub *hub)
 {
-    return hub->leave_count > 0 || channel_is_lagging(hub->home);
+    return hub->leave_count > 0 || !list_is_empty(&hub->recovering) ||
+           channel_is_lagging(hub->home) ||
+           (ledger_of(hub) != NULL && ledger_has_backlog(ledger_of(hub)));
+}
+
+bool hub_is_waiting(const struct hub *hub)
+{
+    return ledger_of(hub) != NULL && ledger_item_count(ledger_of(hub)) > 0;
 }
 
 bool hub_is_quiet(const struct hub *hub)
 {
     return slab_count(hub->sessions) == 0 && roster_count(hub->roster) == 0 &&
-           hub->leave_count == 0;
+           hub->leave_count == 0 && (ledger_of(hub) == NULL || ledger_is_quiet(ledger_of(hub)));
 }
 
 size_t hub_count_live(const struct hub *hub)
 {
     return channel_count(hub->home) + roster_count(hub->roster) + slab_count(hub->sessions) +
-           hub->leave_count;
+           hub->leave_count + (ledger_of(hub) == NULL ? 0 : ledger_item_count(ledger_of(hub)));
 }

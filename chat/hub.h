@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "chat/permission.h"
+#include "chat/policy.h"
 #include "core/annot.h"
 #include "core/conn_id.h"
 #include "core/table.h"
@@ -28,6 +28,7 @@ struct hub; /* opaque */
 struct metrics;
 struct outbox;
 struct post;
+struct room;
 struct roster;
 struct session;
 
@@ -40,23 +41,33 @@ struct hub_options {
     uint32_t channel_count_max;
     uint32_t tail_count_max; /* see chat/channel.h */
     size_t tail_bytes_max;
-    uint16_t channel_limit;   /* subscriptions of one session */
-    uint32_t ping_interval_s; /* told in the connect reply */
-    bool anonymous_allowed;   /* connect without a token */
-    const char *version;      /* told in the connect reply */
-    const struct permission_table *permissions;
+    size_t history_bytes_max;    /* likewise */
+    uint32_t history_count_max;  /* publications in one answer to `history` */
+    uint32_t recovery_count_max; /* publications that a client is given when it comes back */
+    uint16_t archive;            /* likewise */
+    uint64_t store_timeout_ns;   /* likewise */
+    size_t store_bytes_max;      /* likewise */
+    uint32_t page_bytes_max;     /* bytes of the publications in one answer */
+    uint16_t channel_limit;      /* subscriptions of one session */
+    uint32_t ping_interval_s;    /* told in the connect reply */
+    bool anonymous_allowed;      /* connect without a token */
+    const char *version;         /* told in the connect reply */
+    const struct policy_table *policies;
 
     struct bus *bus;
     struct blob_pool *pool;
     struct metrics *metrics;
     struct outbox *outbox;
 
-    /* For client ids: unpredictable in production, from the seed in the simulator. */
+    /* For client ids and epochs: unpredictable in production, from the seed in the simulator. */
     void (*fill_random)(void *context, void *target, size_t size);
     void *random_context;
 };
 
 NODISCARD int hub_create(const struct hub_options *options, struct hub **hub);
+
+/* At the end, before the memory of the first reactor goes: forgets all channels and history. */
+void hub_forget(struct hub *hub);
 
 /* Every session must be closed. */
 void hub_destroy(struct hub *hub);
@@ -77,20 +88,50 @@ NODISCARD bool hub_is_ready(struct hub *hub);
 NODISCARD uint16_t hub_apply(struct hub *hub, struct session *session,
                              const struct command *command);
 
+/* Before everything else of an iteration: its time. */
+void hub_tick(struct hub *hub, uint64_t now_ns);
+
 /* Takes one post, and the share of the blob that it names. outbox_is_roomy() was true. */
 void hub_take(struct hub *hub, const struct post *post);
+
+/*
+ * A session has been given more than it reads at the moment: what it missed waits, until it has
+ * read what it has.
+ */
+void hub_hold(struct hub *hub, struct session *session);
+void hub_release(struct hub *hub, struct session *session);
+
+/* Phase 3, after the commands: reads for those who came back what they missed. */
+void hub_recover(struct hub *hub);
 
 /* Phase 2, after the posts: leaves and lagging channels that found no room before. */
 void hub_catch_up(struct hub *hub);
 
-/* Something waits for room on the bus, which nobody will announce: call hub_catch_up() soon. */
+/* Phase 5, before the posts of the iteration go: gives the archive what is to be stored. */
+void hub_flush(struct hub *hub);
+
+/* Something waits for the archive, and not for ever: go through an iteration now and then. */
+NODISCARD bool hub_is_waiting(const struct hub *hub);
+
+/* Something waits for room, which nobody will announce: go through another iteration soon. */
 NODISCARD bool hub_has_backlog(const struct hub *hub);
 
-/* No session, no room, no leave to be posted: nothing here will ask anybody anything any more. */
+/*
+ * No session, no room, no leave to be posted, nothing that waits to be stored: nothing here will
+ * ask anybody anything any more.
+ */
 NODISCARD bool hub_is_quiet(const struct hub *hub);
 
 /* For who delivers. */
 struct roster *hub_roster(struct hub *hub);
+
+/*
+ * Phase 4: the member at this index of a room does not read, and has no room for what was
+ * published. Returns what the policy of its channel says is to be done. With POLICY_SLOW_RESYNC it
+ * is a member no more: the last one is in its place, or the room has gone with it; and in the
+ * outbox it is told to subscribe again, behind what it has been given until now.
+ */
+NODISCARD enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t member);
 
 /* Updates the gauges in metrics. */
 void hub_gauge(struct hub *hub);

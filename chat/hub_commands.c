@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What clients ask: one function per command. What it takes to keep sessions and rooms is in hub.c.
+ * What clients ask: one function per command, but for `publish` and `rpc` (hub_publish.c) and `history` (hub_history.c). What it takes to
+ * keep sessions and rooms is in hub.c, and how one comes into the other in hub_subscribe.c.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,9 +10,9 @@
 #include "chat/channel.h"
 #include "chat/hub.h"
 #include "chat/hub_state.h"
-#include "chat/membership.h"
+#include "chat/permission.h"
+#include "chat/policy.h"
 #include "chat/post.h"
-#include "chat/publication.h"
 #include "chat/roster.h"
 #include "chat/session.h"
 #include "core/blob.h"
@@ -23,7 +24,6 @@
 enum {
     CLIENT_NAME_SIZE_MAX = 16,    /* bytes, PROTOCOL.md section 3 */
     CLIENT_VERSION_SIZE_MAX = 64, /* bytes, likewise */
-    INFO_SIZE_MAX = 128,          /* bytes: {"client":"..."}, with a client id as text */
 };
 
 static const uint16_t stay = 0; /* not a disconnect code: the connection goes on */
@@ -60,26 +60,23 @@ static int ask_interest(struct hub *hub, const struct room *room)
         .kind = POST_INTEREST,
         .interest = {.blob = name, .hash = room->hash, .room = roster_handle(hub->roster, room)},
     };
-    const struct bus_post packed = post_pack(&post);
-    const enum bus_result asked =
-        bus_ask(hub->options.bus, hub->options.reactor, room->home, &packed);
-    CHECK(asked == BUS_POSTED); /* hub_is_ready() has seen the credit */
+    hub_ask(hub, room->home, &post);
     return 0;
 }
 
 /* A room with one member that waits: the home is asked, or answers at once where we are it. */
 static void first_member(struct hub *hub, struct room *room)
 {
-    struct ids_handle channel;
+    struct channel_interest interest;
     int result;
 
-    if (room->home != hub->options.reactor) {
+    if (room->home != hub->options.reactor || policy_is_durable(room->policy)) {
         result = ask_interest(hub, room);
     } else {
         result = channel_add_interest(hub->home, room->hash, room_name(room),
-                                      roster_handle(hub->roster, room), &channel);
+                                      roster_handle(hub->roster, room), &interest);
         if (result == 0) {
-            hub_room_joined(hub, room, channel);
+            hub_room_joined(hub, room, &interest);
         }
     }
     if (result != 0) {
@@ -134,7 +131,7 @@ static enum codes_error error_for(const struct hub *hub, enum permission_verdict
     case PERMISSION_GRANTED:
         break;
     }
-    NEVER("a granted permission is no error");
+    return CODES_ERROR_NONE;
 }
 
 /* The session's subscription to a channel, or -1. */
@@ -145,29 +142,37 @@ static int find_subscription(struct hub *hub, const struct session *session, str
     return room == NULL ? -1 : session_find(session, room->slot);
 }
 
-static void join_room(struct hub *hub, struct session *session, struct bytes channel, uint64_t hash,
-                      uint32_t command)
+enum codes_error hub_may(struct hub *hub, const struct session *session, struct bytes channel,
+                         uint64_t hash, enum permission_verb verb)
 {
+    const int subscription = find_subscription(hub, session, channel, hash);
+    const struct permission_subject subject = {
+        .anonymous = true,
+        .subscribed = subscription >= 0 && !session->subscriptions[subscription].is_waiting,
+    };
+    return error_for(hub, permission_judge(hub->options.policies, subject, channel, verb));
+}
+
+static void join_room(struct hub *hub, struct session *session, const struct command *command,
+                      uint64_t hash)
+{
+    const struct bytes channel = command->subscribe.channel;
     struct room *room = roster_find(hub->roster, hash, channel);
     const bool is_new = room == NULL;
 
     if (is_new && reserve_leave(hub) == 0) {
-        room =
-            roster_open(hub->roster, hash, channel, ids_home_of(hash, hub->options.reactor_count));
+        room = roster_open(hub->roster, hash, channel, policy_find(hub->options.policies, channel),
+                           ids_home_of(hash, hub->options.reactor_count));
     }
-    const bool waits = is_new || (room != NULL && room->state == ROOM_JOINING);
-    if (room == NULL || membership_add(session, room, waits ? command : 0) != 0) {
+    if (room == NULL || hub_enter_room(hub, session, room, command) != 0) {
         if (is_new && room != NULL) {
             roster_close(hub->roster, room);
         }
-        hub_reply_error(&hub->reply, session, command, CODES_ERROR_INTERNAL);
+        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_INTERNAL);
         return;
     }
-    hub->subscription_count++;
     if (is_new) {
         first_member(hub, room);
-    } else if (!waits) {
-        hub_reply_subscribe(&hub->reply, session, command);
     }
 }
 
@@ -178,14 +183,12 @@ static uint16_t apply_subscribe(struct hub *hub, struct session *session,
     if (channel.size == 0) {
         return CODES_DISCONNECT_BAD_REQUEST;
     }
-    const struct permission_subject subject = {.anonymous = true};
-    const enum permission_verdict verdict =
-        permission_judge(hub->options.permissions, subject, channel, PERMISSION_SUBSCRIBE);
-    if (verdict != PERMISSION_GRANTED) {
-        hub_reply_error(&hub->reply, session, command->id, error_for(hub, verdict));
+    const uint64_t hash = table_hash(&hub->options.key, channel);
+    const enum codes_error error = hub_may(hub, session, channel, hash, PERMISSION_SUBSCRIBE);
+    if (error != CODES_ERROR_NONE) {
+        hub_reply_error(&hub->reply, session, command->id, error);
         return stay;
     }
-    const uint64_t hash = table_hash(&hub->options.key, channel);
     if (find_subscription(hub, session, channel, hash) >= 0) {
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_ALREADY_SUBSCRIBED);
         return stay;
@@ -195,7 +198,7 @@ static uint16_t apply_subscribe(struct hub *hub, struct session *session,
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_LIMIT_EXCEEDED);
         return stay;
     }
-    join_room(hub, session, channel, hash, command->id);
+    join_room(hub, session, command, hash);
     return stay;
 }
 
@@ -209,91 +212,17 @@ static uint16_t apply_unsubscribe(struct hub *hub, struct session *session,
     const uint64_t hash = table_hash(&hub->options.key, channel);
     const int index = find_subscription(hub, session, channel, hash);
     if (index >= 0) {
-        const uint32_t waiting = session->subscriptions[index].command;
-        if (waiting != 0) {
+        const struct session_subscription subscription = session->subscriptions[index];
+        if (subscription.is_waiting) {
             /* The subscribe had been accepted, only not yet confirmed: it has its answer, too. */
-            hub_reply_subscribe(&hub->reply, session, waiting);
+            const struct room *room = roster_slot(hub->roster, subscription.room);
+            const struct event_subscribed result = {.offset = 0};
+            hub_reply_subscribe(&hub->reply, session, room->waiters[subscription.member].command,
+                                &result);
         }
         hub_leave_room(hub, session, (uint32_t)index);
     }
     hub_reply_empty(&hub->reply, session, command->id, EVENT_EMPTY_UNSUBSCRIBE);
-    return stay;
-}
-
-static struct bytes write_info(const struct session *session, struct span target)
-{
-    uint8_t id[SESSION_ID_TEXT_SIZE];
-    session_write_id(session, id);
-
-    struct json_writer writer;
-    json_writer_init(&writer, target);
-    const struct event_client_info info = {.client = {id, sizeof(id)}};
-    event_write_client_info(&writer, &info);
-    CHECK(json_writer_fits(&writer));
-    return json_writer_bytes(&writer);
-}
-
-/* Takes the blob to the home, which answers with a post. */
-static void ask_publish(struct hub *hub, const struct session *session,
-                        const struct command *command, uint64_t hash, struct blob *blob)
-{
-    const struct post post = {
-        .kind = POST_PUBLISH,
-        .publish =
-            {
-                .blob = blob,
-                .hash = hash,
-                .session = hub_handle(hub, session),
-                .command = command->id,
-                .name_size = (uint16_t)command->publish.channel.size,
-            },
-    };
-    const struct bus_post packed = post_pack(&post);
-    const enum bus_result asked = bus_ask(hub->options.bus, hub->options.reactor,
-                                          ids_home_of(hash, hub->options.reactor_count), &packed);
-    CHECK(asked == BUS_POSTED); /* hub_is_ready() has seen the credit */
-}
-
-static void publish(struct hub *hub, struct session *session, const struct command *command,
-                    uint64_t hash)
-{
-    const struct bytes channel = command->publish.channel;
-    uint8_t info[INFO_SIZE_MAX];
-    struct blob *blob = publication_create(hub->options.pool, channel, command->publish.data,
-                                           write_info(session, (struct span){info, sizeof(info)}));
-    if (blob == NULL) {
-        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_INTERNAL);
-        return;
-    }
-    if (ids_home_of(hash, hub->options.reactor_count) != hub->options.reactor) {
-        ask_publish(hub, session, command, hash, blob);
-        return;
-    }
-    channel_publish(hub->home, hash, (uint16_t)channel.size, blob);
-    hub_reply_empty(&hub->reply, session, command->id, EVENT_EMPTY_PUBLISH);
-}
-
-static uint16_t apply_publish(struct hub *hub, struct session *session,
-                              const struct command *command)
-{
-    const struct bytes channel = command->publish.channel;
-    if (channel.size == 0 || command->publish.data.size == 0) {
-        return CODES_DISCONNECT_BAD_REQUEST;
-    }
-    const uint64_t hash = table_hash(&hub->options.key, channel);
-    const int subscription = find_subscription(hub, session, channel, hash);
-    const struct permission_subject subject = {
-        .anonymous = true,
-        .subscribed = subscription >= 0 && session->subscriptions[subscription].command == 0,
-    };
-    const enum permission_verdict verdict =
-        permission_judge(hub->options.permissions, subject, channel, PERMISSION_PUBLISH);
-    if (verdict != PERMISSION_GRANTED) {
-        hub_reply_error(&hub->reply, session, command->id, error_for(hub, verdict));
-        return stay;
-    }
-    publish(hub, session, command, hash);
     return stay;
 }
 
@@ -319,14 +248,16 @@ uint16_t hub_apply(struct hub *hub, struct session *session, const struct comman
     case COMMAND_UNSUBSCRIBE:
         return apply_unsubscribe(hub, session, command);
     case COMMAND_PUBLISH:
-        return apply_publish(hub, session, command);
+        return hub_apply_publish(hub, session, command);
     case COMMAND_PING:
         hub_reply_empty(&hub->reply, session, command->id, EVENT_EMPTY_PING);
         return stay;
+    case COMMAND_HISTORY:
+        return hub_apply_history(hub, session, command);
+    case COMMAND_RPC:
+        return hub_apply_rpc(hub, session, command);
     case COMMAND_PRESENCE:
     case COMMAND_PRESENCE_STATS:
-    case COMMAND_HISTORY:
-    case COMMAND_RPC:
     case COMMAND_REFRESH:
     case COMMAND_SUB_REFRESH:
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_NOT_AVAILABLE);

@@ -6,6 +6,7 @@
 #include "chat/channel.h"
 #include "chat/hub.h"
 #include "chat/hub_state.h"
+#include "chat/ledger.h"
 #include "chat/outbox.h"
 #include "chat/post.h"
 #include "chat/roster.h"
@@ -16,38 +17,184 @@
 #include "core/metrics.h"
 #include "core/slab.h"
 
-static void answer(struct hub *hub, uint16_t to, const struct post *post)
+void hub_ask(struct hub *hub, uint16_t home, const struct post *post)
 {
+    if (home == hub->options.reactor) {
+        struct post here = *post;
+        here.from = home;
+        here.role = BUS_TELL; /* nobody's credit */
+        hub_take(hub, &here);
+        return;
+    }
     const struct bus_post packed = post_pack(post);
-    bus_answer(hub->options.bus, hub->options.reactor, to, &packed);
+    const enum bus_result asked = bus_ask(hub->options.bus, hub->options.reactor, home, &packed);
+    CHECK(asked == BUS_POSTED);
+}
+
+/* To who asked: an answer; or, when POST_LATER was that, a tell, for which there is room. */
+static void answer(struct hub *hub, const struct post *asked, const struct post *post)
+{
+    if (asked->from == hub->options.reactor) {
+        hub_take(hub, post);
+        return;
+    }
+    const struct bus_post packed = post_pack(post);
+    if (asked->role == BUS_ASK) {
+        bus_answer(hub->options.bus, hub->options.reactor, asked->from, &packed);
+        return;
+    }
+    const enum bus_result told =
+        bus_tell(hub->options.bus, hub->options.reactor, asked->from, &packed);
+    CHECK(told == BUS_POSTED); /* answer_late() has looked */
+}
+
+/* Whoever waits for the archive keeps no credit of the bus: others may go on. */
+static void say_later(struct hub *hub, const struct post *asked)
+{
+    if (asked->role == BUS_ASK) {
+        const struct post post = {.kind = POST_LATER};
+        answer(hub, asked, &post);
+    }
 }
 
 /* -- at home ----------------------------------------------------------------------------------- */
 
+/* The post as it is taken by who has to keep it: its answer will be a tell. */
+static enum codes_error wait_turn(struct hub *hub, const struct post *post, bool *waits)
+{
+    struct post kept = *post;
+    kept.role = BUS_TELL;
+    const enum codes_error error = channel_wait_turn(hub->home, &kept, waits);
+    if (*waits) {
+        say_later(hub, post);
+    }
+    return error;
+}
+
+static void answer_publish(struct hub *hub, const struct post *asked, enum codes_error error,
+                           const struct channel_position *position)
+{
+    const struct post reply = {
+        .kind = POST_PUBLISH_ANSWER,
+        .publish_answer =
+            {
+                .session = asked->publish.session,
+                .epoch = position->epoch,
+                .offset = position->top,
+                .command = asked->publish.command,
+                .error = error,
+                .is_rpc = asked->publish.is_rpc,
+            },
+    };
+    answer(hub, asked, &reply);
+}
+
 static void take_publish(struct hub *hub, const struct post *post)
 {
-    channel_publish(hub->home, post->publish.hash, post->publish.name_size, post->publish.blob);
+    struct channel_position position = {.epoch = 0};
+    bool waits = false;
+    enum codes_error error = wait_turn(hub, post, &waits);
+    if (waits) {
+        return;
+    }
+    if (error == CODES_ERROR_NONE) {
+        error = channel_publish(hub->home, &post->publish, &position);
+    } else {
+        blob_drop(post->publish.blob, hub->options.pool);
+    }
+    answer_publish(hub, post, error, &position);
+}
 
-    const struct post accepted = {
-        .kind = POST_PUBLISH_ANSWER,
-        .publish_answer = {.session = post->publish.session, .command = post->publish.command},
+static void answer_interest(struct hub *hub, const struct post *asked, enum codes_error error,
+                            const struct channel_interest *interest)
+{
+    const struct post reply = {
+        .kind = POST_INTEREST_ANSWER,
+        .interest_answer =
+            {
+                .room = asked->interest.room,
+                .channel = interest->channel,
+                .epoch = interest->position.epoch,
+                .top = interest->position.top,
+                .error = error,
+            },
     };
-    answer(hub, post->from, &accepted);
+    blob_drop(asked->interest.blob, hub->options.pool);
+    answer(hub, asked, &reply);
 }
 
 static void take_interest(struct hub *hub, const struct post *post)
 {
-    struct post reply = {
-        .kind = POST_INTEREST_ANSWER,
-        .interest_answer = {.room = post->interest.room},
-    };
-    if (channel_add_interest(hub->home, post->interest.hash, blob_bytes(post->interest.blob),
-                             post->interest.room, &reply.interest_answer.channel) != 0) {
-        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-        reply.interest_answer.error = CODES_ERROR_INTERNAL;
+    struct channel_interest interest = {.position = {.epoch = 0}};
+    bool waits = false;
+    enum codes_error error = wait_turn(hub, post, &waits);
+    if (waits) {
+        return;
     }
-    blob_drop(post->interest.blob, hub->options.pool);
-    answer(hub, post->from, &reply);
+    if (error == CODES_ERROR_NONE &&
+        channel_add_interest(hub->home, post->interest.hash, blob_bytes(post->interest.blob),
+                             post->interest.room, &interest) != 0) {
+        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        error = CODES_ERROR_INTERNAL;
+    }
+    answer_interest(hub, post, error, &interest);
+}
+
+static void answer_history(struct hub *hub, const struct post *asked, enum codes_error error,
+                           const struct channel_reading *reading)
+{
+    const struct post reply = {
+        .kind = POST_PAGE,
+        .page =
+            {
+                .asker = asked->history.session,
+                .blob = reading->page,
+                .epoch = reading->position.epoch,
+                .top = reading->position.top,
+                .command = asked->history.command,
+                .error = error,
+            },
+    };
+    blob_drop(asked->history.blob, hub->options.pool);
+    answer(hub, asked, &reply);
+}
+
+static void take_history(struct hub *hub, const struct post *post)
+{
+    const struct post_history *asked = &post->history;
+    const struct channel_query query = {
+        .order = (asked->flags & POST_HISTORY_REVERSE) != 0 ? PAGE_REVERSE : PAGE_FORWARD,
+        .has_since = (asked->flags & POST_HISTORY_SINCE) != 0,
+        .has_epoch = (asked->flags & POST_HISTORY_EPOCH) != 0,
+        .count_max = asked->count_max,
+        .since = asked->since,
+        .epoch = asked->epoch,
+    };
+    struct channel_reading reading = {.page = NULL};
+    bool waits = false;
+    enum codes_error error = wait_turn(hub, post, &waits);
+    if (waits) {
+        return;
+    }
+    if (error == CODES_ERROR_NONE) {
+        error = channel_read(hub->home, asked->hash, blob_bytes(asked->blob), &query, &reading);
+    }
+    answer_history(hub, post, error, &reading);
+}
+
+static void take_recover(struct hub *hub, const struct post *post)
+{
+    const struct post_recover *asked = &post->recover;
+    const struct post reply = {
+        .kind = POST_PAGE,
+        .page =
+            {
+                .asker = asked->room,
+                .blob = channel_recover(hub->home, asked->channel, asked->room, asked->from,
+                                        asked->count_max),
+            },
+    };
+    answer(hub, post, &reply);
 }
 
 /* -- where the subscribers are ----------------------------------------------------------------- */
@@ -62,6 +209,8 @@ static void take_publish_answer(struct hub *hub, const struct post *post)
     }
     if (reply->error != 0) {
         hub_reply_error(&hub->reply, session, reply->command, (enum codes_error)reply->error);
+    } else if (reply->is_rpc) {
+        hub_reply_published(&hub->reply, session, reply->command, reply->epoch, reply->offset);
     } else {
         hub_reply_empty(&hub->reply, session, reply->command, EVENT_EMPTY_PUBLISH);
     }
@@ -75,29 +224,40 @@ static void take_interest_answer(struct hub *hub, const struct post *post)
     if (post->interest_answer.error != 0) {
         hub_room_refused(hub, room, (enum codes_error)post->interest_answer.error);
     } else {
-        hub_room_joined(hub, room, post->interest_answer.channel);
+        const struct channel_interest interest = {
+            .channel = post->interest_answer.channel,
+            .position = {post->interest_answer.epoch, post->interest_answer.top},
+        };
+        hub_room_joined(hub, room, &interest);
     }
 }
 
-static void take_publication(struct hub *hub, const struct post *post)
+static void take_page(struct hub *hub, const struct post *post)
 {
-    struct room *room = roster_at(hub->roster, post->publication.room);
+    const struct post_page *page = &post->page;
 
-    if (room == NULL) {
-        /* Everybody has left, and the home does not know it yet. */
-        blob_drop(post->publication.blob, hub->options.pool);
+    if (page->command != 0) {
+        struct session *session = hub_session(hub, page->asker);
+        if (session != NULL) {
+            hub_answer_history(hub, session, page);
+        }
+        if (page->blob != NULL) {
+            blob_drop(page->blob, hub->options.pool);
+        }
         return;
     }
-    outbox_publish(hub->options.outbox, room, post->publication.room, post->publication.blob);
+    struct room *room = roster_at(hub->roster, page->asker);
+    if (room != NULL) {
+        hub_take_recovered(hub, room, page->blob);
+    } else if (page->blob != NULL) {
+        blob_drop(page->blob, hub->options.pool); /* everybody has gone meanwhile */
+    }
 }
 
-/* Publications were lost for this room. The SDK subscribes again by itself at this code. */
-static void take_gap(struct hub *hub, const struct post *post)
+/* The SDK subscribes again by itself at this code, and who had only asked is told to try again. */
+static void lose_room(struct hub *hub, struct room *room)
 {
-    struct room *room = roster_at(hub->roster, post->gap.room);
-    if (room == NULL) {
-        return;
-    }
+    hub_refuse_waiters(hub, room, CODES_ERROR_INTERNAL);
     while (room->member_count > 0) {
         const struct roster_member *last = &room->members[room->member_count - 1];
         struct session *session = slab_at(hub->sessions, last->session);
@@ -106,7 +266,36 @@ static void take_gap(struct hub *hub, const struct post *post)
                                    CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
         hub_untie(hub, session, last->subscription);
     }
-    roster_close(hub->roster, room); /* the home has forgotten it: there is no leave to post */
+}
+
+static void take_publication(struct hub *hub, const struct post *post)
+{
+    const struct post_publication *publication = &post->publication;
+    struct room *room = roster_at(hub->roster, publication->room);
+
+    if (room == NULL) {
+        /* Everybody has left, and the home does not know it yet. */
+        blob_drop(publication->blob, hub->options.pool);
+    } else if (publication->offset != room->top + 1) {
+        /* One was lost on the way, which cannot be; but if it is, nobody is left in the dark. */
+        metrics_add(hub->options.metrics, METRIC_GAPS, 1);
+        blob_drop(publication->blob, hub->options.pool);
+        lose_room(hub, room);
+        hub_room_maybe_left(hub, room);
+    } else {
+        room->top = publication->offset;
+        outbox_publish(hub->options.outbox, room, publication->room, publication->blob);
+    }
+}
+
+/* Publications were lost for this room. */
+static void take_gap(struct hub *hub, const struct post *post)
+{
+    struct room *room = roster_at(hub->roster, post->gap.room);
+    if (room != NULL) {
+        lose_room(hub, room);
+        roster_close(hub->roster, room); /* the home has forgotten it: there is no leave to post */
+    }
 }
 
 void hub_take(struct hub *hub, const struct post *post)
@@ -124,6 +313,15 @@ void hub_take(struct hub *hub, const struct post *post)
     case POST_INTEREST_ANSWER:
         take_interest_answer(hub, post);
         return;
+    case POST_HISTORY:
+        take_history(hub, post);
+        return;
+    case POST_RECOVER:
+        take_recover(hub, post);
+        return;
+    case POST_PAGE:
+        take_page(hub, post);
+        return;
     case POST_LEAVE:
         channel_remove_interest(hub->home, post->leave.channel, post->leave.room);
         return;
@@ -133,9 +331,19 @@ void hub_take(struct hub *hub, const struct post *post)
     case POST_GAP:
         take_gap(hub, post);
         return;
+    case POST_LATER:
+        return; /* only the credit is back */
+    case POST_ARCHIVE_APPENDED:
+        ledger_take_batch(channel_ledger(hub->home), post->archive_batch.batch);
+        return;
+    case POST_ARCHIVE_PAGE:
+        ledger_take_page(channel_ledger(hub->home), post->archive_page.page);
+        return;
     case POST_STOP:
     case POST_DRAINED:
     case POST_EXIT:
+    case POST_ARCHIVE_APPEND:
+    case POST_ARCHIVE_READ:
         break;
     }
     NEVER("a post that is not the hub's");
@@ -162,8 +370,75 @@ void hub_post_leaves(struct hub *hub)
     hub->leave_count = kept;
 }
 
+/* -- what has waited for the archive ----------------------------------------------------------- */
+
+/* What is done: answered; or a question that may be asked again, for its channel is known now. */
+static void take_done(struct hub *hub, const struct ledger_answer *done)
+{
+    const struct post *post = &done->post;
+
+    if (!done->is_question) {
+        const struct channel_position position = {done->epoch, done->offset};
+        if (done->error == CODES_ERROR_NONE) {
+            metrics_add(hub->options.metrics, METRIC_PUBLICATIONS, 1);
+        }
+        answer_publish(hub, post, done->error, &position);
+    } else if (done->error == CODES_ERROR_NONE) {
+        hub_take(hub, post);
+    } else if (post->kind == POST_PUBLISH) {
+        const struct channel_position nowhere = {.epoch = 0};
+        blob_drop(post->publish.blob, hub->options.pool);
+        answer_publish(hub, post, done->error, &nowhere);
+    } else if (post->kind == POST_INTEREST) {
+        const struct channel_interest nothing = {.position = {.epoch = 0}};
+        answer_interest(hub, post, done->error, &nothing);
+    } else {
+        const struct channel_reading nothing = {.page = NULL};
+        answer_history(hub, post, done->error, &nothing);
+    }
+}
+
+/* As far as there is room. */
+static void answer_late(struct hub *hub, struct ledger *ledger)
+{
+    struct ledger_item *item = ledger_first_done(ledger);
+
+    while (item != NULL && outbox_is_roomy(hub->options.outbox)) {
+        struct ledger_item *const next = ledger_next_done(ledger, item);
+        const struct ledger_answer done = ledger_look(item);
+        if (done.post.from == hub->options.reactor ||
+            bus_has_room(hub->options.bus, hub->options.reactor, done.post.from)) {
+            take_done(hub, &done);
+            ledger_forget(ledger, item);
+        }
+        item = next;
+    }
+}
+
+static void go_on_with_ledger(struct hub *hub, struct ledger *ledger)
+{
+    size_t delivered = OUTBOX_POSTS_MAX;
+    while (delivered == OUTBOX_POSTS_MAX && outbox_is_roomy(hub->options.outbox)) {
+        delivered = ledger_deliver(ledger, OUTBOX_POSTS_MAX);
+    }
+    answer_late(hub, ledger);
+}
+
+void hub_flush(struct hub *hub)
+{
+    struct ledger *ledger = channel_ledger(hub->home);
+    if (ledger != NULL) {
+        ledger_flush(ledger);
+    }
+}
+
 void hub_catch_up(struct hub *hub)
 {
+    struct ledger *ledger = channel_ledger(hub->home);
+
     hub_post_leaves(hub);
+    if (ledger != NULL) {
+        go_on_with_ledger(hub, ledger);
+    }
     channel_catch_up(hub->home);
 }

@@ -3,12 +3,23 @@
 
 #include "chat/outbox.h"
 #include "chat/session.h"
+#include "chat/stream.h"
 #include "core/metrics.h"
+
+enum { AROUND_PUBLICATIONS = 512 }; /* bytes of a reply that are not publications */
 
 static struct json_writer begin(const struct hub_reply *to)
 {
     struct json_writer writer;
     json_writer_init(&writer, outbox_begin(to->outbox));
+    return writer;
+}
+
+/* For a message with so many bytes of publications in it. */
+static struct json_writer begin_long(const struct hub_reply *to, size_t size)
+{
+    struct json_writer writer;
+    json_writer_init(&writer, outbox_begin_long(to->outbox, size + AROUND_PUBLICATIONS));
     return writer;
 }
 
@@ -40,12 +51,34 @@ void hub_reply_connect(const struct hub_reply *to, struct session *session, uint
     commit(to, session, &writer, false);
 }
 
-void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command)
+void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command,
+                         const struct event_subscribed *result)
 {
-    const struct event_subscribed result = {.offset = 0};
-    struct json_writer writer = begin(to);
-    event_write_subscribed(&writer, command, &result);
+    struct json_writer writer = begin_long(to, result->publications.size);
+    event_write_subscribed(&writer, command, result);
     commit(to, session, &writer, true);
+}
+
+void hub_reply_history(const struct hub_reply *to, struct session *session, uint32_t command,
+                       const struct event_history *result)
+{
+    struct json_writer writer = begin_long(to, result->publications.size);
+    event_write_history(&writer, command, result);
+    commit(to, session, &writer, false);
+}
+
+void hub_reply_published(const struct hub_reply *to, struct session *session, uint32_t command,
+                         uint64_t epoch, uint64_t offset)
+{
+    uint8_t text[STREAM_EPOCH_SIZE];
+    struct event_accepted result = {.offset = 0};
+    if (epoch != 0) {
+        stream_write_epoch(epoch, text);
+        result = (struct event_accepted){.epoch = {text, sizeof(text)}, .offset = offset};
+    }
+    struct json_writer writer = begin(to);
+    event_write_accepted(&writer, command, &result);
+    commit(to, session, &writer, false);
 }
 
 void hub_reply_empty(const struct hub_reply *to, struct session *session, uint32_t command,

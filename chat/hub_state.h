@@ -9,14 +9,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "chat/channel.h"
 #include "chat/hub.h"
 #include "chat/hub_reply.h"
 #include "chat/ids.h"
+#include "chat/permission.h"
 #include "core/annot.h"
 #include "core/bytes.h"
+#include "core/list.h"
 #include "proto/codes.h"
 
-struct channel_home;
+struct blob;
+struct command;
+struct post_page;
 struct room;
 struct slab;
 
@@ -35,25 +40,62 @@ struct hub {
     struct hub_leave *leaves; /* not yet posted */
     size_t leave_count;
     size_t leave_capacity;
-    size_t subscription_count; /* for the gauge */
-    uint64_t allowance;        /* commands that surely find a credit; see hub_is_ready() */
+    struct list_link recovering; /* rooms for whose waiters the home has to be asked */
+    size_t recovery_bytes;       /* publications that were recovered in this iteration */
+    size_t subscription_count;   /* for the gauge */
+    uint64_t allowance;          /* commands that surely find a credit; see hub_is_ready() */
 };
 
 struct session *hub_session(struct hub *hub, struct ids_handle handle); /* NULL: stale */
 struct ids_handle hub_handle(const struct hub *hub, const struct session *session);
 
-/* The home has answered for a room that was JOINING: every member gets its reply. */
-void hub_room_joined(struct hub *hub, struct room *room, struct ids_handle channel);
+/* The home has answered for a room that was JOINING: who waits is admitted, or refused. */
+void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest);
 void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error);
 
-/* The last member left a JOINED room, or one that was JOINING is answered and empty. */
-void hub_room_left(struct hub *hub, struct room *room);
+/* Leaves the channel and closes the room, if that is JOINED and nobody is in it any more. */
+void hub_room_maybe_left(struct hub *hub, struct room *room);
+
+/*
+ * hub_subscribe.c. A session asks to come into a room: it is a member and has its answer, or it
+ * waits. 0, or -ENOMEM and nothing happened.
+ */
+NODISCARD int hub_enter_room(struct hub *hub, struct session *session, struct room *room,
+                             const struct command *command);
+
+/* As many as may: all whose answer is known without reading, or from the page that was read. */
+void hub_admit_waiters(struct hub *hub, struct room *room, const struct blob *page);
+void hub_refuse_waiters(struct hub *hub, struct room *room, enum codes_error error);
+
+/* The answer to what was read for a room: takes one share of the page; NULL: it failed. */
+void hub_take_recovered(struct hub *hub, struct room *room, struct blob *page);
 
 /* Ends one subscription of a session, and the room if that was its last member. */
 void hub_leave_room(struct hub *hub, struct session *session, uint32_t index);
 
 /* Takes the session's subscription away, without closing the room. */
 void hub_untie(struct hub *hub, struct session *session, uint32_t index);
+
+/* hub_commands.c: CODES_ERROR_NONE, or why the session may not do that in the channel. */
+NODISCARD enum codes_error hub_may(struct hub *hub, const struct session *session,
+                                   struct bytes channel, uint64_t hash, enum permission_verb verb);
+
+/* hub_publish.c */
+NODISCARD uint16_t hub_apply_publish(struct hub *hub, struct session *session,
+                                     const struct command *command);
+NODISCARD uint16_t hub_apply_rpc(struct hub *hub, struct session *session,
+                                 const struct command *command);
+
+/* hub_history.c: the command, and what the home has read for it. Borrows the page. */
+NODISCARD uint16_t hub_apply_history(struct hub *hub, struct session *session,
+                                     const struct command *command);
+void hub_answer_history(struct hub *hub, struct session *session, const struct post_page *page);
+
+/*
+ * hub_posts.c: asks a home, which may be here; hub_is_ready() has seen the credit. The answer comes
+ * to hub_take(), at once where the home is here and need not wait for the archive.
+ */
+void hub_ask(struct hub *hub, uint16_t home, const struct post *post);
 
 /* hub_posts.c: leaves that wait go out now, as far as there is room. */
 void hub_post_leaves(struct hub *hub);

@@ -102,6 +102,13 @@ struct span outbox_begin(struct outbox *outbox)
     return (struct span){outbox->text + outbox->text_size, fits ? size : 0};
 }
 
+struct span outbox_begin_long(struct outbox *outbox, size_t size)
+{
+    const size_t left = outbox->options.text_size_max - outbox->text_size;
+    const bool fits = size <= left && has_entry(outbox, 1 + ROOMY_ENTRIES);
+    return (struct span){outbox->text + outbox->text_size, fits ? size : 0};
+}
+
 void outbox_commit(struct outbox *outbox, struct conn_id conn, size_t size)
 {
     CHECK(size > 0);
@@ -151,6 +158,7 @@ void outbox_publish(struct outbox *outbox, struct room *room, struct ids_handle 
         outbox->entries[room->outbox_last - 1].next = index + 1;
     }
     room->outbox_last = index + 1;
+    room->outbox_count++;
 }
 
 size_t outbox_count(const struct outbox *outbox)

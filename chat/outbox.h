@@ -65,6 +65,9 @@ NODISCARD bool outbox_is_roomy(const struct outbox *outbox);
 NODISCARD struct span outbox_begin(struct outbox *outbox);
 void outbox_commit(struct outbox *outbox, struct conn_id conn, size_t size);
 
+/* The same for a message that may be long: the span has `size` bytes, or none. */
+NODISCARD struct span outbox_begin_long(struct outbox *outbox, size_t size);
+
 /*
  * The same for what begins or ends a subscription: it must reach the client behind what was
  * published before, so that nothing comes outside of a subscription, or again in the next one.

@@ -7,6 +7,7 @@
  * A post that names a blob hands over one share of it. Who may post what, and the role it has on
  * the bus (core/bus.h: ask, answer, tell), stands beside each kind. Pure. ANY_THREAD.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,17 +15,29 @@
 #include "core/blob.h"
 #include "core/bus.h"
 
+struct archive_batch;
+struct archive_page;
+
 enum post_kind {
     POST_PUBLISH = 1,     /* ask     publisher's reactor -> home */
     POST_PUBLISH_ANSWER,  /* answer  home -> publisher's reactor */
     POST_INTEREST,        /* ask     reactor with a first subscriber -> home */
     POST_INTEREST_ANSWER, /* answer  home -> that reactor */
     POST_LEAVE,           /* tell    reactor whose last subscriber left -> home */
+    POST_HISTORY,         /* ask     reactor of who wants to read -> home */
+    POST_RECOVER,         /* ask     reactor with somebody who comes back -> home */
+    POST_PAGE,            /* answer  home -> that reactor, to both */
     POST_PUBLICATION,     /* tell    home -> interested reactor */
     POST_GAP,             /* tell    home -> interested reactor whose cursor fell off the tail */
+    POST_LATER,           /* answer  home -> asker: the real one comes later, as a tell */
     POST_STOP,            /* tell    control -> reactor: drain, see server/control.h */
     POST_DRAINED,         /* tell    reactor -> control: no connection left */
-    POST_EXIT,            /* tell    control -> reactor: every reactor has drained */
+    POST_EXIT,            /* tell    control -> reactor: every reactor has drained; -> archive */
+
+    POST_ARCHIVE_APPEND,   /* ask     home -> archive: what is to be stored, see archive_post.h */
+    POST_ARCHIVE_APPENDED, /* answer  archive -> home: the same batch, with results */
+    POST_ARCHIVE_READ,     /* ask     home -> archive: what is stored of a channel? */
+    POST_ARCHIVE_PAGE,     /* answer  archive -> home: the same page, filled */
 };
 
 /* The blob begins with the channel's name; see chat/publication.h for the rest of it. */
@@ -34,12 +47,17 @@ struct post_publish {
     struct ids_handle session; /* the asker, for the answer */
     uint32_t command;          /* id of the asker's command */
     uint16_t name_size;
+    uint8_t key_size; /* of its idempotency key; 0: none */
+    bool is_rpc;      /* who asked wants to know where it is */
 };
 
 struct post_publish_answer {
     struct ids_handle session;
+    uint64_t epoch; /* 0: the channel has no history */
+    uint64_t offset;
     uint32_t command;
-    uint32_t error; /* enum code_error, 0: accepted */
+    uint32_t error; /* enum codes_error */
+    bool is_rpc;
 };
 
 /* The blob is the channel's name. */
@@ -52,7 +70,44 @@ struct post_interest {
 struct post_interest_answer {
     struct ids_handle room;
     struct ids_handle channel; /* for the leave */
-    uint32_t error;            /* enum code_error, 0: every later publication will come */
+    uint64_t epoch;
+    uint64_t top;   /* every later publication will come */
+    uint32_t error; /* enum codes_error */
+};
+
+enum post_history_flag {
+    POST_HISTORY_REVERSE = 1,
+    POST_HISTORY_SINCE = 2,
+    POST_HISTORY_EPOCH = 4,
+};
+
+/* The blob is the channel's name. See struct channel_query for the rest. */
+struct post_history {
+    struct blob *blob;
+    uint64_t hash;
+    struct ids_handle session; /* the asker, for the answer */
+    uint64_t since;
+    uint64_t epoch;
+    uint32_t command; /* id of the asker's command */
+    uint32_t count_max;
+    uint8_t flags; /* enum post_history_flag */
+};
+
+struct post_recover {
+    struct ids_handle channel;
+    struct ids_handle room; /* the asker */
+    uint64_t from;
+    uint32_t count_max;
+};
+
+/* The blob is a page (chat/page.h), or NULL. */
+struct post_page {
+    struct blob *blob;
+    struct ids_handle asker; /* room, or session with its command */
+    uint64_t epoch;          /* to POST_HISTORY, like the rest */
+    uint64_t top;
+    uint32_t command; /* 0: the asker is a room */
+    uint32_t error;   /* enum codes_error */
 };
 
 struct post_leave {
@@ -63,10 +118,20 @@ struct post_leave {
 struct post_publication {
     struct blob *blob;
     struct ids_handle room;
+    uint64_t offset;
 };
 
 struct post_gap {
     struct ids_handle room;
+};
+
+/* Both ways: the batch goes there and comes back. */
+struct post_archive_batch {
+    struct archive_batch *batch;
+};
+
+struct post_archive_page {
+    struct archive_page *page;
 };
 
 struct post {
@@ -79,9 +144,14 @@ struct post {
         struct post_publish_answer publish_answer;
         struct post_interest interest;
         struct post_interest_answer interest_answer;
+        struct post_history history;
+        struct post_recover recover;
+        struct post_page page;
         struct post_leave leave;
         struct post_publication publication;
         struct post_gap gap;
+        struct post_archive_batch archive_batch;
+        struct post_archive_page archive_page;
         uint8_t room_for[56];
     };
 };

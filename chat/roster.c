@@ -51,7 +51,8 @@ struct room *roster_find(struct roster *roster, uint64_t hash, struct bytes name
     return directory_find(roster->rooms, hash, name);
 }
 
-struct room *roster_open(struct roster *roster, uint64_t hash, struct bytes name, uint16_t home)
+struct room *roster_open(struct roster *roster, uint64_t hash, struct bytes name,
+                         const struct policy *policy, uint16_t home)
 {
     CHECK(name.size > 0 && name.size <= UINT8_MAX);
 
@@ -60,6 +61,7 @@ struct room *roster_open(struct roster *roster, uint64_t hash, struct bytes name
         return NULL;
     }
     room->hash = hash;
+    room->policy = policy;
     room->home = home;
     room->state = ROOM_JOINING;
     room->name_size = (uint8_t)name.size;
@@ -75,7 +77,11 @@ struct room *roster_open(struct roster *roster, uint64_t hash, struct bytes name
 void roster_close(struct roster *roster, struct room *room)
 {
     CHECK(room->member_count == 0);
+    CHECK(room->waiter_count == 0);
 
+    if (list_is_linked(&room->recovering)) {
+        list_remove(&room->recovering);
+    }
     directory_remove(roster->rooms, room->hash, room, room->slot);
     free(room->members);
     free(room);
@@ -132,6 +138,37 @@ bool roster_remove(struct room *room, uint32_t index)
     if (room->member_capacity > SHRINK_CAPACITY && room->member_count < room->member_capacity / 4) {
         /* Shrinking in place; if it fails, the larger array is as good. */
         (void)resize(room, room->member_capacity / 2);
+    }
+    return index != last;
+}
+
+int roster_add_waiter(struct room *room, struct roster_waiter waiter)
+{
+    if (room->waiter_count == room->waiter_capacity) {
+        CHECK(room->waiter_capacity <= UINT32_MAX / 2);
+        const uint32_t capacity =
+            room->waiter_capacity == 0 ? FIRST_CAPACITY : 2 * room->waiter_capacity;
+        struct roster_waiter *grown = realloc(room->waiters, capacity * sizeof(*grown));
+        if (grown == NULL) {
+            return -ENOMEM;
+        }
+        room->waiters = grown;
+        room->waiter_capacity = capacity;
+    }
+    room->waiters[room->waiter_count++] = waiter;
+    return 0;
+}
+
+bool roster_remove_waiter(struct room *room, uint32_t index)
+{
+    CHECK(index < room->waiter_count);
+    const uint32_t last = --room->waiter_count;
+
+    room->waiters[index] = room->waiters[last];
+    if (last == 0) {
+        free(room->waiters);
+        room->waiters = NULL;
+        room->waiter_capacity = 0;
     }
     return index != last;
 }

@@ -6,10 +6,16 @@
  *
  * Owner     one reactor's hub. ON that reactor only; other threads hold a struct ids_handle.
  * Room      lives from the first subscriber here until the home was told that the last one left.
- *           A room that is JOINING asked its home for the channel; nothing is delivered to it yet,
- *           so all its members wait for their answer. In a JOINED one nobody waits.
- * Members   an array of values, so that a fan-out reads memory in order. Leaving moves the last
- *           member into the gap: membership.h keeps both sides in step.
+ *           A room that is JOINING asked its home for the channel: whoever wants to be a member
+ *           waits until that is answered.
+ * Members   get everything that is delivered to the room. An array of values, so that a fan-out
+ *           reads memory in order. Leaving moves the last member into the gap: membership.h keeps
+ *           both sides in step.
+ * Waiters   have asked to subscribe and get nothing yet: the room is JOINING, or what they missed
+ *           has to be read first. An array of the same kind, which is there as long as one waits.
+ * Position  `top` is the last publication that this room took. Its newest `outbox_count` ones are
+ *           still in the outbox, and go to who is a member when that is emptied: so a member that
+ *           is added now begins behind room_position().
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,8 +25,10 @@
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "core/conn_id.h"
+#include "core/list.h"
 #include "core/table.h"
 
+struct policy;
 struct roster; /* opaque */
 
 enum room_state {
@@ -34,14 +42,38 @@ struct roster_member {
     uint32_t subscription; /* index in that session's array */
 };
 
+/* Somebody who wants to be a member, and what of the channel it has. */
+struct roster_waiter {
+    struct conn_id conn;
+    uint32_t session;      /* slot in the hub's slab */
+    uint32_t subscription; /* index in that session's array */
+    uint64_t since;        /* offset of the last publication that it has */
+    uint64_t epoch;        /* of that offset, if has_epoch */
+    uint32_t command;      /* id of the subscribe that waits for its answer */
+    bool positioned;       /* it is told offset and epoch */
+    bool recoverable;      /* and may recover with them */
+    bool recovers;         /* it wants to, now */
+    bool has_epoch;        /* false: it sent none, and any will do */
+    bool bad_epoch;        /* it sent one that is none of ours */
+};
+
 struct room {
     uint64_t hash;
     struct roster_member *members;
+    struct roster_waiter *waiters;
+    struct list_link recovering; /* the hub's: some waiters need what the home has to read */
+    uint64_t top;                /* offset of the last publication that was taken */
+    uint64_t epoch;              /* of it; 0: a channel without history */
+    uint64_t asked_from;         /* the home reads from there on for the waiters; 0: it does not */
     uint32_t member_count;
     uint32_t member_capacity;
-    uint32_t outbox_last; /* index + 1 of its last entry in the outbox, 0: none; the outbox's */
-    uint32_t slot;        /* its own */
-    struct ids_handle channel; /* at home, once JOINED */
+    uint32_t waiter_count;
+    uint32_t waiter_capacity;
+    uint32_t outbox_last;  /* index + 1 of its last entry in the outbox, 0: none; the outbox's */
+    uint32_t outbox_count; /* its entries there; the outbox's */
+    uint32_t slot;         /* its own */
+    struct ids_handle channel;   /* at home, once JOINED */
+    const struct policy *policy; /* of its channel */
     uint16_t home;
     uint8_t state;     /* enum room_state */
     uint8_t name_size; /* bytes */
@@ -55,9 +87,9 @@ struct room *roster_find(struct roster *roster, uint64_t hash, struct bytes name
 
 /* A new room in ROOM_JOINING without members. NULL: no memory, or room_count_max. */
 NODISCARD struct room *roster_open(struct roster *roster, uint64_t hash, struct bytes name,
-                                   uint16_t home);
+                                   const struct policy *policy, uint16_t home);
 
-/* Frees it; its handle goes stale. It must have no members. */
+/* Frees it; its handle goes stale. It must have neither members nor waiters. */
 void roster_close(struct roster *roster, struct room *room);
 
 struct ids_handle roster_handle(const struct roster *roster, const struct room *room);
@@ -69,11 +101,21 @@ static inline struct bytes room_name(const struct room *room)
     return (struct bytes){room->name, room->name_size};
 }
 
+/* The last publication that a member which is added now will not be given. */
+static inline uint64_t room_position(const struct room *room)
+{
+    return room->top - room->outbox_count;
+}
+
 /* Appends; returns -ENOMEM and changes nothing when there is no memory. */
 NODISCARD int roster_add(struct room *room, struct roster_member member);
 
 /* Fills the gap with the last member and returns true if that one moved to `index`. */
 bool roster_remove(struct room *room, uint32_t index);
+
+/* The same for waiters. */
+NODISCARD int roster_add_waiter(struct room *room, struct roster_waiter waiter);
+bool roster_remove_waiter(struct room *room, uint32_t index);
 
 size_t roster_count(const struct roster *roster);
 

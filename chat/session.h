@@ -6,7 +6,7 @@
  *
  * Owner     the hub of the connection's reactor, from the accepted upgrade until the connection
  *           closes. ON that reactor only; answers from other reactors name it by handle.
- * Memory    one slab object, and one array for the subscriptions: 12 bytes for each.
+ * Memory    one slab object, and one array for the subscriptions: 8 bytes for each.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,9 +27,9 @@ enum session_state {
 };
 
 struct session_subscription {
-    uint32_t room;    /* slot in the roster */
-    uint32_t member;  /* index in the room's members */
-    uint32_t command; /* id of the subscribe that still waits for its answer; 0: subscribed */
+    uint32_t room;           /* slot in the roster */
+    uint32_t member : 31;    /* index in the room's members, or its waiters */
+    uint32_t is_waiting : 1; /* for the answer to its subscribe: it is one of the waiters */
 };
 
 struct session {
@@ -41,6 +41,7 @@ struct session {
     uint32_t slot;  /* its own, in the hub's slab */
     uint8_t state;  /* enum session_state */
     bool is_ending; /* its connection is to be closed: it is told nothing more */
+    bool is_held;   /* see hub_hold() */
 };
 
 /* Writes the client id as text, in lower case. */

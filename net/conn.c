@@ -321,12 +321,20 @@ static bool lends_queue(const struct conn *conn)
     return conn->sending && conn->tls == NULL;
 }
 
-static bool has_room(const struct conn *conn, size_t size) ON_REACTOR
+/* How much the queue may hold when a packet comes: of a flow, or another one. */
+static uint32_t bytes_max_for(const struct conn *conn, bool is_flow) ON_REACTOR
 {
     const struct reactor_options *options = &conn->reactor->options;
-    const uint32_t bytes_max = conn->large || !conn_is_blocked(conn)
-                                   ? options->queue_bytes_max_large
-                                   : options->queue_bytes_max;
+
+    if (conn->large || !conn_is_blocked(conn)) {
+        return options->queue_bytes_max_large;
+    }
+    return is_flow ? options->queue_bytes_high : options->queue_bytes_max;
+}
+
+static bool has_room(const struct conn *conn, size_t size, bool is_flow) ON_REACTOR
+{
+    const uint32_t bytes_max = bytes_max_for(conn, is_flow);
     const uint32_t bytes = conn_queued_bytes(conn);
     return bytes <= bytes_max && size <= bytes_max - bytes;
 }
@@ -342,24 +350,49 @@ static enum conn_queued note_queued(struct conn *conn) ON_REACTOR
     return CONN_QUEUED;
 }
 
-enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
+/* Puts it into the queue, for which there is room. */
+static enum conn_queued push(struct conn *conn, struct packet *packet, enum conn_lane lane)
+    ON_REACTOR
 {
     struct outq *outq = &conn->outq;
+
+    if (outq_is_empty(outq) && !conn_has_output(conn)) {
+        conn->progress_ms = now_ms(conn);
+    }
+    if (outq_push(conn->reactor->nodes, outq, packet, lane == CONN_URGENT) != 0) {
+        return CONN_TOO_SLOW;
+    }
+    return note_queued(conn);
+}
+
+enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
+{
+    const bool is_flow = packet_flow(packet) != 0;
 
     if (conn->state != CONN_STATE_OPEN) {
         return CONN_QUEUED;
     }
-    if (conn_is_blocked(conn) && packet_is_replaceable(packet) && outq_replace(outq, packet)) {
+    if (conn_is_blocked(conn) && packet_is_replaceable(packet) &&
+        outq_replace(&conn->outq, packet)) {
         return CONN_QUEUED;
     }
-    if (outq_is_empty(outq) && !conn_has_output(conn)) {
-        conn->progress_ms = now_ms(conn);
+    if (!has_room(conn, packet_bytes(packet).size + CONN_PACKET_COST, is_flow)) {
+        return is_flow ? CONN_LAGS : CONN_TOO_SLOW;
     }
-    if (!has_room(conn, packet_bytes(packet).size + CONN_PACKET_COST) ||
-        outq_push(conn->reactor->nodes, outq, packet, lane == CONN_URGENT) != 0) {
+    return push(conn, packet, lane);
+}
+
+enum conn_queued conn_queue_latest(struct conn *conn, struct packet *packet, size_t *dropped)
+{
+    *dropped = 0;
+    if (conn->state != CONN_STATE_OPEN) {
+        return CONN_QUEUED;
+    }
+    *dropped = conn_drop_flow(conn, packet_flow(packet));
+    if (!has_room(conn, packet_bytes(packet).size + CONN_PACKET_COST, false)) {
         return CONN_TOO_SLOW;
     }
-    return note_queued(conn);
+    return push(conn, packet, CONN_NORMAL);
 }
 
 enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes body)
@@ -370,7 +403,7 @@ enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes 
     if (conn->state != CONN_STATE_OPEN) {
         return CONN_QUEUED;
     }
-    if (!lends_queue(conn) && has_room(conn, size) && outq_append(&conn->outq, head, body)) {
+    if (!lends_queue(conn) && has_room(conn, size, false) && outq_append(&conn->outq, head, body)) {
         return note_queued(conn);
     }
     /* Where one message follows another, more may: the next ones find room in this packet. */
@@ -389,9 +422,15 @@ enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes 
     return queued;
 }
 
+size_t conn_drop_flow(struct conn *conn, uint32_t flow)
+{
+    CHECK(flow > 0);
+    return outq_drop_normal(conn->reactor->nodes, &conn->outq, flow);
+}
+
 void conn_drop_queue(struct conn *conn)
 {
-    outq_drop_normal(conn->reactor->nodes, &conn->outq, lends_queue(conn) ? BACKEND_IOVEC_MAX : 0);
+    (void)outq_drop_normal(conn->reactor->nodes, &conn->outq, 0);
 }
 
 void conn_set_large(struct conn *conn, bool large)

@@ -68,6 +68,7 @@ enum conn_lane {
 enum conn_queued {
     CONN_QUEUED = 0,
     CONN_QUEUED_HIGH, /* queued, and above queue_bytes_high: stop reading from whoever feeds it */
+    CONN_LAGS,        /* refused: a packet of a flow, see conn_queue() */
     CONN_TOO_SLOW,    /* refused, nothing changed: above queue_bytes_max, or no memory */
 };
 
@@ -76,11 +77,12 @@ enum {
 };
 
 /*
- * Queues a packet and takes one reference to it, except on CONN_TOO_SLOW: what that costs is the
+ * Queues a packet and takes one reference to it, except when it is refused: what that costs is the
  * caller's to decide. A queue that no send waits for yet may hold queue_bytes_max_large: a burst in
- * one iteration is no sign of a slow reader. A packet_is_replaceable() may take the place of an
- * older one. Never writes to the socket: the reactor flushes once, at the end of the iteration. On
- * a connection that is closing it says CONN_QUEUED and drops the packet.
+ * one iteration is no sign of a slow reader. Else one with a packet_flow() is refused already above
+ * queue_bytes_high (CONN_LAGS), so that there is room for others. A packet_is_replaceable() may
+ * take the place of an older one. Never writes to the socket: the reactor flushes once, at the end
+ * of the iteration. On a connection that is closing it says CONN_QUEUED and drops the packet.
  */
 NODISCARD enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
     ON_REACTOR;
@@ -92,6 +94,19 @@ NODISCARD enum conn_queued conn_queue(struct conn *conn, struct packet *packet, 
  */
 NODISCARD enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes body)
     ON_REACTOR;
+
+/*
+ * After CONN_LAGS: queues it in the normal lane in spite of that, as the only one of its flow, as
+ * far as the others can still be dropped. `dropped` is how many messages those were.
+ */
+NODISCARD enum conn_queued conn_queue_latest(struct conn *conn, struct packet *packet,
+                                             size_t *dropped) ON_REACTOR;
+
+/*
+ * Drops what is queued of a flow (> 0) and was not yet given to the kernel. Returns how many
+ * messages that were.
+ */
+size_t conn_drop_flow(struct conn *conn, uint32_t flow) ON_REACTOR;
 
 /* Drops what is queued and was not yet given to the kernel, but for urgent packets. */
 void conn_drop_queue(struct conn *conn) ON_REACTOR;

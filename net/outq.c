@@ -183,6 +183,7 @@ size_t outq_gather(struct outq *outq, struct iovec *pieces, size_t max)
     if (normal != NULL) {
         gather_lane(&gathered, normal, outq->normal, 0);
     }
+    outq->lent = (uint16_t)(gathered.count - outq->covered);
     return gathered.count;
 }
 
@@ -211,6 +212,7 @@ void outq_advance(struct outq_pool *pool, struct outq *outq, size_t written)
         }
     }
     outq->covered = 0;
+    outq->lent = 0;
     CHECK(!outq_is_empty(outq) || outq->bytes == 0);
 }
 
@@ -239,31 +241,36 @@ bool outq_replace(struct outq *outq, struct packet *packet)
     }
 }
 
-void outq_drop_normal(struct outq_pool *pool, struct outq *outq, size_t kept)
+size_t outq_drop_normal(struct outq_pool *pool, struct outq *outq, uint32_t flow)
 {
-    if (outq->normal_is_begun && kept == 0) {
-        kept = 1;
-    }
-    if (outq->normal == NULL) {
-        return;
-    }
-    /* The first ones go round to the end of the ring; what is then in front is dropped. */
-    size_t rest = 0;
-    for (const struct outq_node *node = outq->normal->next;; node = node->next) {
-        rest++;
-        if (node == outq->normal) {
-            break;
+    const size_t kept = outq->lent > 0 ? outq->lent : outq->normal_is_begun;
+    struct outq_node *const last = outq->normal;
+    struct outq_node *before = last; /* the one before the next to be looked at */
+    size_t count = 0;
+
+    for (size_t i = 0; i < kept && before != NULL; i++) {
+        before = before->next;
+        if (before == last) {
+            return 0;
         }
     }
-    for (size_t i = 0; i < kept && i < rest; i++) {
-        outq->normal = outq->normal->next;
+    for (bool is_last = last == NULL; !is_last;) {
+        struct outq_node *node = before->next;
+        is_last = node == last;
+        if (flow > 0 && packet_flow(node->packet) != flow) {
+            before = node;
+            continue;
+        }
+        if (is_last) {
+            outq->normal = before == node ? NULL : before;
+        }
+        count += packet_message_count(node->packet);
+        outq->bytes -= (uint32_t)packet_bytes(node->packet).size + CONN_PACKET_COST;
+        before->next = node->next;
+        packet_unref(node->packet);
+        give_node(pool, node);
     }
-    for (size_t i = kept; i < rest; i++) {
-        CHECK(outq->normal != NULL);
-        const struct packet *packet = outq->normal->next->packet;
-        outq->bytes -= (uint32_t)packet_bytes(packet).size + CONN_PACKET_COST;
-        pop(pool, &outq->normal);
-    }
+    return count;
 }
 
 void outq_clear(struct outq_pool *pool, struct outq *outq)

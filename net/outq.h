@@ -28,7 +28,8 @@ struct outq {
     struct outq_node *normal;
     uint32_t bytes;       /* not yet written, plus CONN_PACKET_COST for each packet */
     uint32_t begun_bytes; /* of the packet under way that are written already */
-    uint16_t covered;     /* urgent packets in the last gather */
+    uint16_t covered;     /* urgent packets in the last gather, until its advance */
+    uint16_t lent;        /* normal packets in it */
     bool normal_is_begun; /* the packet under way is the first normal one */
 };
 
@@ -64,10 +65,10 @@ void outq_advance(struct outq_pool *pool, struct outq *outq, size_t written);
 NODISCARD bool outq_replace(struct outq *outq, struct packet *packet);
 
 /*
- * Drops the normal packets, but for the first `kept` of them and one that was begun; then nothing
- * that a gather of at most `kept` pieces covered is lost.
+ * Drops the normal packets of a flow (0: all of them), but for one that was begun and those in a
+ * gather that is not advanced yet. Returns how many messages of flows these were.
  */
-void outq_drop_normal(struct outq_pool *pool, struct outq *outq, size_t kept);
+size_t outq_drop_normal(struct outq_pool *pool, struct outq *outq, uint32_t flow);
 
 /* Drops everything. */
 void outq_clear(struct outq_pool *pool, struct outq *outq);

@@ -34,14 +34,18 @@ struct packet {
         uint8_t *memory;     /* PACKET_MEMORY: its bytes begin at `begin` */
         struct packet *next; /* while free */
     };
-    uint32_t size;        /* bytes */
-    uint32_t references;  /* 0 while free */
-    uint8_t begin;        /* PACKET_MEMORY */
-    uint8_t class : 4;    /* index, or CLASS_NONE */
-    uint8_t kind : 3;     /* enum packet_kind */
-    bool replaceable : 1; /* packet_set_replaceable() */
+    uint32_t size;          /* bytes */
+    uint32_t references;    /* 0 while free */
+    uint32_t flow;          /* packet_set_flow(); 0: none */
+    uint16_t message_count; /* of the flow */
+    uint8_t begin;          /* PACKET_MEMORY */
+    uint8_t class : 4;      /* index, or CLASS_NONE */
+    uint8_t kind : 3;       /* enum packet_kind */
+    bool replaceable : 1;   /* packet_set_replaceable() */
     uint8_t data[];
 };
+
+_Static_assert(sizeof(struct packet) == 32, "half of the smallest class");
 
 struct packet_pool {
     struct blob_pool *blobs;
@@ -166,7 +170,7 @@ void packet_shorten(struct packet *packet, size_t size)
 size_t packet_room(const struct packet *packet)
 {
     if (packet->kind != PACKET_INLINE || packet->references > 1 || packet->class >= CLASS_COUNT ||
-        packet->replaceable) {
+        packet->replaceable || packet->flow != 0) {
         return 0;
     }
     return ((size_t)CLASS_SIZE_SMALLEST << packet->class) - sizeof(*packet) - packet->size;
@@ -189,6 +193,23 @@ void packet_set_replaceable(struct packet *packet)
 bool packet_is_replaceable(const struct packet *packet)
 {
     return packet->replaceable;
+}
+
+void packet_set_flow(struct packet *packet, uint32_t flow, size_t message_count)
+{
+    CHECK(flow > 0);
+    packet->flow = flow;
+    packet->message_count = message_count < UINT16_MAX ? (uint16_t)message_count : UINT16_MAX;
+}
+
+uint32_t packet_flow(const struct packet *packet)
+{
+    return packet->flow;
+}
+
+uint32_t packet_message_count(const struct packet *packet)
+{
+    return packet->message_count;
 }
 
 struct bytes packet_bytes(const struct packet *packet)

@@ -65,6 +65,15 @@ void packet_append(struct packet *packet, struct bytes bytes);
 void packet_set_replaceable(struct packet *packet);
 NODISCARD bool packet_is_replaceable(const struct packet *packet);
 
+/*
+ * Before it is queued: it belongs to a flow (> 0), of which a queue that is not read may be rid
+ * (conn_drop_flow), and stands for so many messages of it (at most UINT16_MAX are counted). It is
+ * the packet that knows, and not each queue, so that a flow costs nothing where nobody is slow.
+ */
+void packet_set_flow(struct packet *packet, uint32_t flow, size_t message_count);
+NODISCARD uint32_t packet_flow(const struct packet *packet); /* 0: of none */
+NODISCARD uint32_t packet_message_count(const struct packet *packet);
+
 NODISCARD struct bytes packet_bytes(const struct packet *packet);
 
 void packet_ref(struct packet *packet);

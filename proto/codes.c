@@ -6,6 +6,8 @@
 const char *codes_error_text(enum codes_error code)
 {
     switch (code) {
+    case CODES_ERROR_NONE:
+        break;
     case CODES_ERROR_INTERNAL:
         return "internal server error";
     case CODES_ERROR_UNAUTHORIZED:

@@ -14,6 +14,7 @@
 
 /* In the reply to a command. */
 enum codes_error {
+    CODES_ERROR_NONE = 0, /* not on the wire */
     CODES_ERROR_INTERNAL = 100,
     CODES_ERROR_UNAUTHORIZED = 101,
     CODES_ERROR_UNKNOWN_CHANNEL = 102,

@@ -5,7 +5,6 @@
 
 #include "core/check.h"
 #include "proto/fields.h"
-#include "proto/json.h"
 
 /* clang-format off */
 
@@ -31,7 +30,7 @@ static const struct fields_row subscribed_rows[] = {
     FIELDS_ROW(struct event_subscribed, ttl_s, "ttl", FIELDS_UINT32),
     FIELDS_ROW(struct event_subscribed, recoverable, "recoverable", FIELDS_BOOL),
     FIELDS_ROW(struct event_subscribed, epoch, "epoch", FIELDS_STRING),
-    FIELDS_ROW(struct event_subscribed, publications, "publications", FIELDS_RAW_ARRAY),
+    FIELDS_ROW(struct event_subscribed, publications, "publications", FIELDS_RAW_ITEMS),
     FIELDS_ROW(struct event_subscribed, recovered, "recovered", FIELDS_BOOL),
     FIELDS_ROW(struct event_subscribed, offset, "offset", FIELDS_UINT64),
     FIELDS_ROW(struct event_subscribed, positioned, "positioned", FIELDS_BOOL),
@@ -40,6 +39,19 @@ static const struct fields_row subscribed_rows[] = {
     FIELDS_ROW(struct event_subscribed, delta, "delta", FIELDS_BOOL),
 };
 static const struct fields_table subscribed_table = FIELDS_TABLE(subscribed_rows);
+
+static const struct fields_row history_rows[] = {
+    FIELDS_ROW(struct event_history, publications, "publications", FIELDS_RAW_ITEMS),
+    FIELDS_ROW(struct event_history, epoch, "epoch", FIELDS_STRING),
+    FIELDS_ROW(struct event_history, offset, "offset", FIELDS_UINT64),
+};
+static const struct fields_table history_table = FIELDS_TABLE(history_rows);
+
+static const struct fields_row accepted_rows[] = {
+    FIELDS_ROW(struct event_accepted, offset, "offset", FIELDS_UINT64),
+    FIELDS_ROW(struct event_accepted, epoch, "epoch", FIELDS_STRING),
+};
+static const struct fields_table accepted_table = FIELDS_TABLE(accepted_rows);
 
 static const struct fields_row client_info_rows[] = {
     FIELDS_ROW(struct event_client_info, user, "user", FIELDS_STRING),
@@ -183,6 +195,24 @@ void event_write_subscribed(struct json_writer *writer, uint32_t id,
     json_writer_text(writer, "}");
 }
 
+void event_write_history(struct json_writer *writer, uint32_t id,
+                         const struct event_history *result)
+{
+    write_id(writer, id);
+    json_writer_text(writer, ",\"history\":");
+    fields_write(writer, &history_table, result);
+    json_writer_text(writer, "}");
+}
+
+void event_write_accepted(struct json_writer *writer, uint32_t id,
+                          const struct event_accepted *result)
+{
+    write_id(writer, id);
+    json_writer_text(writer, ",\"rpc\":{\"data\":");
+    fields_write(writer, &accepted_table, result);
+    json_writer_text(writer, "}}");
+}
+
 static const char *empty_text(enum event_empty result)
 {
     switch (result) {
@@ -257,11 +287,16 @@ void event_write_client_info(struct json_writer *writer, const struct event_clie
     fields_write(writer, &client_info_table, info);
 }
 
+/* What a publication begins with, and what ends the push around it. */
+static const char publication_begin[] = "{\"data\":";
+static const char push_end[] = "}}";
+
 static void write_prefix(struct json_writer *writer, const struct event_publication *publication)
 {
     json_writer_text(writer, "{\"push\":{\"channel\":");
     json_writer_string(writer, publication->channel);
-    json_writer_text(writer, ",\"pub\":{\"data\":");
+    json_writer_text(writer, ",\"pub\":");
+    json_writer_text(writer, publication_begin);
 }
 
 static void write_suffix(struct json_writer *writer, const struct event_publication *publication)
@@ -278,7 +313,8 @@ static void write_suffix(struct json_writer *writer, const struct event_publicat
         json_writer_text(writer, ",\"time\":");
         json_writer_int64(writer, publication->time_ms);
     }
-    json_writer_text(writer, "}}}");
+    json_writer_text(writer, "}");
+    json_writer_text(writer, push_end);
 }
 
 _Static_assert(EVENT_SUFFIX_GROWTH_MAX >=
@@ -321,6 +357,15 @@ size_t event_put_suffix(const struct event_publication *publication, uint8_t *ta
     write_suffix(&writer, publication);
     CHECK(writer.size == size);
     return size;
+}
+
+struct bytes event_find_publication(struct bytes channel, struct bytes push)
+{
+    const struct event_publication publication = {.channel = channel};
+    const size_t begin = event_prefix_size(&publication) - (sizeof(publication_begin) - 1);
+    const size_t size = push.size - (sizeof(push_end) - 1);
+    CHECK(begin < size);
+    return (struct bytes){push.data + begin, size - begin};
 }
 
 static enum event_verdict judge(enum json_verdict verdict)
@@ -434,4 +479,37 @@ enum event_verdict event_next(struct event_reader *reader, struct event *event)
         *event = read;
     }
     return reader->verdict;
+}
+
+void event_page_init(struct event_page *page, struct span publications)
+{
+    *page = (struct event_page){.array = publications, .verdict = EVENT_END};
+    if (publications.size > 0) {
+        json_reader_init(&page->json, (struct bytes){publications.data, publications.size},
+                         EVENT_DEPTH_MAX);
+        page->verdict = judge(json_open_array(&page->json));
+    }
+}
+
+enum event_verdict event_page_next(struct event_page *page, struct event *event)
+{
+    if (page->verdict != EVENT_OK) {
+        return page->verdict;
+    }
+    struct event read;
+    memset(&read, 0, sizeof(read));
+    read.kind = EVENT_PUBLICATION;
+    enum json_verdict verdict = json_next_element(&page->json);
+    if (verdict == JSON_END) {
+        page->verdict = EVENT_END;
+        return EVENT_END;
+    }
+    if (verdict == JSON_OK) {
+        verdict = fields_read(&page->json, page->array, &pub_table, &read);
+    }
+    page->verdict = judge(verdict);
+    if (page->verdict == EVENT_OK) {
+        *event = read;
+    }
+    return page->verdict;
 }

@@ -19,6 +19,7 @@
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "proto/codes.h"
+#include "proto/json.h"
 #include "proto/json_writer.h"
 
 /*
@@ -42,10 +43,10 @@ struct event_connected {
     bool expires;
 };
 
-/* The result of `subscribe`. Its publications have no channel in them. */
+/* The result of `subscribe`. */
 struct event_subscribed {
     struct bytes epoch;
-    struct bytes publications; /* JSON array */
+    struct bytes publications; /* JSON: event_find_publication() each, joined by ',' */
     struct bytes data;         /* JSON */
     uint64_t offset;
     uint32_t ttl_s;
@@ -55,6 +56,19 @@ struct event_subscribed {
     bool positioned;
     bool was_recovering;
     bool delta;
+};
+
+/* The result of `history`. */
+struct event_history {
+    struct bytes epoch;
+    struct bytes publications; /* as above */
+    uint64_t offset;           /* of the last publication that there is */
+};
+
+/* The result of the rpc `publish`, as its data. */
+struct event_accepted {
+    struct bytes epoch;
+    uint64_t offset;
 };
 
 /* The results that are always empty. */
@@ -84,6 +98,10 @@ void event_write_connected(struct json_writer *writer, uint32_t id,
                            const struct event_connected *result);
 void event_write_subscribed(struct json_writer *writer, uint32_t id,
                             const struct event_subscribed *result);
+void event_write_history(struct json_writer *writer, uint32_t id,
+                         const struct event_history *result);
+void event_write_accepted(struct json_writer *writer, uint32_t id,
+                          const struct event_accepted *result);
 void event_write_empty(struct json_writer *writer, uint32_t id, enum event_empty result);
 void event_write_error(struct json_writer *writer, uint32_t id, enum codes_error code);
 
@@ -115,6 +133,9 @@ NODISCARD size_t event_prefix_size(const struct event_publication *publication);
 NODISCARD size_t event_suffix_size(const struct event_publication *publication);
 NODISCARD size_t event_put_prefix(const struct event_publication *publication, uint8_t *data);
 NODISCARD size_t event_put_suffix(const struct event_publication *publication, uint8_t *target);
+
+/* The publication alone, as history has it, inside of the push that was written around its data. */
+NODISCARD struct bytes event_find_publication(struct bytes channel, struct bytes push);
 
 /* What a client of ours got. The first that is there, in this order. */
 enum event_kind {
@@ -200,5 +221,18 @@ void event_reader_init(struct event_reader *reader, struct span message);
 
 /* The next event. Only EVENT_OK fills it; a fault is final. */
 NODISCARD enum event_verdict event_next(struct event_reader *reader, struct event *event);
+
+/* Publications of a result, one after the other. Only event.c looks inside. */
+struct event_page {
+    struct span array;
+    struct json_reader json;
+    enum event_verdict verdict;
+};
+
+/* Lends event->publications; if there are none, there is nothing to read. */
+void event_page_init(struct event_page *page, struct span publications);
+
+/* The next one, as EVENT_PUBLICATION without a channel. Only EVENT_OK fills it. */
+NODISCARD enum event_verdict event_page_next(struct event_page *page, struct event *event);
 
 #endif /* PROTO_EVENT_H */

@@ -86,6 +86,8 @@ static enum json_verdict read_value(struct json_reader *reader, struct span mess
         return read_raw_of(reader, message, JSON_OBJECT, member);
     case FIELDS_RAW_ARRAY:
         return read_raw_of(reader, message, JSON_ARRAY, member);
+    case FIELDS_RAW_ITEMS:
+        break;
     case FIELDS_UINT32:
         return json_read_uint32(reader, member);
     case FIELDS_INT32:
@@ -100,7 +102,7 @@ static enum json_verdict read_value(struct json_reader *reader, struct span mess
         *(bool *)member = true;
         return fields_read(reader, message, row->inner, target);
     }
-    NEVER("a kind that is not one");
+    NEVER("a kind that cannot be read");
 }
 
 enum json_verdict fields_read(struct json_reader *reader, struct span message,
@@ -152,6 +154,7 @@ static bool is_zero(const struct fields_row *row, const void *member)
     case FIELDS_RAW:
     case FIELDS_RAW_OBJECT:
     case FIELDS_RAW_ARRAY:
+    case FIELDS_RAW_ITEMS:
         return ((const struct bytes *)member)->size == 0;
     case FIELDS_UINT32:
         return *(const uint32_t *)member == 0;
@@ -180,6 +183,11 @@ static void write_value(struct json_writer *writer, const struct fields_row *row
     case FIELDS_RAW_OBJECT:
     case FIELDS_RAW_ARRAY:
         json_writer_raw(writer, *(const struct bytes *)member);
+        return;
+    case FIELDS_RAW_ITEMS:
+        json_writer_text(writer, "[");
+        json_writer_raw(writer, *(const struct bytes *)member);
+        json_writer_text(writer, "]");
         return;
     case FIELDS_UINT32:
         json_writer_uint64(writer, *(const uint32_t *)member);

@@ -31,6 +31,7 @@ enum fields_kind {
     FIELDS_RAW,        /* (struct bytes) any JSON value, validated, as text without '\n' */
     FIELDS_RAW_OBJECT, /* (struct bytes) the same, but it must be an object */
     FIELDS_RAW_ARRAY,  /* (struct bytes) the same, but it must be an array */
+    FIELDS_RAW_ITEMS,  /* (struct bytes) what is between the brackets of one; is only written */
     FIELDS_UINT32,     /* (uint32_t) */
     FIELDS_INT32,      /* (int32_t) */
     FIELDS_UINT64,     /* (uint64_t) */

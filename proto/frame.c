@@ -151,6 +151,15 @@ size_t frame_write_header(enum frame_opcode opcode, uint64_t payload_size, uint8
     return 10;
 }
 
+struct bytes frame_payload(struct bytes frame)
+{
+    CHECK(frame.size >= FRAME_HEADER_SIZE_MIN);
+    CHECK((frame.data[1] & MASK_BIT) == 0);
+    const size_t header_size = FRAME_HEADER_SIZE_MIN + extended_length_size(frame.data[1]);
+    CHECK(header_size <= frame.size);
+    return (struct bytes){frame.data + header_size, frame.size - header_size};
+}
+
 size_t frame_write_client_header(enum frame_opcode opcode, uint64_t payload_size,
                                  const uint8_t mask_key[4], uint8_t *target)
 {

@@ -74,6 +74,9 @@ NODISCARD enum frame_verdict frame_read_header(struct bytes in, struct frame_lim
 NODISCARD size_t frame_write_header(enum frame_opcode opcode, uint64_t payload_size,
                                     uint8_t *target);
 
+/* The payload of a whole frame whose header frame_write_header() wrote. */
+NODISCARD struct bytes frame_payload(struct bytes frame);
+
 /*
  * The same for a client: the key stands in the header, and the caller masks the payload with it.
  * Returns the bytes written: 6, 8 or 14.

@@ -32,7 +32,7 @@ static const struct argp_option options[] = {
      "Check the configuration, print all of it with its defaults, and exit", 1},
     {"listen", KEY_LISTEN, "ADDR:PORT", 0, "Where clients connect (127.0.0.1:8000)", 2},
     {"internal-listen", KEY_INTERNAL_LISTEN, "ADDR:PORT", 0,
-     "Where /health and /metrics are (127.0.0.1:9000)", 2},
+     "Where /health, /ready and /metrics are (127.0.0.1:9000)", 2},
     {"reactors", KEY_REACTORS, "N", 0, "Threads that serve connections (auto: one for each core)",
      3},
     {"backend", KEY_BACKEND, "NAME", 0, "How to talk to the kernel: auto, uring or epoll (auto)",
@@ -49,13 +49,15 @@ static const struct argp_option options[] = {
 static const char doc[] =
     "parleyd, a real-time messaging server that speaks the Centrifuge client protocol.\v"
     "Flags win over the configuration file. Without a file it is development mode: parleyd "
-    "listens on loopback only and lets everybody do everything (client.insecure).\n"
+    "listens on loopback only, lets everybody do everything (client.insecure), and channels have "
+    "history, recovery, presence, joins and leaves.\n"
     "\n"
     "Examples:\n"
     "  parleyd                                  try it; the chat page is at :8000\n"
     "  parleyd --config parley.yaml             serve\n"
     "  parleyd --config parley.yaml --check-config\n"
     "  parleyd --listen [::1]:8080 --reactors 2 --backend epoll\n"
+    "  parleyd store stat -c parley.yaml        what is stored; also verify, export CHANNEL\n"
     "\n"
     "Each option of the file is explained in deploy/parley.example.yaml.";
 
@@ -262,6 +264,21 @@ static void set_listen(const struct args_address *given, char *address, uint16_t
     }
 }
 
+/* Development mode: everybody may do everything, and there is something to be seen. */
+static void open_up(struct config *config)
+{
+    struct config_channel_options *channels = &config->channel.without_namespace;
+
+    config->development = true;
+    config->client.insecure = true;
+    channels->history_size = 100;
+    channels->history_ttl_ns = UINT64_C(600000000000); /* 10 minutes */
+    channels->force_recovery = true;
+    channels->presence = true;
+    channels->join_leave = true;
+    channels->force_push_join_leave = true;
+}
+
 int args_apply(const struct args *args, struct config *config, char *error, size_t error_size)
 {
     CHECK(args != NULL);
@@ -281,8 +298,10 @@ int args_apply(const struct args *args, struct config *config, char *error, size
     struct config_http_server *http = &applied.http_server;
     set_listen(&args->listen, http->address, &http->port);
     set_listen(&args->internal_listen, http->internal_address, &http->internal_port);
-    applied.development = development;
-    applied.client.insecure = applied.client.insecure || development;
+    applied.development = false;
+    if (development) {
+        open_up(&applied);
+    }
     applied.echo.enabled = applied.echo.enabled || args->echo;
     applied.reactor.count = args->has_reactors ? args->reactors : applied.reactor.count;
     applied.reactor.backend = args->has_backend ? args->backend : applied.reactor.backend;

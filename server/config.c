@@ -11,14 +11,9 @@
 #include "core/check.h"
 #include "net/address.h"
 #include "server/config_options.h"
+#include "server/config_rules.h"
 #include "server/config_value.h"
 #include "server/config_yaml.h"
-
-/* The first rule that does not hold: which key is to blame, and what was expected of it. */
-struct fault {
-    const char *key;
-    char what[CONFIG_WHAT_SIZE];
-};
 
 void config_init_defaults(struct config *config)
 {
@@ -53,100 +48,13 @@ void config_destroy(struct config *config)
     config_init_defaults(config);
 }
 
-/* The value of `key` as the file would have it: what an error shows as found. */
-static void show_value(const struct config *config, const char *key, char text[CONFIG_TEXT_SIZE])
-{
-    const struct config_option *option = config_options_find(config_options_all(), key);
-    CHECK(option != NULL);
-    config_value_write(option, config, text);
-}
-
-/* Always false, so that a rule can end with it. `than` is the key that sets the bound. */
-static bool blame(const struct config *config, struct fault *fault, const char *key,
-                  const char *relation, const char *than)
-{
-    char found[CONFIG_TEXT_SIZE];
-    char bound[CONFIG_TEXT_SIZE];
-
-    show_value(config, key, found);
-    show_value(config, than, bound);
-    fault->key = key;
-    (void)snprintf(fault->what, sizeof(fault->what), "expected %s %s (%s), found %s", relation,
-                   than, bound, found);
-    return false;
-}
-
-/* 0.0.0.0 and ::, however they are written. */
-static bool is_any_address(const char *text)
-{
-    static const uint8_t any_six[ADDRESS_IP_SIZE] = {0};
-    static const uint8_t any_four[ADDRESS_IP_SIZE] = {[10] = 0xff, [11] = 0xff};
-    uint8_t ip[ADDRESS_IP_SIZE];
-    struct address address;
-
-    if (config_socket_address(text, 1, &address) != 0) {
-        return false;
-    }
-    address_ip(&address, ip);
-    return memcmp(ip, any_six, sizeof(ip)) == 0 || memcmp(ip, any_four, sizeof(ip)) == 0;
-}
-
-/* What is internal would be reachable from outside, or could not be bound. */
-static bool listeners_differ(const struct config *config, struct fault *fault)
-{
-    const struct config_http_server *http = &config->http_server;
-    const bool overlap = strcmp(http->address, http->internal_address) == 0 ||
-                         is_any_address(http->address) || is_any_address(http->internal_address);
-
-    return http->port != http->internal_port || !overlap ||
-           blame(config, fault, "http_server.internal_port", "another port than",
-                 "http_server.port");
-}
-
-static bool is_power_of_two(const struct config *config, struct fault *fault, const char *key)
-{
-    const struct config_option *option = config_options_find(config_options_all(), key);
-    CHECK(option != NULL);
-    const uint64_t number = config_options_number(option, config);
-
-    if ((number & (number - 1)) == 0) {
-        return true;
-    }
-    fault->key = key;
-    (void)snprintf(fault->what, sizeof(fault->what), "expected a power of two, found %" PRIu64,
-                   number);
-    return false;
-}
-
-static bool rules_hold(const struct config *config, struct fault *fault)
-{
-    const uint64_t message = config->websocket.message_size_limit;
-
-    return listeners_differ(config, fault) &&
-           (config->http_server.max_uri < config->http_server.max_header_bytes ||
-            blame(config, fault, "http_server.max_uri", "less than",
-                  "http_server.max_header_bytes")) &&
-           (config->client.pong_timeout_ns < config->client.ping_interval_ns ||
-            blame(config, fault, "client.pong_timeout", "less than", "client.ping_interval")) &&
-           /* The longest message must fit the queue of those who read it. */
-           (config->client.queue_max_size > message ||
-            blame(config, fault, "client.queue_max_size", "more than",
-                  "websocket.message_size_limit")) &&
-           (config->echo.queue_max_size > config->echo.message_size_limit ||
-            blame(config, fault, "echo.queue_max_size", "more than", "echo.message_size_limit")) &&
-           is_power_of_two(config, fault, "reactor.receive_buffers") &&
-           is_power_of_two(config, fault, "bus.slots") &&
-           (config->bus.reserve < config->bus.slots / 2 ||
-            blame(config, fault, "bus.reserve", "less than half of", "bus.slots"));
-}
-
 int config_validate(const struct config *config, char *error, size_t error_size)
 {
-    struct fault fault;
+    struct config_fault fault;
 
     CHECK(config != NULL);
     CHECK(error != NULL);
-    if (rules_hold(config, &fault)) {
+    if (config_rules_hold(config, &fault)) {
         return 0;
     }
     (void)snprintf(error, error_size, "%s: %s", fault.key, fault.what);
@@ -158,14 +66,15 @@ static int validate_read(const char *name, const struct config_yaml_result *read
                          size_t error_size)
 {
     const struct config_table table = config_options_all();
-    struct fault fault;
+    struct config_fault fault;
 
-    if (rules_hold(&read->config, &fault)) {
+    if (config_rules_hold(&read->config, &fault)) {
         return 0;
     }
     const struct config_option *option = config_options_find(table, fault.key);
-    CHECK(option != NULL);
-    const struct config_mark mark = read->marks[option - table.rows];
+    /* What a namespace alone can break was judged where it stands, in config_yaml.c. */
+    const struct config_mark nowhere = {0, 0};
+    const struct config_mark mark = option == NULL ? nowhere : read->marks[option - table.rows];
     if (mark.line == 0) {
         (void)snprintf(error, error_size, "%s: %s: %s", name, fault.key, fault.what);
     } else {

@@ -7,7 +7,7 @@
  * Owner     main. config_load_*() fills the struct, config_destroy() frees its lists. In between,
  *           after the flags of the command line went in, nobody writes: pass it on as const.
  * Threads   filled before threads start; frozen, so ANY_THREAD may read it then.
- * Units     bytes, counts, nanoseconds (`_ns`). In the file a duration has a unit: 500ms, 10s, 2m.
+ * Units     bytes, counts, nanoseconds (`_ns`). In the file a duration has a unit: 500ms, 10s, 30d.
  * Failures  -errno and one line: "FILE:LINE:COLUMN: KEY: expected ..., found ...". The struct is
  *           untouched unless the result is 0. No value means "unlimited".
  * Not here  the table of options (config_options.h), YAML (config_yaml.h), flags (args.h).
@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "chat/policy.h"
 #include "core/annot.h"
 #include "core/bytes.h"
 
@@ -28,7 +29,8 @@ struct address; /* net/address.h */
 enum {
     CONFIG_ADDRESS_SIZE = 46,        /* bytes: the longest IPv6 text and its NUL */
     CONFIG_NAMESPACE_NAME_SIZE = 65, /* bytes, with the NUL */
-    CONFIG_ERROR_SIZE = 512,         /* bytes: enough for each error text */
+    CONFIG_PATH_SIZE = 256,          /* bytes, with the NUL */
+    CONFIG_ERROR_SIZE = 1024,        /* bytes: enough for each error text */
     CONFIG_FILE_SIZE_MAX = 1 << 20,  /* bytes: a longer file is refused */
     CONFIG_SPARE_FILES = 64,         /* descriptors kept back from client.connection_limit */
 };
@@ -57,6 +59,11 @@ enum config_log_level {
 enum config_log_format {
     CONFIG_LOG_LOGFMT = 0,
     CONFIG_LOG_JSON,
+};
+
+enum config_store_engine {
+    CONFIG_STORE_MEMORY = 0,
+    CONFIG_STORE_ROCKSDB,
 };
 
 struct config_http_server {
@@ -92,6 +99,9 @@ struct config_client {
     uint32_t control_burst;
     uint32_t connection_limit;       /* of the whole server; 0 until config_resolve(): auto */
     uint32_t max_messages_per_frame; /* replies and pushes that share an outgoing frame */
+    uint32_t history_max_publication_limit;  /* publications that one history call returns */
+    uint32_t recovery_max_publication_limit; /* publications that one recovery returns */
+    uint32_t presence_max_list;              /* members that one presence call lists */
 };
 
 struct config_websocket {
@@ -108,12 +118,33 @@ struct config_echo {
     uint32_t queue_max_size;     /* bytes queued for one connection: holds a whole message */
 };
 
+/* What each one means: chat/policy.h. */
 struct config_channel_options {
     bool allow_subscribe_for_client;
     bool allow_subscribe_for_anonymous;
     bool allow_publish_for_client;
     bool allow_publish_for_subscriber;
     bool allow_publish_for_anonymous;
+    bool allow_history_for_client;
+    bool allow_history_for_subscriber;
+    bool allow_history_for_anonymous;
+    bool allow_presence_for_client;
+    bool allow_presence_for_subscriber;
+    bool allow_presence_for_anonymous;
+    uint32_t history_size; /* publications */
+    uint64_t history_ttl_ns;
+    uint64_t history_meta_ttl_ns;
+    bool force_recovery;
+    bool allow_recovery;
+    bool force_positioning;
+    bool allow_positioning;
+    enum policy_recovery_mode force_recovery_mode;
+    bool presence;
+    bool join_leave;
+    bool force_push_join_leave;
+    enum policy_durability durability;
+    uint64_t idempotency_ttl_ns; /* how long an idempotency key is remembered */
+    enum policy_slow_consumer slow_consumer;
 };
 
 struct config_namespace {
@@ -127,9 +158,20 @@ struct config_namespaces {
 };
 
 struct config_channel {
-    uint32_t max_length; /* bytes of a channel's name */
+    uint32_t max_length;         /* bytes of a channel's name */
+    uint64_t history_memory_max; /* bytes that all histories together may hold */
     struct config_channel_options without_namespace;
     struct config_namespaces namespaces;
+};
+
+struct config_store {
+    enum config_store_engine engine;
+    char path[CONFIG_PATH_SIZE]; /* of a directory; empty: none */
+    uint64_t timeout_ns;         /* for a publication to be stored; then error 100 */
+    uint32_t queue_max_size;     /* bytes of publications that wait for it, of each reactor */
+    uint32_t write_buffer_size;  /* bytes */
+    uint32_t block_cache_size;   /* bytes */
+    uint32_t min_free_space;     /* bytes of the disk */
 };
 
 struct config_reactor {
@@ -162,6 +204,7 @@ struct config {
     struct config_websocket websocket;
     struct config_echo echo;
     struct config_channel channel;
+    struct config_store store;
     struct config_reactor reactor;
     struct config_bus bus;
     struct config_log log;

@@ -10,6 +10,7 @@
 
 #define MS(count)      ((uint64_t)(count)*1000000U)
 #define SECONDS(count) (MS(count) * 1000U)
+#define DAYS(count)    (SECONDS(count) * 86400U)
 #define KIB(count)     ((uint64_t)(count)*1024U)
 #define MIB(count)     (KIB(count) * 1024U)
 
@@ -21,17 +22,66 @@
 /* NOLINTEND(bugprone-macro-parentheses) */
 #define NUMBER(least, most, value, what)                                                           \
     .kind = CONFIG_KIND_NUMBER, .min = (least), .max = (most), .standard = (value), .unit = (what)
+#define SIZE(least, most, value)                                                                   \
+    .kind = CONFIG_KIND_SIZE, .min = (least), .max = (most), .standard = (value), .unit = "bytes"
 #define DURATION(least, most, value)                                                               \
     .kind = CONFIG_KIND_DURATION, .min = (least), .max = (most), .standard = (value)
 #define CHOICE(words, value) .kind = CONFIG_KIND_CHOICE, .choices = (words), .standard = (value)
 #define BOOL(value)          .kind = CONFIG_KIND_BOOL, .max = 1, .standard = (value)
 #define PORT(value)          .kind = CONFIG_KIND_PORT, .min = 1, .max = 65535, .standard = (value)
 #define ADDRESS(value)       .kind = CONFIG_KIND_ADDRESS, .standard_text = (value)
+#define PATH(value)          .kind = CONFIG_KIND_PATH, .standard_text = (value)
 
 static const char *const backend_words[] = {"auto", "uring", "epoll", NULL};
 static const char *const simd_words[] = {"auto", "scalar", "sse4", "avx2", "avx512", NULL};
 static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_format_words[] = {"logfmt", "json", NULL};
+static const char *const recovery_mode_words[] = {"stream", "cache", NULL};
+static const char *const store_engine_words[] = {"memory", "rocksdb", NULL};
+static const char *const durability_words[] = {"none", "memory", "process", "power", NULL};
+static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "disconnect", NULL};
+
+/*
+ * The options of a namespace and of channels without one: listed here and nowhere else. `at` and
+ * `at_duration` give the first columns of a row in the table that is being made.
+ */
+/* clang-format off */
+#define CHANNEL_ROWS(at, at_duration)                                                              \
+    {at(allow_subscribe_for_client), BOOL(false)},                                                 \
+    {at(allow_subscribe_for_anonymous), BOOL(false)},                                              \
+    {at(allow_publish_for_client), BOOL(false)},                                                   \
+    {at(allow_publish_for_subscriber), BOOL(false)},                                               \
+    {at(allow_publish_for_anonymous), BOOL(false)},                                                \
+    {at(allow_history_for_client), BOOL(false)},                                                   \
+    {at(allow_history_for_subscriber), BOOL(false)},                                               \
+    {at(allow_history_for_anonymous), BOOL(false)},                                                \
+    {at(allow_presence_for_client), BOOL(false)},                                                  \
+    {at(allow_presence_for_subscriber), BOOL(false)},                                              \
+    {at(allow_presence_for_anonymous), BOOL(false)},                                               \
+    {at(history_size), NUMBER(0, 1000000, 0, "publications")},                                     \
+    {at_duration(history_ttl), DURATION(0, DAYS(365), 0)},                                         \
+    {at_duration(history_meta_ttl), DURATION(SECONDS(1), DAYS(365), DAYS(30))},                    \
+    {at(force_recovery), BOOL(false)},                                                             \
+    {at(allow_recovery), BOOL(false)},                                                             \
+    {at(force_positioning), BOOL(false)},                                                          \
+    {at(allow_positioning), BOOL(false)},                                                          \
+    {at(force_recovery_mode), CHOICE(recovery_mode_words, POLICY_RECOVERY_STREAM)},                \
+    {at(presence), BOOL(false)},                                                                   \
+    {at(join_leave), BOOL(false)},                                                                 \
+    {at(force_push_join_leave), BOOL(false)},                                                      \
+    {at(durability), CHOICE(durability_words, POLICY_DURABILITY_MEMORY)},                          \
+    {at_duration(idempotency_ttl), DURATION(SECONDS(1), DAYS(1), SECONDS(300))},                   \
+    {at(slow_consumer), CHOICE(slow_consumer_words, POLICY_SLOW_RESYNC)}
+/* clang-format on */
+
+/* NOLINTBEGIN(bugprone-macro-parentheses): a member designator takes none. */
+#define AT_PLAIN(name)          AT(channel, without_namespace.name)
+#define AT_PLAIN_DURATION(name) AT_DURATION(channel, without_namespace.name)
+
+#define AT_NAMESPACE(name) .key = #name, .offset = offsetof(struct config_namespace, options.name)
+#define AT_NAMESPACE_DURATION(name)                                                                \
+    .key = #name, .offset = offsetof(struct config_namespace, options.name##_ns)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const struct config_option all_rows[] = {
     {AT(http_server, address), ADDRESS("127.0.0.1")},
@@ -58,6 +108,9 @@ static const struct config_option all_rows[] = {
     {AT(client, control_burst), NUMBER(1, 1000000, 20, "frames")},
     {AT(client, connection_limit), NUMBER(1, 10000000, 0, "connections"), .has_auto = true},
     {AT(client, max_messages_per_frame), NUMBER(1, 1024, 16, "messages")},
+    {AT(client, history_max_publication_limit), NUMBER(1, 10000, 300, "publications")},
+    {AT(client, recovery_max_publication_limit), NUMBER(1, 10000, 300, "publications")},
+    {AT(client, presence_max_list), NUMBER(1, 100000, 1000, "members")},
 
     {AT(websocket, message_size_limit), NUMBER(128, MIB(64), KIB(64), "bytes")},
     {AT(websocket, max_fragments), NUMBER(1, 1000000, 64, "fragments")},
@@ -70,12 +123,17 @@ static const struct config_option all_rows[] = {
     {AT(echo, queue_max_size), NUMBER(KIB(4), MIB(1024), MIB(32), "bytes")},
 
     {AT(channel, max_length), NUMBER(1, 255, 255, "bytes")},
-    {AT(channel, without_namespace.allow_subscribe_for_client), BOOL(false)},
-    {AT(channel, without_namespace.allow_subscribe_for_anonymous), BOOL(false)},
-    {AT(channel, without_namespace.allow_publish_for_client), BOOL(false)},
-    {AT(channel, without_namespace.allow_publish_for_subscriber), BOOL(false)},
-    {AT(channel, without_namespace.allow_publish_for_anonymous), BOOL(false)},
+    {AT(channel, history_memory_max), SIZE(MIB(1), MIB(1 << 20), MIB(1024))},
+    CHANNEL_ROWS(AT_PLAIN, AT_PLAIN_DURATION),
     {AT(channel, namespaces), .kind = CONFIG_KIND_NAMESPACES, .max = 1024},
+
+    {AT(store, engine), CHOICE(store_engine_words, CONFIG_STORE_MEMORY)},
+    {AT(store, path), PATH("")},
+    {AT_DURATION(store, timeout), DURATION(MS(100), SECONDS(60), SECONDS(5))},
+    {AT(store, queue_max_size), NUMBER(MIB(4), MIB(1024), MIB(64), "bytes")},
+    {AT(store, write_buffer_size), NUMBER(MIB(1), MIB(4095), MIB(64), "bytes")},
+    {AT(store, block_cache_size), NUMBER(MIB(1), MIB(4095), MIB(64), "bytes")},
+    {AT(store, min_free_space), NUMBER(MIB(1), MIB(4095), MIB(256), "bytes")},
 
     {AT(reactor, count), NUMBER(1, 1024, 0, "threads"), .has_auto = true},
     {AT(reactor, backend), CHOICE(backend_words, CONFIG_BACKEND_AUTO)},
@@ -93,15 +151,9 @@ static const struct config_option all_rows[] = {
     {AT_DURATION(shutdown, timeout), DURATION(MS(100), SECONDS(600), SECONDS(25))},
 };
 
-#define AT_NAMESPACE(name) .key = #name, .offset = offsetof(struct config_namespace, options.name)
-
 static const struct config_option namespace_rows[] = {
     {.key = "name", .offset = offsetof(struct config_namespace, name), .kind = CONFIG_KIND_NAME},
-    {AT_NAMESPACE(allow_subscribe_for_client), BOOL(false)},
-    {AT_NAMESPACE(allow_subscribe_for_anonymous), BOOL(false)},
-    {AT_NAMESPACE(allow_publish_for_client), BOOL(false)},
-    {AT_NAMESPACE(allow_publish_for_subscriber), BOOL(false)},
-    {AT_NAMESPACE(allow_publish_for_anonymous), BOOL(false)},
+    CHANNEL_ROWS(AT_NAMESPACE, AT_NAMESPACE_DURATION),
 };
 
 _Static_assert(COUNT_OF(all_rows) <= CONFIG_OPTIONS_MAX, "the reader has a mark for each row");
@@ -231,6 +283,7 @@ void config_options_set_default(const struct config_option *option, void *base)
     switch (option->kind) {
     case CONFIG_KIND_BOOL:
     case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_SIZE:
     case CONFIG_KIND_PORT:
     case CONFIG_KIND_DURATION:
     case CONFIG_KIND_CHOICE:
@@ -243,6 +296,11 @@ void config_options_set_default(const struct config_option *option, void *base)
         return;
     case CONFIG_KIND_NAME:
         memset(field, 0, CONFIG_NAMESPACE_NAME_SIZE);
+        return;
+    case CONFIG_KIND_PATH:
+        CHECK(strlen(option->standard_text) < CONFIG_PATH_SIZE);
+        memset(field, 0, CONFIG_PATH_SIZE);
+        memcpy(field, option->standard_text, strlen(option->standard_text));
         return;
     case CONFIG_KIND_ORIGINS:
         memset(field, 0, sizeof(struct config_origins));
@@ -264,10 +322,12 @@ static size_t number_size(enum config_kind kind)
     case CONFIG_KIND_NUMBER:
     case CONFIG_KIND_CHOICE:
         return sizeof(uint32_t);
+    case CONFIG_KIND_SIZE:
     case CONFIG_KIND_DURATION:
         return sizeof(uint64_t);
     case CONFIG_KIND_ADDRESS:
     case CONFIG_KIND_NAME:
+    case CONFIG_KIND_PATH:
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
         break;

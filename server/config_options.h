@@ -19,7 +19,7 @@
 #include "core/annot.h"
 
 enum {
-    CONFIG_OPTIONS_MAX = 64, /* rows of one table */
+    CONFIG_OPTIONS_MAX = 96, /* rows of one table */
     CONFIG_KEY_SIZE = 96,    /* bytes: the longest dotted key, its NUL, and room for a typo */
 };
 
@@ -27,11 +27,13 @@ enum {
 enum config_kind {
     CONFIG_KIND_BOOL,       /* bool */
     CONFIG_KIND_NUMBER,     /* uint32_t */
+    CONFIG_KIND_SIZE,       /* uint64_t, bytes */
     CONFIG_KIND_PORT,       /* uint16_t */
     CONFIG_KIND_DURATION,   /* uint64_t, nanoseconds */
     CONFIG_KIND_CHOICE,     /* an enum; the number is the index in `choices` */
     CONFIG_KIND_ADDRESS,    /* char[CONFIG_ADDRESS_SIZE] */
     CONFIG_KIND_NAME,       /* char[CONFIG_NAMESPACE_NAME_SIZE] */
+    CONFIG_KIND_PATH,       /* char[CONFIG_PATH_SIZE] */
     CONFIG_KIND_ORIGINS,    /* struct config_origins */
     CONFIG_KIND_NAMESPACES, /* struct config_namespaces */
 };
@@ -44,7 +46,7 @@ struct config_option {
     uint64_t min;
     uint64_t max;
     uint64_t standard;          /* the default, where it is a number */
-    const char *standard_text;  /* the default of an address */
+    const char *standard_text;  /* the default of an address or a path */
     const char *const *choices; /* the words, NULL at the end */
     const char *unit;           /* of a number, for people: "bytes" */
 };

@@ -16,7 +16,7 @@
 static const struct {
     const char *name;
     uint64_t ms;
-} duration_units[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+} duration_units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
 
 static bool bytes_are(struct bytes text, const char *word)
 {
@@ -51,6 +51,10 @@ void config_value_show(struct bytes text, char shown[CONFIG_SHOWN_SIZE])
 static void duration_write(uint64_t ns, char *text, size_t size)
 {
     const uint64_t ms = ns / NS_PER_MS;
+    if (ms == 0) {
+        (void)snprintf(text, size, "0s"); /* every unit divides it */
+        return;
+    }
     size_t i = 0;
     while (ms % duration_units[i].ms != 0) {
         i++;
@@ -78,6 +82,7 @@ void config_value_expected(const struct config_option *option, char *what)
         (void)snprintf(what, CONFIG_WHAT_SIZE, "expected true or false");
         return;
     case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_SIZE:
         (void)snprintf(what, CONFIG_WHAT_SIZE, "expected %" PRIu64 " to %" PRIu64 " %s%s",
                        option->min, option->max, option->unit, option->has_auto ? ", or auto" : "");
         return;
@@ -98,6 +103,11 @@ void config_value_expected(const struct config_option *option, char *what)
     case CONFIG_KIND_NAME:
         (void)snprintf(what, CONFIG_WHAT_SIZE, "expected a name of 1 to %d of A-Z a-z 0-9 _ . -",
                        CONFIG_NAMESPACE_NAME_SIZE - 1);
+        return;
+    case CONFIG_KIND_PATH:
+        (void)snprintf(what, CONFIG_WHAT_SIZE,
+                       "expected a path of at most %d bytes, without quotes and backslashes",
+                       CONFIG_PATH_SIZE - 1);
         return;
     case CONFIG_KIND_ORIGINS:
         (void)snprintf(what, CONFIG_WHAT_SIZE, "expected a list of origins");
@@ -184,7 +194,8 @@ static int read_duration(const struct config_option *option, struct config_scala
     const size_t digits = take_digits(scalar.text, &number);
 
     if (digits > 0 && digits == scalar.text.size) {
-        return refuse_for(option, scalar, " (without a unit: write ms, s, m or h after it)", what);
+        return refuse_for(option, scalar, " (without a unit: write ms, s, m, h or d after it)",
+                          what);
     }
     const struct bytes unit = {scalar.text.data + digits, scalar.text.size - digits};
     for (size_t i = 0; digits > 0 && i < sizeof(duration_units) / sizeof(duration_units[0]); i++) {
@@ -260,6 +271,27 @@ static int read_name(const struct config_option *option, struct config_scalar sc
     return 0;
 }
 
+/* What config_value_write() can put between quotes as it is. Empty in quotes: no path. */
+static int read_path(const struct config_option *option, struct config_scalar scalar, void *base,
+                     char *what)
+{
+    bool is_good = scalar.text.size < CONFIG_PATH_SIZE && !scalar_is_nothing(scalar);
+
+    for (size_t i = 0; is_good && i < scalar.text.size; i++) {
+        const uint8_t byte = scalar.text.data[i];
+        is_good = byte >= 0x20 && byte != 0x7f && byte != '"' && byte != '\\';
+    }
+    if (!is_good) {
+        return refuse_for(option, scalar, "", what);
+    }
+    uint8_t *field = (uint8_t *)base + option->offset;
+    memset(field, 0, CONFIG_PATH_SIZE);
+    if (scalar.text.size > 0) {
+        memcpy(field, scalar.text.data, scalar.text.size);
+    }
+    return 0;
+}
+
 int config_value_read(const struct config_option *option, struct config_scalar scalar, void *base,
                       char *what)
 {
@@ -267,6 +299,7 @@ int config_value_read(const struct config_option *option, struct config_scalar s
     case CONFIG_KIND_BOOL:
         return read_bool(option, scalar, base, what);
     case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_SIZE:
     case CONFIG_KIND_PORT:
         return read_number(option, scalar, base, what);
     case CONFIG_KIND_DURATION:
@@ -277,6 +310,8 @@ int config_value_read(const struct config_option *option, struct config_scalar s
         return read_address(option, scalar, base, what);
     case CONFIG_KIND_NAME:
         return read_name(option, scalar, base, what);
+    case CONFIG_KIND_PATH:
+        return read_path(option, scalar, base, what);
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
         return refuse_for(option, scalar, "", what);
@@ -353,6 +388,7 @@ void config_value_write(const struct config_option *option, const void *base, ch
                        config_options_number(option, base) != 0 ? "true" : "false");
         return;
     case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_SIZE:
     case CONFIG_KIND_PORT:
         if (option->has_auto && config_options_number(option, base) == 0) {
             (void)snprintf(text, CONFIG_TEXT_SIZE, "auto");
@@ -369,6 +405,7 @@ void config_value_write(const struct config_option *option, const void *base, ch
         return;
     case CONFIG_KIND_ADDRESS:
     case CONFIG_KIND_NAME:
+    case CONFIG_KIND_PATH:
         (void)snprintf(text, CONFIG_TEXT_SIZE, "\"%s\"", (const char *)base + option->offset);
         return;
     case CONFIG_KIND_ORIGINS:

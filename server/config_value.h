@@ -5,7 +5,7 @@
  * One option's value: from the text of a file or a flag, and back.
  * Private to server/config*.c, server/args.c and their tests.
  *
- * Pure, ANY_THREAD. Not here: lists (config_yaml.c), rules across options (config_validate).
+ * Pure, ANY_THREAD. Not here: lists (config_yaml.c), rules across options (config_rules.h).
  * Failures  -EINVAL and "expected ..., found ..." without key or place; the field is untouched.
  */
 #include <stdbool.h>
@@ -17,8 +17,8 @@
 #include "server/config_options.h"
 
 enum {
-    CONFIG_WHAT_SIZE = 320,  /* bytes: the longest "expected ..., found ..." */
-    CONFIG_TEXT_SIZE = 80,   /* bytes: the longest value that config_value_write() writes */
+    CONFIG_WHAT_SIZE = 640,  /* bytes: the longest "expected ..., found ..." */
+    CONFIG_TEXT_SIZE = 264,  /* bytes: the longest value that config_value_write() writes */
     CONFIG_SHOWN_SIZE = 64,  /* bytes: foreign text as errors show it, its NUL included */
     CONFIG_ORIGIN_MAX = 255, /* bytes of an origin */
 };

@@ -9,6 +9,7 @@
 #include <yaml.h>
 
 #include "core/check.h"
+#include "server/config_rules.h"
 #include "server/config_value.h"
 
 struct reader {
@@ -305,6 +306,24 @@ static int append_namespace(struct reader *reader, struct config_namespaces *nam
     return 0;
 }
 
+/* Rules across the options of one namespace, while it is known where they stand. */
+static int judge_namespace(struct reader *reader, const struct scope *scope,
+                           const struct config_namespace *namespace, struct config_mark start)
+{
+    struct config_fault fault;
+
+    if (config_rules_hold_for_channels(&namespace->options, "", &fault)) {
+        return 0;
+    }
+    const struct config_option *option = config_options_find(scope->table, fault.key);
+    CHECK(option != NULL);
+    const struct config_mark given = scope->options[option - scope->table.rows];
+    const struct config_mark mark = given.line == 0 ? start : given;
+    (void)snprintf(reader->error, reader->error_size, "%s:%u:%u: %s%s: %s", reader->name, mark.line,
+                   mark.column, scope->prefix, fault.key, fault.what);
+    return -EINVAL;
+}
+
 /* From the start of one mapping of the list to its end. */
 static int read_namespace(struct reader *reader, const char *prefix,
                           struct config_namespaces *namespaces)
@@ -318,7 +337,8 @@ static int read_namespace(struct reader *reader, const char *prefix,
     for (size_t i = 0; i < scope.table.count; i++) {
         config_options_set_default(&scope.table.rows[i], &namespace);
     }
-    const int result = read_section(reader, &scope, "");
+    int result = read_section(reader, &scope, "");
+    result = result != 0 ? result : judge_namespace(reader, &scope, &namespace, start);
     if (result != 0) {
         return result;
     }

@@ -11,7 +11,7 @@
  *
  * Threads   ANY_THREAD; no state between calls.
  * Failures  -EINVAL or -ENOMEM and one line that begins with the place.
- * Not here  rules across options (config_validate), reading the file (config_load_file).
+ * Not here  rules across options (config_rules.h), reading the file (config_load_file).
  */
 #include <stdbool.h>
 #include <stddef.h>

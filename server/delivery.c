@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include "chat/hub.h"
 #include "chat/outbox.h"
 #include "chat/roster.h"
 #include "core/blob.h"
+#include "core/check.h"
 #include "core/metrics.h"
 #include "net/conn.h"
 #include "net/packet.h"
@@ -19,14 +21,6 @@ static struct conn *find_conn(const struct delivery *delivery, struct conn_id id
 {
     struct conn *conn = reactor_conn(delivery->reactor, id);
     return conn == NULL || conn_is_closing(conn) ? NULL : conn;
-}
-
-static void queue(const struct delivery *delivery, struct conn *conn, struct packet *packet,
-                  enum conn_lane lane) ON_REACTOR
-{
-    if (conn_queue(conn, packet, lane) == CONN_TOO_SLOW) {
-        gateway_too_slow(delivery->gateway, conn);
-    }
 }
 
 /* -- messages ---------------------------------------------------------------------------------- */
@@ -90,7 +84,13 @@ static size_t deliver_messages(const struct delivery *delivery, size_t first) ON
         gateway_say_close(delivery->gateway, conn, CODES_DISCONNECT_SERVER_ERROR);
         return count;
     }
-    queue(delivery, conn, packet, entry->in_order ? CONN_NORMAL : CONN_URGENT);
+    const enum conn_lane lane = entry->in_order ? CONN_NORMAL : CONN_URGENT;
+    const enum conn_queued queued = conn_queue(conn, packet, lane);
+    if (queued == CONN_TOO_SLOW) {
+        gateway_too_slow(delivery->gateway, conn);
+    } else if (queued == CONN_QUEUED_HIGH) {
+        gateway_is_behind(delivery->gateway, conn);
+    }
     packet_unref(packet);
     metrics_add(delivery->metrics, METRIC_FRAMES_SENT_REPLY, 1);
     return count;
@@ -126,7 +126,7 @@ static struct packet *concatenate(const struct delivery *delivery, const struct 
     return packet;
 }
 
-/* One packet for the whole chain. A single blob is not copied: the packet views it. */
+/* One packet for the chain from `first` on. A single blob is not copied: the packet views it. */
 static struct packet *packet_for(const struct delivery *delivery, const struct outbox_entry *first)
 {
     if (first->next != 0) {
@@ -139,19 +139,16 @@ static struct packet *packet_for(const struct delivery *delivery, const struct o
     return packet;
 }
 
-/* Gives up the shares of a chain. Returns how many publications it was. */
-static size_t drop_chain(const struct delivery *delivery, struct outbox_entry *first)
+/* Gives up the shares of a chain. */
+static void drop_chain(const struct delivery *delivery, struct outbox_entry *first)
 {
-    size_t count = 0;
-
     for (struct outbox_entry *entry = first;;) {
         const uint32_t next = entry->next;
         entry->kind = OUTBOX_TAKEN;
         blob_drop(entry->blob, delivery->pool);
         entry->blob = NULL;
-        count++;
         if (next == 0) {
-            return count;
+            return;
         }
         entry = outbox_at(delivery->outbox, next - 1);
     }
@@ -169,35 +166,114 @@ static void give_up_room(const struct delivery *delivery, const struct room *roo
     }
 }
 
+/* What a room's members are given. */
+struct fan_out {
+    const struct delivery *delivery;
+    const struct outbox_entry *first; /* of the chain */
+    struct packet *packet;            /* the whole chain */
+    struct packet *newest;            /* its last publication only, once somebody needs that */
+    size_t missed;                    /* publications that were not given to somebody */
+};
+
+static struct packet *newest_of(const struct fan_out *fan_out)
+{
+    const struct outbox_entry *entry = fan_out->first;
+    while (entry->next != 0) {
+        entry = outbox_at(fan_out->delivery->outbox, entry->next - 1);
+    }
+    struct packet *packet = packet_for(fan_out->delivery, entry);
+    if (packet != NULL) {
+        packet_set_flow(packet, packet_flow(fan_out->packet), 1);
+    }
+    return packet;
+}
+
+static void give_newest(struct fan_out *fan_out, struct conn *conn) ON_REACTOR
+{
+    size_t dropped = 0;
+
+    if (fan_out->newest == NULL) {
+        fan_out->newest = newest_of(fan_out);
+    }
+    if (fan_out->newest == NULL ||
+        conn_queue_latest(conn, fan_out->newest, &dropped) == CONN_TOO_SLOW) {
+        gateway_too_slow(fan_out->delivery->gateway, conn);
+        return;
+    }
+    fan_out->missed += dropped + packet_message_count(fan_out->packet) - 1;
+}
+
+/* There was no room for the packet. */
+static void lag(struct fan_out *fan_out, struct conn *conn, enum policy_slow_consumer policy)
+    ON_REACTOR
+{
+    switch (policy) {
+    case POLICY_SLOW_RESYNC:
+        fan_out->missed += conn_drop_flow(conn, packet_flow(fan_out->packet));
+        fan_out->missed += packet_message_count(fan_out->packet);
+        return;
+    case POLICY_SLOW_LATEST:
+        give_newest(fan_out, conn);
+        return;
+    case POLICY_SLOW_DROP:
+        fan_out->missed += packet_message_count(fan_out->packet);
+        return;
+    case POLICY_SLOW_DISCONNECT:
+        gateway_too_slow(fan_out->delivery->gateway, conn);
+        return;
+    }
+    NEVER("a policy that nobody knows");
+}
+
+/* To every member. Backwards, so that one which has to leave moves nobody who is yet to come. */
+static void give_to_all(struct fan_out *fan_out, struct room *room) ON_REACTOR
+{
+    const struct delivery *delivery = fan_out->delivery;
+
+    for (uint32_t i = room->member_count; i > 0; i--) {
+        struct conn *conn = find_conn(delivery, room->members[i - 1].conn);
+        if (conn == NULL) {
+            continue;
+        }
+        const enum conn_queued queued = conn_queue(conn, fan_out->packet, CONN_NORMAL);
+        if (queued == CONN_LAGS) {
+            lag(fan_out, conn, hub_lag(delivery->hub, room, i - 1));
+        } else if (queued == CONN_TOO_SLOW) {
+            gateway_too_slow(delivery->gateway, conn);
+        }
+    }
+}
+
 static void deliver_publications(const struct delivery *delivery, struct outbox_entry *first)
     ON_REACTOR
 {
-    struct room *room = roster_at(delivery->roster, first->room);
+    struct room *room = roster_at(hub_roster(delivery->hub), first->room);
     if (room == NULL) {
-        (void)drop_chain(delivery, first); /* the last member left in this very iteration */
+        drop_chain(delivery, first); /* the last member left in this very iteration */
         return;
     }
+    const size_t count = room->outbox_count;
     room->outbox_last = 0;
-    struct packet *packet = packet_for(delivery, first);
-    const size_t count = drop_chain(delivery, first);
-    if (packet == NULL) {
+    room->outbox_count = 0;
+    struct fan_out fan_out = {delivery, first, packet_for(delivery, first), NULL, 0};
+    if (fan_out.packet == NULL) {
         give_up_room(delivery, room);
-        return;
+    } else {
+        metrics_add(delivery->metrics, METRIC_DELIVERIES, count * room->member_count);
+        metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, count * room->member_count);
+        packet_set_flow(fan_out.packet, room->slot + 1, count);
+        give_to_all(&fan_out, room);
+        metrics_add(delivery->metrics, METRIC_LAG_MISSED, fan_out.missed);
     }
-    for (uint32_t i = 0; i < room->member_count; i++) {
-        struct conn *conn = find_conn(delivery, room->members[i].conn);
-        if (conn != NULL) {
-            queue(delivery, conn, packet, CONN_NORMAL);
-        }
-    }
-    packet_unref(packet);
-    metrics_add(delivery->metrics, METRIC_DELIVERIES, count * room->member_count);
-    metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, count * room->member_count);
+    packet_unref(fan_out.packet);
+    packet_unref(fan_out.newest);
+    drop_chain(delivery, first);
 }
 
-static void deliver_all_messages(const struct delivery *delivery) ON_REACTOR
+/* Those from entry `first` on. */
+static void deliver_all_messages(const struct delivery *delivery, size_t first) ON_REACTOR
 {
-    for (size_t i = 0; i < outbox_count(delivery->outbox);) {
+    for (size_t i = first; i < outbox_count(delivery->outbox);) {
         const bool is_message = outbox_at(delivery->outbox, i)->kind == OUTBOX_MESSAGE;
         i += is_message ? deliver_messages(delivery, i) : 1;
     }
@@ -205,11 +281,14 @@ static void deliver_all_messages(const struct delivery *delivery) ON_REACTOR
 
 void delivery_run(const struct delivery *delivery)
 {
+    const size_t count = outbox_count(delivery->outbox);
+
     /*
      * Publications go to who is a member now. So whatever was said in this iteration about who is
-     * one goes before them, and behind those of earlier iterations.
+     * one goes before them, and behind those of earlier iterations. Who is found to lag meanwhile
+     * is told afterwards.
      */
-    deliver_all_messages(delivery);
+    deliver_all_messages(delivery, 0);
     for (size_t i = 0; i < outbox_count(delivery->outbox); i++) {
         struct outbox_entry *entry = outbox_at(delivery->outbox, i);
         struct conn *conn;
@@ -228,5 +307,6 @@ void delivery_run(const struct delivery *delivery)
             break;
         }
     }
+    deliver_all_messages(delivery, count);
     outbox_clear(delivery->outbox);
 }

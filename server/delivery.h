@@ -5,7 +5,9 @@
  * Phase 4: the hub's outbox onto the queues of connections. ON the reactor that owns them.
  *
  * Messages for one connection share a frame as far as they follow each other. Publications of one
- * room become one packet, and each member's queue gets one reference to it.
+ * room become one packet, and each member's queue gets one reference to it. The packets of a room
+ * are a flow: where somebody does not read, the hub says what becomes of what is queued of it, and
+ * nothing else is touched.
  */
 #include <stdint.h>
 
@@ -13,14 +15,14 @@
 
 struct blob_pool;
 struct gateway;
+struct hub;
 struct metrics;
 struct outbox;
 struct reactor;
-struct roster;
 
 struct delivery {
     struct outbox *outbox;
-    struct roster *roster;
+    struct hub *hub;
     struct reactor *reactor;
     struct gateway *gateway;
     struct blob_pool *pool;

@@ -262,8 +262,19 @@ static void on_drained(struct conn *conn) ON_REACTOR
 {
     const struct peer *peer = conn_user(conn);
 
-    if (peer->state != PEER_CHAT) {
+    if (peer->state == PEER_CHAT) {
+        hub_release(gateway_of(conn)->options.hub, peer->session);
+    } else {
         conn_resume(conn);
+    }
+}
+
+void gateway_is_behind(struct gateway *gateway, struct conn *conn)
+{
+    const struct peer *peer = conn_user(conn);
+
+    if (peer->state == PEER_CHAT) {
+        hub_hold(gateway->options.hub, peer->session);
     }
 }
 

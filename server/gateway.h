@@ -69,6 +69,9 @@ void gateway_fire(struct timerwheel_timer *timer, void *gateway) ON_REACTOR;
 /* Phase 4, for delivery: says goodbye with a close frame, after everything that is queued. */
 void gateway_say_close(struct gateway *gateway, struct conn *conn, uint16_t code) ON_REACTOR;
 
+/* Phase 4, for delivery: what it is owed is above the high mark. It hears when that is read. */
+void gateway_is_behind(struct gateway *gateway, struct conn *conn) ON_REACTOR;
+
 /* Phase 4, for delivery: it does not take what we send. Its queue is dropped; 3008. */
 void gateway_too_slow(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 

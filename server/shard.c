@@ -23,21 +23,25 @@
 enum {
     NS_PER_MS = 1000000,
     NS_PER_S = 1000000000,
-    POSTS_PER_ITERATION = 256,    /* the rest in the next one, without sleeping */
-    RETRY_NS = NS_PER_MS,         /* while something waits for room on the bus */
-    ROOM_COUNT_MAX = 1 << 24,     /* per reactor */
-    TAIL_COUNT_MAX = 1024,        /* publications of one channel, for reactors that lag */
-    TAIL_BYTES_MAX = 4 << 20,     /* of them */
+    POSTS_PER_ITERATION = 256, /* the rest in the next one, without sleeping */
+    WAITING_NS =
+        50 * NS_PER_MS,       /* while somebody waits for the archive, for whom time may run out */
+    RETRY_NS = NS_PER_MS,     /* while something waits for room on the bus */
+    ROOM_COUNT_MAX = 1 << 24, /* per reactor */
+    TAIL_COUNT_MAX = 1024,    /* publications of one channel, for reactors that lag */
+    TAIL_BYTES_MAX = 4 << 20, /* of them */
     OUTBOX_ENTRIES_MAX = 1 << 18, /* messages and publications of one iteration */
     OUTBOX_TEXT_MAX = 64 << 20,   /* bytes of messages of one iteration */
     PAGE_QUEUE_MIN = 1 << 20,     /* bytes */
+    PAGE_BYTES_MAX = 256 << 10,   /* of history in one answer */
     PENDING_MAX = 256 << 10,      /* bytes: a receive buffer, and a head of the largest size */
     RECEIVE_BUDGET = 256 << 10,   /* bytes per connection and iteration */
     INTERNAL_CONN_COUNT = 4,      /* beyond connection_limit, for /health and /metrics */
 };
 
 static const uint64_t rest_ns = UINT64_C(2) * NS_PER_S; /* silent for so long: it rests */
-static const size_t blob_bytes_max = (size_t)1 << 32; /* per reactor: what publications may hold */
+static const size_t blob_bytes_max = (size_t)1
+                                     << 32; /* of publications on their way, per reactor */
 
 struct shard {
     struct shard_options options;
@@ -64,6 +68,13 @@ static uint32_t conn_count_max(const struct config *config)
     return clients + INTERNAL_CONN_COUNT;
 }
 
+/* A page is less than what makes a queue long, and only the first of several fills it. */
+static uint32_t page_bytes(const struct config *config)
+{
+    const uint32_t size = config->client.queue_max_size / 2;
+    return size < PAGE_BYTES_MAX ? size : PAGE_BYTES_MAX;
+}
+
 static int create_hub(struct shard *shard)
 {
     const struct shard_options *options = &shard->options;
@@ -77,12 +88,19 @@ static int create_hub(struct shard *shard)
         .channel_count_max = ROOM_COUNT_MAX,
         .tail_count_max = options->tail_count_max > 0 ? options->tail_count_max : TAIL_COUNT_MAX,
         .tail_bytes_max = TAIL_BYTES_MAX,
+        .history_bytes_max = config->channel.history_memory_max / config->reactor.count,
+        .history_count_max = config->client.history_max_publication_limit,
+        .recovery_count_max = config->client.recovery_max_publication_limit,
+        .archive = options->archive,
+        .store_timeout_ns = config->store.timeout_ns,
+        .store_bytes_max = config->store.queue_max_size,
+        .page_bytes_max = page_bytes(config),
         .channel_limit = (uint16_t)config->client.channel_limit,
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
         .anonymous_allowed =
             config->client.insecure || config->client.allow_anonymous_connect_without_token,
         .version = "parley " PARLEY_VERSION,
-        .permissions = options->permissions,
+        .policies = options->policies,
         .bus = options->bus,
         .pool = shard->pool,
         .metrics = options->metrics,
@@ -159,7 +177,9 @@ static int create_parts(struct shard *shard)
         .text_size_max = OUTBOX_TEXT_MAX,
         .conn_count_max = conn_count_max(shard->options.config),
     };
-    shard->pool = blob_pool_create(blob_bytes_max);
+    /* Whatever the homes keep may have been made here. */
+    shard->pool =
+        blob_pool_create(blob_bytes_max + shard->options.config->channel.history_memory_max);
     if (shard->pool == NULL) {
         return -ENOMEM;
     }
@@ -196,7 +216,7 @@ int shard_create(const struct shard_options *options, struct shard **shard)
     }
     created->delivery = (struct delivery){
         .outbox = created->outbox,
-        .roster = hub_roster(created->hub),
+        .hub = created->hub,
         .reactor = created->reactor,
         .gateway = created->gateway,
         .pool = created->pool,
@@ -287,6 +307,7 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
         begin_drain(shard);
     } else if (post.kind == POST_EXIT) {
         shard->is_exiting = true;
+        hub_forget(shard->hub);
     } else {
         hub_take(shard->hub, &post);
     }
@@ -298,6 +319,7 @@ static void take_posts(struct shard *shard) ON_REACTOR
     size_t taken = 0;
     size_t count = 0;
 
+    hub_tick(shard->hub, reactor_now(shard->reactor));
     do {
         if (!outbox_is_roomy(shard->outbox)) {
             break;
@@ -323,7 +345,10 @@ static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
     }
     const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway) ||
                          (shard->is_draining && !shard->is_drained);
-    return retries && wait_ns > RETRY_NS ? RETRY_NS : wait_ns;
+    if (retries && wait_ns > RETRY_NS) {
+        return RETRY_NS;
+    }
+    return hub_is_waiting(shard->hub) && wait_ns > WAITING_NS ? WAITING_NS : wait_ns;
 }
 
 static void wait(struct shard *shard, uint64_t wait_ns) ON_REACTOR
@@ -373,7 +398,7 @@ static void update_metrics(struct shard *shard, uint64_t began_ns)
     metrics_set(metrics, METRIC_LOG_DROPPED, log_dropped(shard->options.log));
     hub_gauge(shard->hub);
     report(shard);
-    metrics_observe_loop(metrics, monotime_read() - began_ns);
+    metrics_observe(&metrics->loop, monotime_read() - began_ns);
 }
 
 /*
@@ -388,7 +413,9 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     take_posts(shard);                                   /* 2 */
     gateway_resume(shard->gateway);                      /* 3 */
     reactor_receive(shard->reactor);                     /* 3 */
+    hub_recover(shard->hub);                             /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
+    hub_flush(shard->hub);                               /* 5 */
     go_on_draining(shard);                               /* 4: its one post goes out in 5 */
     bus_flush(shard->options.bus, shard->options.index); /* 5 */
     reactor_flush(shard->reactor);                       /* 6 */

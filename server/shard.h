@@ -22,19 +22,20 @@ struct bus;
 struct config;
 struct log;
 struct metrics;
-struct permission_table;
+struct policy_table;
 struct shard; /* opaque */
 struct simd_ops;
 struct site;
 
 struct shard_options {
     const struct config *config;
-    const struct permission_table *permissions;
+    const struct policy_table *policies;
     const struct site *site;
     const struct simd_ops *simd;
     const struct backend_ops *backend;
     void *backend_context; /* the simulation's world; else NULL */
-    struct bus *bus;       /* ports: the reactors, then the control */
+    uint16_t archive;      /* its port; 0: nothing is stored */
+    struct bus *bus;       /* ports: the reactors, then the control, then the archive if any */
     uint16_t index;        /* its port */
     struct table_key key;  /* the same for all */
     struct metrics *metrics;

@@ -61,7 +61,7 @@ static void *crowd_setup(const struct micro_case *row)
     CHECK(crowd != NULL);
     const int created = roster_create(0, 1, &crowd->roster);
     CHECK(created == 0);
-    crowd->room = roster_open(crowd->roster, 1, (struct bytes){name, sizeof(name) - 1}, 0);
+    crowd->room = roster_open(crowd->roster, 1, (struct bytes){name, sizeof(name) - 1}, NULL, 0);
     CHECK(crowd->room != NULL);
     crowd->targets = slab_create(sizeof(struct target), (uint32_t)row->size);
     CHECK(crowd->targets != NULL);

@@ -127,7 +127,8 @@ async function readHistory(reader, channel, recorder) {
   for (;;) {
     const page = await reader.history(channel, { limit: PAGE_ITEMS, ...(since === undefined ? {} : { since }) });
     const items = page.publications.map(({ offset, data }) => [offset, data?.key, sumOf(String(data?.body))]);
-    const end = items.length < PAGE_ITEMS;
+    /* A page may be shorter than asked: what one answer may carry is limited in bytes, too. */
+    const end = items.length === 0 || items.at(-1)[0] >= page.offset;
     recorder.write('history', { channel, epoch: page.epoch, top: page.offset, items, end });
     if (end) {
       return;

@@ -70,6 +70,7 @@ int main(void)
     suite_add_tcase(suite, cases_loop());
     suite_add_tcase(suite, cases_dial());
     suite_add_tcase(suite, cases_tls());
+    suite_add_tcase(suite, cases_flow());
 
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

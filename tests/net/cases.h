@@ -16,5 +16,6 @@ TCase *cases_accept(void);
 TCase *cases_loop(void);
 TCase *cases_dial(void);
 TCase *cases_tls(void);
+TCase *cases_flow(void);
 
 #endif /* TESTS_NET_CASES_H */

@@ -25,6 +25,7 @@ static void forget(struct sim_client *client)
     for (size_t i = 0; i < SIM_CHANNEL_MAX; i++) {
         sim_model_forget(&client->memberships[i].subscription);
     }
+    memset(client->memberships, 0, sizeof(client->memberships));
     sim_wire_free(&client->in);
     sim_wire_free(&client->out);
 }
@@ -51,18 +52,33 @@ static bool begin(struct sim_client *client)
     if (link == NULL) {
         return false;
     }
-    forget(client);
+    const bool is_bad = world->profile.fault_in > 0 && sim_random_once_in(random, 8);
+    if (!world->profile.has_history || is_bad || client->is_bad) {
+        forget(client);
+    }
+    sim_wire_free(&client->in);
+    sim_wire_free(&client->out);
+    struct sim_membership memberships[SIM_CHANNEL_MAX];
+    memcpy(memberships, client->memberships, sizeof(memberships));
     *client = (struct sim_client){
         .world = world,
         .index = client->index,
         .connection = world->connection_count++,
         .link = link,
         .phase = SIM_CLIENT_OPENING,
-        .is_bad = world->profile.fault_in > 0 && sim_random_once_in(random, 8),
+        .is_bad = is_bad,
         .commands_left = (uint32_t)sim_random_range(random, 1, world->profile.commands_max),
         .lives_left = client->lives_left - 1,
         .next_id = 1,
     };
+    for (size_t i = 0; i < SIM_CHANNEL_MAX; i++) {
+        /* What it had, and where it was; nothing of what it wanted. */
+        client->memberships[i] = (struct sim_membership){
+            .subscription = memberships[i].subscription,
+            .has_position = memberships[i].has_position,
+            .offset = memberships[i].offset,
+        };
+    }
     sim_wire_put_upgrade(&client->out);
     sim_stats_add(world->stats, SIM_CONNECTIONS, 1);
     sim_stats_add(world->stats, SIM_GARBAGE, client->is_bad);

@@ -35,13 +35,19 @@ struct sim_asked {
     uint16_t channel;
     uint32_t publication;
     uint32_t error; /* that it must be answered with; 0: none */
+    bool recovers;  /* a subscribe: from `since` on */
+    bool reverse;   /* a history */
+    int32_t limit;  /* likewise */
+    uint64_t since; /* offset */
 };
 
 /* Where it stands with a channel. */
 struct sim_membership {
     struct sim_subscription subscription;
-    bool is_wanted;   /* after everything said so far */
-    uint32_t pending; /* subscribes and unsubscribes without a reply */
+    bool has_position; /* where channels have history: it may come back to `offset` */
+    uint64_t offset;   /* of the last publication that it has */
+    bool is_wanted;    /* after everything said so far */
+    uint32_t pending;  /* subscribes and unsubscribes without a reply */
 };
 
 struct sim_client {

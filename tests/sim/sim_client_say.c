@@ -46,6 +46,11 @@ static struct bytes write_data(uint32_t publication, uint32_t publisher, size_t 
     return (struct bytes){target, (size_t)(at - target)};
 }
 
+static struct bytes epoch_of(const struct sim_world *world, uint16_t channel)
+{
+    return (struct bytes){(const uint8_t *)world->epochs[channel], SIM_EPOCH_SIZE};
+}
+
 static void write_command(struct json_writer *writer, struct sim_client *client,
                           const struct sim_asked *asked, struct bytes channel)
 {
@@ -54,10 +59,22 @@ static void write_command(struct json_writer *writer, struct sim_client *client,
 
     if (asked->method == COMMAND_SUBSCRIBE) {
         command.subscribe.channel = channel;
+        if (asked->recovers) {
+            command.subscribe.recover = true;
+            command.subscribe.epoch = epoch_of(client->world, asked->channel);
+            command.subscribe.offset = asked->since;
+        }
     } else if (asked->method == COMMAND_UNSUBSCRIBE) {
         command.unsubscribe.channel = channel;
     } else if (asked->method == COMMAND_HISTORY) {
         command.history.channel = channel;
+        command.history.limit = asked->limit;
+        command.history.reverse = asked->reverse;
+        if (asked->since > 0) {
+            command.history.has_since = true;
+            command.history.since_offset = asked->since;
+            command.history.since_epoch = epoch_of(client->world, asked->channel);
+        }
     } else if (asked->method == COMMAND_PRESENCE) {
         command.presence.channel = channel;
     } else if (asked->method == COMMAND_CONNECT) {
@@ -79,14 +96,15 @@ static void write_command(struct json_writer *writer, struct sim_client *client,
 static bool choose_membership(struct sim_client *client, uint16_t channel)
 {
     struct sim_membership *membership = &client->memberships[channel];
-    const bool has_gaps = client->world->profile.has_gaps;
+    const struct sim_profile *profile = &client->world->profile;
+    const bool is_unsubscribed = profile->is_unsubscribed || profile->is_durable;
 
-    /* Where the server may end a subscription, too, only one thing at a time is sure. */
-    if (has_gaps && membership->pending > 0) {
+    /* Where the server may end or refuse a subscription, only one thing at a time is sure. */
+    if (is_unsubscribed && membership->pending > 0) {
         return false;
     }
     const bool repeats =
-        membership->is_wanted && !has_gaps && sim_random_once_in(&client->world->random, 6);
+        membership->is_wanted && !is_unsubscribed && sim_random_once_in(&client->world->random, 6);
     struct sim_asked *asked =
         ask(client, membership->is_wanted && !repeats ? COMMAND_UNSUBSCRIBE : COMMAND_SUBSCRIBE);
     asked->channel = channel;
@@ -94,9 +112,26 @@ static bool choose_membership(struct sim_client *client, uint16_t channel)
         asked->error = CODES_ERROR_ALREADY_SUBSCRIBED;
         return true;
     }
+    if (asked->method == COMMAND_SUBSCRIBE && membership->has_position &&
+        membership->pending == 0 && !sim_random_once_in(&client->world->random, 6)) {
+        asked->recovers = true;
+        asked->since = membership->offset;
+    }
     membership->is_wanted = !membership->is_wanted;
     membership->pending++;
     return true;
+}
+
+/* A page of a channel that it knows. */
+static void choose_history(struct sim_client *client, uint16_t channel)
+{
+    struct sim_random *random = &client->world->random;
+    struct sim_asked *asked = ask(client, COMMAND_HISTORY);
+
+    asked->channel = channel;
+    asked->limit = (int32_t)sim_random_below(random, 20) - 1;
+    asked->reverse = sim_random_once_in(random, 3);
+    asked->since = sim_random_below(random, client->memberships[channel].offset + 1);
 }
 
 static bool choose_command(struct sim_client *client)
@@ -115,6 +150,10 @@ static bool choose_command(struct sim_client *client)
     if (choice < 20 && (!client->memberships[channel].is_wanted || choice < 5)) {
         return choose_membership(client, channel);
     }
+    if (client->memberships[channel].has_position && choice > 85 && choice < 90) {
+        choose_history(client, channel);
+        return true;
+    }
     if (choice < 90) {
         asked = ask(client, COMMAND_PUBLISH);
         asked->channel = channel;
@@ -127,7 +166,7 @@ static bool choose_command(struct sim_client *client)
                                                  COMMAND_PRESENCE, COMMAND_SUBSCRIBE};
     asked = ask(client, others[choice % (sizeof(others) / sizeof(others[0]))]);
     asked->channel = SIM_CHANNEL_MAX; /* a name in a namespace that there is not */
-    if (asked->method == COMMAND_SUBSCRIBE) {
+    if (asked->method == COMMAND_SUBSCRIBE || asked->method == COMMAND_HISTORY) {
         asked->error = CODES_ERROR_UNKNOWN_CHANNEL;
     } else if (asked->method != COMMAND_PING) {
         asked->error = CODES_ERROR_NOT_AVAILABLE;

@@ -44,6 +44,18 @@ void sim_model_acknowledge(struct sim_model *model, uint32_t index, uint64_t now
     model->publications[index].acked_at = now;
 }
 
+void sim_model_store(struct sim_model *model, uint32_t index)
+{
+    if (index < model->count) {
+        model->publications[index].is_stored = true;
+    }
+}
+
+bool sim_model_is_stored(const struct sim_model *model, uint32_t index)
+{
+    return index < model->count && model->publications[index].is_stored;
+}
+
 void sim_model_begin(struct sim_subscription *subscription, uint64_t now)
 {
     subscription->is_on = true;
@@ -54,6 +66,11 @@ void sim_model_begin(struct sim_subscription *subscription, uint64_t now)
 void sim_model_end(struct sim_subscription *subscription)
 {
     subscription->is_on = false;
+}
+
+void sim_model_resume(struct sim_subscription *subscription)
+{
+    subscription->is_on = true;
 }
 
 /* -- one delivery ------------------------------------------------------------------------------ */
@@ -99,8 +116,7 @@ static bool note_publisher(struct sim_subscription *subscription, uint32_t publi
     return true;
 }
 
-/* `later` directly follows `earlier`: for everybody. */
-static const char *link_up(struct sim_model *model, uint32_t earlier, uint32_t later)
+const char *sim_model_follow(struct sim_model *model, uint32_t earlier, uint32_t later)
 {
     struct sim_publication *first = &model->publications[earlier];
     struct sim_publication *second = &model->publications[later];
@@ -138,7 +154,7 @@ const char *sim_model_deliver(struct sim_model *model, struct sim_subscription *
     }
     const uint32_t last = subscription->last;
     subscription->last = index + 1;
-    return last == 0 ? NULL : link_up(model, last - 1, index);
+    return last == 0 || model->is_lossy ? NULL : sim_model_follow(model, last - 1, index);
 }
 
 /* -- afterwards -------------------------------------------------------------------------------- */
@@ -146,7 +162,7 @@ const char *sim_model_deliver(struct sim_model *model, struct sim_subscription *
 uint32_t sim_model_missing(const struct sim_model *model,
                            const struct sim_subscription *subscription, uint16_t channel)
 {
-    if (!subscription->is_on) {
+    if (!subscription->is_on || model->is_lossy) {
         return 0;
     }
     for (uint32_t i = 0; i < model->count; i++) {

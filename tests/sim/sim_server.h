@@ -12,9 +12,10 @@
 
 #include "core/annot.h"
 #include "server/config.h"
-#include "server/rules.h"
+#include "server/policies.h"
 #include "server/site.h"
 #include "tests/sim/backend_sim.h"
+#include "tests/sim/sim_archive.h"
 #include "tests/sim/sim_world.h"
 
 struct bus;
@@ -38,9 +39,10 @@ struct sim_member {
 struct sim_server {
     struct sim_world *world;
     struct config config;
-    struct rules rules;
+    struct policies policies;
     struct site site;
     struct bus *bus;
+    struct sim_archive archive; /* where channels are durable */
     const struct metrics *all_metrics[SIM_SHARD_MAX];
     const char *metric_names[SIM_SHARD_MAX];
     struct sim_member members[SIM_SHARD_MAX];

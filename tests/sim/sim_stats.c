@@ -29,9 +29,17 @@ static const char *const names[SIM_STAT_COUNT] = {
     [SIM_SPURIOUS_WAKES] = "spurious-wakes",
     [SIM_BUS_FULL] = "bus-full",
     [SIM_GAPS] = "gaps",
+    [SIM_RECOVERED] = "recovered",
+    [SIM_NOT_RECOVERED] = "not-recovered",
+    [SIM_GIVEN] = "given",
+    [SIM_PAGES] = "pages",
+    [SIM_RESYNCED] = "resynced",
+    [SIM_MISSED] = "missed",
     [SIM_SLOW_CLOSED] = "slow-closed",
     [SIM_THROTTLED] = "throttled",
     [SIM_DRAINED] = "drained",
+    [SIM_STORE_DEATHS] = "store-deaths",
+    [SIM_STORE_REFUSED] = "store-refused",
 };
 
 const char *sim_stats_name(enum sim_stat stat)

@@ -33,11 +33,19 @@ enum sim_stat {
     SIM_STORMS, /* four and more accepted at once */
     SIM_SLEEPS, /* of reactors */
     SIM_SPURIOUS_WAKES,
-    SIM_BUS_FULL,    /* posts refused */
-    SIM_GAPS,        /* unsubscribe 2500 seen by clients */
-    SIM_SLOW_CLOSED, /* by the server, for not reading, not answering, not writing */
-    SIM_THROTTLED,   /* 3013, or commands that were held back: seeds with a low command rate */
-    SIM_DRAINED,     /* connections closed with 3001 */
+    SIM_BUS_FULL,      /* posts refused */
+    SIM_GAPS,          /* unsubscribe 2500 seen by clients */
+    SIM_RECOVERED,     /* subscriptions that went on with all that they had missed */
+    SIM_NOT_RECOVERED, /* and those that were told that they could not */
+    SIM_GIVEN,         /* publications that a subscription went on with */
+    SIM_PAGES,         /* of history */
+    SIM_RESYNCED,      /* the same, to who did not read */
+    SIM_MISSED,        /* publications that the server did not give to who did not read */
+    SIM_SLOW_CLOSED,   /* by the server, for not reading, not answering, not writing */
+    SIM_THROTTLED,     /* 3013, or commands that were held back: seeds with a low command rate */
+    SIM_DRAINED,       /* connections closed with 3001 */
+    SIM_STORE_DEATHS,  /* with something that it had been given */
+    SIM_STORE_REFUSED, /* error 100: not stored, or not known to be */
     SIM_STAT_COUNT,
 };
 

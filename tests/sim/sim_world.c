@@ -29,6 +29,20 @@ static void choose_limits(struct sim_profile *profile, struct sim_random *random
     profile->is_scarce = sim_random_once_in(random, 6);
     profile->connection_limit =
         profile->is_scarce ? profile->client_count / 2 + profile->shard_count : 256;
+    if (profile->is_narrow) {
+        profile->slow_consumer = sim_random_below(random, POLICY_SLOW_DISCONNECT + 1);
+        profile->is_lossy = profile->slow_consumer == POLICY_SLOW_LATEST ||
+                            profile->slow_consumer == POLICY_SLOW_DROP;
+    }
+    profile->has_history = sim_random_once_in(random, 2);
+    profile->is_durable = profile->has_history && sim_random_once_in(random, 2);
+    profile->keeps_all = profile->has_history && sim_random_once_in(random, 2);
+    profile->history_size =
+        profile->keeps_all ? 1000000 : (uint32_t)sim_random_range(random, 1, 200);
+    profile->history_ttl_ns =
+        profile->keeps_all ? 3600 * SIM_S : sim_random_range(random, 1, 5000) * SIM_MS;
+    profile->recovery_max =
+        profile->keeps_all ? 1000000 : (uint32_t)sim_random_range(random, 1, 300);
 }
 
 static struct sim_profile choose_profile(struct sim_random *random)
@@ -56,7 +70,7 @@ static struct sim_profile choose_profile(struct sim_random *random)
         profile.outstanding_max = 32;
         profile.commands_max = 300;
     }
-    if (profile.is_narrow) {
+    if (profile.is_narrow || profile.keeps_all) {
         profile.payload_max = 100;
     }
     if (profile.is_throttled) {
@@ -66,6 +80,11 @@ static struct sim_profile choose_profile(struct sim_random *random)
         profile.commands_max = 2000;
         profile.step_count = 12000;
     }
+    /* Somebody reads too little, a reactor lags too far, or what was missed comes in parts. */
+    profile.is_unsubscribed = profile.has_gaps ||
+                              (profile.is_narrow && (profile.slow_consumer == POLICY_SLOW_RESYNC ||
+                                                     profile.has_history)) ||
+                              (profile.has_history && profile.payload_max > 100);
     return profile;
 }
 
@@ -73,6 +92,7 @@ void sim_world_init(struct sim_world *world, uint64_t seed, struct sim_stats *st
 {
     *world = (struct sim_world){.seed = seed, .random = {seed}, .stats = stats};
     world->profile = choose_profile(&world->random);
+    world->model.is_lossy = world->profile.is_lossy;
     sim_net_init(&world->net, sim_random_next(&world->random), stats);
     world->net.window_max = (size_t)sim_random_range(&world->random, 1, 64) << 10;
     world->net.pending_sends_in = (uint32_t)sim_random_below(&world->random, 4);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "chat/policy.h"
 #include "core/annot.h"
 #include "tests/sim/sim_model.h"
 #include "tests/sim/sim_net.h"
@@ -24,6 +25,8 @@ enum {
 
 #define SIM_MS ((uint64_t)1000000)
 #define SIM_S  ((uint64_t)1000000000)
+
+#define SIM_STORE_TIMEOUT (2 * SIM_S)
 
 /* Everything that a seed decides before it begins. */
 struct sim_profile {
@@ -45,12 +48,24 @@ struct sim_profile {
     uint32_t fault_in;         /* once in so many steps something goes wrong; 0: never */
     bool is_scarce;            /* more clients than connection_limit */
     bool is_throttled;         /* 3013 may happen to anybody */
-    bool is_narrow;            /* 3008 may happen to anybody */
-    bool has_gaps;             /* unsubscribe 2500 may happen */
-    bool stops_in_flight;      /* shut down in the middle of the talking */
+    bool is_narrow;            /* queues are short: 3008 may happen to anybody */
+    bool has_gaps;             /* tails are short: so may unsubscribe 2500 */
+    bool is_unsubscribed;      /* it may, for that or another reason */
+    bool has_history;          /* channels have one, and whoever comes back recovers */
+    bool is_durable;       /* what is published is stored first, by somebody who is not reliable */
+    bool keeps_all;        /* it is so long that nothing is ever lost from it */
+    uint32_t history_size; /* publications */
+    uint64_t history_ttl_ns;
+    uint32_t recovery_max; /* publications */
+    bool is_lossy;         /* policies by which who does not read misses publications */
+    bool stops_in_flight;  /* shut down in the middle of the talking */
+    enum policy_slow_consumer slow_consumer;
 };
 
+enum { SIM_EPOCH_SIZE = 16 };
+
 struct sim_world {
+    char epochs[SIM_CHANNEL_MAX][SIM_EPOCH_SIZE]; /* zeroed: nobody has heard it yet */
     uint64_t seed;
     bool is_verbose;
     struct sim_profile profile;

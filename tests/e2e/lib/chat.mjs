@@ -126,8 +126,9 @@ export class Sdk {
   }
 
   /* A subscription whose publications are in `publications`; its other events have mailboxes too. */
-  newSubscription(channel) {
-    const subscription = this.centrifuge.newSubscription(channel, { minResubscribeDelay: 50 });
+  newSubscription(channel, options = {}) {
+    const subscription = this.centrifuge.newSubscription(channel,
+      { minResubscribeDelay: 50, ...options });
     const events = { subscription };
     for (const event of ['publication', 'subscribed', 'unsubscribed', 'subscribing', 'error']) {
       events[event] = new Mailbox(`${event} ${channel}`);
@@ -136,8 +137,8 @@ export class Sdk {
     return events;
   }
 
-  async subscribe(channel) {
-    const events = this.newSubscription(channel);
+  async subscribe(channel, options) {
+    const events = this.newSubscription(channel, options);
     events.subscription.subscribe();
     await events.subscribed.take('to be subscribed');
     return events;

@@ -11,6 +11,7 @@
 
 #include "chat/channel.h"
 #include "chat/outbox.h"
+#include "chat/policy.h"
 #include "chat/post.h"
 #include "chat/publication.h"
 #include "chat/roster.h"
@@ -34,6 +35,7 @@ struct ear {
     uint64_t heard[HEARD_MAX];
     size_t count;
     size_t gaps;
+    uint64_t top; /* the offset that came last, or from which on they come */
 };
 
 struct side {
@@ -54,9 +56,36 @@ struct world {
 
 static struct metrics metrics;
 static struct world world;
+
+/* Without a namespace: no history. `h:` has five publications for ten seconds. */
+static const struct policy policies[] = {
+    {.index = 0},
+    {
+        .name = {(const uint8_t *)"h", 1},
+        .index = 1,
+        .history_size = 5,
+        .history_ttl_ns = 10000000000,
+        .history_meta_ttl_ns = 60000000000,
+    },
+};
+static const struct policy_table policy_table = {
+    .policies = policies,
+    .policy_count = COUNT(policies),
+    .name_size_max = 255,
+};
+static uint64_t epochs; /* the next one is one more */
+
+static inline void fill_epoch(void *context, void *target, size_t size)
+{
+    (void)context;
+    ck_assert_uint_eq(size, sizeof(epochs));
+    epochs++;
+    memcpy(target, &epochs, size);
+}
 static const struct table_key key = {11, 22};
 
-static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
+static inline void open_world_of(uint32_t tail_count_max, size_t tail_bytes_max,
+                                 size_t history_bytes_max)
 {
     const struct outbox_options outbox = {200, 128 * 1024, 1};
 
@@ -75,6 +104,11 @@ static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
         .channel_count_max = 4,
         .tail_count_max = tail_count_max,
         .tail_bytes_max = tail_bytes_max,
+        .history_bytes_max = history_bytes_max,
+        .page_bytes_max = 4096,
+        .key = key,
+        .policies = &policy_table,
+        .fill_random = fill_epoch,
         .bus = world.bus,
         .pool = world.sides[0].pool,
         .metrics = &metrics,
@@ -82,6 +116,11 @@ static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
         .roster = world.roster,
     };
     ck_assert_int_eq(channel_home_create(&options, &world.home), 0);
+}
+
+static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
+{
+    open_world_of(tail_count_max, tail_bytes_max, 64 * 1024);
 }
 
 /* -- listening --------------------------------------------------------------------------------- */
@@ -145,6 +184,10 @@ static inline void hear(struct side *side, const struct post *post)
         ck_assert_uint_eq(ear->gaps, 0); /* nothing comes behind a gap */
         ck_assert_uint_lt(ear->count, HEARD_MAX);
         ear->heard[ear->count++] = number_in(post->publication.blob);
+        if (post->publication.offset != 0) {
+            ck_assert_uint_eq(post->publication.offset, ear->top + 1);
+            ear->top++;
+        }
     }
     blob_drop(post->publication.blob, side->pool);
 }
@@ -180,6 +223,7 @@ static inline void deliver(void)
         struct room *room = roster_at(world.roster, entry->room);
         if (room != NULL) {
             room->outbox_last = 0;
+            room->outbox_count = 0;
         }
         hear(&world.sides[0], &post);
     }
@@ -235,17 +279,39 @@ static inline void close_world(void)
 
 static inline struct ids_handle join(const char *name, struct ids_handle room)
 {
-    struct ids_handle channel = {0};
+    struct channel_interest interest;
     ck_assert_int_eq(
-        channel_add_interest(world.home, table_hash(&key, view(name)), view(name), room, &channel),
+        channel_add_interest(world.home, table_hash(&key, view(name)), view(name), room, &interest),
         0);
-    ck_assert_uint_eq(channel.reactor, 0);
-    return channel;
+    ck_assert_uint_eq(interest.channel.reactor, 0);
+    if (room.reactor == 0) {
+        roster_at(world.roster, room)->top = interest.position.top;
+    } else {
+        struct ear *ear = find_ear(&world.sides[room.reactor], room);
+        if (ear != NULL) {
+            ear->top = interest.position.top;
+        }
+    }
+    return interest.channel;
 }
 
 static inline void leave(struct ids_handle channel, struct ids_handle room)
 {
     channel_remove_interest(world.home, channel, room);
+}
+
+static inline enum codes_error publish_data(uint16_t from, const char *name, struct bytes data,
+                                            struct channel_position *position)
+{
+    const struct publication_source source = {.channel = view(name), .data = data};
+    struct blob *blob = publication_create(world.sides[from].pool, &source);
+    ck_assert_ptr_nonnull(blob);
+    const struct post_publish post = {
+        .blob = blob,
+        .hash = table_hash(&key, view(name)),
+        .name_size = (uint16_t)strlen(name),
+    };
+    return channel_publish(world.home, &post, position);
 }
 
 /* As if a publisher on reactor `from` had asked: a string, the number padded to `size` bytes. */
@@ -260,9 +326,8 @@ static inline void publish_sized(uint16_t from, const char *name, uint64_t numbe
     ck_assert_uint_le(needed, sizeof(data));
     data[needed - 1] = '"';
     const struct bytes text = {(const uint8_t *)data, needed};
-    struct blob *blob = publication_create(world.sides[from].pool, view(name), text, view(""));
-    ck_assert_ptr_nonnull(blob);
-    channel_publish(world.home, table_hash(&key, view(name)), (uint16_t)strlen(name), blob);
+    struct channel_position position;
+    ck_assert_int_eq(publish_data(from, name, text, &position), CODES_ERROR_NONE);
     world.published++;
 }
 
@@ -289,7 +354,8 @@ static inline void heard_range(const struct ear *ear, uint64_t first, uint64_t l
 /* A room on the home's own reactor. */
 static inline struct room *open_room(const char *name)
 {
-    struct room *room = roster_open(world.roster, table_hash(&key, view(name)), view(name), 0);
+    struct room *room =
+        roster_open(world.roster, table_hash(&key, view(name)), view(name), &policies[0], 0);
     ck_assert_ptr_nonnull(room);
     struct side *side = &world.sides[0];
     side->ears[side->ear_count++] = (struct ear){.room = roster_handle(world.roster, room)};

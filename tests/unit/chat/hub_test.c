@@ -234,7 +234,7 @@ END_TEST
 
 /*
  * One answer from a home is the answer to everybody who waits in that room, and all of them do not
- * fit into the outbox: each of them gets its answers or is closed, and is closed but once.
+ * fit into the outbox: those who find no room wait on, and get it in a later turn.
  */
 START_TEST(too_many_answers_at_once)
 {
@@ -250,8 +250,6 @@ START_TEST(too_many_answers_at_once)
     }
     settle();
 
-    int served = 0;
-    int closed = 0;
     for (int i = 0; i < CLIENTS; i++) {
         struct client *client = &world.clients[i];
         struct event event;
@@ -259,15 +257,11 @@ START_TEST(too_many_answers_at_once)
         while (next_event(client, &event)) {
             answers += event.kind == EVENT_SUBSCRIBED;
         }
-        if (answers == ROOMS ? client->disconnect_count > 0 : client->disconnect_count != 1) {
+        if (answers != ROOMS || client->disconnect_count > 0) {
             ck_abort_msg("client %d: %u answers, %zu disconnects", i, answers,
                          client->disconnect_count);
         }
-        served += answers == ROOMS;
-        closed += client->disconnected == CODES_DISCONNECT_SERVER_ERROR;
     }
-    ck_assert_int_eq(served + closed, CLIENTS);
-    ck_assert_int_gt(closed, 0);
     close_world();
 }
 END_TEST

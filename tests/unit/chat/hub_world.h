@@ -7,13 +7,15 @@
  * A hub does nothing by itself: say() applies commands, run() is one turn of a reactor's loop
  * (take posts, catch up, deliver the outbox, flush), settle() runs all of them until nothing moves.
  * Delivery is as in server/delivery.c: messages before publications, for those go by the other
- * lane. What a client got is text, and read with proto/event.
+ * lane. What a client got is text, and read with proto/event. A client that `lags` has no room for
+ * any publication.
  */
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "chat/hub.h"
 #include "chat/outbox.h"
+#include "chat/policy.h"
 #include "chat/post.h"
 #include "chat/roster.h"
 #include "chat/session.h"
@@ -53,6 +55,9 @@ struct client {
     uint8_t *copy; /* of the event that was read last */
     uint16_t disconnected;
     size_t disconnect_count;
+    bool lags;
+    size_t lag_count;                     /* publications that it had no room for */
+    enum policy_slow_consumer lag_policy; /* what the hub said then */
 };
 
 struct reactor {
@@ -69,6 +74,7 @@ struct world {
     struct client clients[CLIENT_COUNT_MAX];
     uint32_t client_count;
     uint64_t random;
+    uint64_t now_ns;
 };
 
 static struct metrics world_metrics[HUB_COUNT_MAX];
@@ -85,18 +91,45 @@ static inline void fill_random(void *context, void *target, size_t size)
     }
 }
 
-/* Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers. */
-static inline const struct permission_table *world_permissions(void)
+/*
+ * Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers.
+ * `hist:` has 20 publications of history, which is recovered; `free:` too, for who asks, and there
+ * only subscribers read it; `last:` recovers the latest; `posi:` has positions only.
+ * Who lags is to subscribe again, but for `latest:`, `drop:` and `cut:`.
+ */
+static inline const struct policy_table *world_policies(void)
 {
-    static struct permission_rules rules[3];
-    static struct permission_table table;
-    rules[0] = (struct permission_rules){.name = view("mute")};
-    rules[1] = (struct permission_rules){view("read"), true, true, false, false, true};
-    rules[2] = (struct permission_rules){view("talk"), true, true, false, true, true};
-    table = (struct permission_table){
-        .without_namespace = {{NULL, 0}, true, true, true, true, true},
-        .namespaces = rules,
-        .namespace_count = COUNT(rules),
+    static struct policy policies[11];
+    static struct policy_table table;
+    static const char *const names[COUNT(policies)] = {
+        "", "mute", "read", "talk", "hist", "free", "last", "latest", "drop", "cut", "posi"};
+    for (int i = 0; i < COUNT(policies); i++) {
+        policies[i] = (struct policy){
+            .name = view(names[i]),
+            .index = (uint16_t)i,
+            .subscribe_for_client = i != 1,
+            .subscribe_for_anonymous = i != 1,
+            .publish_for_client = i == 0 || i > 3,
+            .publish_for_subscriber = i == 0 || i == 3,
+            .publish_for_anonymous = i != 1,
+            .history_for_client = i == 4 || i == 6,
+            .history_for_subscriber = i == 5,
+            .history_for_anonymous = i != 5,
+            .history_size = (i > 3 && i < 7) || i == 10 ? 20 : 0,
+            .history_ttl_ns = 60000000000,
+            .history_meta_ttl_ns = 3600000000000,
+            .force_recovery = i == 4 || i == 6,
+            .allow_recovery = i == 5,
+            .force_positioning = i == 10,
+            .allow_positioning = i == 5,
+            .force_recovery_mode = i == 6 ? POLICY_RECOVERY_CACHE : POLICY_RECOVERY_STREAM,
+            .slow_consumer =
+                i > 6 && i < 10 ? (enum policy_slow_consumer)(i - 6) : POLICY_SLOW_RESYNC,
+        };
+    }
+    table = (struct policy_table){
+        .policies = policies,
+        .policy_count = COUNT(policies),
         .name_size_max = 255,
     };
     return &table;
@@ -123,11 +156,15 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .channel_count_max = options->channel_max > 0 ? options->channel_max : 1000,
         .tail_count_max = options->tail_max > 0 ? options->tail_max : 100,
         .tail_bytes_max = 1 << 20,
+        .history_bytes_max = 1 << 22,
+        .history_count_max = 10,
+        .recovery_count_max = 10,
+        .page_bytes_max = 8192,
         .channel_limit = 8,
         .ping_interval_s = 25,
         .anonymous_allowed = !options->closed,
         .version = "parley 0",
-        .permissions = world_permissions(),
+        .policies = world_policies(),
         .bus = world.bus,
         .pool = reactor->pool,
         .metrics = reactor->metrics,
@@ -194,21 +231,26 @@ static inline void deliver_publication(struct reactor *reactor, struct outbox_en
     const struct bytes frame = blob_bytes(entry->blob);
     const size_t header = frame.data[1] < 126 ? 2 : 4;
 
-    for (uint32_t i = 0; room != NULL && i < room->member_count; i++) {
-        struct client *client = client_of(room->members[i].conn);
-        ck_assert_ptr_nonnull(client);
-        append(client, (struct bytes){frame.data + header, frame.size - header});
-    }
     if (room != NULL) {
         room->outbox_last = 0;
+        room->outbox_count = 0;
+    }
+    for (uint32_t i = room == NULL ? 0 : room->member_count; i > 0; i--) {
+        struct client *client = client_of(room->members[i - 1].conn);
+        ck_assert_ptr_nonnull(client);
+        if (client->lags) {
+            client->lag_count++;
+            client->lag_policy = hub_lag(reactor->hub, room, i - 1);
+        } else {
+            append(client, (struct bytes){frame.data + header, frame.size - header});
+        }
     }
     blob_drop(entry->blob, reactor->pool);
 }
 
-static inline void deliver(struct reactor *reactor)
+static inline void deliver_messages(struct reactor *reactor, size_t first)
 {
-    const size_t count = outbox_count(reactor->outbox);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = first; i < outbox_count(reactor->outbox); i++) {
         const struct outbox_entry *entry = outbox_at(reactor->outbox, i);
         struct client *client = entry->kind == OUTBOX_PUBLICATION ? NULL : client_of(entry->conn);
         if (client != NULL && entry->kind == OUTBOX_MESSAGE) {
@@ -218,12 +260,20 @@ static inline void deliver(struct reactor *reactor)
             client->disconnect_count++;
         }
     }
+}
+
+static inline void deliver(struct reactor *reactor)
+{
+    const size_t count = outbox_count(reactor->outbox);
+
+    deliver_messages(reactor, 0);
     for (size_t i = 0; i < count; i++) {
         struct outbox_entry *entry = outbox_at(reactor->outbox, i);
         if (entry->kind == OUTBOX_PUBLICATION) {
             deliver_publication(reactor, entry);
         }
     }
+    deliver_messages(reactor, count); /* what those are told who lag */
     outbox_clear(reactor->outbox);
 }
 
@@ -253,7 +303,9 @@ static inline size_t run_some(uint16_t index, size_t max)
 {
     struct reactor *reactor = &world.reactors[index];
     const uint64_t before = bus_posts(world.bus, index);
+    hub_tick(reactor->hub, world.now_ns);
     const size_t taken = take_posts(index, max);
+    hub_recover(reactor->hub);
     deliver(reactor);
     bus_flush(world.bus, index);
     return taken + (size_t)(bus_posts(world.bus, index) - before);
@@ -419,6 +471,11 @@ static inline void close_world(void)
         free(world.clients[i].copy);
     }
     settle();
+    /* History is kept for nobody, until it is old, and then its position until that is. */
+    for (int i = 0; i < 2; i++) {
+        world.now_ns += 3600000000000;
+        settle();
+    }
     for (uint16_t i = 0; i < world.hub_count; i++) {
         struct reactor *reactor = &world.reactors[i];
         ck_assert(hub_is_quiet(reactor->hub));

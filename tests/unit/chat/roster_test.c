@@ -7,9 +7,11 @@
 
 #include <stdio.h>
 
+#include "chat/policy.h"
 #include "tests/unit/chat/testing.h"
 
 static const struct table_key key = {1, 2};
+static const struct policy policy;
 
 static struct roster *new_roster(uint32_t room_count_max)
 {
@@ -23,7 +25,7 @@ static struct room *open_room(struct roster *roster, const char *name)
     const struct bytes bytes = view(name);
     uint8_t *copy = copy_of(bytes);
     const struct bytes lent = {copy, bytes.size};
-    struct room *room = roster_open(roster, table_hash(&key, lent), lent, 5);
+    struct room *room = roster_open(roster, table_hash(&key, lent), lent, &policy, 5);
     free(copy); /* the room has its own */
     return room;
 }
@@ -44,6 +46,7 @@ START_TEST(opens_and_closes)
     ck_assert_uint_eq(room->state, ROOM_JOINING);
     ck_assert_uint_eq(room->member_count, 0);
     ck_assert_uint_eq(room->outbox_last, 0);
+    ck_assert_ptr_eq(room->policy, &policy);
     ck_assert(is_text(room_name(room), "a"));
     ck_assert_uint_eq(roster_count(roster), 1);
 

@@ -55,6 +55,20 @@ static void push(struct world *world, const char *text, bool urgent)
     packet_unref(packet);
 }
 
+/* The same, of a flow. */
+static void push_flow(struct world *world, const char *text, uint32_t flow, size_t count)
+{
+    struct packet *packet = packet_of(world, text);
+    packet_set_flow(packet, flow, count);
+    ck_assert_int_eq(outq_push(world->nodes, &world->outq, packet, false), 0);
+    packet_unref(packet);
+}
+
+static size_t drop(struct world *world, uint32_t flow)
+{
+    return outq_drop_normal(world->nodes, &world->outq, flow);
+}
+
 /* Gathers at most `pieces`, and copies out what a kernel that takes `size` bytes would take. */
 static size_t copy_out(struct world *world, size_t pieces, size_t size)
 {
@@ -208,20 +222,82 @@ START_TEST(drops_the_normal_lane)
     push(&world, "bb", false);
     push(&world, "cc", false);
     push(&world, "U1", true);
-    outq_drop_normal(world.nodes, &world.outq, 0);
+    ck_assert_uint_eq(drop(&world, 0), 0);
     push(&world, "dd", false);
     push(&world, "ee", false);
+    const size_t done = copy_out(&world, 3, 64); /* covers aaaa, U1, dd */
     push(&world, "ff", false);
-    outq_drop_normal(world.nodes, &world.outq, 2);
-    outq_drop_normal(world.nodes, &world.outq, 9);
-    write_out(&world, 64, 64);
+    ck_assert_uint_eq(drop(&world, 0), 0);
+    ck_assert_uint_eq(drop(&world, 0), 0);
+    outq_advance(world.nodes, &world.outq, done);
+    ck_assert(outq_is_empty(&world.outq));
     expect(&world, "aaaaU1dd");
-    outq_drop_normal(world.nodes, &world.outq, 0);
+    ck_assert_uint_eq(drop(&world, 0), 0);
     push(&world, "gg", false);
-    outq_drop_normal(world.nodes, &world.outq, 0);
+    ck_assert_uint_eq(drop(&world, 0), 0);
     push(&world, "hh", true);
     push(&world, "ii", false);
     outq_clear(world.nodes, &world.outq);
+    end(&world);
+}
+END_TEST
+
+START_TEST(drops_a_flow)
+{
+    struct world world;
+    begin(&world);
+    ck_assert_uint_eq(drop(&world, 7), 0);
+    push_flow(&world, "a1", 7, 1);
+    push_flow(&world, "a2", 7, 3);
+    ck_assert_uint_eq(drop(&world, 8), 0);
+    ck_assert_uint_eq(drop(&world, 7), 4); /* the whole lane */
+    ck_assert(outq_is_empty(&world.outq));
+    push_flow(&world, "a3", 7, 1);
+    push_flow(&world, "b1", 8, 1);
+    push(&world, "cc", false);
+    push_flow(&world, "a4", 7, 2);
+    push_flow(&world, "b2", 8, 1);
+    push_flow(&world, "a5", 7, 1);
+    ck_assert_uint_eq(drop(&world, 7), 4); /* the first, one between, the last */
+    push_flow(&world, "a6", 7, 1);         /* the end of the lane is where it should be */
+    push(&world, "U1", true);
+    ck_assert_uint_eq(drop(&world, 8), 2);
+    write_out(&world, 64, 64);
+    expect(&world, "U1cca6");
+    end(&world);
+}
+END_TEST
+
+START_TEST(drops_of_a_flow_what_is_neither_begun_nor_covered)
+{
+    struct world world;
+    begin(&world);
+    push_flow(&world, "a1a1", 7, 1);
+    write_out(&world, 64, 1);
+    push_flow(&world, "a2", 7, 1);
+    ck_assert_uint_eq(drop(&world, 7), 1);
+    push_flow(&world, "a3", 7, 1);
+    push_flow(&world, "b1", 8, 1);
+    const size_t done = copy_out(&world, 2, 5); /* covers a1a1 and a3 */
+    push_flow(&world, "a4", 7, 1);
+    push_flow(&world, "b2", 8, 1);
+    ck_assert_uint_eq(drop(&world, 7), 1);
+    ck_assert_uint_eq(drop(&world, 7), 0);
+    outq_advance(world.nodes, &world.outq, done);
+    write_out(&world, 64, 64);
+    expect(&world, "a1a1a3b1b2");
+    end(&world);
+}
+END_TEST
+
+START_TEST(counts_at_most_what_fits)
+{
+    struct world world;
+    begin(&world);
+    push_flow(&world, "a1", UINT32_MAX, UINT32_MAX);
+    push_flow(&world, "a2", UINT32_MAX, 1);
+    ck_assert(!append(&world, "b", "")); /* it would be dropped with the flow */
+    ck_assert_uint_eq(drop(&world, UINT32_MAX), UINT16_MAX + 1);
     end(&world);
 }
 END_TEST
@@ -283,6 +359,62 @@ START_TEST(keeps_order_however_it_is_cut)
 }
 END_TEST
 
+/*
+ * Sends that take time, and drops of one of three flows meanwhile: every packet comes out whole, in
+ * the order of its flow, once; what is missing is what drops have counted.
+ */
+START_TEST(drops_flows_however_it_is_cut)
+{
+    uint32_t seed = 88675123U + (uint32_t)_i * 104729;
+    unsigned counts[3] = {0};
+    size_t dropped = 0;
+    size_t pending = 0; /* what the kernel will have taken */
+    bool is_sending = false;
+    struct world world;
+    begin(&world);
+    for (int step = 0; step < 1200; step++) {
+        const uint32_t what = draw(&seed, 8);
+        if (what < 4) {
+            char text[48];
+            const uint32_t flow = draw(&seed, 3);
+            snprintf(text, sizeof(text), "%c%03u%.*s;", (char)('a' + flow), counts[flow]++,
+                     (int)draw(&seed, 30), "..............................");
+            push_flow(&world, text, flow + 1, 1);
+        } else if (what == 4) {
+            dropped += drop(&world, 1 + draw(&seed, 3));
+        } else if (is_sending) {
+            outq_advance(world.nodes, &world.outq, pending);
+            is_sending = false;
+        } else if (!outq_is_empty(&world.outq)) {
+            pending = copy_out(&world, 1 + draw(&seed, 6), draw(&seed, 120));
+            is_sending = true;
+        }
+    }
+    if (is_sending) {
+        outq_advance(world.nodes, &world.outq, pending);
+    }
+    while (!outq_is_empty(&world.outq)) {
+        write_out(&world, 64, 1 + draw(&seed, 200));
+    }
+    int last[3] = {-1, -1, -1};
+    size_t written = 0;
+    for (size_t at = 0; at < world.size; at++, written++) {
+        const int flow = world.out[at] - 'a';
+        char text[4] = "";
+        ck_assert(flow >= 0 && flow < 3);
+        memcpy(text, world.out + at + 1, 3);
+        ck_assert_int_gt(atoi(text), last[flow]);
+        last[flow] = atoi(text);
+        at += 4;
+        at += strspn((const char *)world.out + at, ".");
+        ck_assert_uint_eq(world.out[at], ';');
+    }
+    ck_assert_uint_eq(written + dropped, counts[0] + counts[1] + counts[2]);
+    ck_assert_uint_gt(dropped, 0);
+    end(&world);
+}
+END_TEST
+
 int main(void)
 {
     TCase *cases = tcase_create("outq");
@@ -292,7 +424,11 @@ int main(void)
     tcase_add_test(cases, pushes_while_a_send_is_pending);
     tcase_add_test(cases, replaces_only_what_is_not_covered);
     tcase_add_test(cases, drops_the_normal_lane);
+    tcase_add_test(cases, drops_a_flow);
+    tcase_add_test(cases, drops_of_a_flow_what_is_neither_begun_nor_covered);
+    tcase_add_test(cases, counts_at_most_what_fits);
     tcase_add_loop_test(cases, keeps_order_however_it_is_cut, 0, 50);
+    tcase_add_loop_test(cases, drops_flows_however_it_is_cut, 0, 50);
     Suite *suite = suite_create("net/outq");
     suite_add_tcase(suite, cases);
 

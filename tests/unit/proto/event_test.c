@@ -104,6 +104,56 @@ START_TEST(writes_connected)
 }
 END_TEST
 
+START_TEST(writes_history)
+{
+    struct json_writer writer = new_writer();
+    event_write_history(&writer, 9, &(struct event_history){.epoch = view("e")});
+    wrote(&writer, "{\"id\":9,\"history\":{\"epoch\":\"e\"}}");
+
+    writer = new_writer();
+    event_write_history(&writer, 9,
+                        &(struct event_history){
+                            .epoch = view("e"),
+                            .publications = view("{\"data\":1},{\"data\":2}"),
+                            .offset = 2,
+                        });
+    wrote(&writer, "{\"id\":9,\"history\":{\"publications\":[{\"data\":1},{\"data\":2}],"
+                   "\"epoch\":\"e\",\"offset\":2}}");
+}
+END_TEST
+
+START_TEST(reads_pages)
+{
+    static const char text[] = "{\"id\":9,\"history\":{\"publications\":[{\"data\":{\"a\":[1]},"
+                               "\"info\":{\"client\":\"c\"},\"offset\":1}, {\"data\":\"\\n\"}]}}";
+    struct event event;
+    uint8_t *copy = read_one(text, &event);
+    ck_assert_int_eq(event.kind, EVENT_HISTORY);
+    struct event_page page;
+    struct event publication;
+    event_page_init(
+        &page, (struct span){copy + (event.publications.data - copy), event.publications.size});
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_OK);
+    ck_assert_int_eq(publication.kind, EVENT_PUBLICATION);
+    ck_assert(is_text(publication.data, "{\"a\":[1]}"));
+    ck_assert(is_text(publication.client, "c"));
+    ck_assert_uint_eq(publication.offset, 1);
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_OK);
+    ck_assert(is_text(publication.data, "\"\\n\""));
+    ck_assert_uint_eq(publication.offset, 0);
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_END);
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_END);
+    free(copy);
+
+    event_page_init(&page, (struct span){NULL, 0});
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_END);
+    uint8_t wrong[] = "[{\"offset\":\"1\"}]";
+    event_page_init(&page, (struct span){wrong, sizeof(wrong) - 1});
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_BAD_FIELD);
+    ck_assert_int_eq(event_page_next(&page, &publication), EVENT_BAD_FIELD);
+}
+END_TEST
+
 START_TEST(writes_subscribed)
 {
     struct json_writer writer = new_writer();
@@ -118,7 +168,7 @@ START_TEST(writes_subscribed)
     event_write_subscribed(&writer, 2,
                            &(struct event_subscribed){
                                .epoch = view("e"),
-                               .publications = view("[{\"data\":1}]"),
+                               .publications = view("{\"data\":1}"),
                                .data = view("\"d\""),
                                .offset = UINT64_MAX,
                                .ttl_s = 5,
@@ -228,6 +278,13 @@ START_TEST(writes_around_data)
     ck_assert_uint_eq(event_put_prefix(&publication, block + prefix_size), prefix_size);
     ck_assert_msg(is_text((struct bytes){block, size}, publications[_i].text), "%s: %.*s",
                   publications[_i].why, (int)size, (const char *)block);
+
+    /* The same without its channel: what is between "pub": and the last two braces. */
+    const struct bytes alone =
+        event_find_publication(publication.channel, (struct bytes){block, size});
+    const char *const begin = strstr(publications[_i].text, "{\"data\"");
+    ck_assert_uint_eq(alone.size, strlen(begin) - 2);
+    ck_assert_mem_eq(alone.data, begin, alone.size);
 
     const struct event_publication without = {publication.channel, publication.info, 0, 0};
     ck_assert_uint_le(suffix_size, event_suffix_size(&without) + EVENT_SUFFIX_GROWTH_MAX);
@@ -377,6 +434,7 @@ END_TEST
 int main(void)
 {
     TCase *writing = tcase_create("writing");
+    tcase_add_test(writing, writes_history);
     tcase_add_test(writing, writes_connected);
     tcase_add_test(writing, writes_subscribed);
     tcase_add_test(writing, writes_small_ones);
@@ -388,6 +446,7 @@ int main(void)
     tcase_add_loop_test(reading, reads_events, 0, COUNT(events));
     tcase_add_test(reading, refuses_events);
     tcase_add_test(reading, reads_several);
+    tcase_add_test(reading, reads_pages);
     Suite *suite = suite_create("proto/event");
     suite_add_tcase(suite, writing);
     suite_add_tcase(suite, reading);

@@ -208,6 +208,13 @@ START_TEST(development_mode_is_open_and_local)
     ck_assert_int_eq(args_apply(&args, &config, error, sizeof(error)), 0);
     ck_assert(config.development);
     ck_assert(config.client.insecure);
+    const struct config_channel_options *options = &config.channel.without_namespace;
+    ck_assert_uint_eq(options->history_size, 100);
+    ck_assert_uint_eq(options->history_ttl_ns, UINT64_C(600000000000));
+    ck_assert(options->force_recovery);
+    ck_assert(options->presence);
+    ck_assert(options->join_leave);
+    ck_assert(options->force_push_join_leave);
     ck_assert_str_eq(config.http_server.address, "127.1.2.3");
     ck_assert_uint_eq(config.http_server.port, 8001);
     ck_assert_str_eq(config.http_server.internal_address, "127.0.0.1");
@@ -272,6 +279,8 @@ START_TEST(flags_win_over_the_file)
     ck_assert_int_eq(args_apply(&args, &config, error, sizeof(error)), 0);
     ck_assert(!config.development);
     ck_assert(!config.client.insecure);
+    ck_assert_uint_eq(config.channel.without_namespace.history_size, 0);
+    ck_assert(!config.channel.without_namespace.presence);
     ck_assert_str_eq(config.http_server.address, "0.0.0.0");
     ck_assert_uint_eq(config.http_server.port, 8101);
     ck_assert_uint_eq(config.reactor.count, 0);

@@ -161,9 +161,9 @@ static const struct {
     /* Durations. */
     {"no unit", "client: {ping_interval: 25}\n",
      "t:1:25: client.ping_interval: expected a duration from 1s to 1h, found \"25\" (without a "
-     "unit: write ms, s, m or h after it)"},
-    {"unknown unit", "client: {ping_interval: 25d}\n",
-     "t:1:25: client.ping_interval: expected a duration from 1s to 1h, found \"25d\""},
+     "unit: write ms, s, m, h or d after it)"},
+    {"unknown unit", "client: {ping_interval: 25w}\n",
+     "t:1:25: client.ping_interval: expected a duration from 1s to 1h, found \"25w\""},
     {"no number", "client: {ping_interval: s}\n",
      "t:1:25: client.ping_interval: expected a duration from 1s to 1h, found \"s\""},
     {"empty duration", "client: {ping_interval: \"\"}\n",
@@ -177,6 +177,9 @@ static const struct {
     {"duration that would wrap", "client: {ping_interval: 5124095576030432h}\n",
      "t:1:25: client.ping_interval: expected a duration from 1s to 1h, found "
      "\"5124095576030432h\""},
+    {"days beyond the range", "channel: {without_namespace: {history_ttl: 366d}}\n",
+     "t:1:44: channel.without_namespace.history_ttl: expected a duration from 0s to 365d, found "
+     "\"366d\""},
     {"space in a duration", "client: {ping_interval: 25 s}\n",
      "t:1:25: client.ping_interval: expected a duration from 1s to 1h, found \"25 s\""},
     /* Words, addresses. */
@@ -251,6 +254,63 @@ static const struct {
      "t:1:11: reactor.receive_buffers: expected a power of two, found 500"},
     {"half reserved", "bus: {reserve: 512}\n",
      "t:1:7: bus.reserve: expected less than half of bus.slots (1024), found 512"},
+    /* Several options of a namespace, or of channels without one. */
+    {"history without a time", "channel:\n  without_namespace:\n    history_size: 5\n",
+     "t: channel.without_namespace.history_ttl: expected more than 0s with history_size (5), found "
+     "0s"},
+    {"history that takes no time",
+     "channel:\n  without_namespace:\n    history_size: 5\n    history_ttl: 0s\n",
+     "t:4:5: channel.without_namespace.history_ttl: expected more than 0s with history_size (5), "
+     "found 0s"},
+    {"a time without history", "channel:\n  namespaces:\n    - name: a\n      history_ttl: 48h\n",
+     "t:3:7: channel.namespaces[0].history_size: expected more than 0 with history_ttl (2d), found "
+     "0"},
+    {"offsets forgotten before publications",
+     "channel:\n  namespaces:\n    - {name: a}\n    - {name: b, history_size: 1, history_ttl: 1h,\n"
+     "       history_meta_ttl: 59m}\n",
+     "t:5:8: channel.namespaces[1].history_meta_ttl: expected at least history_ttl (1h), found "
+     "59m"},
+    {"recovery without history", "channel: {without_namespace: {force_recovery: true}}\n",
+     "t:1:31: channel.without_namespace.force_recovery: expected false with history_size (0), "
+     "found "
+     "true"},
+    {"recovery that is asked for", "channel: {namespaces: [{name: a, allow_recovery: true}]}\n",
+     "t:1:34: channel.namespaces[0].allow_recovery: expected false with history_size (0), found "
+     "true"},
+    {"positioning without history", "channel: {without_namespace: {force_positioning: true}}\n",
+     "t:1:31: channel.without_namespace.force_positioning: expected false with history_size (0), "
+     "found true"},
+    {"positioning that is asked for",
+     "channel: {namespaces: [{name: a, allow_positioning: true}]}\n",
+     "t:1:34: channel.namespaces[0].allow_positioning: expected false with history_size (0), found "
+     "true"},
+    {"a cache of nothing", "channel: {without_namespace: {force_recovery_mode: cache}}\n",
+     "t:1:31: channel.without_namespace.force_recovery_mode: expected stream with history_size "
+     "(0), "
+     "found cache"},
+    {"pushes of nothing", "channel: {namespaces: [{name: a, force_push_join_leave: true}]}\n",
+     "t:1:34: channel.namespaces[0].force_push_join_leave: expected false with join_leave (false), "
+     "found true"},
+    {"durable without history", "channel: {without_namespace: {durability: power}}\n",
+     "t:1:31: channel.without_namespace.durability: expected none or memory with history_size (0), "
+     "found power"},
+    {"durable without a store",
+     "channel: {without_namespace: {history_size: 1, history_ttl: 1h, durability: process}}\n",
+     "t:1:65: channel.without_namespace.durability: expected none or memory with store.engine "
+     "(memory), found process"},
+    {"one namespace that is durable without a store",
+     "channel:\n  namespaces:\n    - {name: a}\n    - {name: b, history_size: 1, history_ttl: 1h,\n"
+     "       durability: power}\n",
+     "t: channel.namespaces[1].durability: expected none or memory with store.engine (memory), "
+     "found power"},
+    {"a store without a place", "store: {engine: rocksdb}\n",
+     "t: store.path: expected a directory with store.engine (rocksdb), found nothing"},
+    {"a place that is nothing", "store: {path: }\n",
+     "t:1:15: store.path: expected a path of at most 255 bytes, without quotes and backslashes, "
+     "found nothing"},
+    {"a place in quotes", "store: {path: 'a\"b'}\n",
+     "t:1:15: store.path: expected a path of at most 255 bytes, without quotes and backslashes, "
+     "found the string \"a\"b\""},
 };
 
 START_TEST(refuses)
@@ -351,6 +411,9 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(config.client.control_burst, 20);
     ck_assert_uint_eq(config.client.connection_limit, 0);
     ck_assert_uint_eq(config.client.max_messages_per_frame, 16);
+    ck_assert_uint_eq(config.client.history_max_publication_limit, 300);
+    ck_assert_uint_eq(config.client.recovery_max_publication_limit, 300);
+    ck_assert_uint_eq(config.client.presence_max_list, 1000);
     ck_assert_uint_eq(config.websocket.message_size_limit, 65536);
     ck_assert_uint_eq(config.websocket.max_fragments, 64);
     ck_assert_uint_eq(config.websocket.message_timeout_ns, UINT64_C(20000000000));
@@ -358,7 +421,22 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert(!config.echo.enabled);
     ck_assert_uint_eq(config.echo.message_size_limit, 16777216);
     ck_assert_uint_eq(config.channel.max_length, 255);
+    ck_assert_uint_eq(config.channel.history_memory_max, 1 << 30);
     ck_assert_uint_eq(config.channel.namespaces.count, 0);
+    const struct config_channel_options *options = &config.channel.without_namespace;
+    ck_assert_uint_eq(options->history_size, 0);
+    ck_assert_uint_eq(options->history_ttl_ns, 0);
+    ck_assert_uint_eq(options->history_meta_ttl_ns, UINT64_C(2592000000000000));
+    ck_assert(!options->force_recovery && !options->allow_recovery);
+    ck_assert(!options->force_positioning && !options->allow_positioning);
+    ck_assert_int_eq(options->force_recovery_mode, POLICY_RECOVERY_STREAM);
+    ck_assert(!options->presence && !options->join_leave && !options->force_push_join_leave);
+    ck_assert_int_eq(options->durability, POLICY_DURABILITY_MEMORY);
+    ck_assert_uint_eq(options->idempotency_ttl_ns, UINT64_C(300000000000));
+    ck_assert_int_eq(options->slow_consumer, POLICY_SLOW_RESYNC);
+    ck_assert_int_eq(config.store.engine, CONFIG_STORE_MEMORY);
+    ck_assert_str_eq(config.store.path, "");
+    ck_assert_uint_eq(config.store.timeout_ns, UINT64_C(5000000000));
     ck_assert_uint_eq(config.reactor.count, 0);
     ck_assert_int_eq(config.reactor.backend, CONFIG_BACKEND_AUTO);
     ck_assert_int_eq(config.reactor.simd, CONFIG_SIMD_AUTO);
@@ -385,18 +463,44 @@ static const char everything_changed[] =
     "  channel_limit: 32768\n  queue_max_size: 1073741824\n  write_stall_timeout: 1s\n"
     "  command_rate: 51\n  command_burst: 101\n  control_rate: 11\n  control_burst: 21\n"
     "  connection_limit: 1000\n  max_messages_per_frame: 1\n"
+    "  history_max_publication_limit: 10000\n  recovery_max_publication_limit: 1\n"
+    "  presence_max_list: 100000\n"
     "websocket: {message_size_limit: 67108864, max_fragments: 1, message_timeout: 1s,\n"
     "            close_timeout: 1m}\n"
     "echo: {enabled: true, message_size_limit: 128, message_timeout: 1h, queue_max_size: 4096}\n"
     "channel:\n"
     "  max_length: 64\n"
+    "  history_memory_max: 5000000000\n"
     "  without_namespace:\n"
     "    allow_subscribe_for_client: true\n    allow_subscribe_for_anonymous: true\n"
     "    allow_publish_for_client: true\n    allow_publish_for_subscriber: true\n"
     "    allow_publish_for_anonymous: true\n"
+    "    allow_history_for_client: true\n"
+    "    allow_history_for_subscriber: true\n"
+    "    allow_history_for_anonymous: true\n"
+    "    allow_presence_for_client: true\n"
+    "    allow_presence_for_subscriber: true\n"
+    "    allow_presence_for_anonymous: true\n"
+    "    history_size: 1000000\n"
+    "    history_ttl: 365d\n"
+    "    history_meta_ttl: 365d\n"
+    "    force_recovery: true\n"
+    "    allow_recovery: true\n"
+    "    force_positioning: true\n"
+    "    allow_positioning: true\n"
+    "    force_recovery_mode: cache\n"
+    "    presence: true\n"
+    "    join_leave: true\n"
+    "    force_push_join_leave: true\n"
+    "    durability: power\n"
+    "    idempotency_ttl: 7m\n"
+    "    slow_consumer: disconnect\n"
     "  namespaces:\n"
-    "    - name: news\n      allow_subscribe_for_anonymous: true\n"
+    "    - name: news\n      allow_subscribe_for_anonymous: true\n      history_size: 10\n"
+    "      history_ttl: 36h\n      slow_consumer: latest\n"
     "    - allow_publish_for_subscriber: true\n      name: A-b_c.9\n"
+    "store: {engine: rocksdb, path: /var/lib/parley, timeout: 1m, queue_max_size: 4194304,\n"
+    "        write_buffer_size: 1048576, block_cache_size: 4293918720, min_free_space: 1048576}\n"
     "reactor: {count: 3, backend: epoll, simd: avx2, pin: false, receive_buffers: 1024,\n"
     "          receive_buffer_size: 4096}\n"
     "bus: {slots: 2048, reserve: 255}\n"
@@ -431,6 +535,7 @@ START_TEST(reads_every_option)
     ck_assert_int_eq(config.reactor.backend, CONFIG_BACKEND_EPOLL);
     ck_assert_int_eq(config.reactor.simd, CONFIG_SIMD_AVX2);
     ck_assert_int_eq(config.log.level, CONFIG_LOG_DEBUG);
+    ck_assert_str_eq(config.store.path, "/var/lib/parley");
 
     const struct config_origins *origins = &config.client.allowed_origins;
     ck_assert_uint_eq(origins->count, 3);
@@ -441,6 +546,10 @@ START_TEST(reads_every_option)
     ck_assert_str_eq(namespaces->items[0].name, "news");
     ck_assert(namespaces->items[0].options.allow_subscribe_for_anonymous);
     ck_assert(!namespaces->items[0].options.allow_publish_for_subscriber);
+    ck_assert_uint_eq(namespaces->items[0].options.history_size, 10);
+    ck_assert_uint_eq(namespaces->items[0].options.history_ttl_ns, UINT64_C(129600000000000));
+    ck_assert_int_eq(namespaces->items[0].options.slow_consumer, POLICY_SLOW_LATEST);
+    ck_assert_uint_eq(namespaces->items[1].options.history_size, 0);
     ck_assert_str_eq(namespaces->items[1].name, "A-b_c.9");
     ck_assert(namespaces->items[1].options.allow_publish_for_subscriber);
     config_destroy(&config);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command `history`: what a client may read goes as a question to the channel's home, which
+ * answers with a page.
+ */
+#include <string.h>
+
+#include "chat/hub.h"
+#include "chat/hub_state.h"
+#include "chat/page.h"
+#include "chat/permission.h"
+#include "chat/policy.h"
+#include "chat/post.h"
+#include "chat/stream.h"
+#include "core/blob.h"
+#include "core/bus.h"
+#include "core/check.h"
+#include "core/metrics.h"
+#include "proto/command.h"
+
+void hub_answer_history(struct hub *hub, struct session *session, const struct post_page *page)
+{
+    if (page->error != CODES_ERROR_NONE) {
+        hub_reply_error(&hub->reply, session, page->command, (enum codes_error)page->error);
+        return;
+    }
+    uint8_t epoch[STREAM_EPOCH_SIZE];
+    stream_write_epoch(page->epoch, epoch);
+    struct event_history result = {.epoch = {epoch, sizeof(epoch)}, .offset = page->top};
+    if (page->blob != NULL) {
+        result.publications = page_text(page->blob);
+    }
+    hub_reply_history(&hub->reply, session, page->command, &result);
+}
+
+/* CODES_ERROR_NONE, or an epoch that no channel can have. */
+static enum codes_error read_query(const struct hub *hub, const struct command_history *history,
+                                   struct channel_query *query)
+{
+    const uint32_t most = hub->options.history_count_max;
+    const bool all = history->limit < 0 || (uint32_t)history->limit > most;
+
+    *query = (struct channel_query){
+        .order = history->reverse ? PAGE_REVERSE : PAGE_FORWARD,
+        .has_since = history->has_since,
+        .has_epoch = history->since_epoch.size > 0,
+        .count_max = all ? most : (uint32_t)history->limit,
+        .since = history->since_offset,
+    };
+    return query->has_epoch && !stream_read_epoch(history->since_epoch, &query->epoch)
+               ? CODES_ERROR_UNRECOVERABLE_POSITION
+               : CODES_ERROR_NONE;
+}
+
+/* Takes the question to the home. False: no memory. */
+static bool ask_home(struct hub *hub, const struct session *session, const struct command *command,
+                     uint64_t hash, const struct channel_query *query)
+{
+    const struct bytes channel = command->history.channel;
+    struct blob *name = blob_create(hub->options.pool, channel.size);
+    if (name == NULL) {
+        return false;
+    }
+    memcpy(name->data, channel.data, channel.size);
+    name->end = (uint32_t)channel.size;
+
+    const unsigned flags = (query->order == PAGE_REVERSE ? POST_HISTORY_REVERSE : 0U) |
+                           (query->has_since ? POST_HISTORY_SINCE : 0U) |
+                           (query->has_epoch ? POST_HISTORY_EPOCH : 0U);
+    const struct post post = {
+        .kind = POST_HISTORY,
+        .history =
+            {
+                .blob = name,
+                .hash = hash,
+                .session = hub_handle(hub, session),
+                .since = query->since,
+                .epoch = query->epoch,
+                .command = command->id,
+                .count_max = query->count_max,
+                .flags = (uint8_t)flags,
+            },
+    };
+    hub_ask(hub, ids_home_of(hash, hub->options.reactor_count), &post);
+    return true;
+}
+
+/* The home is here. */
+static void answer_at_once(struct hub *hub, struct session *session, const struct command *command,
+                           uint64_t hash, const struct channel_query *query)
+{
+    struct channel_reading reading = {.page = NULL};
+    const enum codes_error error =
+        channel_read(hub->home, hash, command->history.channel, query, &reading);
+    const struct post_page page = {
+        .blob = reading.page,
+        .epoch = reading.position.epoch,
+        .top = reading.position.top,
+        .command = command->id,
+        .error = error,
+    };
+    hub_answer_history(hub, session, &page);
+    if (reading.page != NULL) {
+        blob_drop(reading.page, hub->options.pool);
+    }
+}
+
+uint16_t hub_apply_history(struct hub *hub, struct session *session, const struct command *command)
+{
+    const struct command_history *history = &command->history;
+    if (history->channel.size == 0) {
+        return CODES_DISCONNECT_BAD_REQUEST;
+    }
+    const uint64_t hash = table_hash(&hub->options.key, history->channel);
+    const struct policy *policy = policy_find(hub->options.policies, history->channel);
+    const bool is_available = policy == NULL || policy_has_history(policy);
+    struct channel_query query;
+    enum codes_error error = is_available
+                                 ? hub_may(hub, session, history->channel, hash, PERMISSION_HISTORY)
+                                 : CODES_ERROR_NOT_AVAILABLE;
+    if (error == CODES_ERROR_NONE) {
+        error = read_query(hub, history, &query);
+    }
+    if (error != CODES_ERROR_NONE) {
+        hub_reply_error(&hub->reply, session, command->id, error);
+        return 0;
+    }
+    if (ids_home_of(hash, hub->options.reactor_count) == hub->options.reactor &&
+        !policy_is_durable(policy)) {
+        answer_at_once(hub, session, command, hash, &query);
+    } else if (!ask_home(hub, session, command, hash, &query)) {
+        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_INTERNAL);
+    }
+    return 0;
+}

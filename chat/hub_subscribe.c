@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a session comes into a room: at once, when the room's home has answered, or when what it
+ * missed has been read. Who waits for the same room shares one question and one page.
+ *
+ * Where a page does not reach to where the room stands, for it would be too long, a client is given
+ * what there is of it and told to subscribe again, from there on.
+ */
+#include "chat/channel.h"
+#include "chat/hub_state.h"
+#include "chat/membership.h"
+#include "chat/outbox.h"
+#include "chat/page.h"
+#include "chat/policy.h"
+#include "chat/post.h"
+#include "chat/recovery.h"
+#include "chat/roster.h"
+#include "chat/session.h"
+#include "chat/stream.h"
+#include "core/blob.h"
+#include "core/bus.h"
+#include "core/check.h"
+#include "core/metrics.h"
+#include "core/slab.h"
+#include "proto/command.h"
+
+enum { RECOVERY_BYTES_MAX = 512 << 10 }; /* of recovered publications, said in one iteration */
+
+/* -- one who waits ----------------------------------------------------------------------------- */
+
+static struct session *session_of(const struct hub *hub, const struct roster_waiter *waiter)
+{
+    struct session *session = slab_at(hub->sessions, waiter->session);
+    CHECK(session != NULL);
+    return session;
+}
+
+/* The last publication of what was read, as far as the room has handed it on. */
+static uint64_t page_end(const struct room *room, const struct blob *page)
+{
+    const uint64_t end = page_first(page) + page_count(page) - 1;
+    const uint64_t position = room_position(room);
+    return end < position ? end : position;
+}
+
+/* `page`: what the home has read from room->asked_from on, or NULL. */
+static struct recovery_answer judge(const struct hub *hub, const struct room *room,
+                                    const struct roster_waiter *waiter, const struct blob *page)
+{
+    struct recovery_question question = {
+        .asked = waiter->recovers,
+        .cache = room->policy->force_recovery_mode == POLICY_RECOVERY_CACHE,
+        .epoch_matches = !waiter->bad_epoch && (!waiter->has_epoch || waiter->epoch == room->epoch),
+        .since = waiter->since,
+        .top = room_position(room),
+        .count_max = hub->options.recovery_count_max,
+    };
+    const struct recovery_answer answer = recovery_judge(&question);
+    if (answer.verdict != RECOVERY_READ || session_of(hub, waiter)->is_held || page == NULL ||
+        answer.from < room->asked_from) {
+        return answer;
+    }
+    const uint64_t first = page_first(page);
+    if (answer.from >= first && answer.from > page_end(room, page)) {
+        return answer; /* it may be on the next page */
+    }
+    question.is_read = true;
+    question.first = first;
+    return recovery_judge(&question);
+}
+
+static void count(const struct hub *hub, enum recovery_verdict verdict)
+{
+    switch (verdict) {
+    case RECOVERY_COMPLETE:
+        metrics_add(hub->options.metrics, METRIC_RECOVERIES_COMPLETE, 1);
+        return;
+    case RECOVERY_IMPOSSIBLE:
+        metrics_add(hub->options.metrics, METRIC_RECOVERIES_IMPOSSIBLE, 1);
+        return;
+    case RECOVERY_NOT_ASKED:
+    case RECOVERY_READ:
+        return;
+    }
+    NEVER("a verdict that is not one");
+}
+
+/*
+ * What somebody is told who subscribed. The page has what it missed, if that is not nothing.
+ * Returns false when it has not all of it yet.
+ */
+static bool confirm(struct hub *hub, const struct room *room, const struct roster_waiter *waiter,
+                    struct recovery_answer answer, const struct blob *page)
+{
+    CHECK(answer.verdict != RECOVERY_READ);
+
+    const uint64_t position = room_position(room);
+    uint8_t epoch[STREAM_EPOCH_SIZE];
+    struct event_subscribed result = {
+        .positioned = waiter->positioned,
+        .recoverable = waiter->recoverable,
+        .was_recovering = waiter->recovers,
+    };
+    if (waiter->positioned) {
+        stream_write_epoch(room->epoch, epoch);
+        result.epoch = (struct bytes){epoch, sizeof(epoch)};
+        result.offset = position;
+    }
+    uint64_t end = position;
+    if (answer.verdict == RECOVERY_COMPLETE) {
+        result.recovered = true;
+        result.offset = answer.from - 1;
+        if (answer.from <= position) {
+            CHECK(page != NULL);
+            end = page_end(room, page);
+            result.publications = page_part(page, answer.from, end);
+        }
+    }
+    hub->recovery_bytes += result.publications.size;
+    count(hub, answer.verdict);
+    hub_reply_subscribe(&hub->reply, session_of(hub, waiter), waiter->command, &result);
+    return end == position;
+}
+
+static void refuse(struct hub *hub, const struct roster_waiter *waiter, enum codes_error error)
+{
+    struct session *session = session_of(hub, waiter);
+    hub_reply_error(&hub->reply, session, waiter->command, error);
+    hub_untie(hub, session, waiter->subscription);
+}
+
+/* It is given what there is, and comes again for the rest. */
+static void admit(struct hub *hub, struct room *room, uint32_t index, struct recovery_answer answer,
+                  const struct blob *page)
+{
+    const struct roster_waiter waiter = room->waiters[index];
+    struct session *session = session_of(hub, &waiter);
+
+    if (membership_admit(hub->sessions, room, index) != 0) {
+        refuse(hub, &waiter, CODES_ERROR_INTERNAL);
+    } else if (!confirm(hub, room, &waiter, answer, page)) {
+        hub_reply_unsubscribe_push(&hub->reply, session, room_name(room),
+                                   CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
+        hub_untie(hub, session, waiter.subscription);
+    }
+}
+
+/* -- all who wait for a room ------------------------------------------------------------------- */
+
+void hub_refuse_waiters(struct hub *hub, struct room *room, enum codes_error error)
+{
+    while (room->waiter_count > 0) {
+        const struct roster_waiter last = room->waiters[room->waiter_count - 1];
+        refuse(hub, &last, error);
+    }
+}
+
+void hub_admit_waiters(struct hub *hub, struct room *room, const struct blob *page)
+{
+    CHECK(room->state == ROOM_JOINED);
+    bool waits = false; /* for a later iteration, and for nothing else */
+
+    /* From the end: whoever moves into a gap has been looked at. */
+    for (uint32_t i = room->waiter_count; i > 0; i--) {
+        if (hub->recovery_bytes >= RECOVERY_BYTES_MAX || !outbox_is_roomy(hub->options.outbox)) {
+            waits = true;
+            break;
+        }
+        const struct recovery_answer answer = judge(hub, room, &room->waiters[i - 1], page);
+        if (answer.verdict == RECOVERY_READ) {
+            waits = waits || !session_of(hub, &room->waiters[i - 1])->is_held;
+        } else {
+            admit(hub, room, i - 1, answer, page);
+        }
+    }
+    if (waits && !list_is_linked(&room->recovering)) {
+        list_push_back(&hub->recovering, &room->recovering);
+    }
+}
+
+/* The home has read, or could not. */
+void hub_take_recovered(struct hub *hub, struct room *room, struct blob *page)
+{
+    CHECK(room->asked_from != 0);
+    if (page != NULL) {
+        /* It ends before the room stands: the home looked at what it had told the room. */
+        CHECK(page_first(page) + page_count(page) <= room->top + 1);
+        hub_admit_waiters(hub, room, page);
+        blob_drop(page, hub->options.pool);
+    } else {
+        hub_refuse_waiters(hub, room, CODES_ERROR_INTERNAL);
+    }
+    room->asked_from = 0;
+    hub_room_maybe_left(hub, room);
+}
+
+/* -- asking the home --------------------------------------------------------------------------- */
+
+/* The lowest offset that somebody who waits needs; 0: nobody needs one. */
+static uint64_t lowest_needed(const struct hub *hub, const struct room *room)
+{
+    uint64_t lowest = 0;
+    for (uint32_t i = 0; i < room->waiter_count; i++) {
+        const struct roster_waiter *waiter = &room->waiters[i];
+        const struct recovery_answer answer = judge(hub, room, waiter, NULL);
+        if (answer.verdict == RECOVERY_READ && !session_of(hub, waiter)->is_held &&
+            (lowest == 0 || answer.from < lowest)) {
+            lowest = answer.from;
+        }
+    }
+    return lowest;
+}
+
+/* Asks the home of a room, which is not this reactor. False: there is no credit for it now. */
+static bool ask_home(struct hub *hub, const struct room *room, uint64_t from)
+{
+    struct bus *bus = hub->options.bus;
+    if (bus_credits(bus, hub->options.reactor, room->home) == 0) {
+        return false;
+    }
+    const struct post post = {
+        .kind = POST_RECOVER,
+        .recover =
+            {
+                .channel = room->channel,
+                .room = roster_handle(hub->roster, room),
+                .from = from,
+                .count_max = hub->options.recovery_count_max,
+            },
+    };
+    const struct bus_post packed = post_pack(&post);
+    const enum bus_result asked = bus_ask(bus, hub->options.reactor, room->home, &packed);
+    CHECK(asked == BUS_POSTED);
+    hub->allowance = 0; /* hub_is_ready() has to look again */
+    return true;
+}
+
+static void recover(struct hub *hub, struct room *room)
+{
+    const uint64_t from = lowest_needed(hub, room);
+
+    list_remove(&room->recovering);
+    if (from == 0) {
+        hub_admit_waiters(hub, room, NULL);
+        hub_room_maybe_left(hub, room);
+    } else if (room->home == hub->options.reactor) {
+        room->asked_from = from;
+        hub_take_recovered(hub, room,
+                           channel_recover(hub->home, room->channel,
+                                           roster_handle(hub->roster, room), from,
+                                           hub->options.recovery_count_max));
+    } else if (ask_home(hub, room, from)) {
+        room->asked_from = from;
+    } else {
+        list_push_back(&hub->recovering, &room->recovering);
+    }
+}
+
+void hub_recover(struct hub *hub)
+{
+    /* Each room once: those that go on waiting are put behind the last one. */
+    struct list_link rooms;
+    list_init(&rooms);
+    list_splice_back(&rooms, &hub->recovering);
+    for (struct list_link *link = list_first(&rooms); link != NULL; link = list_first(&rooms)) {
+        struct room *room = LIST_OWNER(link, struct room, recovering);
+        if (hub->recovery_bytes >= RECOVERY_BYTES_MAX) {
+            break;
+        }
+        recover(hub, room);
+    }
+    list_splice_back(&hub->recovering, &rooms);
+}
+
+/* Somebody waits there for what the home has to read, which is not under way. */
+static void wish(struct hub *hub, struct room *room)
+{
+    if (room->asked_from == 0 && !list_is_linked(&room->recovering)) {
+        list_push_back(&hub->recovering, &room->recovering);
+    }
+}
+
+/* -- subscribing ------------------------------------------------------------------------------- */
+
+/* What a subscribe asks for, as far as its channel's policy lets it. */
+static struct roster_waiter waiter_for(const struct session *session, const struct policy *policy,
+                                       const struct command *command)
+{
+    const struct command_subscribe *subscribe = &command->subscribe;
+    const bool history = policy_has_history(policy);
+    struct roster_waiter waiter = {
+        .session = session->slot,
+        .command = command->id,
+        .since = subscribe->offset,
+    };
+
+    waiter.recoverable =
+        history && (policy->force_recovery || (policy->allow_recovery && subscribe->recoverable));
+    waiter.positioned =
+        waiter.recoverable || (history && (policy->force_positioning ||
+                                           (policy->allow_positioning && subscribe->positioned)));
+    waiter.recovers = waiter.recoverable && subscribe->recover;
+    waiter.has_epoch = subscribe->epoch.size > 0;
+    waiter.bad_epoch = waiter.has_epoch && !stream_read_epoch(subscribe->epoch, &waiter.epoch);
+    return waiter;
+}
+
+int hub_enter_room(struct hub *hub, struct session *session, struct room *room,
+                   const struct command *command)
+{
+    const struct roster_waiter waiter = waiter_for(session, room->policy, command);
+    const bool is_joined = room->state == ROOM_JOINED;
+    const struct recovery_answer answer = is_joined
+                                              ? judge(hub, room, &waiter, NULL)
+                                              : (struct recovery_answer){.verdict = RECOVERY_READ};
+    const bool waits = answer.verdict == RECOVERY_READ;
+
+    const int result =
+        waits ? membership_wait(session, room, waiter) : membership_add(session, room);
+    if (result != 0) {
+        return result;
+    }
+    hub->subscription_count++;
+    if (!waits) {
+        const bool has_all = confirm(hub, room, &waiter, answer, NULL);
+        CHECK(has_all); /* there was nothing to be read */
+    } else if (is_joined) {
+        wish(hub, room);
+    }
+    return 0;
+}
+
+/* -- who reads slowly -------------------------------------------------------------------------- */
+
+void hub_hold(struct hub *hub, struct session *session)
+{
+    (void)hub;
+    session->is_held = true;
+}
+
+void hub_release(struct hub *hub, struct session *session)
+{
+    session->is_held = false;
+    for (uint32_t i = 0; i < session->subscription_count; i++) {
+        const struct session_subscription *subscription = &session->subscriptions[i];
+        struct room *room = roster_slot(hub->roster, subscription->room);
+        if (subscription->is_waiting && room->state == ROOM_JOINED) {
+            wish(hub, room);
+        }
+    }
+}

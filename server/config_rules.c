@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/config_rules.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "net/address.h"
+#include "server/config.h"
+
+/* The struct that a rule looks at, and the options in it. */
+struct subject {
+    struct config_table table;
+    const void *base;
+    const char *prefix; /* of its keys in errors, "" or with its dot */
+};
+
+static struct subject whole(const struct config *config)
+{
+    return (struct subject){config_options_all(), config, ""};
+}
+
+/* Always false, so that a rule can end with it. */
+static bool accuse(struct subject subject, struct config_fault *fault, const char *key,
+                   const char *what)
+{
+    (void)snprintf(fault->key, sizeof(fault->key), "%s%s", subject.prefix, key);
+    (void)snprintf(fault->what, sizeof(fault->what), "%s", what);
+    return false;
+}
+
+/* The value of `key` as the file would have it: what an error shows as found. */
+static void show_value(struct subject subject, const char *key, char text[CONFIG_TEXT_SIZE])
+{
+    const struct config_option *option = config_options_find(subject.table, key);
+    CHECK(option != NULL);
+    config_value_write(option, subject.base, text);
+}
+
+/* Always false. `than` is the key that sets the bound. */
+static bool blame(struct subject subject, struct config_fault *fault, const char *key,
+                  const char *relation, const char *than)
+{
+    char found[CONFIG_TEXT_SIZE];
+    char bound[CONFIG_TEXT_SIZE];
+    char what[CONFIG_WHAT_SIZE];
+
+    show_value(subject, key, found);
+    show_value(subject, than, bound);
+    (void)snprintf(what, sizeof(what), "expected %s %s (%s), found %s", relation, than, bound,
+                   found);
+    return accuse(subject, fault, key, what);
+}
+
+/* 0.0.0.0 and ::, however they are written. */
+static bool is_any_address(const char *text)
+{
+    static const uint8_t any_six[ADDRESS_IP_SIZE] = {0};
+    static const uint8_t any_four[ADDRESS_IP_SIZE] = {[10] = 0xff, [11] = 0xff};
+    uint8_t ip[ADDRESS_IP_SIZE];
+    struct address address;
+
+    if (config_socket_address(text, 1, &address) != 0) {
+        return false;
+    }
+    address_ip(&address, ip);
+    return memcmp(ip, any_six, sizeof(ip)) == 0 || memcmp(ip, any_four, sizeof(ip)) == 0;
+}
+
+/* What is internal would be reachable from outside, or could not be bound. */
+static bool listeners_differ(const struct config *config, struct config_fault *fault)
+{
+    const struct config_http_server *http = &config->http_server;
+    const bool overlap = strcmp(http->address, http->internal_address) == 0 ||
+                         is_any_address(http->address) || is_any_address(http->internal_address);
+
+    return http->port != http->internal_port || !overlap ||
+           blame(whole(config), fault, "http_server.internal_port", "another port than",
+                 "http_server.port");
+}
+
+static bool is_power_of_two(const struct config *config, struct config_fault *fault,
+                            const char *key)
+{
+    const struct config_option *option = config_options_find(config_options_all(), key);
+    CHECK(option != NULL);
+    const uint64_t number = config_options_number(option, config);
+
+    if ((number & (number - 1)) == 0) {
+        return true;
+    }
+    char what[CONFIG_WHAT_SIZE];
+    (void)snprintf(what, sizeof(what), "expected a power of two, found %" PRIu64, number);
+    return accuse(whole(config), fault, key, what);
+}
+
+static bool whole_holds(const struct config *config, struct config_fault *fault)
+{
+    const uint64_t message = config->websocket.message_size_limit;
+
+    return listeners_differ(config, fault) &&
+           (config->http_server.max_uri < config->http_server.max_header_bytes ||
+            blame(whole(config), fault, "http_server.max_uri", "less than",
+                  "http_server.max_header_bytes")) &&
+           (config->client.pong_timeout_ns < config->client.ping_interval_ns ||
+            blame(whole(config), fault, "client.pong_timeout", "less than",
+                  "client.ping_interval")) &&
+           /* The longest message must fit the queue of those who read it. */
+           (config->client.queue_max_size > message ||
+            blame(whole(config), fault, "client.queue_max_size", "more than",
+                  "websocket.message_size_limit")) &&
+           (config->echo.queue_max_size > config->echo.message_size_limit ||
+            blame(whole(config), fault, "echo.queue_max_size", "more than",
+                  "echo.message_size_limit")) &&
+           is_power_of_two(config, fault, "reactor.receive_buffers") &&
+           is_power_of_two(config, fault, "bus.slots") &&
+           (config->bus.reserve < config->bus.slots / 2 ||
+            blame(whole(config), fault, "bus.reserve", "less than half of", "bus.slots"));
+}
+
+/* What would be promised to publishers needs somebody who can keep it. */
+static bool durability_is_kept(const struct config *config,
+                               const struct config_channel_options *options, const char *prefix,
+                               struct config_fault *fault)
+{
+    if (options->durability < POLICY_DURABILITY_PROCESS ||
+        config->store.engine == CONFIG_STORE_ROCKSDB) {
+        return true;
+    }
+    const struct config_namespace holder = {.options = *options};
+    const struct subject subject = {config_options_of_namespace(), &holder, prefix};
+    char found[CONFIG_TEXT_SIZE];
+    char what[CONFIG_WHAT_SIZE];
+    show_value(subject, "durability", found);
+    (void)snprintf(what, sizeof(what),
+                   "expected none or memory with store.engine (memory), found %s", found);
+    return accuse(subject, fault, "durability", what);
+}
+
+static bool store_has_a_path(const struct config *config, struct config_fault *fault)
+{
+    return config->store.engine != CONFIG_STORE_ROCKSDB || config->store.path[0] != '\0' ||
+           accuse(whole(config), fault, "store.path",
+                  "expected a directory with store.engine (rocksdb), found nothing");
+}
+
+bool config_rules_hold_for_channels(const struct config_channel_options *options,
+                                    const char *prefix, struct config_fault *fault)
+{
+    const bool history = options->history_size > 0;
+    const struct {
+        bool holds;
+        const char *key;
+        const char *relation;
+        const char *than;
+    } rules[] = {
+        {!history || options->history_ttl_ns > 0, "history_ttl", "more than 0s with",
+         "history_size"},
+        {history || options->history_ttl_ns == 0, "history_size", "more than 0 with",
+         "history_ttl"},
+        {options->history_meta_ttl_ns >= options->history_ttl_ns, "history_meta_ttl", "at least",
+         "history_ttl"},
+        /* What is of no use without publications that are kept. */
+        {history || !options->force_recovery, "force_recovery", "false with", "history_size"},
+        {history || !options->allow_recovery, "allow_recovery", "false with", "history_size"},
+        {history || !options->force_positioning, "force_positioning", "false with", "history_size"},
+        {history || !options->allow_positioning, "allow_positioning", "false with", "history_size"},
+        {history || options->force_recovery_mode == POLICY_RECOVERY_STREAM, "force_recovery_mode",
+         "stream with", "history_size"},
+        {history || options->durability < POLICY_DURABILITY_PROCESS, "durability",
+         "none or memory with", "history_size"},
+        {options->join_leave || !options->force_push_join_leave, "force_push_join_leave",
+         "false with", "join_leave"},
+    };
+    const struct config_namespace holder = {.options =
+                                                *options}; /* what the table has offsets of */
+    const struct subject subject = {config_options_of_namespace(), &holder, prefix};
+
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        if (!rules[i].holds) {
+            return blame(subject, fault, rules[i].key, rules[i].relation, rules[i].than);
+        }
+    }
+    return true;
+}
+
+bool config_rules_hold(const struct config *config, struct config_fault *fault)
+{
+    const struct config_channel *channel = &config->channel;
+    static const char plain[] = "channel.without_namespace.";
+    bool holds = whole_holds(config, fault) && store_has_a_path(config, fault) &&
+                 config_rules_hold_for_channels(&channel->without_namespace, plain, fault) &&
+                 durability_is_kept(config, &channel->without_namespace, plain, fault);
+
+    for (uint32_t i = 0; holds && i < channel->namespaces.count; i++) {
+        char prefix[CONFIG_KEY_SIZE / 2];
+        (void)snprintf(prefix, sizeof(prefix), "channel.namespaces[%u].", i);
+        const struct config_channel_options *options = &channel->namespaces.items[i].options;
+        holds = config_rules_hold_for_channels(options, prefix, fault) &&
+                durability_is_kept(config, options, prefix, fault);
+    }
+    return holds;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_CONFIG_RULES_H
+#define SERVER_CONFIG_RULES_H
+/*
+ * What one option alone cannot say: rules that look at several of them.
+ * Private to server/config*.c and their tests. Pure, ANY_THREAD.
+ */
+#include <stdbool.h>
+
+#include "core/annot.h"
+#include "server/config_options.h"
+#include "server/config_value.h"
+
+struct config;
+struct config_channel_options;
+
+/* The first rule that does not hold: which key is to blame, and what was expected of it. */
+struct config_fault {
+    char key[CONFIG_KEY_SIZE];
+    char what[CONFIG_WHAT_SIZE];
+};
+
+/* All rules. A fault in a namespace has the key channel.namespaces[INDEX].KEY. */
+NODISCARD bool config_rules_hold(const struct config *config, struct config_fault *fault);
+
+/*
+ * Those of one namespace, which are those of channels without one too. `prefix` goes before the
+ * key: "", or a section with its dot.
+ */
+NODISCARD bool config_rules_hold_for_channels(const struct config_channel_options *options,
+                                              const char *prefix, struct config_fault *fault);
+
+#endif /* SERVER_CONFIG_RULES_H */

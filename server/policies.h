@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_POLICIES_H
+#define SERVER_POLICIES_H
+/*
+ * The configured channel options as the table of chat/policy.h.
+ *
+ * Owner     the caller; policies_deinit() frees what policies_init() allocated. Names are borrowed
+ *           from the configuration, which must outlive the table. Frozen after policies_init().
+ */
+#include "chat/policy.h"
+#include "core/annot.h"
+
+struct config;
+
+struct policies {
+    struct policy_table table; /* what to pass on */
+    struct policy *list;       /* [0]: without a namespace */
+};
+
+/* 0, or -ENOMEM. Zeroed policies may be deinitialised too. */
+NODISCARD int policies_init(struct policies *policies, const struct config *config);
+void policies_deinit(struct policies *policies);
+
+#endif /* SERVER_POLICIES_H */

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * policies: what a configuration allows is what permission_judge() then says, namespace by
+ * namespace; and each option is where the policy has it.
+ */
+#include "server/policies.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat/permission.h"
+#include "server/config.h"
+
+static const char text[] = "client: {insecure: false}\n"
+                           "channel:\n"
+                           "  max_length: 20\n"
+                           "  without_namespace: {allow_subscribe_for_client: true,\n"
+                           "                      allow_subscribe_for_anonymous: true}\n"
+                           "  namespaces:\n"
+                           "    - {name: open, allow_publish_for_client: true,\n"
+                           "       allow_publish_for_anonymous: true}\n"
+                           "    - {name: members, allow_publish_for_subscriber: true,\n"
+                           "       allow_publish_for_anonymous: true}\n";
+
+static const struct {
+    const char *channel;
+    enum permission_verb verb;
+    bool subscribed;
+    enum permission_verdict verdict;
+} cases[] = {
+    {"plain", PERMISSION_SUBSCRIBE, false, PERMISSION_GRANTED},
+    {"plain", PERMISSION_PUBLISH, true, PERMISSION_DENIED},
+    {"open:a", PERMISSION_SUBSCRIBE, false, PERMISSION_DENIED},
+    {"open:a", PERMISSION_PUBLISH, false, PERMISSION_GRANTED},
+    {"members:a", PERMISSION_PUBLISH, false, PERMISSION_DENIED},
+    {"members:a", PERMISSION_PUBLISH, true, PERMISSION_GRANTED},
+    {"other:a", PERMISSION_SUBSCRIBE, false, PERMISSION_UNKNOWN_NAMESPACE},
+    {"twenty-one-characters", PERMISSION_SUBSCRIBE, false, PERMISSION_BAD_NAME},
+};
+
+START_TEST(judges_as_configured)
+{
+    char error[CONFIG_ERROR_SIZE];
+    struct config config;
+    ck_assert_int_eq(config_load_memory("t", (struct bytes){(const uint8_t *)text, strlen(text)},
+                                        &config, error, sizeof(error)),
+                     0);
+    struct policies policies = {0};
+    ck_assert_int_eq(policies_init(&policies, &config), 0);
+
+    const struct permission_subject subject = {
+        .anonymous = true,
+        .subscribed = cases[_i].subscribed,
+    };
+    const struct bytes channel = {(const uint8_t *)cases[_i].channel, strlen(cases[_i].channel)};
+    ck_assert_msg(permission_judge(&policies.table, subject, channel, cases[_i].verb) ==
+                      cases[_i].verdict,
+                  "%s", cases[_i].channel);
+    policies_deinit(&policies);
+    ck_assert_ptr_null(policies.list);
+    config_destroy(&config);
+}
+END_TEST
+
+START_TEST(nothing_configured_allows_nothing)
+{
+    struct config config;
+    config_init_defaults(&config);
+    struct policies policies = {0};
+    ck_assert_int_eq(policies_init(&policies, &config), 0);
+    const struct permission_subject anybody = {.anonymous = true, .subscribed = true};
+    const struct bytes channel = {(const uint8_t *)"room", 4};
+    ck_assert_int_eq(permission_judge(&policies.table, anybody, channel, PERMISSION_SUBSCRIBE),
+                     PERMISSION_DENIED);
+    ck_assert_int_eq(permission_judge(&policies.table, anybody, channel, PERMISSION_PUBLISH),
+                     PERMISSION_DENIED);
+    policies_deinit(&policies);
+    config_destroy(&config);
+}
+END_TEST
+
+static const char two[] =
+    "client: {insecure: true}\n"
+    "store: {engine: rocksdb, path: /tmp/s}\n"
+    "channel:\n"
+    "  max_length: 99\n"
+    "  without_namespace: {history_size: 7, history_ttl: 1m, force_recovery: true, presence: "
+    "true,\n"
+    "                      allow_history_for_client: true, allow_presence_for_subscriber: true,\n"
+    "                      allow_positioning: true, slow_consumer: drop, durability: none,\n"
+    "                      idempotency_ttl: 8m}\n"
+    "  namespaces:\n"
+    "    - {name: a, history_size: 8, history_ttl: 2m, history_meta_ttl: 1h, allow_recovery: "
+    "true,\n"
+    "       force_positioning: true, force_recovery_mode: cache, join_leave: true,\n"
+    "       force_push_join_leave: true, slow_consumer: latest, durability: power,\n"
+    "       allow_history_for_subscriber: true, allow_history_for_anonymous: true,\n"
+    "       allow_presence_for_client: true, allow_presence_for_anonymous: true}\n";
+
+static bool policies_equal(const struct policy *a, const struct policy *b)
+{
+    return a->name.size == b->name.size && memcmp(a->name.data, b->name.data, a->name.size) == 0 &&
+           a->index == b->index && a->history_for_client == b->history_for_client &&
+           a->history_for_subscriber == b->history_for_subscriber &&
+           a->history_for_anonymous == b->history_for_anonymous &&
+           a->presence_for_client == b->presence_for_client &&
+           a->presence_for_subscriber == b->presence_for_subscriber &&
+           a->presence_for_anonymous == b->presence_for_anonymous &&
+           a->history_size == b->history_size && a->history_ttl_ns == b->history_ttl_ns &&
+           a->history_meta_ttl_ns == b->history_meta_ttl_ns &&
+           a->force_recovery == b->force_recovery && a->allow_recovery == b->allow_recovery &&
+           a->force_positioning == b->force_positioning &&
+           a->allow_positioning == b->allow_positioning &&
+           a->force_recovery_mode == b->force_recovery_mode && a->presence == b->presence &&
+           a->join_leave == b->join_leave && a->force_push_join_leave == b->force_push_join_leave &&
+           a->slow_consumer == b->slow_consumer && a->durability == b->durability &&
+           a->idempotency_ttl_ns == b->idempotency_ttl_ns;
+}
+
+START_TEST(each_option_has_its_place)
+{
+    static const struct policy expected[] = {
+        {
+            .name = {(const uint8_t *)"", 0},
+            .history_for_client = true,
+            .presence_for_subscriber = true,
+            .history_size = 7,
+            .history_ttl_ns = UINT64_C(60000000000),
+            .history_meta_ttl_ns = UINT64_C(2592000000000000),
+            .force_recovery = true,
+            .allow_positioning = true,
+            .presence = true,
+            .durability = POLICY_DURABILITY_NONE,
+            .idempotency_ttl_ns = UINT64_C(480000000000),
+            .slow_consumer = POLICY_SLOW_DROP,
+        },
+        {
+            .name = {(const uint8_t *)"a", 1},
+            .index = 1,
+            .history_for_subscriber = true,
+            .history_for_anonymous = true,
+            .presence_for_client = true,
+            .presence_for_anonymous = true,
+            .history_size = 8,
+            .history_ttl_ns = UINT64_C(120000000000),
+            .history_meta_ttl_ns = UINT64_C(3600000000000),
+            .allow_recovery = true,
+            .force_positioning = true,
+            .force_recovery_mode = POLICY_RECOVERY_CACHE,
+            .join_leave = true,
+            .force_push_join_leave = true,
+            .durability = POLICY_DURABILITY_POWER,
+            .idempotency_ttl_ns = UINT64_C(300000000000),
+            .slow_consumer = POLICY_SLOW_LATEST,
+        },
+    };
+    char error[CONFIG_ERROR_SIZE];
+    struct config config;
+    ck_assert_msg(config_load_memory("t", (struct bytes){(const uint8_t *)two, strlen(two)},
+                                     &config, error, sizeof(error)) == 0,
+                  "%s", error);
+    struct policies policies = {0};
+    ck_assert_int_eq(policies_init(&policies, &config), 0);
+    ck_assert_uint_eq(policies.table.policy_count, 2);
+    ck_assert_uint_eq(policies.table.name_size_max, 99);
+    ck_assert(policies.table.insecure);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_msg(policies_equal(&policies.table.policies[i], &expected[i]), "policy %d", i);
+    }
+    policies_deinit(&policies);
+    config_destroy(&config);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *judged = tcase_create("policies");
+    tcase_add_loop_test(judged, judges_as_configured, 0, (int)(sizeof(cases) / sizeof(cases[0])));
+    tcase_add_test(judged, nothing_configured_allows_nothing);
+    tcase_add_test(judged, each_option_has_its_place);
+    Suite *suite = suite_create("server/policies");
+    suite_add_tcase(suite, judged);
+
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
