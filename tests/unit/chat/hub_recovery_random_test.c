@@ -13,9 +13,9 @@ enum {
     HUBS = 3,
     CHANNELS = 3,
     CLIENTS = 15,
-    STEPS = 6000,
+    STEPS = 5000,
     MISSED_MAX = 10, /* publications that one is given */
-    TOP_MAX = 4000,
+    TOP_MAX = 2000,
 };
 
 enum state {
@@ -56,11 +56,16 @@ static uint64_t next_number = 1;
 
 /* -- reading ----------------------------------------------------------------------------------- */
 
+/* Without ck_assert() where it is right: Check takes a note of each, and these are many. */
 static void see(struct hall *hall, struct seat *seat, uint64_t offset, uint64_t number)
 {
-    ck_assert_uint_eq(offset, seat->position + 1);
-    ck_assert_uint_lt(offset, TOP_MAX);
-    ck_assert(hall->contents[offset] == 0 || hall->contents[offset] == number);
+    if (offset != seat->position + 1 || offset >= TOP_MAX) {
+        ck_abort_msg("%llu behind %llu", (unsigned long long)offset,
+                     (unsigned long long)seat->position);
+    }
+    if (hall->contents[offset] != 0 && hall->contents[offset] != number) {
+        ck_abort_msg("two contents of %llu", (unsigned long long)offset);
+    }
     hall->contents[offset] = number;
     seat->position = offset;
 }
@@ -69,7 +74,9 @@ static void see(struct hall *hall, struct seat *seat, uint64_t offset, uint64_t 
 static uint64_t number_behind(const char **at, const char *end, const char *key)
 {
     const char *found = memmem(*at, (size_t)(end - *at), key, strlen(key));
-    ck_assert_ptr_nonnull(found);
+    if (found == NULL) {
+        ck_abort_msg("no %s", key);
+    }
     char *behind;
     const uint64_t number = strtoull(found + strlen(key), &behind, 10);
     *at = behind;
@@ -186,7 +193,6 @@ static void read_all(void)
         while (next_event(guests[i].client, &event)) {
             see_event(&guests[i], &event);
         }
-        ck_assert_uint_eq(guests[i].client->disconnect_count, 0);
     }
 }
 
@@ -231,23 +237,26 @@ static void hold(struct guest *guest, bool is_held)
     (is_held ? hub_hold : hub_release)(hub_of(guest->client), guest->client->session);
 }
 
-static void act(uint64_t *state)
+/* In one of the first so many channels: who asks a hub that sleeps soon has no credit for it. */
+static void act(uint64_t *state, uint32_t channel_count)
 {
     struct guest *guest = &guests[chance_below(state, CLIENTS)];
-    const int channel = (int)chance_below(state, CHANNELS);
+    const int channel = (int)chance_below(state, channel_count);
     struct seat *seat = &guest->seats[channel];
     const uint32_t what = chance_below(state, 10);
     if (!hub_is_ready(hub_of(guest->client))) {
         return;
     }
-    if (what < 4) {
+    if (what < 2) {
         publish(guest, channel);
-    } else if (what < 8 && seat->state == OUT && !seat->leaves) {
+    } else if (what < 6 && seat->state == OUT && !seat->leaves) {
         enter(guest, channel);
-    } else if (what == 8 && seat->state != OUT && !seat->leaves) {
+    } else if ((what == 6 || what == 7) && seat->state != OUT && !seat->leaves) {
         leave(guest, channel);
+    } else if (what == 8 && guest->is_held) {
+        hold(guest, false);
     } else if (what == 9 && chance_below(state, 4) == 0) {
-        hold(guest, !guest->is_held);
+        hold(guest, true);
     }
 }
 
@@ -295,6 +304,7 @@ static void finish(void)
         }
     }
     for (int i = 0; i < CLIENTS; i++) {
+        ck_assert_uint_eq(guests[i].client->disconnect_count, 0);
         for (int channel = 0; channel < CHANNELS; channel++) {
             ck_assert_int_eq(guests[i].seats[channel].state, IN);
             ck_assert_uint_eq(guests[i].seats[channel].position, halls[channel].published);
@@ -305,17 +315,24 @@ static void finish(void)
 START_TEST(nothing_is_lost_or_doubled)
 {
     uint64_t state = 88172645463325252 + 2 * (uint64_t)_i;
+    const bool is_sleepy = _i % 3 == 0;
     open_random(&state, _i);
     for (int step = 0; step < STEPS; step++) {
-        act(&state);
+        /* The last hub, in some rounds: then it falls off the history of the others. */
+        const bool sleeps = is_sleepy && step % 500 < 250;
+        act(&state, sleeps ? CHANNELS - 1 : CHANNELS);
         if (chance_below(&state, 3) == 0) {
-            (void)run_some((uint16_t)chance_below(&state, HUBS), chance_below(&state, 8));
+            (void)run_some((uint16_t)chance_below(&state, sleeps ? HUBS - 1 : HUBS),
+                           chance_below(&state, 8));
         }
         read_all();
     }
     finish();
     ck_assert_uint_gt(recovered, 50); /* else it would prove little */
     ck_assert_uint_gt(lost, 0);
+    if (is_sleepy && _i % 2 == 1) { /* with a credit or two too little happens */
+        ck_assert_uint_gt(metric(0, METRIC_GAPS) + metric(1, METRIC_GAPS), 0);
+    }
     close_world();
 }
 END_TEST
@@ -324,7 +341,7 @@ int main(void)
 {
     TCase *random = tcase_create("random");
     tcase_set_timeout(random, 60);
-    tcase_add_loop_test(random, nothing_is_lost_or_doubled, 0, 12);
+    tcase_add_loop_test(random, nothing_is_lost_or_doubled, 0, 10);
     Suite *suite = suite_create("chat/hub: recovery at random");
     suite_add_tcase(suite, random);
     return run_suite(suite);
