@@ -93,16 +93,6 @@ function hasOutgoing(page, wanted) {
     `outgoing to be ${JSON.stringify(wanted)}`);
 }
 
-async function hasPeople(page, wanted) {
-  let seen = null;
-  await until(async () => {
-    seen = await page.locator('#people-list > li').allTextContents();
-    return JSON.stringify(seen) === JSON.stringify(wanted);
-  }, `${JSON.stringify(wanted)} to be there`).catch((error) => {
-    throw new Error(`${error.message}: ${JSON.stringify(seen)}`);
-  });
-}
-
 async function talk(alice, bob) {
   assert.equal(await byId(alice, 'connection-state').textContent(), 'Connected');
   assert.equal(await byId(alice, 'my-name').textContent(), 'Alice');
@@ -213,43 +203,28 @@ async function twoPeople({ server, enter }) {
   await restart(alice, bob, server);
 }
 
-/* Who comes later sees what was said, in order and once, and who is there. */
-async function robotSays(server, texts) {
-  const robot = await Sdk.connect(server);
-  for (const text of texts) {
-    await robot.publish('lobby', { name: 'Robot', text, sent: Date.now() });
-  }
-  robot.close();
-}
-
+/* Who comes later sees what was said, in order and once. */
 async function comesLater({ server, enter }) {
   const alice = await enter('Alice');
   const bob = await enter('Bob');
-  await hasPeople(alice, ['Alice (you)', 'someone']);
   const said = numbered('Number', 120);
   await robotSays(server, said.slice(0, -2));
   await sees(alice, said.at(-3));
   await say(alice, said.at(-2));
   await sees(bob, said.at(-2));
   await say(bob, said.at(-1));
-  await sees(alice, said.at(-1));
   for (const page of [alice, bob]) {
     await showsAll(page, said);
   }
-  await hasPeople(alice, ['Alice (you)', 'Bob']);
 
   const carol = await enter('Carol', { viewport: { width: 390, height: 780 }, colorScheme: 'dark' });
-  const kept = said.slice(-100); /* as many as development mode keeps */
-  await showsAll(carol, ['Earlier messages', ...kept, 'You came in here']);
+  const seen = ['Earlier messages', ...said.slice(-100), 'You came in here']; /* development mode keeps 100 */
+  await showsAll(carol, seen);
   assert.equal(await byId(carol, 'message').first().getAttribute('data-own'), 'false');
   assert.equal(await byId(carol, 'room-lobby').getAttribute('aria-label'), 'lobby', 'history is no news');
-  await hasPeople(carol, ['Carol (you)', 'Alice', 'Bob']);
-  await hasPeople(bob, ['Bob (you)', 'Alice', 'someone']);
-  assert.equal(await byId(bob, 'people-count').textContent(), '3');
   await say(carol, 'Hello, I am new');
   await sees(bob, 'Hello, I am new');
-  await showsAll(carol, ['Earlier messages', ...kept, 'You came in here', 'Hello, I am new']);
-  await hasPeople(bob, ['Bob (you)', 'Alice', 'Carol']);
+  await showsAll(carol, [...seen, 'Hello, I am new']);
   assert.ok(await carol.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth),
     'it fits on a phone');
 
@@ -259,9 +234,6 @@ async function comesLater({ server, enter }) {
   await sees(alice, 'Hello, I am new');
   const own = await byId(alice, 'message').filter({ hasText: said.at(-2) }).getAttribute('data-own');
   assert.equal(own, 'true');
-  await bob.close();
-  await hasPeople(carol, ['Carol (you)', 'someone']);
-  assert.equal(await byId(carol, 'people-count').textContent(), '2');
 }
 
 /* What is said while the history is still asked for is in both, and shown once, after it. */
@@ -456,7 +428,7 @@ group({
   server: false,
   cases: [
     inChromium('two people in Chromium', twoPeople),
-    inChromium('somebody comes later, somebody leaves', comesLater),
+    inChromium('somebody comes later', comesLater),
     inChromium('slow history', slowHistory, () => recoversNothing),
     inChromium('the connection is cut', cutOff),
     inChromium('too much was missed', missesTooMuch, () => recoversLittle),
