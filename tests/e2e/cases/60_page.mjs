@@ -203,6 +203,14 @@ async function twoPeople({ server, enter }) {
   await restart(alice, bob, server);
 }
 
+async function robotSays(server, texts) {
+  const robot = await Sdk.connect(server);
+  for (const text of texts) {
+    await robot.publish('lobby', { name: 'Robot', text, sent: Date.now() });
+  }
+  robot.close();
+}
+
 /* Who comes later sees what was said, in order and once. */
 async function comesLater({ server, enter }) {
   const alice = await enter('Alice');
