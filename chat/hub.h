@@ -44,10 +44,10 @@ struct hub_options {
     size_t history_bytes_max;    /* likewise */
     uint32_t history_count_max;  /* publications in one answer to `history` */
     uint32_t recovery_count_max; /* publications that a client is given when it comes back */
-    uint32_t page_bytes_max;     /* bytes of the publications in one answer */
     uint16_t archive;            /* likewise */
     uint64_t store_timeout_ns;   /* likewise */
     size_t store_bytes_max;      /* likewise */
+    uint32_t page_bytes_max;     /* bytes of the publications in one answer */
     uint16_t channel_limit;      /* subscriptions of one session */
     uint32_t ping_interval_s;    /* told in the connect reply */
     bool anonymous_allowed;      /* connect without a token */

@@ -71,15 +71,19 @@ static enum codes_error wait_turn(struct hub *hub, const struct post *post, bool
     return error;
 }
 
-static void answer_publish(struct hub *hub, const struct post *asked, enum codes_error error)
+static void answer_publish(struct hub *hub, const struct post *asked, enum codes_error error,
+                           const struct channel_position *position)
 {
     const struct post reply = {
         .kind = POST_PUBLISH_ANSWER,
         .publish_answer =
             {
                 .session = asked->publish.session,
+                .epoch = position->epoch,
+                .offset = position->top,
                 .command = asked->publish.command,
                 .error = error,
+                .is_rpc = asked->publish.is_rpc,
             },
     };
     answer(hub, asked, &reply);
@@ -87,19 +91,18 @@ static void answer_publish(struct hub *hub, const struct post *asked, enum codes
 
 static void take_publish(struct hub *hub, const struct post *post)
 {
+    struct channel_position position = {.epoch = 0};
     bool waits = false;
     enum codes_error error = wait_turn(hub, post, &waits);
     if (waits) {
         return;
     }
     if (error == CODES_ERROR_NONE) {
-        struct channel_position position;
-        error = channel_publish(hub->home, post->publish.hash, post->publish.name_size,
-                                post->publish.blob, &position);
+        error = channel_publish(hub->home, &post->publish, &position);
     } else {
         blob_drop(post->publish.blob, hub->options.pool);
     }
-    answer_publish(hub, post, error);
+    answer_publish(hub, post, error, &position);
 }
 
 static void answer_interest(struct hub *hub, const struct post *asked, enum codes_error error,
@@ -206,6 +209,8 @@ static void take_publish_answer(struct hub *hub, const struct post *post)
     }
     if (reply->error != 0) {
         hub_reply_error(&hub->reply, session, reply->command, (enum codes_error)reply->error);
+    } else if (reply->is_rpc) {
+        hub_reply_published(&hub->reply, session, reply->command, reply->epoch, reply->offset);
     } else {
         hub_reply_empty(&hub->reply, session, reply->command, EVENT_EMPTY_PUBLISH);
     }
@@ -367,18 +372,23 @@ void hub_post_leaves(struct hub *hub)
 
 /* -- what has waited for the archive ----------------------------------------------------------- */
 
-/* A question that is done: refused, or asked again, now that its channel is known. */
+/* What is done: answered; or a question that may be asked again, for its channel is known now. */
 static void take_done(struct hub *hub, const struct ledger_answer *done)
 {
     const struct post *post = &done->post;
 
-    if (post->kind == POST_PUBLISH) {
+    if (!done->is_question) {
+        const struct channel_position position = {done->epoch, done->offset};
         if (done->error == CODES_ERROR_NONE) {
             metrics_add(hub->options.metrics, METRIC_PUBLICATIONS, 1);
         }
-        answer_publish(hub, post, done->error);
+        answer_publish(hub, post, done->error, &position);
     } else if (done->error == CODES_ERROR_NONE) {
         hub_take(hub, post);
+    } else if (post->kind == POST_PUBLISH) {
+        const struct channel_position nowhere = {.epoch = 0};
+        blob_drop(post->publish.blob, hub->options.pool);
+        answer_publish(hub, post, done->error, &nowhere);
     } else if (post->kind == POST_INTEREST) {
         const struct channel_interest nothing = {.position = {.epoch = 0}};
         answer_interest(hub, post, done->error, &nothing);

@@ -3,6 +3,7 @@
 
 #include "chat/outbox.h"
 #include "chat/session.h"
+#include "chat/stream.h"
 #include "core/metrics.h"
 
 enum { AROUND_PUBLICATIONS = 512 }; /* bytes of a reply that are not publications */
@@ -63,6 +64,20 @@ void hub_reply_history(const struct hub_reply *to, struct session *session, uint
 {
     struct json_writer writer = begin_long(to, result->publications.size);
     event_write_history(&writer, command, result);
+    commit(to, session, &writer, false);
+}
+
+void hub_reply_published(const struct hub_reply *to, struct session *session, uint32_t command,
+                         uint64_t epoch, uint64_t offset)
+{
+    uint8_t text[STREAM_EPOCH_SIZE];
+    struct event_accepted result = {.offset = 0};
+    if (epoch != 0) {
+        stream_write_epoch(epoch, text);
+        result = (struct event_accepted){.epoch = {text, sizeof(text)}, .offset = offset};
+    }
+    struct json_writer writer = begin(to);
+    event_write_accepted(&writer, command, &result);
     commit(to, session, &writer, false);
 }
 

@@ -30,6 +30,9 @@ void hub_reply_subscribe(const struct hub_reply *to, struct session *session, ui
                          const struct event_subscribed *result);
 void hub_reply_history(const struct hub_reply *to, struct session *session, uint32_t command,
                        const struct event_history *result);
+/* To the rpc `publish`: where it is, if its channel has history (an epoch that is not 0). */
+void hub_reply_published(const struct hub_reply *to, struct session *session, uint32_t command,
+                         uint64_t epoch, uint64_t offset);
 void hub_reply_empty(const struct hub_reply *to, struct session *session, uint32_t command,
                      enum event_empty result);
 void hub_reply_error(const struct hub_reply *to, struct session *session, uint32_t command,

@@ -80,6 +80,12 @@ void hub_untie(struct hub *hub, struct session *session, uint32_t index);
 NODISCARD enum codes_error hub_may(struct hub *hub, const struct session *session,
                                    struct bytes channel, uint64_t hash, enum permission_verb verb);
 
+/* hub_publish.c */
+NODISCARD uint16_t hub_apply_publish(struct hub *hub, struct session *session,
+                                     const struct command *command);
+NODISCARD uint16_t hub_apply_rpc(struct hub *hub, struct session *session,
+                                 const struct command *command);
+
 /* hub_history.c: the command, and what the home has read for it. Borrows the page. */
 NODISCARD uint16_t hub_apply_history(struct hub *hub, struct session *session,
                                      const struct command *command);

@@ -7,6 +7,7 @@
  * A post that names a blob hands over one share of it. Who may post what, and the role it has on
  * the bus (core/bus.h: ask, answer, tell), stands beside each kind. Pure. ANY_THREAD.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -46,12 +47,17 @@ struct post_publish {
     struct ids_handle session; /* the asker, for the answer */
     uint32_t command;          /* id of the asker's command */
     uint16_t name_size;
+    uint8_t key_size; /* of its idempotency key; 0: none */
+    bool is_rpc;      /* who asked wants to know where it is */
 };
 
 struct post_publish_answer {
     struct ids_handle session;
+    uint64_t epoch; /* 0: the channel has no history */
+    uint64_t offset;
     uint32_t command;
     uint32_t error; /* enum codes_error */
+    bool is_rpc;
 };
 
 /* The blob is the channel's name. */

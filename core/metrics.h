@@ -115,6 +115,7 @@ enum metrics_id {
     METRIC_PUBLICATIONS, /* accepted at home */
     METRIC_DELIVERIES,   /* packet references queued */
     METRIC_GAPS,
+    METRIC_REPEATS,
     METRIC_RECOVERIES_COMPLETE,
     METRIC_RECOVERIES_IMPOSSIBLE,
     METRIC_HISTORY_EVICTED,

@@ -4,10 +4,10 @@
 /*
  * Opens listening TCP sockets. What it opens belongs to the caller, who normally hands it to
  * reactor_listen(). Accepted sockets inherit TCP_NODELAY and TCP_NOTSENT_LOWAT from it (Linux), so
- * that nobody has to set them once per connection.
+ * that nobody sets them for each connection.
  *
- * Unsent    the kernel would keep megabytes for a peer that does not read. So little of it is good
- *           for who reads, too: what is urgent goes before what is in our queue, not in the kernel's.
+ * Unsent    the kernel would keep megabytes for a peer that does not read. To keep little there is
+ *           good for others, too: what is urgent overtakes what waits in our queue only.
  *
  * Threads   start-up; blocks nowhere.
  */

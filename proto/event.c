@@ -47,6 +47,12 @@ static const struct fields_row history_rows[] = {
 };
 static const struct fields_table history_table = FIELDS_TABLE(history_rows);
 
+static const struct fields_row accepted_rows[] = {
+    FIELDS_ROW(struct event_accepted, offset, "offset", FIELDS_UINT64),
+    FIELDS_ROW(struct event_accepted, epoch, "epoch", FIELDS_STRING),
+};
+static const struct fields_table accepted_table = FIELDS_TABLE(accepted_rows);
+
 static const struct fields_row client_info_rows[] = {
     FIELDS_ROW(struct event_client_info, user, "user", FIELDS_STRING),
     FIELDS_ROW(struct event_client_info, client, "client", FIELDS_STRING),
@@ -196,6 +202,15 @@ void event_write_history(struct json_writer *writer, uint32_t id,
     json_writer_text(writer, ",\"history\":");
     fields_write(writer, &history_table, result);
     json_writer_text(writer, "}");
+}
+
+void event_write_accepted(struct json_writer *writer, uint32_t id,
+                          const struct event_accepted *result)
+{
+    write_id(writer, id);
+    json_writer_text(writer, ",\"rpc\":{\"data\":");
+    fields_write(writer, &accepted_table, result);
+    json_writer_text(writer, "}}");
 }
 
 static const char *empty_text(enum event_empty result)

@@ -65,6 +65,12 @@ struct event_history {
     uint64_t offset;           /* of the last publication that there is */
 };
 
+/* The result of the rpc `publish`, as its data. */
+struct event_accepted {
+    struct bytes epoch;
+    uint64_t offset;
+};
+
 /* The results that are always empty. */
 enum event_empty {
     EVENT_EMPTY_UNSUBSCRIBE = 0,
@@ -94,6 +100,8 @@ void event_write_subscribed(struct json_writer *writer, uint32_t id,
                             const struct event_subscribed *result);
 void event_write_history(struct json_writer *writer, uint32_t id,
                          const struct event_history *result);
+void event_write_accepted(struct json_writer *writer, uint32_t id,
+                          const struct event_accepted *result);
 void event_write_empty(struct json_writer *writer, uint32_t id, enum event_empty result);
 void event_write_error(struct json_writer *writer, uint32_t id, enum codes_error code);
 

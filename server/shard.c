@@ -91,10 +91,10 @@ static int create_hub(struct shard *shard)
         .history_bytes_max = config->channel.history_memory_max / config->reactor.count,
         .history_count_max = config->client.history_max_publication_limit,
         .recovery_count_max = config->client.recovery_max_publication_limit,
-        .page_bytes_max = page_bytes(config),
         .archive = options->archive,
         .store_timeout_ns = config->store.timeout_ns,
         .store_bytes_max = config->store.queue_max_size,
+        .page_bytes_max = page_bytes(config),
         .channel_limit = (uint16_t)config->client.channel_limit,
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
         .anonymous_allowed =

@@ -96,9 +96,10 @@ static void write_command(struct json_writer *writer, struct sim_client *client,
 static bool choose_membership(struct sim_client *client, uint16_t channel)
 {
     struct sim_membership *membership = &client->memberships[channel];
-    const bool is_unsubscribed = client->world->profile.is_unsubscribed;
+    const struct sim_profile *profile = &client->world->profile;
+    const bool is_unsubscribed = profile->is_unsubscribed || profile->is_durable;
 
-    /* Where the server may end a subscription, too, only one thing at a time is sure. */
+    /* Where the server may end or refuse a subscription, only one thing at a time is sure. */
     if (is_unsubscribed && membership->pending > 0) {
         return false;
     }

@@ -44,6 +44,8 @@ enum sim_stat {
     SIM_SLOW_CLOSED,   /* by the server, for not reading, not answering, not writing */
     SIM_THROTTLED,     /* 3013, or commands that were held back: seeds with a low command rate */
     SIM_DRAINED,       /* connections closed with 3001 */
+    SIM_STORE_DEATHS,  /* with something that it had been given */
+    SIM_STORE_REFUSED, /* error 100: not stored, or not known to be */
     SIM_STAT_COUNT,
 };
 

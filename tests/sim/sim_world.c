@@ -35,6 +35,7 @@ static void choose_limits(struct sim_profile *profile, struct sim_random *random
                             profile->slow_consumer == POLICY_SLOW_DROP;
     }
     profile->has_history = sim_random_once_in(random, 2);
+    profile->is_durable = profile->has_history && sim_random_once_in(random, 2);
     profile->keeps_all = profile->has_history && sim_random_once_in(random, 2);
     profile->history_size =
         profile->keeps_all ? 1000000 : (uint32_t)sim_random_range(random, 1, 200);

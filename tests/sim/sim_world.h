@@ -26,6 +26,8 @@ enum {
 #define SIM_MS ((uint64_t)1000000)
 #define SIM_S  ((uint64_t)1000000000)
 
+#define SIM_STORE_TIMEOUT (2 * SIM_S)
+
 /* Everything that a seed decides before it begins. */
 struct sim_profile {
     uint32_t shard_count;
@@ -50,8 +52,9 @@ struct sim_profile {
     bool has_gaps;             /* tails are short: so may unsubscribe 2500 */
     bool is_unsubscribed;      /* it may, for that or another reason */
     bool has_history;          /* channels have one, and whoever comes back recovers */
-    bool keeps_all;            /* it is so long that nothing is ever lost from it */
-    uint32_t history_size;     /* publications */
+    bool is_durable;       /* what is published is stored first, by somebody who is not reliable */
+    bool keeps_all;        /* it is so long that nothing is ever lost from it */
+    uint32_t history_size; /* publications */
     uint64_t history_ttl_ns;
     uint32_t recovery_max; /* publications */
     bool is_lossy;         /* policies by which who does not read misses publications */

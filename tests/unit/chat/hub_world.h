@@ -93,16 +93,16 @@ static inline void fill_random(void *context, void *target, size_t size)
 
 /*
  * Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers.
- * `hist:` has 20 publications of history, which is recovered; `free:` too, for who asks; `last:`
- * recovers the latest.
+ * `hist:` has 20 publications of history, which is recovered; `free:` too, for who asks, and there
+ * only subscribers read it; `last:` recovers the latest; `posi:` has positions only.
  * Who lags is to subscribe again, but for `latest:`, `drop:` and `cut:`.
  */
 static inline const struct policy_table *world_policies(void)
 {
-    static struct policy policies[10];
+    static struct policy policies[11];
     static struct policy_table table;
-    static const char *const names[COUNT(policies)] = {"",     "mute", "read",   "talk", "hist",
-                                                       "free", "last", "latest", "drop", "cut"};
+    static const char *const names[COUNT(policies)] = {
+        "", "mute", "read", "talk", "hist", "free", "last", "latest", "drop", "cut", "posi"};
     for (int i = 0; i < COUNT(policies); i++) {
         policies[i] = (struct policy){
             .name = view(names[i]),
@@ -114,15 +114,17 @@ static inline const struct policy_table *world_policies(void)
             .publish_for_anonymous = i != 1,
             .history_for_client = i == 4 || i == 6,
             .history_for_subscriber = i == 5,
-            .history_for_anonymous = true,
-            .history_size = i > 3 && i < 7 ? 20 : 0,
+            .history_for_anonymous = i != 5,
+            .history_size = (i > 3 && i < 7) || i == 10 ? 20 : 0,
             .history_ttl_ns = 60000000000,
             .history_meta_ttl_ns = 3600000000000,
             .force_recovery = i == 4 || i == 6,
             .allow_recovery = i == 5,
+            .force_positioning = i == 10,
             .allow_positioning = i == 5,
             .force_recovery_mode = i == 6 ? POLICY_RECOVERY_CACHE : POLICY_RECOVERY_STREAM,
-            .slow_consumer = i > 6 ? (enum policy_slow_consumer)(i - 6) : POLICY_SLOW_RESYNC,
+            .slow_consumer =
+                i > 6 && i < 10 ? (enum policy_slow_consumer)(i - 6) : POLICY_SLOW_RESYNC,
         };
     }
     table = (struct policy_table){
