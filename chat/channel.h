@@ -157,6 +157,12 @@ NODISCARD enum codes_error channel_read(struct channel_home *home, uint64_t hash
 NODISCARD struct blob *channel_recover(struct channel_home *home, struct ids_handle channel,
                                        struct ids_handle room, uint64_t from, uint32_t count_max);
 
+/*
+ * Joins and leaves in one blob, of which this takes a share: sent out in order, without an offset
+ * and without history. A stale channel: nobody is there to hear it.
+ */
+void channel_tell_news(struct channel_home *home, struct ids_handle channel, struct blob *blob);
+
 /* Posts what lagging reactors have not got yet, as far as there is room. */
 void channel_catch_up(struct channel_home *home);
 

@@ -156,6 +156,10 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_PUBLICATION:
     case POST_GAP:
     case POST_LATER:
+    case POST_PRESENCE:
+    case POST_PRESENCE_PART:
+    case POST_NEWS:
+    case POST_NEWS_COPY:
     case POST_STOP:
     case POST_DRAINED:
     case POST_EXIT:

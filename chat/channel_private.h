@@ -25,9 +25,10 @@ struct idempotency;
 struct ledger_book;
 struct ledger_stored;
 
-/* One reactor's interest. It is up to date while next == top + 1. */
+/* One reactor's interest. It is up to date while next == top + 1 and heard == news.top. */
 struct interest {
     uint64_t next;          /* offset of the next publication to tell it */
+    uint64_t heard;         /* number of the last news that it was told */
     struct ids_handle room; /* its room: room.reactor is the reactor */
     bool gap;               /* fell off what is kept: owed one POST_GAP and nothing after it */
 };
@@ -38,6 +39,7 @@ struct channel {
     struct ledger_book *book; /* of a durable channel, else NULL */
     bool is_partial;          /* the store may keep more of its history than we do */
     struct stream stream;
+    struct stream news;       /* joins and leaves, numbered; kept only for those who lag */
     struct idempotency *keys; /* of what was published, or is under way; NULL: none */
     uint64_t used_ns;         /* the last publication; when idle: since when it is */
     struct list_link age;     /* in ages[].kept or ages[].idle, or in none */

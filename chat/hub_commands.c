@@ -164,14 +164,19 @@ static void join_room(struct hub *hub, struct session *session, const struct com
         room = roster_open(hub->roster, hash, channel, policy_find(hub->options.policies, channel),
                            ids_home_of(hash, hub->options.reactor_count));
     }
+    const bool is_lost = room != NULL && room->state == ROOM_LOST;
+    if (is_lost) {
+        room->state = ROOM_JOINING;
+    }
     if (room == NULL || hub_enter_room(hub, session, room, command) != 0) {
-        if (is_new && room != NULL) {
-            roster_close(hub->roster, room);
+        if (room != NULL && (is_new || is_lost)) {
+            room->state = ROOM_LOST;
+            hub_room_maybe_left(hub, room);
         }
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_INTERNAL);
         return;
     }
-    if (is_new) {
+    if (is_new || is_lost) {
         first_member(hub, room);
     }
 }
@@ -258,6 +263,7 @@ uint16_t hub_apply(struct hub *hub, struct session *session, const struct comman
         return hub_apply_rpc(hub, session, command);
     case COMMAND_PRESENCE:
     case COMMAND_PRESENCE_STATS:
+        return hub_apply_presence(hub, session, command);
     case COMMAND_REFRESH:
     case COMMAND_SUB_REFRESH:
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_NOT_AVAILABLE);

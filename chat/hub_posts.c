@@ -247,7 +247,7 @@ static void take_page(struct hub *hub, const struct post *post)
         return;
     }
     struct room *room = roster_at(hub->roster, page->asker);
-    if (room != NULL) {
+    if (room != NULL && room->asked_from != 0) {
         hub_take_recovered(hub, room, page->blob);
     } else if (page->blob != NULL) {
         blob_drop(page->blob, hub->options.pool); /* everybody has gone meanwhile */
@@ -294,7 +294,9 @@ static void take_gap(struct hub *hub, const struct post *post)
     struct room *room = roster_at(hub->roster, post->gap.room);
     if (room != NULL) {
         lose_room(hub, room);
-        roster_close(hub->roster, room); /* the home has forgotten it: there is no leave to post */
+        room->state = ROOM_LOST;
+        room->asked_from = 0; /* if a page is still on the way, nobody waits for it */
+        hub_room_maybe_left(hub, room);
     }
 }
 
@@ -338,6 +340,18 @@ void hub_take(struct hub *hub, const struct post *post)
         return;
     case POST_ARCHIVE_PAGE:
         ledger_take_page(channel_ledger(hub->home), post->archive_page.page);
+        return;
+    case POST_PRESENCE:
+        hub_take_presence(hub, post);
+        return;
+    case POST_PRESENCE_PART:
+        hub_take_presence_part(hub, post);
+        return;
+    case POST_NEWS:
+        hub_take_news(hub, post);
+        return;
+    case POST_NEWS_COPY:
+        hub_take_news_copy(hub, post);
         return;
     case POST_STOP:
     case POST_DRAINED:
@@ -436,6 +450,7 @@ void hub_catch_up(struct hub *hub)
 {
     struct ledger *ledger = channel_ledger(hub->home);
 
+    hub_tell_news(hub);
     hub_post_leaves(hub);
     if (ledger != NULL) {
         go_on_with_ledger(hub, ledger);

@@ -30,6 +30,10 @@ enum post_kind {
     POST_PUBLICATION,     /* tell    home -> interested reactor */
     POST_GAP,             /* tell    home -> interested reactor whose cursor fell off the tail */
     POST_LATER,           /* answer  home -> asker: the real one comes later, as a tell */
+    POST_PRESENCE,        /* ask     reactor of who wants to know -> each of the others */
+    POST_PRESENCE_PART,   /* answer  what is known there */
+    POST_NEWS,            /* tell    reactor where members came and went -> home */
+    POST_NEWS_COPY,       /* tell    home -> interested reactor */
     POST_STOP,            /* tell    control -> reactor: drain, see server/control.h */
     POST_DRAINED,         /* tell    reactor -> control: no connection left */
     POST_EXIT,            /* tell    control -> reactor: every reactor has drained; -> archive */
@@ -134,6 +138,27 @@ struct post_archive_page {
     struct archive_page *page;
 };
 
+/* The blob is the channel's name. */
+struct post_presence {
+    struct blob *blob;
+    uint64_t hash;
+    uint32_t question; /* slot at the asker's, which keeps it until every answer is there */
+    bool wants_numbers;
+};
+
+/* The blob is a part (chat/presence.h), or NULL: nobody is there, or it failed. */
+struct post_presence_part {
+    struct blob *blob;
+    uint32_t question;
+    bool has_failed;
+};
+
+/* The blob is a frame of joins and leaves, for a channel (POST_NEWS) or a room (POST_NEWS_COPY). */
+struct post_news {
+    struct blob *blob;
+    struct ids_handle target;
+};
+
 struct post {
     uint16_t from; /* written by the bus */
     uint8_t role;  /* written by the bus */
@@ -152,6 +177,9 @@ struct post {
         struct post_gap gap;
         struct post_archive_batch archive_batch;
         struct post_archive_page archive_page;
+        struct post_presence presence;
+        struct post_presence_part presence_part;
+        struct post_news news;
         uint8_t room_for[56];
     };
 };

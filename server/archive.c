@@ -521,6 +521,10 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_RECOVER:
     case POST_PAGE:
     case POST_LATER:
+    case POST_PRESENCE:
+    case POST_PRESENCE_PART:
+    case POST_NEWS:
+    case POST_NEWS_COPY:
     case POST_PUBLICATION:
     case POST_GAP:
     case POST_STOP:

@@ -122,6 +122,10 @@ static enum event_kind answer_to(enum command_method method)
         return EVENT_PUBLISHED;
     case COMMAND_HISTORY:
         return EVENT_HISTORY;
+    case COMMAND_PRESENCE:
+        return EVENT_PRESENCE;
+    case COMMAND_PRESENCE_STATS:
+        return EVENT_PRESENCE_STATS;
     case COMMAND_PING:
         return EVENT_PONG;
     default:
@@ -203,6 +207,7 @@ static void confirm(struct sim_client *client, const struct sim_asked *asked,
                        asked->channel);
     }
     membership->pending--;
+    sim_presence_clear(&membership->views);
     sim_stats_add(world->stats, SIM_SUBSCRIPTIONS, 1);
     if (event->epoch.size == 0) {
         /* No history; or it has left again before this was confirmed. */
@@ -276,6 +281,8 @@ static void settle(struct sim_client *client, const struct sim_asked *asked,
             sim_world_fail(world, "connection %u, room-%u: %s", client->connection, asked->channel,
                            fault);
         }
+    } else if (asked->method == COMMAND_PRESENCE && asked->at_rest) {
+        sim_presence_judge_list(client, asked->channel, event->members);
     } else if (asked->method == COMMAND_UNSUBSCRIBE) {
         membership->pending--;
         if (!membership->subscription.is_on && !world->profile.is_unsubscribed &&
@@ -353,6 +360,24 @@ static void hear_publication(struct sim_client *client, const struct event *even
     take_publication(client, read_channel(event->channel), event);
 }
 
+/* Who came, who went. */
+static void hear_news(struct sim_client *client, const struct event *event)
+{
+    struct sim_world *world = client->world;
+    const uint16_t channel = read_channel(event->channel);
+
+    if (channel == SIM_CHANNEL_MAX || !world->profile.has_presence ||
+        !client->memberships[channel].subscription.is_on ||
+        event->client.size != SIM_CLIENT_ID_SIZE) {
+        sim_world_fail(world, "connection %u: news of room-%u that are not for it",
+                       client->connection, channel);
+        return;
+    }
+    sim_stats_add(world->stats, event->kind == EVENT_JOIN ? SIM_JOINS : SIM_LEAVES, 1);
+    sim_presence_note(&client->memberships[channel].views, event->client,
+                      event->kind == EVENT_JOIN);
+}
+
 static void hear_unsubscribed(struct sim_client *client, const struct event *event)
 {
     struct sim_world *world = client->world;
@@ -385,6 +410,10 @@ static void hear_event(struct sim_client *client, const struct event *event)
         return;
     case EVENT_PUBLICATION:
         hear_publication(client, event);
+        return;
+    case EVENT_JOIN:
+    case EVENT_LEAVE:
+        hear_news(client, event);
         return;
     case EVENT_UNSUBSCRIBE_PUSH:
         hear_unsubscribed(client, event);

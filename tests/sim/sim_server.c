@@ -31,10 +31,16 @@ static struct config choose_config(const struct sim_profile *profile)
         config.channel.without_namespace.force_recovery = true;
         config.client.recovery_max_publication_limit = profile->recovery_max;
     }
+    config.channel.without_namespace.presence = profile->has_presence;
+    config.channel.without_namespace.join_leave = profile->has_presence;
+    config.channel.without_namespace.force_push_join_leave = profile->has_presence;
     if (profile->is_durable) {
         config.store.engine = CONFIG_STORE_ROCKSDB;
         config.store.timeout_ns = SIM_STORE_TIMEOUT;
         config.channel.without_namespace.durability = POLICY_DURABILITY_PROCESS;
+    }
+    if (profile->is_sampled) {
+        config.client.presence_max_list = SIM_PRESENCE_SAMPLE;
     }
     config.client.write_stall_timeout_ns = 5 * SIM_S;
     config.client.command_rate = profile->command_rate;
