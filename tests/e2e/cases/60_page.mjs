@@ -93,6 +93,16 @@ function hasOutgoing(page, wanted) {
     `outgoing to be ${JSON.stringify(wanted)}`);
 }
 
+async function hasPeople(page, wanted) {
+  let seen = null;
+  await until(async () => {
+    seen = await page.locator('#people-list > li').allTextContents();
+    return JSON.stringify(seen) === JSON.stringify(wanted);
+  }, `${JSON.stringify(wanted)} to be there`).catch((error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(seen)}`);
+  });
+}
+
 async function talk(alice, bob) {
   assert.equal(await byId(alice, 'connection-state').textContent(), 'Connected');
   assert.equal(await byId(alice, 'my-name').textContent(), 'Alice');
@@ -242,6 +252,33 @@ async function comesLater({ server, enter }) {
   await sees(alice, 'Hello, I am new');
   const own = await byId(alice, 'message').filter({ hasText: said.at(-2) }).getAttribute('data-own');
   assert.equal(own, 'true');
+}
+
+/* Names are known of those who have said something, also before we came. */
+async function whoIsThere({ enter }) {
+  const alice = await enter('Alice');
+  await hasPeople(alice, ['Alice (you)']);
+  const bob = await enter('Bob');
+  await hasPeople(alice, ['Alice (you)', 'someone']);
+  await say(bob, 'I am Bob');
+  await hasPeople(alice, ['Alice (you)', 'Bob']);
+  await say(alice, 'I am Alice');
+  await hasPeople(bob, ['Bob (you)', 'Alice']);
+
+  const carol = await enter('Carol', { viewport: { width: 390, height: 780 } });
+  await hasPeople(carol, ['Carol (you)', 'Alice', 'Bob']);
+  await hasPeople(bob, ['Bob (you)', 'Alice', 'someone']);
+  assert.equal(await byId(bob, 'people-count').textContent(), '3');
+  await byId(carol, 'room-input').fill('tea');
+  await byId(carol, 'add-room').click();
+  await hasPeople(carol, ['Carol (you)']);
+  await byId(carol, 'room-lobby').click();
+  await hasPeople(carol, ['Carol (you)', 'Alice', 'Bob']);
+
+  await bob.close();
+  await hasPeople(carol, ['Carol (you)', 'Alice']);
+  await hasPeople(alice, ['Alice (you)', 'someone']);
+  assert.equal(await byId(alice, 'people-count').textContent(), '2');
 }
 
 /* What is said while the history is still asked for is in both, and shown once, after it. */
@@ -437,6 +474,7 @@ group({
   cases: [
     inChromium('two people in Chromium', twoPeople),
     inChromium('somebody comes later', comesLater),
+    inChromium('who is there', whoIsThere),
     inChromium('slow history', slowHistory, () => recoversNothing),
     inChromium('the connection is cut', cutOff),
     inChromium('too much was missed', missesTooMuch, () => recoversLittle),
