@@ -24,6 +24,7 @@ struct owner {
     uint64_t epoch;
     uint64_t top;
     int begun;
+    size_t refused;
     int idle;
     char heard[HEARD_MAX][8]; /* by offset, since the stream began */
 };
@@ -44,18 +45,28 @@ static void on_begin(void *context, void *to, uint64_t epoch, uint64_t top)
     told->begun++;
 }
 
-static void on_stored(void *context, void *to, struct blob *blob, uint64_t age_ms)
+static void on_stored(void *context, void *to, struct blob *blob,
+                      const struct ledger_stored *stored)
 {
     struct owner *told = to;
     const struct bytes value = blob_bytes(blob);
     ck_assert_ptr_eq(context, &owner);
-    ck_assert_uint_lt(age_ms, 100);
+    ck_assert_uint_lt(stored->age_ms, 100);
+    ck_assert_uint_eq(stored->key_size, 0);
     told->top++;
     ck_assert_uint_lt(told->top, HEARD_MAX);
     ck_assert_uint_lt(value.size, sizeof(told->heard[0]));
     memcpy(told->heard[told->top], value.data, value.size);
     told->heard[told->top][value.size] = '\0';
     blob_drop(blob, pool);
+}
+
+static void on_refused(void *context, void *to, const struct blob *blob, uint8_t key_size)
+{
+    ck_assert_ptr_eq(context, &owner);
+    ck_assert_ptr_nonnull(blob);
+    ck_assert_uint_eq(key_size, 0);
+    ((struct owner *)to)->refused++;
 }
 
 static void on_idle(void *context, void *to)
@@ -70,7 +81,7 @@ static uint64_t new_epoch(void *context)
     return ++epochs;
 }
 
-static const struct ledger_ops ops = {on_begin, on_stored, on_idle, new_epoch};
+static const struct ledger_ops ops = {on_begin, on_stored, on_refused, on_idle, new_epoch};
 
 static void open_ledger(size_t bytes_max, uint32_t item_count_max, size_t reserve)
 {
@@ -119,12 +130,11 @@ static void tear_down(void)
 
 static enum codes_error publish(const char *value)
 {
+    const struct publication_source source = {.channel = view("room"), .data = view(value)};
     const struct post post = {
         .from = HOME,
         .kind = POST_PUBLISH,
-        .publish = {.blob = publication_create(pool, view("room"), view(value),
-                                               (struct bytes){NULL, 0}),
-                    .name_size = 4},
+        .publish = {.blob = publication_create(pool, &source), .name_size = 4},
     };
     const enum codes_error error = ledger_publish(ledger, owner.book, &post);
     if (error != CODES_ERROR_NONE) {
@@ -390,7 +400,7 @@ START_TEST(nobody_waits_for_ever)
     ck_assert_int_eq(done().error, CODES_ERROR_INTERNAL);
     ck_assert_int_eq(done().error, CODES_ERROR_INTERNAL);
     ck_assert(ledger_is_quiet(ledger));
-    /* The one that had been sent is delivered when it turns out to be stored; the other one went. */
+    /* What had been sent is delivered when it turns out to be stored; the other one went. */
     say_batch(batch, ARCHIVE_DONE);
     deliver();
     ck_assert_uint_eq(owner.top, 1);
