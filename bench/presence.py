@@ -44,8 +44,8 @@ def cpu_seconds(pid):
 
 def crowd(build, count, seconds):
     return subprocess.Popen(
-        [f'{build}/parley-bench', 'idle', f'ws://127.0.0.1:{PORT}/connection/websocket', '--session',
-         '-c', str(count), '-d', str(seconds), '--warmup', '0',
+        [f'{build}/parley-bench', 'idle', f'ws://127.0.0.1:{PORT}/connection/websocket',
+         '--session', '-c', str(count), '-d', str(seconds), '--warmup', '0',
          '--sources', '8'],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
@@ -69,7 +69,8 @@ class Phase:
         delivered, joins, leaves = (now[key] - self.before[key]
                                     for key in ('delivered', 'joins', 'leaves'))
         print(f'{self.name:28} {seconds:5.1f} s  {delivered:10,.0f} frames'
-              f' ({delivered / seconds:8,.0f}/s) for {naive:12,.0f}  {joins:6,.0f} joins {leaves:6,.0f} leaves told'
+              f' ({delivered / seconds:8,.0f}/s) for {naive:12,.0f}'
+              f'  {joins:6,.0f} joins {leaves:6,.0f} leaves told'
               f'  {cpu:6.2f} s CPU', flush=True)
 
 
