@@ -4,8 +4,6 @@
  * meanwhile; and how many may wait: for bytes, credits, memory and room in the outbox, one at a
  * time where need be, but nobody for ever.
  */
-#include "chat/outbox.h"
-#include "chat/page.h"
 #include "tests/unit/chat/history_world.h"
 
 /* Somebody who keeps the room on reactor 1. */
@@ -316,7 +314,7 @@ END_TEST
 
 /* -- credits ----------------------------------------------------------------------------------- */
 
-/* More rooms have to be asked about than there are credits: the others wait for those to be back. */
+/* More rooms have to be asked about than there are credits: the others wait for them. */
 START_TEST(credits_run_out)
 {
     enum { ROOMS = 7, RESERVE = 3 };
