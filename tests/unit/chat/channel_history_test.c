@@ -49,12 +49,8 @@ static struct channel_position position_of(const char *name)
 
 static struct channel_position publish_one(const char *name, const char *data)
 {
-    struct blob *blob = publication_create(world.sides[0].pool, view(name), view(data), view(""));
-    ck_assert_ptr_nonnull(blob);
     struct channel_position position = {77, 77};
-    ck_assert_int_eq(
-        channel_publish(world.home, hash_of(name), (uint16_t)strlen(name), blob, &position),
-        CODES_ERROR_NONE);
+    ck_assert_int_eq(publish_data(0, name, view(data), &position), CODES_ERROR_NONE);
     return position;
 }
 

@@ -168,9 +168,7 @@ START_TEST(refuses_above_the_maximum)
     ck_assert_ptr_eq(reading.page, &untouched);
 
     struct channel_position position = {77, 78};
-    struct blob *blob = publication_create(world.sides[0].pool, view("h:e"), view("1"), view(""));
-    ck_assert_int_eq(channel_publish(world.home, hash_of("h:e"), 3, blob, &position),
-                     CODES_ERROR_INTERNAL);
+    ck_assert_int_eq(publish_data(0, "h:e", view("1"), &position), CODES_ERROR_INTERNAL);
     ck_assert_uint_eq(position.epoch, 77);
     ck_assert_uint_eq(position.top, 78);
     ck_assert_uint_eq(metrics_read(&metrics, METRIC_REJECTED_OUT_OF_MEMORY), 2);

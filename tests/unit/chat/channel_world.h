@@ -106,6 +106,7 @@ static inline void open_world_of(uint32_t tail_count_max, size_t tail_bytes_max,
         .tail_bytes_max = tail_bytes_max,
         .history_bytes_max = history_bytes_max,
         .page_bytes_max = 4096,
+        .key = key,
         .policies = &policy_table,
         .fill_random = fill_epoch,
         .bus = world.bus,
@@ -299,6 +300,20 @@ static inline void leave(struct ids_handle channel, struct ids_handle room)
     channel_remove_interest(world.home, channel, room);
 }
 
+static inline enum codes_error publish_data(uint16_t from, const char *name, struct bytes data,
+                                            struct channel_position *position)
+{
+    const struct publication_source source = {.channel = view(name), .data = data};
+    struct blob *blob = publication_create(world.sides[from].pool, &source);
+    ck_assert_ptr_nonnull(blob);
+    const struct post_publish post = {
+        .blob = blob,
+        .hash = table_hash(&key, view(name)),
+        .name_size = (uint16_t)strlen(name),
+    };
+    return channel_publish(world.home, &post, position);
+}
+
 /* As if a publisher on reactor `from` had asked: a string, the number padded to `size` bytes. */
 static inline void publish_sized(uint16_t from, const char *name, uint64_t number, size_t size)
 {
@@ -311,12 +326,8 @@ static inline void publish_sized(uint16_t from, const char *name, uint64_t numbe
     ck_assert_uint_le(needed, sizeof(data));
     data[needed - 1] = '"';
     const struct bytes text = {(const uint8_t *)data, needed};
-    struct blob *blob = publication_create(world.sides[from].pool, view(name), text, view(""));
-    ck_assert_ptr_nonnull(blob);
     struct channel_position position;
-    ck_assert_int_eq(channel_publish(world.home, table_hash(&key, view(name)),
-                                     (uint16_t)strlen(name), blob, &position),
-                     CODES_ERROR_NONE);
+    ck_assert_int_eq(publish_data(from, name, text, &position), CODES_ERROR_NONE);
     world.published++;
 }
 

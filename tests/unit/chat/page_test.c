@@ -59,7 +59,9 @@ static void publish(uint64_t offset)
     char data[1024];
     const struct bytes text = {(const uint8_t *)data, write_data(offset, data)};
     const struct bytes info = view(is_from_somebody(offset) ? "{\"client\":\"c\"}" : "");
-    struct blob *blob = publication_create(world.pool, world.channel, text, info);
+    struct blob *blob = publication_create(
+        world.pool,
+        &(struct publication_source){.channel = world.channel, .data = text, .info = info});
     ck_assert_ptr_nonnull(blob);
     publication_finish(blob, world.channel, offset);
     ck_assert_int_eq(stream_reserve(&world.stream), 0);
