@@ -44,8 +44,9 @@ def cpu_seconds(pid):
 
 def crowd(build, count, seconds):
     return subprocess.Popen(
-        [f'{build}/parley-bench', 'idle', f'ws://127.0.0.1:{PORT}/connection/websocket', '--session',
-         '-c', str(count), '-d', str(seconds), '--warmup', '0', '--sources', '8'],
+        [f'{build}/parley-bench', 'idle', f'ws://127.0.0.1:{PORT}/connection/websocket',
+         '--session', '-c', str(count), '-d', str(seconds), '--warmup', '0',
+         '--sources', '8'],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -63,11 +64,13 @@ class Phase:
         self.began, self.cpu, self.before = time.monotonic(), cpu_seconds(pid), metrics()
 
     def end(self, naive):
-        seconds, cpu, now = time.monotonic() - self.began, cpu_seconds(self.pid) - self.cpu, metrics()
+        seconds, cpu = time.monotonic() - self.began, cpu_seconds(self.pid) - self.cpu
+        now = metrics()
         delivered, joins, leaves = (now[key] - self.before[key]
                                     for key in ('delivered', 'joins', 'leaves'))
-        print(f'{self.name:28} {seconds:5.1f} s  {delivered:10,.0f} frames ({delivered / seconds:8,.0f}'
-              f'/s) for {naive:12,.0f}  {joins:6,.0f} joins {leaves:6,.0f} leaves told'
+        print(f'{self.name:28} {seconds:5.1f} s  {delivered:10,.0f} frames'
+              f' ({delivered / seconds:8,.0f}/s) for {naive:12,.0f}'
+              f'  {joins:6,.0f} joins {leaves:6,.0f} leaves told'
               f'  {cpu:6.2f} s CPU', flush=True)
 
 
@@ -77,7 +80,8 @@ def main():
     parser.add_argument('--reactors', type=int, default=2)
     parser.add_argument('--backend', default='auto')
     parser.add_argument('--build', default='build/release')
-    parser.add_argument('--quiet-room', action='store_true', help='without joins and leaves: the rest')
+    parser.add_argument('--quiet-room', action='store_true',
+                        help='without joins and leaves: the rest')
     options = parser.parse_args()
     count = options.members
     room = {'presence': True, 'join_leave': not options.quiet_room,

@@ -300,6 +300,18 @@ static void take_gap(struct hub *hub, const struct post *post)
     }
 }
 
+static void take_from_archive(struct ledger *ledger, const struct post *post)
+{
+    if (ledger == NULL) {
+        return; /* hub_forget() was before it, and has freed what it names */
+    }
+    if (post->kind == POST_ARCHIVE_APPENDED) {
+        ledger_take_batch(ledger, post->archive_batch.batch);
+    } else {
+        ledger_take_page(ledger, post->archive_page.page);
+    }
+}
+
 void hub_take(struct hub *hub, const struct post *post)
 {
     switch ((enum post_kind)post->kind) {
@@ -336,10 +348,8 @@ void hub_take(struct hub *hub, const struct post *post)
     case POST_LATER:
         return; /* only the credit is back */
     case POST_ARCHIVE_APPENDED:
-        ledger_take_batch(channel_ledger(hub->home), post->archive_batch.batch);
-        return;
     case POST_ARCHIVE_PAGE:
-        ledger_take_page(channel_ledger(hub->home), post->archive_page.page);
+        take_from_archive(channel_ledger(hub->home), post);
         return;
     case POST_PRESENCE:
         hub_take_presence(hub, post);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * io_uring: multishot accept, multishot receive into a ring of small buffers that are given back
- * right after parsing (one receive may fill several), and sends that wait in the submission queue
- * for the one system call of an iteration, which is the wait.
+ * right after parsing (one receive may fill several, which are then one piece), and sends that wait
+ * in the submission queue for the one system call of an iteration, which is the wait.
  *
  * Everything that the kernel may still touch is counted in backend_conn.in_flight; a dropped
  * connection is closed, and its slot free, when that is 0. Completions carry kind, slot and
@@ -208,8 +208,8 @@ static void take_home(struct backend *backend)
 }
 
 /*
- * They left the kernel already, whatever `max` is. Buffers that lie side by side are one piece: they
- * are given back in the order in which they were filled, so nearly all do.
+ * They left the kernel already, whatever `max` is. Buffers that lie side by side are one piece, and
+ * nearly all do: they are given back in the order in which they were filled.
  */
 static ssize_t uring_take(struct backend *backend, struct backend_conn *conn,
                           struct backend_completion *completion, size_t max, struct span *bytes)

@@ -21,7 +21,7 @@
   const NAME_MAX = 40; // characters
   const TEXT_MAX = 4000; // characters, as the maxlength of the input
   const KEPT_MAX = 500; // messages of a room that stay on the page
-  const HISTORY_MAX = 100; // messages that are asked for on entering a room
+  const HISTORY_MAX = 100; // messages that are asked for on entering a room, in one answer
   const OUTGOING_MAX = 20; // messages of a room that wait to be sent; more stay in the input
   const PEOPLE_MAX = 100; // people who are listed by name; the others are counted
   const NAMES_MAX = 1000; // clients whose names are remembered; the oldest is forgotten
@@ -83,11 +83,14 @@
   }
 
   function learnName(client, name) {
-    names.delete(client); // what is learnt last is forgotten last
+    if (names.get(client) === name) {
+      return;
+    }
     names.set(client, name);
     if (names.size > NAMES_MAX) {
       names.delete(names.keys().next().value);
     }
+    showPeople(current);
   }
 
   /* A publication as a message, whatever somebody put into it. */
@@ -226,7 +229,6 @@
     }
     if (room === current) {
       showMessage(room, message);
-      showPeople(room);
     }
     if (!message.isOwn && (room !== current || document.hidden)) {
       room.unread += 1;
@@ -234,7 +236,7 @@
     }
   }
 
-  // --- What was said before, and what may have been missed ------------------------------------------
+  // --- What was said before, and what may have been missed -----------------------------------------
 
   /*
    * What is on the page since the last gap came in without a hole, live or recovered, so what is
@@ -311,8 +313,8 @@
   }
 
   /*
-   * The list, and joins and leaves from then on: who left while the list was on its way is not there.
-   * Of a large room the list is a sample, and the others are a number.
+   * The list, and joins and leaves from then on: who left while the list was on its way is not
+   * there. Of a large room the list is a sample, and the others are a number.
    */
   async function loadPeople(room) {
     const people = new Set([myClients.at(-1)]);
@@ -467,7 +469,8 @@
     const room = {
       name, button, badge, subscription: null, unread: 0, problem: '', draft: '',
       messages: [], outgoing: [], epoch: '', isLoaded: false, wasIn: false,
-      people: null, arriving: null, unlisted: 0, // client ids; those of a list on its way; how many more
+      people: null, arriving: null, // client ids; and while a list is on its way, those of it
+      unlisted: 0, // how many more there are
     };
     button.addEventListener('click', () => {
       selectRoom(room);
