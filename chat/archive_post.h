@@ -51,6 +51,7 @@ enum archive_kind {
 
 struct archive_entry {
     enum archive_kind kind;
+    uint32_t tag; /* the home's, stored with the value and given back with it */
     uint64_t offset;
     struct bytes value;
 };
@@ -82,6 +83,7 @@ struct archive_batch {
 
 struct archive_record {
     uint64_t offset;
+    uint32_t tag;
     uint64_t age_ms;    /* when the page was read */
     struct bytes value; /* lives as long as the page */
 };

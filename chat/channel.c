@@ -160,6 +160,7 @@ static void close_channel(struct channel_home *home, struct channel *channel)
 {
     CHECK(channel->interest_count == 0);
 
+    channel_drop_news(home, channel);
     drop_before(home, channel, channel->stream.top + 1);
     home->history_bytes -= cost_of(channel);
     if (list_is_linked(&channel->lagging)) {
@@ -167,6 +168,7 @@ static void close_channel(struct channel_home *home, struct channel *channel)
     }
     set_age(home, channel, NULL);
     ledger_close(home->ledger, channel->book);
+    channel_forget_keys(home, channel);
     directory_remove(home->channels, channel->hash, channel, channel->slot);
     free(channel->interests);
     free(channel);
@@ -228,11 +230,12 @@ void channel_home_destroy(struct channel_home *home)
 
 static bool is_lagging(const struct channel *channel, const struct interest *interest)
 {
-    return interest->gap || interest->next <= channel->stream.top;
+    return interest->gap || interest->next <= channel->stream.top ||
+           interest->heard < channel->news.top;
 }
 
 /* The first publication that the channel's history has, whatever is kept besides. */
-static uint64_t history_first(const struct channel_home *home, const struct channel *channel)
+uint64_t channel_history_first(const struct channel_home *home, const struct channel *channel)
 {
     const struct stream *stream = &channel->stream;
     const struct policy *policy = channel->policy;
@@ -260,12 +263,12 @@ static uint64_t lagging_first(const struct channel *channel)
     return first;
 }
 
-/* Who needed what is not kept any more lost it, and is going to be told so. */
-static void mark_gaps(struct channel_home *home, struct channel *channel)
+void channel_mark_gaps(struct channel_home *home, struct channel *channel)
 {
     for (size_t i = 0; i < channel->interest_count; i++) {
         struct interest *interest = &channel->interests[i];
-        if (!interest->gap && interest->next < stream_first(&channel->stream)) {
+        if (!interest->gap && (interest->next < stream_first(&channel->stream) ||
+                               interest->heard + 1 < stream_first(&channel->news))) {
             interest->gap = true;
             metrics_add(home->options.metrics, METRIC_GAPS, 1);
         }
@@ -277,7 +280,7 @@ static void trim(struct channel_home *home, struct channel *channel)
 {
     const struct channel_options *options = &home->options;
     const struct stream *stream = &channel->stream;
-    const uint64_t history = history_first(home, channel);
+    const uint64_t history = channel_history_first(home, channel);
     const uint64_t lagging = lagging_first(channel);
 
     drop_before(home, channel, history < lagging ? history : lagging);
@@ -285,7 +288,7 @@ static void trim(struct channel_home *home, struct channel *channel)
            (stream->count > options->tail_count_max || stream->bytes > options->tail_bytes_max)) {
         drop_before(home, channel, stream_first(stream) + 1);
     }
-    mark_gaps(home, channel);
+    channel_mark_gaps(home, channel);
 }
 
 /* The publication after `top` is kept, or skipped: 0, or -ENOMEM and only skipping is possible. */
@@ -325,7 +328,7 @@ static bool is_expired(const struct channel_home *home, const struct channel *ch
 static void forget_history(struct channel_home *home, struct channel *channel)
 {
     drop_before(home, channel, channel->stream.top + 1);
-    mark_gaps(home, channel);
+    channel_mark_gaps(home, channel);
     channel_settle(home, channel);
 }
 
@@ -393,7 +396,7 @@ static struct channel *oldest_of_all(const struct channel_home *home, bool idle)
 }
 
 /* All histories together are too large: first histories go, then positions. */
-static void shrink(struct channel_home *home)
+void channel_shrink(struct channel_home *home)
 {
     while (home->history_bytes > home->options.history_bytes_max) {
         struct channel *channel = oldest_of_all(home, false);
@@ -448,14 +451,18 @@ int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes 
         interest = append_interest(channel);
     }
     if (interest != NULL) {
-        *interest = (struct interest){.next = channel->stream.top + 1, .room = room};
+        *interest = (struct interest){
+            .next = channel->stream.top + 1,
+            .heard = channel->news.top,
+            .room = room,
+        };
         *answer = (struct channel_interest){
             .channel = directory_handle(home->channels, channel->slot),
             .position = position_of(channel),
         };
     }
     channel_settle(home, channel);
-    shrink(home);
+    channel_shrink(home);
     return interest != NULL ? 0 : -ENOMEM;
 }
 
@@ -539,8 +546,8 @@ static bool fan_out(struct channel_home *home, struct channel *channel, struct b
 }
 
 /* Gives the publication its place, sends it out, and keeps it where that is wanted and possible. */
-static void send_out(struct channel_home *home, struct channel *channel, struct blob *blob,
-                     uint64_t time_ns)
+void channel_send_out(struct channel_home *home, struct channel *channel, struct blob *blob,
+                      uint64_t time_ns)
 {
     const uint64_t offset = channel->stream.top + 1;
 
@@ -556,36 +563,30 @@ static void send_out(struct channel_home *home, struct channel *channel, struct 
     }
     if (has_history(channel)) {
         set_age(home, channel, &age_of(home, channel)->kept);
-        shrink(home);
     }
 }
 
-/* False: no memory to keep it, which a channel with history needs; nothing has happened. */
-static bool publish(struct channel_home *home, struct channel *channel, struct blob *blob)
+/* False: no memory for what a channel with history has to keep; nothing has happened. */
+static bool reserve(struct channel_home *home, struct channel *channel,
+                    const struct post_publish *publish)
 {
-    if (has_history(channel) && stream_reserve(&channel->stream) != 0) {
+    if (!has_history(channel)) {
+        return true;
+    }
+    if (stream_reserve(&channel->stream) != 0) {
         return false;
     }
-    send_out(home, channel, blob, home->now_ns);
-    return true;
-}
-
-void channel_publish_stored(struct channel_home *home, struct channel *channel, struct blob *blob,
-                            uint64_t age_ns)
-{
-    const struct stream *stream = &channel->stream;
-    uint64_t time_ns = home->now_ns > age_ns ? home->now_ns - age_ns : 0;
-    if (stream->count > 0 && stream_last_time(stream) > time_ns) {
-        time_ns = stream_last_time(stream); /* somebody has set the clock back */
+    if (publish->key_size == 0) {
+        return true;
     }
-    send_out(home, channel, blob, time_ns);
-    ledger_trim(home->ledger, channel->book, history_first(home, channel), false);
-    blob_drop(blob, home->options.pool);
+    const struct idempotency_key key = publication_key(publish->blob, publish->key_size);
+    return channel_add_key(home, channel, &key, channel->stream.top + 1, 0) == 0;
 }
 
 void channel_begin(struct channel_home *home, struct channel *channel, uint64_t epoch, uint64_t top)
 {
     drop_before(home, channel, channel->stream.top + 1);
+    channel_forget_keys(home, channel);
     channel->stream.epoch = epoch;
     channel->stream.top = top;
     channel->is_partial = false;
@@ -598,27 +599,71 @@ void channel_begin(struct channel_home *home, struct channel *channel, uint64_t 
     }
 }
 
-enum codes_error channel_publish(struct channel_home *home, uint64_t hash, uint16_t name_size,
-                                 struct blob *blob, struct channel_position *position)
+/* What its key says of a publication. With IDEMPOTENCY_REPEAT *position is where it is. */
+static enum idempotency_verdict judge(struct channel_home *home, struct channel *channel,
+                                      const struct post_publish *publish,
+                                      struct channel_position *position)
 {
-    const struct bytes name = publication_channel(blob, name_size);
-    const struct policy *policy = policy_find(home->options.policies, name);
-    CHECK(policy != NULL);
-    CHECK(!policy_is_durable(policy) || home->ledger == NULL);
+    if (publish->key_size == 0 || channel == NULL) {
+        return IDEMPOTENCY_NEW;
+    }
+    const struct idempotency_key key = publication_key(publish->blob, publish->key_size);
+    position->epoch = channel->stream.epoch;
+    return channel_judge_key(home, channel, &key, &position->top);
+}
 
-    /* Without history, a channel that nobody is interested in needs not even to be there. */
-    struct channel *channel = policy_has_history(policy)
-                                  ? channel_find_or_open(home, hash, name)
-                                  : directory_find(home->channels, hash, name);
-    const bool lost = channel == NULL ? policy_has_history(policy) : !publish(home, channel, blob);
-    blob_drop(blob, home->options.pool);
-    if (lost) {
-        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-        return CODES_ERROR_INTERNAL;
+static enum codes_error publish_new(struct channel_home *home, struct channel *channel,
+                                    const struct post_publish *publish,
+                                    struct channel_position *position)
+{
+    CHECK(channel == NULL || channel->book == NULL);
+
+    if (channel != NULL) {
+        if (!reserve(home, channel, publish)) {
+            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+            return CODES_ERROR_INTERNAL;
+        }
+        channel_send_out(home, channel, publish->blob, home->now_ns);
     }
     metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
     *position = channel == NULL ? (struct channel_position){.epoch = 0} : position_of(channel);
+    channel_shrink(home); /* the channel itself may go */
     return CODES_ERROR_NONE;
+}
+
+static enum codes_error publish(struct channel_home *home, const struct post_publish *publish,
+                                struct channel_position *position)
+{
+    const struct bytes name = publication_channel(publish->blob, publish->name_size);
+    const struct policy *policy = policy_find(home->options.policies, name);
+    CHECK(policy != NULL);
+
+    /* Without history, a channel that nobody is interested in needs not even to be there. */
+    struct channel *channel = policy_has_history(policy)
+                                  ? channel_find_or_open(home, publish->hash, name)
+                                  : directory_find(home->channels, publish->hash, name);
+    if (channel == NULL && policy_has_history(policy)) {
+        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        return CODES_ERROR_INTERNAL;
+    }
+    switch (judge(home, channel, publish, position)) {
+    case IDEMPOTENCY_NEW:
+        return publish_new(home, channel, publish, position);
+    case IDEMPOTENCY_REPEAT:
+        metrics_add(home->options.metrics, METRIC_REPEATS, 1);
+        return CODES_ERROR_NONE;
+    case IDEMPOTENCY_CONFLICT:
+        return CODES_ERROR_BAD_REQUEST;
+    }
+    NEVER("a verdict that is not one");
+}
+
+enum codes_error channel_publish(struct channel_home *home, const struct post_publish *asked,
+                                 struct channel_position *position)
+{
+    const enum codes_error error = publish(home, asked, position);
+    blob_drop(asked->blob, home->options.pool);
+    return error;
 }
 
 /* -- history ----------------------------------------------------------------------------------- */
@@ -643,6 +688,29 @@ static struct page_range range_of(const struct channel_query *query, uint64_t fi
     return range;
 }
 
+static enum codes_error read_page(struct channel_home *home, const struct channel *channel,
+                                  const struct channel_query *query, struct blob **page)
+{
+    const uint64_t top = channel->stream.top;
+    const uint64_t since_max = query->order == PAGE_FORWARD ? top : top + 1;
+
+    if (query->has_since &&
+        ((query->has_epoch && query->epoch != channel->stream.epoch) || query->since > since_max)) {
+        return CODES_ERROR_UNRECOVERABLE_POSITION;
+    }
+    *page = NULL;
+    if (query->count_max > 0) {
+        const struct page_range range = range_of(query, channel_history_first(home, channel), top,
+                                                 home->options.page_bytes_max);
+        *page = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
+        if (*page == NULL) {
+            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+            return CODES_ERROR_INTERNAL;
+        }
+    }
+    return CODES_ERROR_NONE;
+}
+
 enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
                               const struct channel_query *query, struct channel_reading *reading)
 {
@@ -652,26 +720,16 @@ enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct b
         return CODES_ERROR_INTERNAL;
     }
     CHECK(has_history(channel));
-    channel_settle(home, channel);
 
-    const uint64_t top = channel->stream.top;
-    const uint64_t since_max = query->order == PAGE_FORWARD ? top : top + 1;
-    if (query->has_since &&
-        ((query->has_epoch && query->epoch != channel->stream.epoch) || query->since > since_max)) {
-        return CODES_ERROR_UNRECOVERABLE_POSITION;
+    struct blob *page;
+    const enum codes_error error = read_page(home, channel, query, &page);
+    if (error == CODES_ERROR_NONE) {
+        *reading = (struct channel_reading){.page = page, .position = position_of(channel)};
     }
-    struct blob *created = NULL;
-    if (query->count_max > 0) {
-        const struct page_range range =
-            range_of(query, history_first(home, channel), top, home->options.page_bytes_max);
-        created = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
-        if (created == NULL) {
-            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-            return CODES_ERROR_INTERNAL;
-        }
-    }
-    *reading = (struct channel_reading){.page = created, .position = position_of(channel)};
-    return CODES_ERROR_NONE;
+    /* It may be a new one, remembered for nobody yet: names that are only read count, too. */
+    channel_settle(home, channel);
+    channel_shrink(home);
+    return error;
 }
 
 struct blob *channel_recover(struct channel_home *home, struct ids_handle handle,
@@ -683,7 +741,7 @@ struct blob *channel_recover(struct channel_home *home, struct ids_handle handle
         return NULL;
     }
     /* What the room has not been told yet will come to it, and to who waits there, later. */
-    const uint64_t first = history_first(home, channel);
+    const uint64_t first = channel_history_first(home, channel);
     const uint64_t end = interest->next;
     struct page_range range = {
         .from = first > from ? first : from,
@@ -720,6 +778,9 @@ static bool catch_up(struct channel_home *home, struct channel *channel)
                send_to(home, channel, interest, stream_at(&channel->stream, interest->next))) {
             interest->next++;
         }
+        if (!interest->gap && !channel_catch_up_news(home, channel, interest)) {
+            lagging = true;
+        }
         if (interest->gap && tell_gap(home, interest->room)) {
             drop_interest(channel, interest); /* its reactor closes the room without a leave */
             continue;
@@ -741,6 +802,7 @@ void channel_catch_up(struct channel_home *home)
             continue;
         }
         list_remove(&channel->lagging);
+        channel_drop_news(home, channel);
         trim(home, channel);
         channel_settle(home, channel);
     }

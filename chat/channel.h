@@ -29,6 +29,7 @@
 #include "chat/page.h"
 #include "core/annot.h"
 #include "core/bytes.h"
+#include "core/table.h"
 #include "proto/codes.h"
 
 struct blob;
@@ -37,6 +38,7 @@ struct bus;
 struct channel_home; /* opaque */
 struct ledger;
 struct post;
+struct post_publish;
 struct metrics;
 struct outbox;
 struct policy_table;
@@ -52,6 +54,7 @@ struct channel_options {
     uint16_t archive;          /* its port; 0: nothing is stored */
     uint64_t store_timeout_ns; /* for a publication to be stored */
     size_t store_bytes_max;    /* of publications that wait for it */
+    struct table_key key;      /* for tables */
     const struct policy_table *policies;
     struct bus *bus;
     struct blob_pool *pool;
@@ -131,12 +134,13 @@ void channel_remove_interest(struct channel_home *home, struct ids_handle channe
                              struct ids_handle room);
 
 /*
- * Takes one share of a blob made by publication_create: gives it its offset and sends it out. Not
- * for durable channels.
- * CODES_ERROR_NONE and *position set, or an error and nothing happened.
+ * Takes one share of a blob made by publication_create: gives it its offset and sends it out, but
+ * for one whose idempotency key was used for the same before. Not for durable channels, but for
+ * such repeats. CODES_ERROR_NONE and *position set to where it is, or an error and nothing
+ * happened.
  */
-NODISCARD enum codes_error channel_publish(struct channel_home *home, uint64_t hash,
-                                           uint16_t name_size, struct blob *blob,
+NODISCARD enum codes_error channel_publish(struct channel_home *home,
+                                           const struct post_publish *publish,
                                            struct channel_position *position);
 
 /*
@@ -153,6 +157,12 @@ NODISCARD enum codes_error channel_read(struct channel_home *home, uint64_t hash
  */
 NODISCARD struct blob *channel_recover(struct channel_home *home, struct ids_handle channel,
                                        struct ids_handle room, uint64_t from, uint32_t count_max);
+
+/*
+ * Joins and leaves in one blob, of which this takes a share: sent out in order, without an offset
+ * and without history. A stale channel: nobody is there to hear it.
+ */
+void channel_tell_news(struct channel_home *home, struct ids_handle channel, struct blob *blob);
 
 /* Posts what lagging reactors have not got yet, as far as there is room. */
 void channel_catch_up(struct channel_home *home);

@@ -22,16 +22,57 @@ static const uint64_t ns_per_ms = 1000000;
 
 /* -- what the ledger says ---------------------------------------------------------------------- */
 
+static uint64_t age_ns(const struct ledger_stored *stored)
+{
+    const uint64_t age_max_ms = UINT64_MAX / ns_per_ms;
+    return stored->age_ms < age_max_ms ? stored->age_ms * ns_per_ms : UINT64_MAX;
+}
+
 static void on_begin(void *context, void *owner, uint64_t epoch, uint64_t top)
 {
     channel_begin(context, owner, epoch, top);
 }
 
-static void on_stored(void *context, void *owner, struct blob *blob, uint64_t age_ms)
+/* The key of what is stored now: it was added when it was taken, or it is read from the store. */
+static void remember_key(struct channel_home *home, struct channel *channel,
+                         const struct blob *blob, const struct ledger_stored *stored)
 {
-    const uint64_t age_max_ms = UINT64_MAX / ns_per_ms;
-    channel_publish_stored(context, owner, blob,
-                           age_ms < age_max_ms ? age_ms * ns_per_ms : UINT64_MAX);
+    const struct idempotency_key key = publication_key(blob, stored->key_size);
+    const uint64_t offset = channel->stream.top + 1;
+    uint64_t known = 0;
+
+    if (channel_judge_key(home, channel, &key, &known) != IDEMPOTENCY_NEW) {
+        idempotency_settle(channel->keys, key.text, offset);
+    } else if (channel_add_key(home, channel, &key, offset, age_ns(stored)) != 0) {
+        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+    }
+}
+
+static void on_stored(void *context, void *owner, struct blob *blob,
+                      const struct ledger_stored *stored)
+{
+    struct channel_home *home = context;
+    struct channel *channel = owner;
+    const uint64_t age = age_ns(stored);
+    uint64_t time_ns = home->now_ns > age ? home->now_ns - age : 0;
+
+    if (channel->stream.count > 0 && stream_last_time(&channel->stream) > time_ns) {
+        time_ns = stream_last_time(&channel->stream); /* somebody has set the clock back */
+    }
+    if (stored->key_size > 0) {
+        remember_key(home, channel, blob, stored);
+    }
+    channel_send_out(home, channel, blob, time_ns);
+    ledger_trim(home->ledger, channel->book, channel_history_first(home, channel), false);
+    blob_drop(blob, home->options.pool);
+    channel_shrink(home);
+}
+
+static void on_refused(void *context, void *owner, const struct blob *blob, uint8_t key_size)
+{
+    if (key_size > 0) {
+        channel_remove_key(context, owner, publication_key(blob, key_size).text);
+    }
 }
 
 static void on_idle(void *context, void *owner)
@@ -47,6 +88,7 @@ static uint64_t new_epoch(void *context)
 static const struct ledger_ops ledger_ops = {
     .on_begin = on_begin,
     .on_stored = on_stored,
+    .on_refused = on_refused,
     .on_idle = on_idle,
     .new_epoch = new_epoch,
 };
@@ -114,6 +156,10 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_PUBLICATION:
     case POST_GAP:
     case POST_LATER:
+    case POST_PRESENCE:
+    case POST_PRESENCE_PART:
+    case POST_NEWS:
+    case POST_NEWS_COPY:
     case POST_STOP:
     case POST_DRAINED:
     case POST_EXIT:
@@ -124,6 +170,58 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
         break;
     }
     NEVER("a post that no channel is asked by");
+}
+
+static enum codes_error ask(struct channel_home *home, struct channel *channel,
+                            const struct post *post, bool *waits)
+{
+    const enum codes_error error = ledger_ask(home->ledger, channel->book, post);
+    *waits = error == CODES_ERROR_NONE;
+    return error;
+}
+
+static enum codes_error store(struct channel_home *home, struct channel *channel,
+                              const struct post *post, bool *waits)
+{
+    const enum codes_error error = ledger_publish(home->ledger, channel->book, post);
+    *waits = error == CODES_ERROR_NONE;
+    return error;
+}
+
+/* Under a key: it is stored if nothing else is, or is under way, and that has to be certain. */
+static enum codes_error store_once(struct channel_home *home, struct channel *channel,
+                                   const struct post *post, bool *waits)
+{
+    const struct idempotency_key key = publication_key(post->publish.blob, post->publish.key_size);
+    uint64_t offset = 0;
+
+    if (!ledger_is_certain(channel->book)) {
+        return ask(home, channel, post, waits);
+    }
+    switch (channel_judge_key(home, channel, &key, &offset)) {
+    case IDEMPOTENCY_CONFLICT:
+        return CODES_ERROR_BAD_REQUEST;
+    case IDEMPOTENCY_REPEAT:
+        /* channel_publish() says where it is; as long as that is not known, to try again. */
+        return offset == 0 ? CODES_ERROR_INTERNAL : CODES_ERROR_NONE;
+    case IDEMPOTENCY_NEW:
+        break;
+    }
+    if (channel_add_key(home, channel, &key, 0, 0) != 0) {
+        return CODES_ERROR_INTERNAL;
+    }
+    const enum codes_error error = store(home, channel, post, waits);
+    if (error != CODES_ERROR_NONE) {
+        channel_remove_key(home, channel, key.text);
+    }
+    return error;
+}
+
+static enum codes_error publish(struct channel_home *home, struct channel *channel,
+                                const struct post *post, bool *waits)
+{
+    return post->publish.key_size > 0 ? store_once(home, channel, post, waits)
+                                      : store(home, channel, post, waits);
 }
 
 enum codes_error channel_wait_turn(struct channel_home *home, const struct post *post, bool *waits)
@@ -144,14 +242,13 @@ enum codes_error channel_wait_turn(struct channel_home *home, const struct post 
     }
     enum codes_error error = CODES_ERROR_NONE;
     if (post->kind == POST_PUBLISH) {
-        error = ledger_publish(home->ledger, channel->book, post);
-        *waits = error == CODES_ERROR_NONE;
+        error = publish(home, channel, post, waits);
     } else if (!ledger_is_loaded(channel->book)) {
-        error = ledger_ask(home->ledger, channel->book, post);
-        *waits = error == CODES_ERROR_NONE;
+        error = ask(home, channel, post, waits);
     }
-    if (!*waits && error != CODES_ERROR_NONE) {
-        channel_settle(home, channel); /* it may have been opened for this */
+    if (*waits || error != CODES_ERROR_NONE) {
+        /* What waits keeps it from being forgotten; if nothing does, it may be here for nobody. */
+        channel_settle(home, channel);
     }
     return error;
 }

@@ -71,15 +71,19 @@ static enum codes_error wait_turn(struct hub *hub, const struct post *post, bool
     return error;
 }
 
-static void answer_publish(struct hub *hub, const struct post *asked, enum codes_error error)
+static void answer_publish(struct hub *hub, const struct post *asked, enum codes_error error,
+                           const struct channel_position *position)
 {
     const struct post reply = {
         .kind = POST_PUBLISH_ANSWER,
         .publish_answer =
             {
                 .session = asked->publish.session,
+                .epoch = position->epoch,
+                .offset = position->top,
                 .command = asked->publish.command,
                 .error = error,
+                .is_rpc = asked->publish.is_rpc,
             },
     };
     answer(hub, asked, &reply);
@@ -87,19 +91,18 @@ static void answer_publish(struct hub *hub, const struct post *asked, enum codes
 
 static void take_publish(struct hub *hub, const struct post *post)
 {
+    struct channel_position position = {.epoch = 0};
     bool waits = false;
     enum codes_error error = wait_turn(hub, post, &waits);
     if (waits) {
         return;
     }
     if (error == CODES_ERROR_NONE) {
-        struct channel_position position;
-        error = channel_publish(hub->home, post->publish.hash, post->publish.name_size,
-                                post->publish.blob, &position);
+        error = channel_publish(hub->home, &post->publish, &position);
     } else {
         blob_drop(post->publish.blob, hub->options.pool);
     }
-    answer_publish(hub, post, error);
+    answer_publish(hub, post, error, &position);
 }
 
 static void answer_interest(struct hub *hub, const struct post *asked, enum codes_error error,
@@ -206,6 +209,8 @@ static void take_publish_answer(struct hub *hub, const struct post *post)
     }
     if (reply->error != 0) {
         hub_reply_error(&hub->reply, session, reply->command, (enum codes_error)reply->error);
+    } else if (reply->is_rpc) {
+        hub_reply_published(&hub->reply, session, reply->command, reply->epoch, reply->offset);
     } else {
         hub_reply_empty(&hub->reply, session, reply->command, EVENT_EMPTY_PUBLISH);
     }
@@ -242,7 +247,7 @@ static void take_page(struct hub *hub, const struct post *post)
         return;
     }
     struct room *room = roster_at(hub->roster, page->asker);
-    if (room != NULL) {
+    if (room != NULL && room->asked_from != 0) {
         hub_take_recovered(hub, room, page->blob);
     } else if (page->blob != NULL) {
         blob_drop(page->blob, hub->options.pool); /* everybody has gone meanwhile */
@@ -289,7 +294,21 @@ static void take_gap(struct hub *hub, const struct post *post)
     struct room *room = roster_at(hub->roster, post->gap.room);
     if (room != NULL) {
         lose_room(hub, room);
-        roster_close(hub->roster, room); /* the home has forgotten it: there is no leave to post */
+        room->state = ROOM_LOST;
+        room->asked_from = 0; /* if a page is still on the way, nobody waits for it */
+        hub_room_maybe_left(hub, room);
+    }
+}
+
+static void take_from_archive(struct ledger *ledger, const struct post *post)
+{
+    if (ledger == NULL) {
+        return; /* hub_forget() was before it, and has freed what it names */
+    }
+    if (post->kind == POST_ARCHIVE_APPENDED) {
+        ledger_take_batch(ledger, post->archive_batch.batch);
+    } else {
+        ledger_take_page(ledger, post->archive_page.page);
     }
 }
 
@@ -329,10 +348,20 @@ void hub_take(struct hub *hub, const struct post *post)
     case POST_LATER:
         return; /* only the credit is back */
     case POST_ARCHIVE_APPENDED:
-        ledger_take_batch(channel_ledger(hub->home), post->archive_batch.batch);
-        return;
     case POST_ARCHIVE_PAGE:
-        ledger_take_page(channel_ledger(hub->home), post->archive_page.page);
+        take_from_archive(channel_ledger(hub->home), post);
+        return;
+    case POST_PRESENCE:
+        hub_take_presence(hub, post);
+        return;
+    case POST_PRESENCE_PART:
+        hub_take_presence_part(hub, post);
+        return;
+    case POST_NEWS:
+        hub_take_news(hub, post);
+        return;
+    case POST_NEWS_COPY:
+        hub_take_news_copy(hub, post);
         return;
     case POST_STOP:
     case POST_DRAINED:
@@ -367,18 +396,23 @@ void hub_post_leaves(struct hub *hub)
 
 /* -- what has waited for the archive ----------------------------------------------------------- */
 
-/* A question that is done: refused, or asked again, now that its channel is known. */
+/* What is done: answered; or a question that may be asked again, for its channel is known now. */
 static void take_done(struct hub *hub, const struct ledger_answer *done)
 {
     const struct post *post = &done->post;
 
-    if (post->kind == POST_PUBLISH) {
+    if (!done->is_question) {
+        const struct channel_position position = {done->epoch, done->offset};
         if (done->error == CODES_ERROR_NONE) {
             metrics_add(hub->options.metrics, METRIC_PUBLICATIONS, 1);
         }
-        answer_publish(hub, post, done->error);
+        answer_publish(hub, post, done->error, &position);
     } else if (done->error == CODES_ERROR_NONE) {
         hub_take(hub, post);
+    } else if (post->kind == POST_PUBLISH) {
+        const struct channel_position nowhere = {.epoch = 0};
+        blob_drop(post->publish.blob, hub->options.pool);
+        answer_publish(hub, post, done->error, &nowhere);
     } else if (post->kind == POST_INTEREST) {
         const struct channel_interest nothing = {.position = {.epoch = 0}};
         answer_interest(hub, post, done->error, &nothing);
@@ -426,6 +460,7 @@ void hub_catch_up(struct hub *hub)
 {
     struct ledger *ledger = channel_ledger(hub->home);
 
+    hub_tell_news(hub);
     hub_post_leaves(hub);
     if (ledger != NULL) {
         go_on_with_ledger(hub, ledger);

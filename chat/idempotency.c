@@ -45,16 +45,17 @@ uint64_t idempotency_digest(struct bytes data)
     return siphash_13(key, data);
 }
 
+static struct entry *find(const struct idempotency *keys, struct bytes text)
+{
+    return keys == NULL ? NULL : table_find(keys->entries, table_hash(&keys->hash_key, text), text);
+}
+
 enum idempotency_verdict idempotency_judge(const struct idempotency *keys,
                                            const struct idempotency_key *key, uint64_t *offset)
 {
     CHECK(key->text.size > 0 && key->text.size <= IDEMPOTENCY_KEY_SIZE_MAX);
 
-    if (keys == NULL) {
-        return IDEMPOTENCY_NEW;
-    }
-    const struct entry *entry =
-        table_find(keys->entries, table_hash(&keys->hash_key, key->text), key->text);
+    const struct entry *entry = find(keys, key->text);
     if (entry == NULL) {
         return IDEMPOTENCY_NEW;
     }
@@ -121,6 +122,14 @@ static int add(struct idempotency *keys, const struct idempotency_key *key, uint
     return 0;
 }
 
+/* Nothing is left of them: nor should they be. */
+static void destroy_if_empty(struct idempotency **keys)
+{
+    if (table_count((*keys)->entries) == 0) {
+        idempotency_destroy(keys);
+    }
+}
+
 int idempotency_add(struct idempotency **keys, const struct table_key *hash_key,
                     const struct idempotency_key *key, uint64_t offset, uint64_t expires_ns)
 {
@@ -135,10 +144,25 @@ int idempotency_add(struct idempotency **keys, const struct table_key *hash_key,
         forget(present, oldest(present));
     }
     *keys = present;
-    if (table_count(present->entries) == 0) {
-        idempotency_destroy(keys);
-    }
+    destroy_if_empty(keys);
     return result;
+}
+
+void idempotency_settle(struct idempotency *keys, struct bytes text, uint64_t offset)
+{
+    struct entry *entry = find(keys, text);
+    if (entry != NULL) {
+        entry->offset = offset;
+    }
+}
+
+void idempotency_remove(struct idempotency **keys, struct bytes text)
+{
+    struct entry *entry = find(*keys, text);
+    if (entry != NULL) {
+        forget(*keys, entry);
+        destroy_if_empty(keys);
+    }
 }
 
 void idempotency_expire(struct idempotency **keys, uint64_t now_ns)
@@ -150,9 +174,7 @@ void idempotency_expire(struct idempotency **keys, uint64_t now_ns)
          entry = oldest(*keys)) {
         forget(*keys, entry);
     }
-    if (table_count((*keys)->entries) == 0) {
-        idempotency_destroy(keys);
-    }
+    destroy_if_empty(keys);
 }
 
 void idempotency_destroy(struct idempotency **keys)

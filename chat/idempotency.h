@@ -34,7 +34,7 @@ struct idempotency_key {
 
 enum idempotency_verdict {
     IDEMPOTENCY_NEW = 0,  /* nothing was said under the key, as far as it is remembered */
-    IDEMPOTENCY_REPEAT,   /* the same was, and *offset is where */
+    IDEMPOTENCY_REPEAT,   /* the same was, and *offset is where; 0: it is still under way */
     IDEMPOTENCY_CONFLICT, /* something else was */
 };
 
@@ -46,12 +46,18 @@ NODISCARD enum idempotency_verdict idempotency_judge(const struct idempotency *k
                                                      uint64_t *offset);
 
 /*
- * Remembers a new key until then. `expires_ns` never falls from one call to the next. Creates
- * *keys where there are none. 0, or -ENOMEM and nothing changed.
+ * Remembers a new key until then; offset 0: it is under way. `expires_ns` never falls from one call
+ * to the next. Creates *keys where there are none. 0, or -ENOMEM and nothing changed.
  */
 NODISCARD int idempotency_add(struct idempotency **keys, const struct table_key *hash_key,
                               const struct idempotency_key *key, uint64_t offset,
                               uint64_t expires_ns);
+
+/* What was said under a key that is remembered has this offset. */
+void idempotency_settle(struct idempotency *keys, struct bytes text, uint64_t offset);
+
+/* It was not said after all. Destroys *keys with the last one. */
+void idempotency_remove(struct idempotency **keys, struct bytes text);
 
 /* Forgets what has expired by then, and destroys *keys with the last one. */
 void idempotency_expire(struct idempotency **keys, uint64_t now_ns);

@@ -62,6 +62,9 @@ void ledger_drop_publication(struct ledger *ledger, struct ledger_item *item)
 {
     list_remove(&item->place);
     if (item->blob != NULL) {
+        const struct post_publish *publish = &item->answer.post.publish;
+        ledger->options.ops->on_refused(ledger->options.context, item->book->options.owner,
+                                        item->blob, publish->key_size);
         ledger->bytes -= blob_bytes(item->blob).size;
         blob_drop(item->blob, ledger->options.pool);
         item->blob = NULL;
@@ -72,7 +75,7 @@ void ledger_drop_publication(struct ledger *ledger, struct ledger_item *item)
 
 static bool is_publication(const struct ledger_item *item)
 {
-    return item->answer.post.kind == POST_PUBLISH;
+    return !item->answer.is_question;
 }
 
 /* Of the book's publications, what is in the list is answered with an error and forgotten. */
@@ -142,12 +145,12 @@ enum codes_error ledger_publish(struct ledger *ledger, struct ledger_book *book,
 enum codes_error ledger_ask(struct ledger *ledger, struct ledger_book *book,
                             const struct post *post)
 {
-    CHECK(!book->is_loaded);
-    CHECK(post->kind == POST_INTEREST || post->kind == POST_HISTORY);
+    CHECK(!ledger_is_certain(book));
     struct ledger_item *const item = add_item(ledger, book, post);
     if (item == NULL) {
         return CODES_ERROR_INTERNAL;
     }
+    item->answer.is_question = true;
     list_push_back(&book->questions, &item->place);
     ledger_want_page(ledger, book);
     return CODES_ERROR_NONE;
@@ -157,6 +160,9 @@ enum codes_error ledger_ask(struct ledger *ledger, struct ledger_book *book,
 
 static struct blob *blob_of_question(const struct post *post)
 {
+    if (post->kind == POST_PUBLISH) {
+        return post->publish.blob;
+    }
     return post->kind == POST_INTEREST ? post->interest.blob : post->history.blob;
 }
 
@@ -211,6 +217,11 @@ struct ledger_book *ledger_open(struct ledger *ledger, const struct ledger_book_
 bool ledger_is_loaded(const struct ledger_book *book)
 {
     return book->is_loaded;
+}
+
+bool ledger_is_certain(const struct ledger_book *book)
+{
+    return book->state == LEDGER_OPEN;
 }
 
 bool ledger_is_idle(const struct ledger_book *book)
@@ -324,7 +335,8 @@ static bool deliver_one(struct ledger *ledger, struct ledger_book *book)
     struct blob *const blob = item->blob;
     ledger->bytes -= blob_bytes(blob).size;
     item->blob = NULL;
-    ledger->options.ops->on_stored(ledger->options.context, book->options.owner, blob, 0);
+    const struct ledger_stored stored = {.key_size = item->answer.post.publish.key_size};
+    ledger->options.ops->on_stored(ledger->options.context, book->options.owner, blob, &stored);
     ledger_end_item(ledger, item, CODES_ERROR_NONE);
     ledger_drop_publication(ledger, item);
     return true;
@@ -354,6 +366,11 @@ bool ledger_has_backlog(const struct ledger *ledger)
 bool ledger_is_quiet(const struct ledger *ledger)
 {
     return list_is_empty(&ledger->waiting) && !ledger_has_backlog(ledger);
+}
+
+bool ledger_has_given(const struct ledger *ledger)
+{
+    return ledger->batch_count > 0 || ledger->page_count > 0;
 }
 
 size_t ledger_item_count(const struct ledger *ledger)

@@ -41,6 +41,12 @@ struct ledger;      /* opaque */
 struct ledger_book; /* opaque */
 struct metrics;
 
+/* What is known of a publication that is stored. */
+struct ledger_stored {
+    uint64_t age_ms;
+    uint8_t key_size; /* of its idempotency key; 0: none */
+};
+
 /* The owner of a book is told, in this order, what its channel is. */
 struct ledger_ops {
     /*
@@ -49,7 +55,10 @@ struct ledger_ops {
      */
     void (*on_begin)(void *context, void *owner, uint64_t epoch, uint64_t top);
     /* The next publication, as publication_create() made it: takes its share. */
-    void (*on_stored)(void *context, void *owner, struct blob *blob, uint64_t age_ms);
+    void (*on_stored)(void *context, void *owner, struct blob *blob,
+                      const struct ledger_stored *stored);
+    /* One that was taken is not stored, and never will be. Its blob is only borrowed. */
+    void (*on_refused)(void *context, void *owner, const struct blob *blob, uint8_t key_size);
     /* Nothing is under way or waits any more. The book may be closed in here. */
     void (*on_idle)(void *context, void *owner);
     /* For a stream that begins: never 0, another one each time. */
@@ -92,12 +101,14 @@ void ledger_close(struct ledger *ledger, struct ledger_book *book);
 
 /* Is it known what the stream is? Then questions need not wait. */
 NODISCARD bool ledger_is_loaded(const struct ledger_book *book);
+/* And is all known that is stored, but for what is under way? */
+NODISCARD bool ledger_is_certain(const struct ledger_book *book);
 /* Nothing is under way, nobody waits. */
 NODISCARD bool ledger_is_idle(const struct ledger_book *book);
 
 /*
- * Takes a POST_PUBLISH with its blob, or another question of the channel. CODES_ERROR_NONE: it will
- * be done; else why not, and nothing was taken.
+ * Takes a POST_PUBLISH with its blob to store it, or a question that waits until the book is
+ * certain. CODES_ERROR_NONE: it will be done; else why not, and nothing was taken.
  */
 NODISCARD enum codes_error ledger_publish(struct ledger *ledger, struct ledger_book *book,
                                           const struct post *post);
@@ -126,6 +137,8 @@ void ledger_flush(struct ledger *ledger);
 NODISCARD bool ledger_has_backlog(const struct ledger *ledger);
 /* Nobody waits for anything. */
 NODISCARD bool ledger_is_quiet(const struct ledger *ledger);
+/* The archive has something of it, which nobody need wait for. */
+NODISCARD bool ledger_has_given(const struct ledger *ledger);
 NODISCARD size_t ledger_item_count(const struct ledger *ledger);
 
 /*
@@ -135,6 +148,7 @@ NODISCARD size_t ledger_item_count(const struct ledger *ledger);
 struct ledger_answer {
     struct post post; /* as it was taken */
     enum codes_error error;
+    bool is_question;
     uint64_t epoch; /* of a publication that is stored */
     uint64_t offset;
 };

@@ -100,7 +100,8 @@ static void add_publications(struct ledger_book *book, struct archive_batch *bat
          batch->entry_count + ENTRIES_BESIDES < batch->entry_capacity;
          link = list_first(&book->queued)) {
         struct ledger_item *const item = LEDGER_PLACED(link);
-        const struct bytes value = blob_bytes(item->blob);
+        const uint8_t key_size = item->answer.post.publish.key_size;
+        const struct bytes value = publication_stored(item->blob, key_size);
         if (size > 0 && size + value.size > ARCHIVE_RUN_SIZE_MAX) {
             return;
         }
@@ -110,6 +111,7 @@ static void add_publications(struct ledger_book *book, struct archive_batch *bat
         item->answer.epoch = book->epoch;
         archive_post_add_entry(batch, (struct archive_entry){
                                           .kind = ARCHIVE_APPEND,
+                                          .tag = key_size,
                                           .offset = offset,
                                           .value = value,
                                       });
@@ -408,8 +410,8 @@ static struct blob *blob_of(struct ledger *ledger, struct ledger_book *book,
     struct ledger_item *const item = link == NULL ? NULL : LEDGER_PLACED(link);
     if (item == NULL || item->answer.offset != record->offset ||
         item->answer.epoch != book->epoch) {
-        return publication_create(ledger->options.pool, book->options.channel, record->value,
-                                  (struct bytes){NULL, 0});
+        return publication_restore(ledger->options.pool, book->options.channel, record->value,
+                                   (uint8_t)record->tag);
     }
     struct blob *const blob = item->blob;
     ledger->bytes -= blob_bytes(blob).size;
@@ -429,8 +431,12 @@ bool ledger_deliver_record(struct ledger *ledger, struct ledger_book *book)
         if (blob != NULL) {
             book->page_next++;
             book->stored = record->offset;
+            const struct ledger_stored stored = {
+                .age_ms = record->age_ms,
+                .key_size = (uint8_t)record->tag,
+            };
             ledger->options.ops->on_stored(ledger->options.context, book->options.owner, blob,
-                                           record->age_ms);
+                                           &stored);
             return true;
         }
         /* No memory: the book is asked for again, by whoever needs it. */

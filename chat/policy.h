@@ -66,6 +66,7 @@ struct policy {
     bool force_push_join_leave;
 
     enum policy_durability durability;
+    uint64_t idempotency_ttl_ns; /* how long a key is remembered */
     enum policy_slow_consumer slow_consumer;
 };
 

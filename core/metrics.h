@@ -115,8 +115,13 @@ enum metrics_id {
     METRIC_PUBLICATIONS, /* accepted at home */
     METRIC_DELIVERIES,   /* packet references queued */
     METRIC_GAPS,
+    METRIC_REPEATS,
     METRIC_RECOVERIES_COMPLETE,
     METRIC_RECOVERIES_IMPOSSIBLE,
+    METRIC_NEWS_FRAMES, /* of joins and leaves, counted where the members are */
+    METRIC_NEWS_DELIVERIES,
+    METRIC_NEWS_JOINS, /* told of in them */
+    METRIC_NEWS_LEAVES,
     METRIC_HISTORY_EVICTED,
     METRIC_HISTORY_BYTES, /* gauge, at home */
 

@@ -196,6 +196,7 @@ static enum store_verdict give_run(struct archive *archive, const struct archive
             .epoch = run->epoch,
             .time_ms = now_ms,
             .channel = run->channel,
+            .flags = entry->tag,
             .value = entry->value,
         };
     }
@@ -360,6 +361,7 @@ static bool copy_records(struct archive_page *page, const struct wire_page *from
         archive_post_add_record(page,
                                 (struct archive_record){
                                     .offset = record.offset,
+                                    .tag = record.flags,
                                     .age_ms = now_ms > record.time_ms ? now_ms - record.time_ms : 0,
                                     .value = record.value,
                                 });
@@ -519,6 +521,10 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_RECOVER:
     case POST_PAGE:
     case POST_LATER:
+    case POST_PRESENCE:
+    case POST_PRESENCE_PART:
+    case POST_NEWS:
+    case POST_NEWS_COPY:
     case POST_PUBLICATION:
     case POST_GAP:
     case POST_STOP:

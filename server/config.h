@@ -143,6 +143,7 @@ struct config_channel_options {
     bool join_leave;
     bool force_push_join_leave;
     enum policy_durability durability;
+    uint64_t idempotency_ttl_ns; /* how long an idempotency key is remembered */
     enum policy_slow_consumer slow_consumer;
 };
 

@@ -70,6 +70,7 @@ static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "d
     {at(join_leave), BOOL(false)},                                                                 \
     {at(force_push_join_leave), BOOL(false)},                                                      \
     {at(durability), CHOICE(durability_words, POLICY_DURABILITY_MEMORY)},                          \
+    {at_duration(idempotency_ttl), DURATION(SECONDS(1), DAYS(1), SECONDS(300))},                   \
     {at(slow_consumer), CHOICE(slow_consumer_words, POLICY_SLOW_RESYNC)}
 /* clang-format on */
 

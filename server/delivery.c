@@ -172,7 +172,9 @@ struct fan_out {
     const struct outbox_entry *first; /* of the chain */
     struct packet *packet;            /* the whole chain */
     struct packet *newest;            /* its last publication only, once somebody needs that */
-    size_t missed;                    /* publications that were not given to somebody */
+    bool is_news;                     /* a frame of joins and leaves instead: no chain */
+    size_t given;                     /* to so many */
+    size_t missed;                    /* messages that were not given to somebody */
 };
 
 static struct packet *newest_of(const struct fan_out *fan_out)
@@ -213,7 +215,11 @@ static void lag(struct fan_out *fan_out, struct conn *conn, enum policy_slow_con
         fan_out->missed += packet_message_count(fan_out->packet);
         return;
     case POLICY_SLOW_LATEST:
-        give_newest(fan_out, conn);
+        if (fan_out->is_news) {
+            fan_out->missed++; /* who came or went takes no publication's place */
+        } else {
+            give_newest(fan_out, conn);
+        }
         return;
     case POLICY_SLOW_DROP:
         fan_out->missed += packet_message_count(fan_out->packet);
@@ -225,16 +231,22 @@ static void lag(struct fan_out *fan_out, struct conn *conn, enum policy_slow_con
     NEVER("a policy that nobody knows");
 }
 
-/* To every member. Backwards, so that one which has to leave moves nobody who is yet to come. */
+/*
+ * To every member, or to those that want news. Backwards, so that one which has to leave moves
+ * nobody who is yet to come.
+ */
 static void give_to_all(struct fan_out *fan_out, struct room *room) ON_REACTOR
 {
     const struct delivery *delivery = fan_out->delivery;
 
     for (uint32_t i = room->member_count; i > 0; i--) {
-        struct conn *conn = find_conn(delivery, room->members[i - 1].conn);
+        const struct roster_member *member = &room->members[i - 1];
+        struct conn *conn =
+            fan_out->is_news && !member->hears_news ? NULL : find_conn(delivery, member->conn);
         if (conn == NULL) {
             continue;
         }
+        fan_out->given++;
         const enum conn_queued queued = conn_queue(conn, fan_out->packet, CONN_NORMAL);
         if (queued == CONN_LAGS) {
             lag(fan_out, conn, hub_lag(delivery->hub, room, i - 1));
@@ -255,7 +267,11 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
     const size_t count = room->outbox_count;
     room->outbox_last = 0;
     room->outbox_count = 0;
-    struct fan_out fan_out = {delivery, first, packet_for(delivery, first), NULL, 0};
+    struct fan_out fan_out = {
+        .delivery = delivery,
+        .first = first,
+        .packet = packet_for(delivery, first),
+    };
     if (fan_out.packet == NULL) {
         give_up_room(delivery, room);
     } else {
@@ -268,6 +284,28 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
     packet_unref(fan_out.packet);
     packet_unref(fan_out.newest);
     drop_chain(delivery, first);
+}
+
+/* A frame of joins and leaves, to the members that want to know. */
+static void deliver_news(const struct delivery *delivery, struct outbox_entry *entry) ON_REACTOR
+{
+    struct room *room = roster_at(hub_roster(delivery->hub), entry->room);
+    struct packet *packet =
+        room == NULL ? NULL : packet_of_blob(reactor_packets(delivery->reactor), entry->blob);
+    if (packet == NULL) {
+        blob_drop(entry->blob, delivery->pool);
+        if (room != NULL) {
+            give_up_room(delivery, room);
+        }
+        return;
+    }
+    struct fan_out fan_out = {.delivery = delivery, .packet = packet, .is_news = true};
+    packet_set_flow(packet, room->slot + 1, 1);
+    give_to_all(&fan_out, room);
+    packet_unref(packet); /* and with the last reference the entry's share */
+    metrics_add(delivery->metrics, METRIC_LAG_MISSED, fan_out.missed);
+    metrics_add(delivery->metrics, METRIC_NEWS_DELIVERIES, fan_out.given);
+    metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, fan_out.given);
 }
 
 /* Those from entry `first` on. */
@@ -295,6 +333,9 @@ void delivery_run(const struct delivery *delivery)
         switch (entry->kind) {
         case OUTBOX_PUBLICATION:
             deliver_publications(delivery, entry);
+            break;
+        case OUTBOX_NEWS:
+            deliver_news(delivery, entry);
             break;
         case OUTBOX_DISCONNECT:
             conn = find_conn(delivery, entry->conn);

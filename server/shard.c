@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "chat/herald.h"
 #include "chat/hub.h"
 #include "chat/outbox.h"
 #include "chat/post.h"
@@ -91,10 +92,15 @@ static int create_hub(struct shard *shard)
         .history_bytes_max = config->channel.history_memory_max / config->reactor.count,
         .history_count_max = config->client.history_max_publication_limit,
         .recovery_count_max = config->client.recovery_max_publication_limit,
-        .page_bytes_max = page_bytes(config),
         .archive = options->archive,
         .store_timeout_ns = config->store.timeout_ns,
         .store_bytes_max = config->store.queue_max_size,
+        .page_bytes_max = page_bytes(config),
+        .presence_max_list = config->client.presence_max_list,
+        .news_batch_max = config->client.max_messages_per_frame < HERALD_BATCH_MAX
+                              ? config->client.max_messages_per_frame
+                              : HERALD_BATCH_MAX,
+        .question_count_max = config->bus.reserve,
         .channel_limit = (uint16_t)config->client.channel_limit,
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
         .anonymous_allowed =
@@ -268,6 +274,7 @@ static void begin_drain(struct shard *shard) ON_REACTOR
     shard->drain_deadline_ns =
         reactor_now(shard->reactor) + shard->options.config->shutdown.timeout_ns;
     reactor_stop_listening(shard->reactor);
+    hub_drain(shard->hub);
     gateway_drain(shard->gateway);
 }
 
@@ -287,6 +294,12 @@ static void go_on_draining(struct shard *shard) ON_REACTOR
         reactor_each_conn(shard->reactor, abort_conn, NULL);
     }
     if (reactor_conn_count(shard->reactor) > 0 || !hub_is_quiet(shard->hub)) {
+        return;
+    }
+    /* A store that stands still answers when it is ended, which is after this. */
+    const uint64_t patience_ns = shard->options.config->store.timeout_ns;
+    if (hub_has_given(shard->hub) &&
+        reactor_now(shard->reactor) < shard->drain_deadline_ns + patience_ns) {
         return;
     }
     const struct post post = {.kind = POST_DRAINED};
@@ -345,10 +358,14 @@ static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
     }
     const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway) ||
                          (shard->is_draining && !shard->is_drained);
-    if (retries && wait_ns > RETRY_NS) {
+    const uint64_t now_ns = reactor_now(shard->reactor);
+    const uint64_t due_ns = hub_due_ns(shard->hub);
+    const uint64_t until_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+    const uint64_t most_ns = until_ns < wait_ns ? until_ns : wait_ns;
+    if (retries && most_ns > RETRY_NS) {
         return RETRY_NS;
     }
-    return hub_is_waiting(shard->hub) && wait_ns > WAITING_NS ? WAITING_NS : wait_ns;
+    return hub_is_waiting(shard->hub) && most_ns > WAITING_NS ? WAITING_NS : most_ns;
 }
 
 static void wait(struct shard *shard, uint64_t wait_ns) ON_REACTOR

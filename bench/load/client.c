@@ -16,7 +16,6 @@
 #include "net/packet.h"
 #include "net/reactor.h"
 #include "proto/close.h"
-#include "proto/command.h"
 #include "proto/frame.h"
 #include "proto/json_writer.h"
 #include "proto/mask.h"
@@ -24,8 +23,7 @@
 
 enum {
     REQUEST_SIZE_MAX = 4096, /* bytes */
-    OPENING_SIZE_MAX = 512,
-    PONG_SIZE_MAX = 16,
+    COMMANDS_SIZE_MAX = 512,
     LINGER_MS = 1000, /* for the server's close frame */
     ASSEMBLY_SIZE_MIN = 4096,
 };
@@ -169,6 +167,18 @@ static void become_ready(struct client *client) ON_REACTOR
     }
 }
 
+void client_send_commands(struct client *client,
+                          void (*write)(struct client *client, struct json_writer *writer))
+{
+    uint8_t text[COMMANDS_SIZE_MAX];
+    struct json_writer writer;
+
+    json_writer_init(&writer, (struct span){text, sizeof(text)});
+    write(client, &writer);
+    CHECK(json_writer_fits(&writer));
+    queue_frame(client, FRAME_TEXT, json_writer_bytes(&writer));
+}
+
 static void begin_frames(struct client *client) ON_REACTOR
 {
     stream_init(&client->stream, &client->worker->limits);
@@ -176,14 +186,9 @@ static void begin_frames(struct client *client) ON_REACTOR
         become_ready(client);
         return;
     }
-    uint8_t text[OPENING_SIZE_MAX];
-    struct json_writer writer;
-    json_writer_init(&writer, (struct span){text, sizeof(text)});
     client->state = CLIENT_OPENING;
     client->command = 0;
-    session_write_opening(client, &writer);
-    CHECK(json_writer_fits(&writer));
-    queue_frame(client, FRAME_TEXT, json_writer_bytes(&writer));
+    client_send_commands(client, session_write_opening);
 }
 
 void client_is_subscribed(struct client *client)
@@ -191,18 +196,6 @@ void client_is_subscribed(struct client *client)
     if (client->state == CLIENT_OPENING) {
         become_ready(client);
     }
-}
-
-void client_send_pong(struct client *client)
-{
-    uint8_t text[PONG_SIZE_MAX];
-    const struct command pong = {.method = COMMAND_PONG};
-    struct json_writer writer;
-
-    json_writer_init(&writer, (struct span){text, sizeof(text)});
-    command_write(&writer, &pong);
-    CHECK(json_writer_fits(&writer));
-    queue_frame(client, FRAME_TEXT, json_writer_bytes(&writer));
 }
 
 /* Bytes of `in` that were the head of the answer; 0: not whole yet, or the end of it. */
@@ -244,13 +237,20 @@ static size_t read_floor_reply(struct client *client, struct span in) ON_REACTOR
 
 /* -- frames ------------------------------------------------------------------------------------ */
 
-void client_deliver(struct client *client, struct bytes payload, struct bytes message)
+void client_deliver(struct client *client, const struct scenario_delivery *delivery)
 {
     const struct scenario_ops *scenario = client->worker->scenario;
 
-    if (client->state == CLIENT_READY && scenario->on_payload != NULL) {
-        scenario->on_payload(client, payload, message);
+    if (client->state == CLIENT_READY && scenario->on_delivery != NULL) {
+        scenario->on_delivery(client, delivery);
     }
+}
+
+/* A message that is a payload and nothing else. */
+static void deliver_raw(struct client *client, struct bytes message) ON_REACTOR
+{
+    const struct scenario_delivery delivery = {.payload = message, .message = message};
+    client_deliver(client, &delivery);
 }
 
 static bool recognises(struct client *client, struct bytes message) ON_REACTOR
@@ -270,7 +270,7 @@ static void take_message(struct client *client, const struct stream_event *event
     } else if (has_session(client)) {
         session_take(client, event->payload);
     } else {
-        client_deliver(client, message, message);
+        deliver_raw(client, message);
     }
     if (event->is_assembled) {
         free(stream_take_assembly(&client->stream).data);
@@ -348,7 +348,7 @@ static size_t read_pieces(struct client *client, struct span in) ON_REACTOR
     while (in.size - done >= size && client->state == CLIENT_READY) {
         const struct bytes piece = {in.data + done, size};
         if (!recognises(client, piece)) {
-            client_deliver(client, piece, piece);
+            deliver_raw(client, piece);
         }
         done += size;
     }
@@ -395,14 +395,12 @@ static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
 }
 
 /* The first one of a worker is kept for the report. */
-static void keep_tls_fault(struct worker *worker, const struct conn *conn) ON_REACTOR
+static void keep_fault(struct worker *worker, const char *topic, const char *fault)
 {
-    const char *fault = conn_tls_fault(conn);
-
-    if (fault != NULL && !atomic_load_explicit(&worker->has_tls_fault, memory_order_relaxed)) {
-        (void)snprintf(worker->tls_fault, sizeof(worker->tls_fault), "%s", fault);
+    if (!atomic_load_explicit(&worker->has_fault, memory_order_relaxed)) {
+        (void)snprintf(worker->fault, sizeof(worker->fault), "%s: %s", topic, fault);
         /* Pairs with the acquire in run.c. */
-        atomic_store_explicit(&worker->has_tls_fault, true, memory_order_release);
+        atomic_store_explicit(&worker->has_fault, true, memory_order_release);
     }
 }
 
@@ -413,7 +411,9 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
     const bool was_ready = client->state == CLIENT_READY;
     (void)reason;
 
-    keep_tls_fault(worker, conn);
+    if (conn_tls_fault(conn) != NULL) {
+        keep_fault(worker, "TLS", conn_tls_fault(conn));
+    }
     if (client->state == CLIENT_HANDSHAKE || client->state == CLIENT_OPENING) {
         CHECK(worker->dialling > 0);
         worker->dialling--;
@@ -498,6 +498,12 @@ void client_leave(struct client *client, bool reset)
     static const uint8_t normal[2] = {0x03, 0xe8}; /* 1000 */
     queue_frame(client, FRAME_CLOSE, (struct bytes){normal, sizeof(normal)});
     conn_close(client->conn, LINGER_MS);
+}
+
+void client_refuse(struct client *client, const char *fault)
+{
+    keep_fault(client->worker, "--recover", fault);
+    client_fail(client);
 }
 
 void client_fail(struct client *client)

@@ -18,7 +18,11 @@
 
 struct conn;
 struct conn_handler;
+struct json_writer;
+struct scenario_delivery;
 struct worker;
+
+enum { CLIENT_EPOCH_SIZE_MAX = 31 }; /* bytes */
 
 enum client_state {
     CLIENT_GONE,      /* no connection */
@@ -28,19 +32,30 @@ enum client_state {
     CLIENT_LEAVING, /* we want it to end */
 };
 
+/* The last that a session has of its channel. It outlives the connection. */
+struct client_position {
+    uint64_t offset;
+    uint8_t epoch_size; /* 0: it has none */
+    uint8_t epoch[CLIENT_EPOCH_SIZE_MAX];
+};
+
 struct client {
     struct worker *worker;
     struct conn *conn;
     struct stream stream;
     uint64_t dialled_ns;
-    uint64_t heard;             /* line of its room's transcript that comes next */
+    uint64_t back_ns; /* when it was back, at last, after a cut; 0: it was not */
+    uint64_t heard;   /* line of its room's transcript that comes next */
+    struct client_position position;
     struct sequence *sequences; /* of each publisher of its room, by place */
     uint32_t index;             /* over all workers */
     uint32_t number;            /* a publisher: of the next message */
     uint32_t command;           /* id of the last command of the session */
     uint16_t close_code;        /* that the server sent; 0: none */
     uint8_t state;              /* enum client_state */
-    bool is_new;                /* sequences begin with what comes first */
+    bool is_new;                /* nobody knows all that it has to get */
+    bool was_cut;               /* by us: it is to come back */
+    bool is_away;               /* struck by a storm, and not back */
     uint8_t nonce[16];
 };
 
@@ -57,12 +72,15 @@ NODISCARD int client_dial(struct client *client) ON_REACTOR;
 void client_send(struct client *client, struct span payload) ON_REACTOR;
 
 /*
- * For session.c: what somebody published, and the message that held nothing else; the subscription
- * stands; the server's ping wants its answer.
+ * For session.c: what somebody published; the subscription stands; a message is to be sent, of what
+ * `write` writes; the server cannot do what was asked for, and why.
  */
-void client_deliver(struct client *client, struct bytes payload, struct bytes message) ON_REACTOR;
+void client_deliver(struct client *client, const struct scenario_delivery *delivery) ON_REACTOR;
 void client_is_subscribed(struct client *client) ON_REACTOR;
-void client_send_pong(struct client *client) ON_REACTOR;
+void client_send_commands(struct client *client,
+                          void (*write)(struct client *client, struct json_writer *writer))
+    ON_REACTOR;
+void client_refuse(struct client *client, const char *fault) ON_REACTOR;
 
 /* Says goodbye and closes: with a close frame, or with a reset. */
 void client_leave(struct client *client, bool reset) ON_REACTOR;

@@ -32,6 +32,9 @@ enum option_key {
     KEY_EXCLUDES_SENDER,
     KEY_SESSION,
     KEY_RECONNECTS,
+    KEY_RECOVER,
+    KEY_STORM,
+    KEY_STORM_AWAY,
     KEY_HEADER,
     KEY_SUBPROTOCOL,
     KEY_CA,
@@ -72,6 +75,15 @@ static const struct argp_option option_table[] = {
     {"rooms", KEY_ROOMS, "N", 0, "chat: channels; connections are shared out among them (1)", 1},
     {"reconnects", KEY_RECONNECTS, "R", 0,
      "chat: cut and renew R connections a second, none of which publishes (0)", 1},
+    {"recover", KEY_RECOVER, NULL, 0,
+     "chat: who comes back is given what it missed, and all of it is verified. The channels need a "
+     "history and allow_recovery",
+     1},
+    {"storm", KEY_STORM, "S", 0,
+     "With --recover: after S seconds of those measured all are cut at once, but for who publishes "
+     "and 5 % of the others, and come back",
+     1},
+    {"storm-away", KEY_STORM_AWAY, "S", 0, "Seconds before they do (1)", 1},
     {"excludes-sender", KEY_EXCLUDES_SENDER, NULL, 0,
      "fanout: this server does not send back to who sent", 1},
     {"session", KEY_SESSION, NULL, 0,
@@ -141,6 +153,7 @@ static const char doc[] =
     "  parley-bench echo wss://localhost:8443/echo --ca ca.pem\n"
     "  parley-bench fanout ws://127.0.0.1:9001/all -c 1000 -r 100\n"
     "  parley-bench chat ws://127.0.0.1:8000/connection/websocket -c 1000 --rooms 10 -r 500\n"
+    "  parley-bench chat ws://127.0.0.1:8000/connection/websocket -c 5000 --recover --storm 4\n"
     "  parley-bench idle ws://127.0.0.1:8000/echo -c 10000 --server-pid 4711\n"
     "  parley-bench floor --backend epoll --listen 127.0.0.1:7000\n"
     "  parley-bench echo tcp://127.0.0.1:7000 -c 100 -w 1 -s 20\n"
@@ -307,6 +320,9 @@ static int read_load_option(int key, char *text, struct parse *parse)
         return read_count(parse, "--rooms", text, 1000000, &options->rooms);
     case KEY_RECONNECTS:
         return read_real(parse, "--reconnects", text, 1e6, &options->reconnect_rate);
+    case KEY_RECOVER:
+        options->recovers = true;
+        return 0;
     case KEY_EXCLUDES_SENDER:
         options->excludes_sender = true;
         return 0;
@@ -337,6 +353,11 @@ static int read_time_option(int key, char *text, struct parse *parse)
         return read_seconds(parse, "--drain", text, &options->drain_ns);
     case KEY_CONNECT_TIMEOUT:
         return read_seconds(parse, "--connect-timeout", text, &options->connect_ns);
+    case KEY_STORM:
+        options->has_storm = true;
+        return read_seconds(parse, "--storm", text, &options->storm_ns);
+    case KEY_STORM_AWAY:
+        return read_seconds(parse, "--storm-away", text, &options->away_ns);
     case KEY_FIND_MAX:
         options->find_max = true;
         return 0;
@@ -490,6 +511,29 @@ static void complete(struct parse *parse)
     }
 }
 
+/* The same of recovery. */
+static const char *find_storm_fault(const struct parse *parse)
+{
+    const struct options *options = &parse->options;
+
+    if (options->recovers && options->scenario != OPTIONS_CHAT) {
+        return "--recover is for chat";
+    }
+    if (!options->has_storm) {
+        return NULL;
+    }
+    if (!options->recovers) {
+        return "--storm needs --recover";
+    }
+    if (parse->has_window || options->find_max || options->reconnect_rate > 0) {
+        return "--storm goes with neither --window, --find-max nor --reconnects";
+    }
+    if (options->storm_ns + options->away_ns >= options->duration_ns) {
+        return "--storm: expected that all may come back within --duration";
+    }
+    return NULL;
+}
+
 /* What cannot be together. NULL, or the line. */
 static const char *find_fault(const struct parse *parse)
 {
@@ -541,7 +585,7 @@ static const char *find_fault(const struct parse *parse)
     if (options->binary && options->scenario == OPTIONS_CHAT) {
         return "--binary: the JSON protocol is text";
     }
-    return NULL;
+    return find_storm_fault(parse);
 }
 
 enum options_outcome options_parse(int argc, char **argv, struct options *options,
@@ -563,6 +607,7 @@ enum options_outcome options_parse(int argc, char **argv, struct options *option
         .publishers = 1,
         .rooms = 1,
         .p99_limit_ns = 100 * MONOTIME_NS_PER_MS,
+        .away_ns = MONOTIME_NS_PER_S,
     };
     CHECK(payload_sizes_parse("64", &parse.options.sizes));
     CHECK(address_parse("127.0.0.1:7000", &parse.options.listen) == 0);

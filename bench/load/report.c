@@ -191,6 +191,64 @@ static void write_latency(const struct report *report, FILE *out)
     write_duration(out, "mean", histogram_mean(latency));
 }
 
+static const char *const part_names[STORM_PART_COUNT] = {
+    [STORM_BEFORE] = "before", [STORM_DURING] = "during", [STORM_AFTER] = "after"};
+
+static void write_recovery(const struct report *report, FILE *out)
+{
+    const struct tally *tally = report->tally;
+
+    if (!report->recovers) {
+        return;
+    }
+    (void)fprintf(out, "\nrecovery\n");
+    (void)fprintf(out, "  %-18s %8" PRIu64 "\n", "recovered", tally_read(tally, TALLY_RECOVERED));
+    (void)fprintf(out, "  %-18s %8" PRIu64 "\n", "not recovered",
+                  tally_read(tally, TALLY_NOT_RECOVERED));
+    (void)fprintf(out, "  %-18s %8" PRIu64 "\n", "publications given",
+                  tally_read(tally, TALLY_GIVEN));
+    (void)fprintf(out, "  %-18s %8" PRIu64 "\n", "told to come again",
+                  tally_read(tally, TALLY_RESUBSCRIBED));
+    if (histogram_count(&tally->recovered) > 0) {
+        write_duration(out, "late, p50", (double)histogram_percentile(&tally->recovered, 0.5));
+        write_duration(out, "late, p99", (double)histogram_percentile(&tally->recovered, 0.99));
+    }
+}
+
+static void write_storm(const struct report *report, FILE *out)
+{
+    const struct report_storm *storm = report->storm;
+    const struct histogram *back = &report->tally->back;
+
+    if (storm == NULL) {
+        return;
+    }
+    (void)fprintf(out, "\nstorm: %" PRIu32 " cut, away for %.2f s; %" PRIu64 " are back\n",
+                  storm->struck, storm->away_seconds, histogram_count(back));
+    if (histogram_count(back) > 0) {
+        write_duration(out, "back, 50 %", (double)histogram_percentile(back, 0.5));
+        write_duration(out, "back, 95 %", (double)histogram_percentile(back, 0.95));
+        write_duration(out, "back, last",
+                       (double)atomic_load_explicit(&back->max_ns, memory_order_relaxed));
+    }
+    for (int i = 0; i < STORM_PART_COUNT; i++) {
+        const struct histogram *live = &report->tally->live[i];
+        (void)fprintf(out, "  live, %s: p50 %.3f ms, p99 %.3f ms, max %.3f ms of %" PRIu64 "\n",
+                      part_names[i], (double)histogram_percentile(live, 0.5) / 1e6,
+                      (double)histogram_percentile(live, 0.99) / 1e6,
+                      (double)atomic_load_explicit(&live->max_ns, memory_order_relaxed) / 1e6,
+                      histogram_count(live));
+    }
+    if (report->has_server) {
+        const double used_ns = (double)storm->server.user_ns + (double)storm->server.system_ns;
+        (void)fprintf(out, "  %-12s %14.3f s (user %.3f, kernel %.3f), %.1f µs for each\n",
+                      "server CPU", used_ns / 1e9, (double)storm->server.user_ns / 1e9,
+                      (double)storm->server.system_ns / 1e9, used_ns / 1e3 / storm->struck);
+    }
+    (void)fprintf(out, "  %-12s %14.3f s\n", "our CPU",
+                  ((double)storm->generator.user_ns + (double)storm->generator.system_ns) / 1e9);
+}
+
 static void write_codes(const struct tally *tally, FILE *out)
 {
     for (size_t i = 0; i < TALLY_CODE_COUNT_MAX; i++) {
@@ -299,6 +357,8 @@ void report_write_text(const struct report *report, FILE *out)
     write_head(report, out);
     write_rates(report, out);
     write_latency(report, out);
+    write_recovery(report, out);
+    write_storm(report, out);
     write_faults(report, out);
     write_server(report, out);
     write_steps(report, out);

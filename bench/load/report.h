@@ -38,6 +38,15 @@ struct report_step {
     bool passed;
 };
 
+/* A storm, besides what the tally has of it. */
+struct report_storm {
+    uint32_t struck;           /* connections that were cut */
+    double away_seconds;       /* that they stayed away on purpose */
+    double seconds;            /* from then until all were back, or the measured part ended */
+    struct procstat server;    /* CPU used in that time */
+    struct procstat generator; /* the same of this process */
+};
+
 struct report {
     const char *scenario;
     const char *url;
@@ -57,6 +66,9 @@ struct report {
     uint64_t server_user_bytes_before; /* before anybody connected */
     uint64_t kernel_bytes_before;      /* of the machine; 0: not known */
     uint64_t kernel_bytes_after;       /* with everybody connected */
+
+    bool recovers;                    /* --recover */
+    const struct report_storm *storm; /* NULL: there was none */
 
     double connect_seconds; /* from the first connect to the last subscription */
 

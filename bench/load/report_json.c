@@ -269,6 +269,61 @@ static void add_latency(struct sheet *sheet, const struct histogram *latency)
     close_with(sheet, "}");
 }
 
+/* What is worth knowing of one where nobody plots its buckets. */
+static void add_summary(struct sheet *sheet, const char *name, const struct histogram *histogram)
+{
+    open_with(sheet, name, "{");
+    add_uint64(sheet, "count", histogram_count(histogram));
+    add_uint64(sheet, "p50_ns", histogram_percentile(histogram, 0.5));
+    add_uint64(sheet, "p95_ns", histogram_percentile(histogram, 0.95));
+    add_uint64(sheet, "p99_ns", histogram_percentile(histogram, 0.99));
+    add_uint64(sheet, "max_ns", atomic_load_explicit(&histogram->max_ns, memory_order_relaxed));
+    close_with(sheet, "}");
+}
+
+static void add_recovery(struct sheet *sheet, const struct report *report)
+{
+    const struct tally *tally = report->tally;
+
+    if (!report->recovers) {
+        add_null(sheet, "recovery");
+        return;
+    }
+    open_with(sheet, "recovery", "{");
+    add_uint64(sheet, "recovered", tally_read(tally, TALLY_RECOVERED));
+    add_uint64(sheet, "not_recovered", tally_read(tally, TALLY_NOT_RECOVERED));
+    add_uint64(sheet, "publications", tally_read(tally, TALLY_GIVEN));
+    add_uint64(sheet, "resubscribed", tally_read(tally, TALLY_RESUBSCRIBED));
+    add_summary(sheet, "late", &tally->recovered);
+    close_with(sheet, "}");
+}
+
+static void add_storm(struct sheet *sheet, const struct report *report)
+{
+    const struct report_storm *storm = report->storm;
+    const struct tally *tally = report->tally;
+
+    if (storm == NULL) {
+        add_null(sheet, "storm");
+        return;
+    }
+    open_with(sheet, "storm", "{");
+    add_uint64(sheet, "struck", storm->struck);
+    add_double(sheet, "away_seconds", storm->away_seconds);
+    add_double(sheet, "seconds", storm->seconds);
+    add_summary(sheet, "back", &tally->back);
+    add_summary(sheet, "live_before", &tally->live[STORM_BEFORE]);
+    add_summary(sheet, "live_during", &tally->live[STORM_DURING]);
+    add_summary(sheet, "live_after", &tally->live[STORM_AFTER]);
+    if (report->has_server) {
+        add_uint64(sheet, "server_user_ns", storm->server.user_ns);
+        add_uint64(sheet, "server_system_ns", storm->server.system_ns);
+    }
+    add_uint64(sheet, "generator_user_ns", storm->generator.user_ns);
+    add_uint64(sheet, "generator_system_ns", storm->generator.system_ns);
+    close_with(sheet, "}");
+}
+
 static void add_spread(struct sheet *sheet, const char *name, const struct report_spread *spread)
 {
     open_with(sheet, name, "{");
@@ -342,6 +397,8 @@ static size_t render_to(const struct render *render, struct span target)
     add_server(&sheet, render->report);
     add_machine_costs(&sheet, render->report);
     add_latency(&sheet, &render->report->tally->latency);
+    add_recovery(&sheet, render->report);
+    add_storm(&sheet, render->report);
     open_with(&sheet, "spread_per_s", "{");
     add_spread(&sheet, "sent", &render->sent);
     add_spread(&sheet, "received", &render->received);

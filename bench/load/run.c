@@ -53,6 +53,9 @@ struct conductor {
     struct sample *now;
     struct tally *total; /* with what is known only at the end */
     struct report report;
+    struct report_storm storm;   /* of the report, where there is one */
+    struct sample *storm_before; /* they were cut */
+    struct sample *storm_after;  /* all were back, or the measured part ended */
     struct report_point *points;
     uint32_t started; /* threads */
 };
@@ -140,14 +143,14 @@ static void enter(struct conductor *conductor, enum run_phase phase)
     }
 }
 
-/* Why TLS did not come about, where it did not. */
+/* Why it is, where that is known. */
 static void explain_failed(const struct conductor *conductor)
 {
     for (uint32_t i = 0; i < conductor->options->threads; i++) {
         const struct worker *worker = conductor->run.workers[i];
         /* Pairs with the release in client.c: the text is there. */
-        if (atomic_load_explicit(&worker->has_tls_fault, memory_order_acquire)) {
-            (void)fprintf(stderr, "parley-bench: TLS: %s\n", worker->tls_fault);
+        if (atomic_load_explicit(&worker->has_fault, memory_order_acquire)) {
+            (void)fprintf(stderr, "parley-bench: %s\n", worker->fault);
             return;
         }
     }
@@ -182,6 +185,32 @@ static bool connect_all(struct conductor *conductor)
     }
 }
 
+static bool is_calm(const struct conductor *conductor)
+{
+    return storm_calm_ns(&conductor->run.storm) != 0;
+}
+
+/* Until a time. What there is to see of a storm before is looked at when it is there. */
+static void watch_until(struct conductor *conductor, uint64_t time_ns)
+{
+    struct storm *storm = &conductor->run.storm;
+
+    if (storm->struck_count > 0 && conductor->storm_before->at_ns == 0 &&
+        storm_strike_ns(storm) < time_ns) {
+        sleep_until(storm_strike_ns(storm));
+        read_sample(conductor, conductor->storm_before);
+    }
+    if (conductor->storm_before->at_ns != 0 && conductor->storm_after->at_ns == 0) {
+        while (!is_calm(conductor) && monotime_read() + POLL_MS * MONOTIME_NS_PER_MS < time_ns) {
+            pause_ms(POLL_MS);
+        }
+        if (is_calm(conductor)) {
+            read_sample(conductor, conductor->storm_after);
+        }
+    }
+    sleep_until(time_ns);
+}
+
 static void load(struct conductor *conductor)
 {
     struct run *run = &conductor->run;
@@ -195,6 +224,7 @@ static void load(struct conductor *conductor)
     atomic_store_explicit(&run->start_ns, start_ns, memory_order_relaxed);
     atomic_store_explicit(&run->measure_ns, measure_ns, memory_order_relaxed);
     atomic_store_explicit(&run->end_ns, end_ns, memory_order_relaxed);
+    storm_set_time(&run->storm, measure_ns + options->storm_ns, options->away_ns);
     read_sample(conductor, conductor->last);
     enter(conductor, RUN_LOAD);
 
@@ -206,11 +236,14 @@ static void load(struct conductor *conductor)
     sleep_until(measure_ns);
     read_sample(conductor, conductor->before);
     for (; point_ns < end_ns; point_ns += POINT_NS) {
-        sleep_until(point_ns);
+        watch_until(conductor, point_ns);
         take_point(conductor);
     }
-    sleep_until(end_ns);
+    watch_until(conductor, end_ns);
     read_sample(conductor, conductor->after);
+    if (conductor->storm_after->at_ns == 0) {
+        read_sample(conductor, conductor->storm_after);
+    }
     enter(conductor, RUN_DRAIN);
 }
 
@@ -272,6 +305,30 @@ static void settle(struct conductor *conductor)
     report->server = difference(&before->server, &after->server);
 }
 
+static double seconds_between(uint64_t from_ns, uint64_t to_ns)
+{
+    return (double)(to_ns - from_ns) / (double)MONOTIME_NS_PER_S;
+}
+
+static void settle_storm(struct conductor *conductor)
+{
+    const struct storm *storm = &conductor->run.storm;
+    const struct sample *before = conductor->storm_before;
+    const struct sample *after = conductor->storm_after;
+
+    if (storm->struck_count == 0) {
+        return;
+    }
+    conductor->storm = (struct report_storm){
+        .struck = storm->struck_count,
+        .away_seconds = seconds_between(storm_strike_ns(storm), storm_return_ns(storm)),
+        .seconds = seconds_between(before->at_ns, after->at_ns),
+        .server = difference(&before->server, &after->server),
+        .generator = difference(&before->generator, &after->generator),
+    };
+    conductor->report.storm = &conductor->storm;
+}
+
 static int write_files(const struct conductor *conductor)
 {
     const struct options *options = conductor->options;
@@ -316,6 +373,9 @@ static int create_shared(struct run *run)
     const struct options *options = run->options;
     const size_t slot_count = (size_t)options->publishers * options->window;
 
+    if (options->has_storm) {
+        storm_init(&run->storm, options->connections, options->publishers);
+    }
     run->source =
         payload_source_create(options->script, payload_sizes_max(&options->sizes), options->seed);
     run->slots = calloc(slot_count + 1, sizeof(*run->slots));
@@ -390,12 +450,15 @@ static int create(struct conductor *conductor)
     conductor->after = calloc(1, sizeof(struct sample));
     conductor->last = calloc(1, sizeof(struct sample));
     conductor->now = calloc(1, sizeof(struct sample));
+    conductor->storm_before = calloc(1, sizeof(struct sample));
+    conductor->storm_after = calloc(1, sizeof(struct sample));
     conductor->run.simd = simd_choose(cpu_simd_best());
     conductor->total = calloc(1, sizeof(*conductor->total));
     conductor->points = calloc(POINT_COUNT_MAX, sizeof(*conductor->points));
     conductor->progress = progress_create(stderr);
     if (conductor->before == NULL || conductor->after == NULL || conductor->last == NULL ||
-        conductor->now == NULL || conductor->total == NULL || conductor->points == NULL ||
+        conductor->now == NULL || conductor->storm_before == NULL ||
+        conductor->storm_after == NULL || conductor->total == NULL || conductor->points == NULL ||
         conductor->progress == NULL) {
         return -ENOMEM;
     }
@@ -426,6 +489,8 @@ static void destroy(struct conductor *conductor)
     free(conductor->after);
     free(conductor->last);
     free(conductor->now);
+    free(conductor->storm_before);
+    free(conductor->storm_after);
     free(conductor->total);
     free(conductor->points);
 }
@@ -447,6 +512,7 @@ static void begin_report(struct conductor *conductor, const char *command_line)
         .rate = options->rate,
         .window = options->window,
         .seed = options->seed,
+        .recovers = options->recovers,
         .has_server = conductor->server.count > 0,
         .points = conductor->points,
         .kernel_bytes_before = procstat_kernel_bytes(),
@@ -480,6 +546,7 @@ static int perform(struct conductor *conductor, const char *command_line)
     drain(conductor);
     progress_end(conductor->progress);
     settle(conductor);
+    settle_storm(conductor);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "bench/load/options.h"
+#include "bench/load/storm.h"
 #include "core/annot.h"
 
 struct backend_ops;
@@ -46,6 +47,7 @@ struct run {
     _Atomic uint64_t start_ns;   /* of the load */
     _Atomic uint64_t measure_ns; /* messages due from here */
     _Atomic uint64_t end_ns;     /* to here are measured */
+    struct storm storm;
 
     struct run_slot *slots;          /* closed loop: [publisher][window] */
     _Atomic uint32_t *completed;     /* closed loop: messages that everybody has, by publisher */

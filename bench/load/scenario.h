@@ -13,6 +13,14 @@
 struct client;
 struct worker;
 
+/* What somebody sent, as it came to one client. */
+struct scenario_delivery {
+    struct bytes payload; /* for a session the JSON data of a publication, without its quotes */
+    struct bytes message; /* what it came in, or empty when that held more */
+    uint64_t offset;      /* of a publication in its channel; 0: none is known */
+    bool is_recovered;    /* it was missed, and is given with the answer to a subscribe */
+};
+
 struct scenario_ops {
     /* Before the first connection. 0 or -ENOMEM. */
     int (*begin)(struct worker *worker);
@@ -26,11 +34,16 @@ struct scenario_ops {
      */
     bool (*recognises)(struct client *client, struct bytes message);
 
+    void (*on_delivery)(struct client *client, const struct scenario_delivery *delivery);
+
     /*
-     * One payload, or for a session the JSON data of a publication; `message` is what it came in,
-     * or empty when that held more.
+     * A session came back to its channel: it is given what it missed, each by an on_delivery(), or
+     * nothing (`recovered` is false), and then what it missed is not to be waited for.
      */
-    void (*on_payload)(struct client *client, struct bytes payload, struct bytes message);
+    void (*on_recovery)(struct client *client, bool recovered);
+
+    /* A session was told to subscribe again, and does so: an on_recovery() follows. */
+    void (*on_unsubscribed)(struct client *client);
 
     /* Its connection has ended, and may be made again. `was_ready`: on_ready had been called. */
     void (*on_closed)(struct client *client, bool was_ready);

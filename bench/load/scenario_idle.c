@@ -7,13 +7,12 @@
 #include "bench/load/worker.h"
 
 /* Nobody says anything here. */
-static void on_payload(struct client *client, struct bytes payload, struct bytes message)
+static void on_delivery(struct client *client, const struct scenario_delivery *delivery)
 {
-    (void)payload;
-    (void)message;
+    (void)delivery;
     tally_add(&client->worker->tally, TALLY_CORRUPTED, 1);
 }
 
 const struct scenario_ops scenario_idle_ops = {
-    .on_payload = on_payload,
+    .on_delivery = on_delivery,
 };

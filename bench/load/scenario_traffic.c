@@ -13,6 +13,7 @@
 
 #include "bench/load/client.h"
 #include "bench/load/payload.h"
+#include "bench/load/renewal.h"
 #include "bench/load/run.h"
 #include "bench/load/scenario.h"
 #include "bench/load/splitmix.h"
@@ -163,8 +164,6 @@ static bool is_sending(const struct worker *worker)
     return !worker_is_before(worker, RUN_LOAD) && worker_is_before(worker, RUN_DRAIN);
 }
 
-static void cut_some(struct worker *worker, uint64_t now_ns) ON_REACTOR;
-
 static uint64_t tick(struct worker *worker, uint64_t now_ns) ON_REACTOR
 {
     const struct options *options = worker->run->options;
@@ -176,16 +175,17 @@ static uint64_t tick(struct worker *worker, uint64_t now_ns) ON_REACTOR
     if (now_ns < start_ns) {
         return start_ns;
     }
-    cut_some(worker, now_ns);
+    const uint64_t renewal_ns = renewal_tick(worker, now_ns);
     if (options->window == 0) {
-        return send_due(worker, now_ns);
+        const uint64_t due_ns = send_due(worker, now_ns);
+        return due_ns < renewal_ns ? due_ns : renewal_ns;
     }
     if (atomic_exchange_explicit(&worker->poked, false, memory_order_acquire)) {
         for (uint32_t i = 0; i < worker->traffic.publisher_count; i++) {
             refill(&worker->clients[i]);
         }
     }
-    return UINT64_MAX;
+    return renewal_ns;
 }
 
 /* -- receiving --------------------------------------------------------------------------------- */
@@ -210,14 +210,24 @@ static void complete(struct client *client, struct payload_stamp stamp) ON_REACT
     }
 }
 
-static void time_delivery(struct worker *worker, uint64_t due_ns)
+static void time_delivery(struct client *client, uint64_t due_ns, bool is_recovered) ON_REACTOR
 {
+    struct worker *worker = client->worker;
     const struct run *run = worker->run;
 
-    if (due_ns >= atomic_load_explicit(&run->measure_ns, memory_order_relaxed) &&
-        due_ns < atomic_load_explicit(&run->end_ns, memory_order_relaxed)) {
-        const uint64_t now_ns = reactor_now(worker->reactor);
-        histogram_add(&worker->tally.latency, now_ns > due_ns ? now_ns - due_ns : 0);
+    if (due_ns < atomic_load_explicit(&run->measure_ns, memory_order_relaxed) ||
+        due_ns >= atomic_load_explicit(&run->end_ns, memory_order_relaxed)) {
+        return;
+    }
+    const uint64_t now_ns = reactor_now(worker->reactor);
+    const uint64_t latency_ns = now_ns > due_ns ? now_ns - due_ns : 0;
+    if (is_recovered) {
+        histogram_add(&worker->tally.recovered, latency_ns);
+        return;
+    }
+    histogram_add(&worker->tally.latency, latency_ns);
+    if (run->storm.struck_count > 0 && !storm_strikes(&run->storm, client->index)) {
+        histogram_add(&worker->tally.live[storm_part_of(&run->storm, due_ns, now_ns)], latency_ns);
     }
 }
 
@@ -245,11 +255,11 @@ static bool place(struct client *client, struct payload_stamp stamp)
     struct sequence *sequence = &client->sequences[run_place_of(client->worker->run, stamp.sender)];
     uint32_t skipped = 0;
 
-    if (client->is_new && sequence->next == 0) {
-        sequence_begin_at(sequence, stamp.number);
-    }
     switch (sequence_take(sequence, stamp.number, &skipped)) {
     case SEQUENCE_IN_ORDER:
+        if (client->worker->run->options->recovers) {
+            tally_subtract(tally, TALLY_EXPECTED, skipped); /* the server said that they are lost */
+        }
         break;
     case SEQUENCE_AFTER_GAP:
         tally_add(tally, TALLY_LOST, skipped);
@@ -265,15 +275,17 @@ static bool place(struct client *client, struct payload_stamp stamp)
     return true;
 }
 
-static void account(struct client *client, const struct transcript_line *line) ON_REACTOR
+static void account(struct client *client, const struct transcript_line *line, bool is_recovered)
+    ON_REACTOR
 {
     struct worker *worker = client->worker;
 
+    client->position.offset = line->offset;
     tally_add(&worker->tally, TALLY_RECEIVED, 1);
     if (!place(client, line->stamp)) {
         return;
     }
-    time_delivery(worker, line->due_ns);
+    time_delivery(client, line->due_ns, is_recovered);
     if (worker->run->options->window > 0) {
         complete(client, line->stamp);
     }
@@ -298,29 +310,29 @@ static bool recognises(struct client *client, struct bytes message) ON_REACTOR
         return false;
     }
     client->heard++;
-    account(client, line);
+    account(client, line, false);
     return true;
 }
 
-static void on_payload(struct client *client, struct bytes payload, struct bytes message) ON_REACTOR
+static void on_delivery(struct client *client, const struct scenario_delivery *delivery) ON_REACTOR
 {
     struct worker *worker = client->worker;
     struct transcript *transcript = transcript_of(client);
-    struct transcript_line line;
+    struct transcript_line line = {.offset = delivery->offset};
 
-    if (!payload_read(payload, &line.stamp) || !is_for(client, line.stamp)) {
+    if (!payload_read(delivery->payload, &line.stamp) || !is_for(client, line.stamp)) {
         tally_add(&worker->tally, TALLY_RECEIVED, 1);
         tally_add(&worker->tally, TALLY_CORRUPTED, 1);
         return;
     }
     line.due_ns = due_ns_of(worker->run, line.stamp);
-    if (transcript != NULL && message.size > 0) {
-        client->heard = transcript_note(transcript, message, line);
+    if (transcript != NULL && delivery->message.size > 0) {
+        client->heard = transcript_note(transcript, delivery->message, line);
     }
-    account(client, &line);
+    account(client, &line, delivery->is_recovered);
 }
 
-/* -- coming and going -------------------------------------------------------------------------- */
+/* -- begin and end ----------------------------------------------------------------------------- */
 
 /* Lines of one transcript, so that all of them keep to the budget. 0: it would not pay. */
 static size_t transcript_lines(const struct worker *worker)
@@ -368,7 +380,7 @@ static int begin(struct worker *worker)
         }
     }
     worker->traffic.publisher_count = share_of(worker->run, options->publishers, worker->index);
-    worker->traffic.reconnect_next = worker->traffic.publisher_count;
+    renewal_begin(worker);
     atomic_store_explicit(&worker->poked, true, memory_order_relaxed); /* the first windows */
     return create_transcripts(worker);
 }
@@ -385,74 +397,18 @@ static void end(struct worker *worker)
     free(worker->traffic.transcripts);
 }
 
-static void on_ready(struct client *client)
-{
-    const struct run *run = client->worker->run;
-
-    (void)atomic_fetch_add_explicit(&run->member_counts[run_room_of(run, client->index)], 1,
-                                    memory_order_relaxed);
-}
-
-static void on_closed(struct client *client, bool was_ready) ON_REACTOR
-{
-    const struct run *run = client->worker->run;
-
-    if (was_ready) {
-        (void)atomic_fetch_sub_explicit(&run->member_counts[run_room_of(run, client->index)], 1,
-                                        memory_order_relaxed);
-    } else if (client->is_new) {
-        worker_dial_again(client->worker, client); /* we had cut it */
-    }
-}
-
-/* Forgets what it has: whatever comes first in its next life is where that begins. */
-static void cut(struct client *client) ON_REACTOR
-{
-    const struct run *run = client->worker->run;
-    const uint32_t places = run_publishers_per_room(run);
-
-    (void)atomic_fetch_sub_explicit(&run->member_counts[run_room_of(run, client->index)], 1,
-                                    memory_order_relaxed);
-    client_leave(client, true);
-    client->is_new = true;
-    for (uint32_t i = 0; i < places; i++) {
-        client->sequences[i] = (struct sequence){0};
-    }
-}
-
-/* Cuts who is due to be cut, and renews who is gone. Publishers stay. */
-static void cut_some(struct worker *worker, uint64_t now_ns)
-{
-    const struct options *options = worker->run->options;
-    const uint64_t start_ns = atomic_load_explicit(&worker->run->start_ns, memory_order_relaxed);
-    const uint32_t first = worker->traffic.publisher_count;
-    const uint32_t count = worker->client_count - first;
-
-    if (options->reconnect_rate <= 0 || count == 0) {
-        return;
-    }
-    const double due = (double)(now_ns - start_ns) / (double)MONOTIME_NS_PER_S *
-                       options->reconnect_rate / options->threads;
-    while ((double)worker->traffic.reconnects < due) {
-        struct client *client = &worker->clients[worker->traffic.reconnect_next];
-        worker->traffic.reconnect_next =
-            first + (worker->traffic.reconnect_next - first + 1) % count;
-        worker->traffic.reconnects++;
-        if (client->state == CLIENT_READY) {
-            cut(client);
-        }
-    }
-}
-
-/* What was sent to who is still there, and has not come. */
-static void finish(struct worker *worker)
+/*
+ * What was sent and has not come, to who is still there, or was cut and should be back. Who is new
+ * is not counted, for nobody knows with what it had to begin.
+ */
+static void count_lost(struct worker *worker)
 {
     const struct run *run = worker->run;
     const struct options *options = run->options;
 
     for (uint32_t i = 0; i < worker->client_count; i++) {
         const struct client *client = &worker->clients[i];
-        if (client->state != CLIENT_READY || client->is_new) {
+        if (client->is_new || (client->state != CLIENT_READY && !client->was_cut)) {
             continue;
         }
         const uint32_t room = run_room_of(run, client->index);
@@ -467,12 +423,20 @@ static void finish(struct worker *worker)
     }
 }
 
+static void finish(struct worker *worker)
+{
+    count_lost(worker);
+    renewal_finish(worker);
+}
+
 const struct scenario_ops scenario_traffic_ops = {
     .begin = begin,
-    .on_ready = on_ready,
+    .on_ready = renewal_on_ready,
     .recognises = recognises,
-    .on_payload = on_payload,
-    .on_closed = on_closed,
+    .on_delivery = on_delivery,
+    .on_recovery = renewal_on_recovery,
+    .on_unsubscribed = renewal_on_unsubscribed,
+    .on_closed = renewal_on_closed,
     .tick = tick,
     .finish = finish,
     .end = end,

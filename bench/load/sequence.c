@@ -6,6 +6,11 @@ enum { WINDOW = 64 }; /* bits of `missing` */
 enum sequence_verdict sequence_take(struct sequence *sequence, uint32_t number, uint32_t *skipped)
 {
     *skipped = 0;
+    if (sequence->is_open && number >= sequence->next) {
+        *skipped = number - sequence->next;
+        *sequence = (struct sequence){.next = number + 1};
+        return SEQUENCE_IN_ORDER;
+    }
     if (number == sequence->next) {
         sequence->missing <<= 1;
         sequence->next++;
@@ -31,7 +36,7 @@ enum sequence_verdict sequence_take(struct sequence *sequence, uint32_t number, 
     return SEQUENCE_LATE;
 }
 
-void sequence_begin_at(struct sequence *sequence, uint32_t number)
+void sequence_open(struct sequence *sequence)
 {
-    *sequence = (struct sequence){.next = number};
+    sequence->is_open = true;
 }

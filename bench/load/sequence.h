@@ -15,6 +15,7 @@
 struct sequence {
     uint64_t missing; /* bit i: number next - 1 - i was skipped and has not come since */
     uint32_t next;    /* above the highest number so far */
+    bool is_open;     /* it goes on with what comes first, and what is skipped is not missed */
 };
 
 enum sequence_verdict {
@@ -24,11 +25,14 @@ enum sequence_verdict {
     SEQUENCE_DUPLICATE, /* it, or one so old that it is not known any more, was there before */
 };
 
-/* Takes a number. `skipped`: how many were jumped over by it (SEQUENCE_AFTER_GAP), else 0. */
+/*
+ * Takes a number. `skipped`: how many were jumped over by it (SEQUENCE_AFTER_GAP, and where it was
+ * open SEQUENCE_IN_ORDER), else 0.
+ */
 NODISCARD enum sequence_verdict sequence_take(struct sequence *sequence, uint32_t number,
                                               uint32_t *skipped);
 
-/* Where a receiver that comes in the middle begins: `number` is the next one for it. */
-void sequence_begin_at(struct sequence *sequence, uint32_t number);
+/* The receiver has missed something, and knows it: it goes on with whatever comes next. */
+void sequence_open(struct sequence *sequence);
 
 #endif /* BENCH_LOAD_SEQUENCE_H */

@@ -6,6 +6,7 @@
 
 #include "bench/load/client.h"
 #include "bench/load/run.h"
+#include "bench/load/scenario.h"
 #include "bench/load/worker.h"
 #include "proto/command.h"
 #include "proto/event.h"
@@ -17,22 +18,48 @@ static struct bytes channel_of(const struct client *client, char text[SESSION_CH
     return (struct bytes){(const uint8_t *)text, (size_t)size};
 }
 
-void session_write_opening(struct client *client, struct json_writer *writer)
+static bool recovers(const struct client *client)
+{
+    return client->worker->run->options->recovers;
+}
+
+static void write_subscribe(struct client *client, struct json_writer *writer)
 {
     char text[SESSION_CHANNEL_SIZE_MAX];
+    const struct client_position *position = &client->position;
+    const bool has_position = position->epoch_size > 0;
+    const struct command subscribe = {
+        .id = ++client->command,
+        .method = COMMAND_SUBSCRIBE,
+        .subscribe =
+            {
+                .channel = channel_of(client, text),
+                .recoverable = recovers(client),
+                .recover = has_position,
+                .epoch = {position->epoch, position->epoch_size},
+                .offset = has_position ? position->offset : 0,
+            },
+    };
+    command_write(writer, &subscribe);
+}
+
+void session_write_opening(struct client *client, struct json_writer *writer)
+{
     const struct command connect = {
         .id = ++client->command,
         .method = COMMAND_CONNECT,
         .connect.name = {(const uint8_t *)"parley-bench", 12},
     };
-    const struct command subscribe = {
-        .id = ++client->command,
-        .method = COMMAND_SUBSCRIBE,
-        .subscribe.channel = channel_of(client, text),
-    };
     command_write(writer, &connect);
     json_writer_text(writer, "\n");
-    command_write(writer, &subscribe);
+    write_subscribe(client, writer);
+}
+
+static void write_pong(struct client *client, struct json_writer *writer)
+{
+    const struct command pong = {.method = COMMAND_PONG};
+    (void)client;
+    command_write(writer, &pong);
 }
 
 void session_write_publish(struct client *client, struct bytes data, struct json_writer *writer)
@@ -55,30 +82,125 @@ static struct bytes without_quotes(struct bytes data)
     return (struct bytes){data.data + 1, data.size - 2};
 }
 
-/* `whole`: the message, when there is nothing but this event in it. */
-static void take_event(struct client *client, const struct event *event, struct bytes whole)
+/* -- recovery ---------------------------------------------------------------------------------- */
+
+/* What was missed, in the answer to a subscribe. `message`: what the answer came in. */
+static void take_missed(struct client *client, struct bytes publications, struct span message)
     ON_REACTOR
+{
+    struct event_page page;
+    struct event event;
+
+    if (publications.size == 0) {
+        return;
+    }
+    event_page_init(
+        &page, (struct span){message.data + (publications.data - message.data), publications.size});
+    for (;;) {
+        switch (event_page_next(&page, &event)) {
+        case EVENT_OK: {
+            const struct scenario_delivery delivery = {.payload = without_quotes(event.data),
+                                                       .offset = event.offset,
+                                                       .is_recovered = true};
+            tally_add(&client->worker->tally, TALLY_GIVEN, 1);
+            client_deliver(client, &delivery);
+            break;
+        }
+        case EVENT_END:
+            return;
+        case EVENT_BAD_JSON:
+        case EVENT_BAD_FIELD:
+            client_fail(client);
+            return;
+        }
+    }
+}
+
+/* Where its channel stands: what it has, or what it begins anew with. */
+static void take_position(struct client *client, const struct event *event)
+{
+    client->position.offset = event->offset;
+    client->position.epoch_size = (uint8_t)event->epoch.size;
+    memcpy(client->position.epoch, event->epoch.data, event->epoch.size);
+}
+
+static void take_subscribed(struct client *client, const struct event *event, struct span message)
+    ON_REACTOR
+{
+    const struct scenario_ops *scenario = client->worker->scenario;
+    const bool asked = client->position.epoch_size > 0;
+
+    if (!recovers(client)) {
+        client_is_subscribed(client);
+        return;
+    }
+    if (!event->recoverable || event->epoch.size == 0 ||
+        event->epoch.size > CLIENT_EPOCH_SIZE_MAX) {
+        client_refuse(client, "the channel has no history to recover from");
+        return;
+    }
+    if (!asked || !event->recovered) {
+        take_position(client, event);
+    }
+    client_is_subscribed(client);
+    if (asked) {
+        tally_add(&client->worker->tally, event->recovered ? TALLY_RECOVERED : TALLY_NOT_RECOVERED,
+                  1);
+        if (scenario->on_recovery != NULL) {
+            scenario->on_recovery(client, event->recovered);
+        }
+        take_missed(client, event->publications, message);
+    }
+}
+
+/* The server could not keep up, or had to part what it has to give. */
+static void take_unsubscribed(struct client *client, const struct event *event) ON_REACTOR
+{
+    if (!recovers(client) || event->code < CODES_UNSUBSCRIBE_INSUFFICIENT_STATE) {
+        client_fail(client);
+        return;
+    }
+    tally_add(&client->worker->tally, TALLY_RESUBSCRIBED, 1);
+    if (client->worker->scenario->on_unsubscribed != NULL) {
+        client->worker->scenario->on_unsubscribed(client);
+    }
+    client_send_commands(client, write_subscribe);
+}
+
+/* -- events ------------------------------------------------------------------------------------ */
+
+static void take_publication(struct client *client, const struct event *event, struct bytes whole)
+    ON_REACTOR
+{
+    const struct scenario_delivery delivery = {
+        .payload = without_quotes(event->data), .message = whole, .offset = event->offset};
+    client_deliver(client, &delivery);
+}
+
+/* `is_one`: there is nothing but this event in the message. */
+static void take_event(struct client *client, const struct event *event, struct span message,
+                       bool is_one) ON_REACTOR
 {
     struct tally *tally = &client->worker->tally;
 
     switch (event->kind) {
     case EVENT_PING:
-        client_send_pong(client);
+        client_send_commands(client, write_pong);
         return;
     case EVENT_ERROR:
         client_fail(client);
         return;
     case EVENT_SUBSCRIBED:
-        client_is_subscribed(client);
+        take_subscribed(client, event, message);
         return;
     case EVENT_PUBLISHED:
         tally_add(tally, TALLY_ACKNOWLEDGED, 1);
         return;
     case EVENT_PUBLICATION:
-        client_deliver(client, without_quotes(event->data), whole);
+        take_publication(client, event, (struct bytes){message.data, is_one ? message.size : 0});
         return;
-    case EVENT_UNSUBSCRIBE_PUSH: /* the server could not keep up: we have no recovery yet */
-        client_fail(client);
+    case EVENT_UNSUBSCRIBE_PUSH:
+        take_unsubscribed(client, event);
         return;
     case EVENT_JOIN:
     case EVENT_LEAVE:
@@ -92,6 +214,8 @@ static void take_event(struct client *client, const struct event *event, struct 
     case EVENT_HISTORY:
     case EVENT_PONG:
     case EVENT_RPC:
+    case EVENT_PRESENCE:
+    case EVENT_PRESENCE_STATS:
     case EVENT_OTHER_REPLY:
         return;
     }
@@ -100,7 +224,6 @@ static void take_event(struct client *client, const struct event *event, struct 
 void session_take(struct client *client, struct span message)
 {
     const bool is_one = memchr(message.data, '\n', message.size) == NULL;
-    const struct bytes whole = {message.data, is_one ? message.size : 0};
     struct event_reader reader;
     struct event event;
 
@@ -108,7 +231,7 @@ void session_take(struct client *client, struct span message)
     for (;;) {
         switch (event_next(&reader, &event)) {
         case EVENT_OK:
-            take_event(client, &event, whole);
+            take_event(client, &event, message, is_one);
             break;
         case EVENT_END:
             return;

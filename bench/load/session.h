@@ -16,7 +16,10 @@ struct json_writer;
 
 enum { SESSION_CHANNEL_SIZE_MAX = 32 }; /* bytes */
 
-/* Writes `connect` and `subscribe`, as the SDKs do in their first message. */
+/*
+ * Writes `connect` and `subscribe`, as the SDKs do in their first message. Who has a position in
+ * its channel (--recover) wants what comes behind it.
+ */
 void session_write_opening(struct client *client, struct json_writer *writer);
 
 /* Writes a publish of `data`, which is JSON. */

@@ -39,4 +39,9 @@ void tally_merge(struct tally *tally, const struct tally *from)
         }
     }
     histogram_merge(&tally->latency, &from->latency);
+    histogram_merge(&tally->recovered, &from->recovered);
+    for (int i = 0; i < STORM_PART_COUNT; i++) {
+        histogram_merge(&tally->live[i], &from->live[i]);
+    }
+    histogram_merge(&tally->back, &from->back);
 }

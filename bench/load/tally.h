@@ -4,7 +4,7 @@
 /*
  * What one worker has counted and timed.
  *
- * Owner     a worker; it alone writes. Zeroed: nothing yet. About 40 KiB: on the heap.
+ * Owner     a worker; it alone writes. Zeroed: nothing yet. Some 200 KiB: on the heap.
  * Threads   the main thread reads at any time, for the progress line and the plots; every counter
  *           is a relaxed atomic.
  */
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "bench/load/histogram.h"
+#include "bench/load/storm.h"
 #include "core/annot.h"
 
 enum tally_id {
@@ -27,10 +28,14 @@ enum tally_id {
     TALLY_LOST, /* expected, and not there when the run ended */
     TALLY_DUPLICATED,
     TALLY_REORDERED,
-    TALLY_CORRUPTED,  /* not what anybody sent, or for somebody else */
-    TALLY_ERRORS,     /* error replies, broken frames and handshakes */
-    TALLY_CLOSED,     /* by the server, or by the network, before we wanted it */
-    TALLY_LATE_SENDS, /* sent more than a millisecond after their time: the generator's fault */
+    TALLY_CORRUPTED,     /* not what anybody sent, or for somebody else */
+    TALLY_ERRORS,        /* error replies, broken frames and handshakes */
+    TALLY_CLOSED,        /* by the server, or by the network, before we wanted it */
+    TALLY_LATE_SENDS,    /* sent more than a millisecond after their time: the generator's fault */
+    TALLY_RECOVERED,     /* subscriptions that came back and were given all that they had missed */
+    TALLY_NOT_RECOVERED, /* that were told that this is not possible: they begin anew */
+    TALLY_GIVEN,         /* publications that were given to those who recovered */
+    TALLY_RESUBSCRIBED,  /* told by the server to subscribe again, and did */
     TALLY_COUNT,
 };
 
@@ -45,7 +50,10 @@ struct tally_code {
 struct tally {
     _Atomic uint64_t counts[TALLY_COUNT];
     struct tally_code codes[TALLY_CODE_COUNT_MAX];
-    struct histogram latency; /* of the measured part of the run */
+    struct histogram latency;   /* of the measured part of the run */
+    struct histogram recovered; /* the same of what was given by a recovery, which is late */
+    struct histogram live[STORM_PART_COUNT]; /* of `latency` that of who stayed in a storm */
+    struct histogram back; /* how long the struck took to be back, from when they might */
 };
 
 static inline uint64_t tally_read(const struct tally *tally, enum tally_id id)

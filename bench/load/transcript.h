@@ -21,6 +21,7 @@ struct transcript; /* opaque */
 struct transcript_line {
     struct payload_stamp stamp;
     uint64_t due_ns; /* from when on its latency counts */
+    uint64_t offset; /* in its channel; 0: none is known */
 };
 
 /* Remembers at most so many lines (a power of two), and bytes of them. NULL: no memory. */

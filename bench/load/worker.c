@@ -60,15 +60,15 @@ static void dial_client(struct worker *worker, uint32_t index) ON_REACTOR
     }
 }
 
-/* The first connection of each client, a few at a time, and those that are to be renewed. */
-static void dial(struct worker *worker) ON_REACTOR
+/* The first connection of each client, and those that are to be renewed, a few at a time. */
+static void dial(struct worker *worker, uint64_t now_ns) ON_REACTOR
 {
     const uint32_t most =
         worker->run->options->scenario == OPTIONS_CONNECT ? worker->client_count : DIALLING_MAX;
     while (worker->dialled < worker->client_count && worker->dialling < most) {
         dial_client(worker, worker->dialled++);
     }
-    while (worker->again_count > 0) {
+    while (worker->again_count > 0 && worker->dialling < most && now_ns >= worker->again_ns) {
         dial_client(worker, worker->again[--worker->again_count]);
     }
 }
@@ -89,7 +89,7 @@ static uint64_t step(struct worker *worker) ON_REACTOR
         due_ns = worker->scenario->tick(worker, now_ns);
     }
 
-    dial(worker);
+    dial(worker, now_ns);
     if (due_ns <= now_ns) {
         return 0;
     }

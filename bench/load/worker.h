@@ -40,6 +40,7 @@ struct worker {
     uint32_t dialled; /* clients that were dialled for the first time */
     uint32_t *again;  /* clients to be dialled again, by place in `clients` */
     uint32_t again_count;
+    uint64_t again_ns; /* from when on; 0: at once */
     uint32_t dialling; /* connections that are not ready yet */
     uint64_t random;   /* masks, nonces */
     uint8_t *scratch;  /* room for one message as JSON, quotes included */
@@ -48,14 +49,17 @@ struct worker {
     struct {
         uint32_t publisher_count;        /* the first of the clients */
         uint64_t next;                   /* open loop: messages sent so far, over all of them */
-        uint64_t reconnects;             /* so far */
-        uint32_t reconnect_next;         /* client, of those that do not publish */
         struct transcript **transcripts; /* of each room; NULL: rooms are too small for it */
     } traffic;
-    _Atomic bool poked;         /* another worker has completed a message of ours */
-    _Atomic bool done;          /* nothing more will be counted */
-    _Atomic bool has_tls_fault; /* tls_fault is there, and will not change */
-    char tls_fault[WORKER_FAULT_SIZE];
+    struct {
+        uint64_t count;  /* connections that --reconnects has cut so far */
+        uint32_t next;   /* client that it cuts next, of those that do not publish */
+        bool has_struck; /* the storm */
+    } renewal;
+    _Atomic bool poked;     /* another worker has completed a message of ours */
+    _Atomic bool done;      /* nothing more will be counted */
+    _Atomic bool has_fault; /* `fault` is there, and will not change */
+    char fault[WORKER_FAULT_SIZE];
     struct tally tally;
 };
 
@@ -67,7 +71,7 @@ void worker_destroy(struct worker *worker);
 /* The body of its thread. */
 void worker_run(void *worker);
 
-/* In the next iteration. At most once while it is gone. */
+/* As soon as that may be. At most once while it is gone. */
 void worker_dial_again(struct worker *worker, const struct client *client) ON_REACTOR;
 
 /* Ends its sleep. ANY_THREAD. */

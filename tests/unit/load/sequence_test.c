@@ -47,11 +47,32 @@ END_TEST
 
 START_TEST(begins_in_the_middle)
 {
-    struct sequence sequence;
+    struct sequence sequence = {0};
     uint32_t skipped;
-    sequence_begin_at(&sequence, 1000);
+    sequence_open(&sequence);
     ck_assert_int_eq(sequence_take(&sequence, 1000, &skipped), SEQUENCE_IN_ORDER);
+    ck_assert_uint_eq(skipped, 1000);
     ck_assert_int_eq(sequence_take(&sequence, 999, &skipped), SEQUENCE_DUPLICATE);
+    ck_assert_int_eq(sequence_take(&sequence, 1002, &skipped), SEQUENCE_AFTER_GAP);
+    ck_assert_uint_eq(skipped, 1);
+}
+END_TEST
+
+/* What it knows to have missed is no gap, and what it had before is one too many. */
+START_TEST(goes_on_behind_what_it_knows_to_have_missed)
+{
+    struct sequence sequence = {0};
+    uint32_t skipped;
+    for (uint32_t i = 0; i < 5; i++) {
+        ck_assert_int_eq(sequence_take(&sequence, i, &skipped), SEQUENCE_IN_ORDER);
+    }
+    sequence_open(&sequence);
+    ck_assert_int_eq(sequence_take(&sequence, 4, &skipped), SEQUENCE_DUPLICATE);
+    ck_assert_int_eq(sequence_take(&sequence, 8, &skipped), SEQUENCE_IN_ORDER);
+    ck_assert_uint_eq(skipped, 3);
+    ck_assert_int_eq(sequence_take(&sequence, 9, &skipped), SEQUENCE_IN_ORDER);
+    ck_assert_uint_eq(skipped, 0);
+    ck_assert_int_eq(sequence_take(&sequence, 7, &skipped), SEQUENCE_DUPLICATE);
 }
 END_TEST
 
@@ -94,6 +115,7 @@ int main(void)
     TCase *cases = tcase_create("sequence");
     tcase_add_loop_test(cases, tells_the_story, 0, sizeof(stories) / sizeof(stories[0]));
     tcase_add_test(cases, begins_in_the_middle);
+    tcase_add_test(cases, goes_on_behind_what_it_knows_to_have_missed);
     tcase_add_loop_test(cases, agrees_with_a_model, 0, 50);
     Suite *suite = suite_create("load/sequence");
     suite_add_tcase(suite, cases);

@@ -432,6 +432,7 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_int_eq(options->force_recovery_mode, POLICY_RECOVERY_STREAM);
     ck_assert(!options->presence && !options->join_leave && !options->force_push_join_leave);
     ck_assert_int_eq(options->durability, POLICY_DURABILITY_MEMORY);
+    ck_assert_uint_eq(options->idempotency_ttl_ns, UINT64_C(300000000000));
     ck_assert_int_eq(options->slow_consumer, POLICY_SLOW_RESYNC);
     ck_assert_int_eq(config.store.engine, CONFIG_STORE_MEMORY);
     ck_assert_str_eq(config.store.path, "");
@@ -492,6 +493,7 @@ static const char everything_changed[] =
     "    join_leave: true\n"
     "    force_push_join_leave: true\n"
     "    durability: power\n"
+    "    idempotency_ttl: 7m\n"
     "    slow_consumer: disconnect\n"
     "  namespaces:\n"
     "    - name: news\n      allow_subscribe_for_anonymous: true\n      history_size: 10\n"

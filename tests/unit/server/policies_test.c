@@ -88,7 +88,8 @@ static const char two[] =
     "  without_namespace: {history_size: 7, history_ttl: 1m, force_recovery: true, presence: "
     "true,\n"
     "                      allow_history_for_client: true, allow_presence_for_subscriber: true,\n"
-    "                      allow_positioning: true, slow_consumer: drop, durability: none}\n"
+    "                      allow_positioning: true, slow_consumer: drop, durability: none,\n"
+    "                      idempotency_ttl: 8m}\n"
     "  namespaces:\n"
     "    - {name: a, history_size: 8, history_ttl: 2m, history_meta_ttl: 1h, allow_recovery: "
     "true,\n"
@@ -113,7 +114,8 @@ static bool policies_equal(const struct policy *a, const struct policy *b)
            a->allow_positioning == b->allow_positioning &&
            a->force_recovery_mode == b->force_recovery_mode && a->presence == b->presence &&
            a->join_leave == b->join_leave && a->force_push_join_leave == b->force_push_join_leave &&
-           a->slow_consumer == b->slow_consumer && a->durability == b->durability;
+           a->slow_consumer == b->slow_consumer && a->durability == b->durability &&
+           a->idempotency_ttl_ns == b->idempotency_ttl_ns;
 }
 
 START_TEST(each_option_has_its_place)
@@ -130,6 +132,7 @@ START_TEST(each_option_has_its_place)
             .allow_positioning = true,
             .presence = true,
             .durability = POLICY_DURABILITY_NONE,
+            .idempotency_ttl_ns = UINT64_C(480000000000),
             .slow_consumer = POLICY_SLOW_DROP,
         },
         {
@@ -148,6 +151,7 @@ START_TEST(each_option_has_its_place)
             .join_leave = true,
             .force_push_join_leave = true,
             .durability = POLICY_DURABILITY_POWER,
+            .idempotency_ttl_ns = UINT64_C(300000000000),
             .slow_consumer = POLICY_SLOW_LATEST,
         },
     };
