@@ -418,14 +418,6 @@ static void update_metrics(struct shard *shard, uint64_t began_ns)
     metrics_observe(&metrics->loop, monotime_read() - began_ns);
 }
 
-/* Until it has drained: what the archive has of it then, nobody would wait for. */
-static void ask_archive(struct shard *shard)
-{
-    if (!shard->is_drained) {
-        hub_flush(shard->hub);
-    }
-}
-
 /*
  * The seven phases. 1: sleep, then collect. 2: what other threads sent, bus -> chat. 3: commands
  * that waited, then bytes and frames, net -> chat. 4: the outbox, chat -> net. 5: publish posts,
@@ -440,7 +432,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
-    ask_archive(shard);                                  /* 5 */
+    hub_flush(shard->hub);                               /* 5 */
     go_on_draining(shard);                               /* 4: its one post goes out in 5 */
     bus_flush(shard->options.bus, shard->options.index); /* 5 */
     reactor_flush(shard->reactor);                       /* 6 */
