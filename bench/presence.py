@@ -29,7 +29,7 @@ def metrics():
     def total(pattern):
         return sum(float(value) for value in re.findall(pattern + r'(?:\{[^}]*\})? (\S+)', text))
     return {
-        'delivered': total(r'^parley_join_leave_deliveries_total'.replace('^', '(?m)^')),
+        'delivered': total(r'(?m)^parley_join_leave_deliveries_total'),
         'joins': total(r'(?m)^parley_join_leave_told_total\{[^}]*kind="join"[^}]*\}'),
         'leaves': total(r'(?m)^parley_join_leave_told_total\{[^}]*kind="leave"[^}]*\}'),
         'members': total(r'(?m)^parley_subscriptions'),
@@ -45,8 +45,7 @@ def cpu_seconds(pid):
 def crowd(build, count, seconds):
     return subprocess.Popen(
         [f'{build}/parley-bench', 'idle', f'ws://127.0.0.1:{PORT}/connection/websocket',
-         '--session', '-c', str(count), '-d', str(seconds), '--warmup', '0',
-         '--sources', '8'],
+         '--session', '-c', str(count), '-d', str(seconds), '--warmup', '0', '--sources', '8'],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -61,17 +60,17 @@ def until_members(check, what):
 class Phase:
     def __init__(self, name, pid):
         self.name, self.pid = name, pid
-        self.began, self.cpu, self.before = time.monotonic(), cpu_seconds(pid), metrics()
+        self.began = time.monotonic()
+        self.cpu, self.before = cpu_seconds(pid), metrics()
 
     def end(self, naive):
-        seconds, cpu = time.monotonic() - self.began, cpu_seconds(self.pid) - self.cpu
-        now = metrics()
+        seconds, now = time.monotonic() - self.began, metrics()
+        cpu = cpu_seconds(self.pid) - self.cpu
         delivered, joins, leaves = (now[key] - self.before[key]
                                     for key in ('delivered', 'joins', 'leaves'))
-        print(f'{self.name:28} {seconds:5.1f} s  {delivered:10,.0f} frames'
-              f' ({delivered / seconds:8,.0f}/s) for {naive:12,.0f}'
-              f'  {joins:6,.0f} joins {leaves:6,.0f} leaves told'
-              f'  {cpu:6.2f} s CPU', flush=True)
+        print(f'{self.name:20} {seconds:5.1f} s  {delivered:9,.0f} frames '
+              f'({delivered / seconds:7,.0f}/s) for {naive:11,.0f}  {joins:5,.0f} joins '
+              f'{leaves:5,.0f} leaves told  {cpu:5.2f} s CPU', flush=True)
 
 
 def main():
@@ -81,7 +80,7 @@ def main():
     parser.add_argument('--backend', default='auto')
     parser.add_argument('--build', default='build/release')
     parser.add_argument('--quiet-room', action='store_true',
-                        help='without joins and leaves: the rest')
+                        help='without joins and leaves: what everything else costs')
     options = parser.parse_args()
     count = options.members
     room = {'presence': True, 'join_leave': not options.quiet_room,

@@ -20,8 +20,6 @@
 #include "core/list.h"
 #include "core/metrics.h"
 
-enum { NEWS_COUNT_MAX = 64 }; /* frames of joins and leaves kept for reactors that lag */
-
 static const uint64_t expiry_interval_ns = 100000000; /* how often to look for what is too old */
 
 static struct bytes name_of(const void *value)
@@ -162,8 +160,8 @@ static void close_channel(struct channel_home *home, struct channel *channel)
 {
     CHECK(channel->interest_count == 0);
 
+    channel_drop_news(home, channel);
     drop_before(home, channel, channel->stream.top + 1);
-    stream_drop_before(&channel->news, channel->news.top + 1, home->options.pool);
     home->history_bytes -= cost_of(channel);
     if (list_is_linked(&channel->lagging)) {
         list_remove(&channel->lagging);
@@ -265,8 +263,7 @@ static uint64_t lagging_first(const struct channel *channel)
     return first;
 }
 
-/* Who needed what is not kept any more lost it, and is going to be told so. */
-static void mark_gaps(struct channel_home *home, struct channel *channel)
+void channel_mark_gaps(struct channel_home *home, struct channel *channel)
 {
     for (size_t i = 0; i < channel->interest_count; i++) {
         struct interest *interest = &channel->interests[i];
@@ -291,7 +288,7 @@ static void trim(struct channel_home *home, struct channel *channel)
            (stream->count > options->tail_count_max || stream->bytes > options->tail_bytes_max)) {
         drop_before(home, channel, stream_first(stream) + 1);
     }
-    mark_gaps(home, channel);
+    channel_mark_gaps(home, channel);
 }
 
 /* The publication after `top` is kept, or skipped: 0, or -ENOMEM and only skipping is possible. */
@@ -331,7 +328,7 @@ static bool is_expired(const struct channel_home *home, const struct channel *ch
 static void forget_history(struct channel_home *home, struct channel *channel)
 {
     drop_before(home, channel, channel->stream.top + 1);
-    mark_gaps(home, channel);
+    channel_mark_gaps(home, channel);
     channel_settle(home, channel);
 }
 
@@ -455,7 +452,10 @@ int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes 
     }
     if (interest != NULL) {
         *interest = (struct interest){
-            .next = channel->stream.top + 1, .heard = channel->news.top, .room = room};
+            .next = channel->stream.top + 1,
+            .heard = channel->news.top,
+            .room = room,
+        };
         *answer = (struct channel_interest){
             .channel = directory_handle(home->channels, channel->slot),
             .position = position_of(channel),
@@ -758,78 +758,6 @@ struct blob *channel_recover(struct channel_home *home, struct ids_handle handle
     return page;
 }
 
-/* -- who came and went ------------------------------------------------------------------------- */
-
-/* True when the interest has its next news, which is this. */
-static bool send_news_to(struct channel_home *home, const struct interest *interest,
-                         struct blob *blob)
-{
-    if (interest->room.reactor == home->options.reactor) {
-        blob_share(blob, 1);
-        outbox_tell(home->options.outbox, interest->room, blob);
-        return true;
-    }
-    const struct post post = {
-        .kind = POST_NEWS_COPY,
-        .news = {.blob = blob, .target = interest->room},
-    };
-    const struct bus_post packed = post_pack(&post);
-    if (bus_tell(home->options.bus, home->options.reactor, interest->room.reactor, &packed) !=
-        BUS_POSTED) {
-        metrics_add(home->options.metrics, METRIC_BUS_FULL, 1);
-        return false;
-    }
-    blob_share(blob, 1);
-    return true;
-}
-
-/* Nobody needs the next news, nor any before it; or nobody can have them. */
-static void skip_news(struct channel_home *home, struct channel *channel)
-{
-    stream_drop_before(&channel->news, channel->news.top + 1, home->options.pool);
-    stream_skip(&channel->news);
-}
-
-/* Keeps the next news for those who lag; the oldest go, and who needed them has a gap then. */
-static void keep_news(struct channel_home *home, struct channel *channel, struct blob *blob)
-{
-    struct stream *news = &channel->news;
-
-    if (news->count == NEWS_COUNT_MAX) {
-        stream_drop_before(news, stream_first(news) + 1, home->options.pool);
-    }
-    if (stream_reserve(news) == 0) {
-        stream_append(news, blob, home->now_ns);
-    } else {
-        skip_news(home, channel);
-    }
-    mark_gaps(home, channel);
-    if (!list_is_linked(&channel->lagging)) {
-        list_push_back(&home->lagging, &channel->lagging);
-    }
-}
-
-void channel_tell_news(struct channel_home *home, struct ids_handle handle, struct blob *blob)
-{
-    struct channel *channel = directory_at(home->channels, handle);
-    bool lagging = false;
-
-    for (size_t i = 0; channel != NULL && i < channel->interest_count; i++) {
-        struct interest *interest = &channel->interests[i];
-        if (!interest->gap && interest->heard == channel->news.top &&
-            send_news_to(home, interest, blob)) {
-            interest->heard++;
-        }
-        lagging = lagging || interest->heard <= channel->news.top;
-    }
-    if (lagging) {
-        keep_news(home, channel, blob);
-    } else if (channel != NULL) {
-        skip_news(home, channel);
-    }
-    blob_drop(blob, home->options.pool);
-}
-
 /* -- catching up ------------------------------------------------------------------------------- */
 
 static bool tell_gap(struct channel_home *home, struct ids_handle room)
@@ -850,9 +778,8 @@ static bool catch_up(struct channel_home *home, struct channel *channel)
                send_to(home, channel, interest, stream_at(&channel->stream, interest->next))) {
             interest->next++;
         }
-        while (!interest->gap && interest->heard < channel->news.top &&
-               send_news_to(home, interest, stream_at(&channel->news, interest->heard + 1))) {
-            interest->heard++;
+        if (!interest->gap && !channel_catch_up_news(home, channel, interest)) {
+            lagging = true;
         }
         if (interest->gap && tell_gap(home, interest->room)) {
             drop_interest(channel, interest); /* its reactor closes the room without a leave */
@@ -875,7 +802,7 @@ void channel_catch_up(struct channel_home *home)
             continue;
         }
         list_remove(&channel->lagging);
-        stream_drop_before(&channel->news, channel->news.top + 1, home->options.pool);
+        channel_drop_news(home, channel);
         trim(home, channel);
         channel_settle(home, channel);
     }

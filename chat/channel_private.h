@@ -7,6 +7,7 @@
  *
  *   channel.c           order, history, who is interested
  *   channel_keys.c      what was published under an idempotency key
+ *   channel_news.c      who came and went
  *   channel_durable.c   channels whose publications are stored first: between the ledger and these
  */
 #include <stdbool.h>
@@ -80,6 +81,13 @@ void channel_send_out(struct channel_home *home, struct channel *channel, struct
 void channel_shrink(struct channel_home *home);
 uint64_t channel_history_first(const struct channel_home *home, const struct channel *channel);
 uint64_t channel_new_epoch(struct channel_home *home);
+/* Who needed what is not kept any more lost it, and is going to be told so. */
+void channel_mark_gaps(struct channel_home *home, struct channel *channel);
+
+/* channel_news.c. True when the interest, which has no gap, has all of them. */
+NODISCARD bool channel_catch_up_news(struct channel_home *home, struct channel *channel,
+                                     struct interest *interest);
+void channel_drop_news(struct channel_home *home, struct channel *channel);
 
 /*
  * channel_keys.c. What is published under a key: with IDEMPOTENCY_REPEAT *offset says where it is.

@@ -368,6 +368,11 @@ bool ledger_is_quiet(const struct ledger *ledger)
     return list_is_empty(&ledger->waiting) && !ledger_has_backlog(ledger);
 }
 
+bool ledger_has_given(const struct ledger *ledger)
+{
+    return ledger->batch_count > 0 || ledger->page_count > 0;
+}
+
 size_t ledger_item_count(const struct ledger *ledger)
 {
     return ledger->item_count;

@@ -296,6 +296,12 @@ static void go_on_draining(struct shard *shard) ON_REACTOR
     if (reactor_conn_count(shard->reactor) > 0 || !hub_is_quiet(shard->hub)) {
         return;
     }
+    /* A store that stands still answers when it is ended, which is after this. */
+    const uint64_t patience_ns = shard->options.config->store.timeout_ns;
+    if (hub_has_given(shard->hub) &&
+        reactor_now(shard->reactor) < shard->drain_deadline_ns + patience_ns) {
+        return;
+    }
     const struct post post = {.kind = POST_DRAINED};
     const struct bus_post packed = post_pack(&post);
     const size_t control = shard->options.config->reactor.count;
