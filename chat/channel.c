@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/channel_private.h"
 #include "chat/directory.h"
+#include "chat/ledger.h"
 #include "chat/outbox.h"
 #include "chat/policy.h"
 #include "chat/post.h"
@@ -19,44 +21,6 @@
 #include "core/metrics.h"
 
 static const uint64_t expiry_interval_ns = 100000000; /* how often to look for what is too old */
-
-/* One reactor's interest. It is up to date while next == top + 1. */
-struct interest {
-    uint64_t next;          /* offset of the next publication to tell it */
-    struct ids_handle room; /* its room: room.reactor is the reactor */
-    bool gap;               /* fell off what is kept: owed one POST_GAP and nothing after it */
-};
-
-struct channel {
-    uint64_t hash;
-    const struct policy *policy;
-    struct stream stream;
-    uint64_t used_ns;         /* the last publication; when idle: since when it is */
-    struct list_link age;     /* in ages[].kept or ages[].idle, or in none */
-    struct list_link lagging; /* in home->lagging while anybody lags */
-    struct interest *interests;
-    uint16_t interest_count;
-    uint16_t interest_capacity;
-    uint32_t slot;
-    uint8_t name_size;
-    uint8_t name[];
-};
-
-/* The channels of one policy, the one that was used least recently first: so it expires first. */
-struct age {
-    struct list_link kept; /* with history */
-    struct list_link idle; /* with a position only, and nobody is interested */
-};
-
-struct channel_home {
-    struct channel_options options;
-    struct directory *channels; /* objects are struct channel */
-    struct list_link lagging;   /* channels that someone lags in */
-    struct age *ages;           /* one for each policy */
-    size_t history_bytes;
-    uint64_t now_ns;
-    uint64_t expiry_ns; /* when to look again */
-};
 
 static struct bytes name_of(const void *value)
 {
@@ -100,9 +64,15 @@ int channel_home_create(const struct channel_options *options, struct channel_ho
     if (result != 0) {
         goto free_ages;
     }
+    result = channel_create_ledger(created);
+    if (result != 0) {
+        goto free_directory;
+    }
     *home = created;
     return 0;
 
+free_directory:
+    directory_destroy(created->channels);
 free_ages:
     free(created->ages);
 free_created:
@@ -135,7 +105,7 @@ static size_t cost_of(const struct channel *channel)
 }
 
 /* Epoch 0 is none. */
-static uint64_t new_epoch(struct channel_home *home)
+uint64_t channel_new_epoch(struct channel_home *home)
 {
     uint64_t epoch = 0;
     home->options.fill_random(home->options.random_context, &epoch, sizeof(epoch));
@@ -161,14 +131,19 @@ static struct channel *open_channel(struct channel_home *home, uint64_t hash, st
         free(channel);
         return NULL;
     }
+    if (channel_open_book(home, channel) != 0) {
+        directory_remove(home->channels, hash, channel, channel->slot);
+        free(channel);
+        return NULL;
+    }
     if (policy_has_history(policy)) {
-        channel->stream.epoch = new_epoch(home);
+        channel->stream.epoch = channel->book == NULL ? channel_new_epoch(home) : 0;
         home->history_bytes += cost_of(channel);
     }
     return channel;
 }
 
-static struct channel *find_or_open(struct channel_home *home, uint64_t hash, struct bytes name)
+struct channel *channel_find_or_open(struct channel_home *home, uint64_t hash, struct bytes name)
 {
     struct channel *channel = directory_find(home->channels, hash, name);
     return channel != NULL ? channel : open_channel(home, hash, name);
@@ -185,24 +160,39 @@ static void close_channel(struct channel_home *home, struct channel *channel)
 {
     CHECK(channel->interest_count == 0);
 
+    channel_drop_news(home, channel);
     drop_before(home, channel, channel->stream.top + 1);
     home->history_bytes -= cost_of(channel);
     if (list_is_linked(&channel->lagging)) {
         list_remove(&channel->lagging);
     }
     set_age(home, channel, NULL);
+    ledger_close(home->ledger, channel->book);
+    channel_forget_keys(home, channel);
     directory_remove(home->channels, channel->hash, channel, channel->slot);
     free(channel->interests);
     free(channel);
 }
 
-/* Nobody is interested, or nothing is kept any more: what is still to be remembered? */
-static void settle(struct channel_home *home, struct channel *channel)
+/* The store has what there is to know of it, or more than we do: it will be asked again. */
+static bool is_dispensable(const struct channel *channel)
 {
+    return channel->book != NULL && (channel->is_partial || !ledger_is_loaded(channel->book));
+}
+
+/* Nobody is interested, or nothing is kept any more: what is still to be remembered? */
+void channel_settle(struct channel_home *home, struct channel *channel)
+{
+    const bool is_busy = channel->book != NULL && !ledger_is_idle(channel->book);
+
+    if (channel->interest_count == 0 && !is_busy && is_dispensable(channel)) {
+        close_channel(home, channel);
+        return;
+    }
     if (channel->stream.count > 0 && has_history(channel)) {
         return; /* it has its place among those that expire */
     }
-    if (channel->interest_count > 0) {
+    if (channel->interest_count > 0 || is_busy) {
         set_age(home, channel, NULL);
     } else if (has_history(channel)) {
         set_age(home, channel, &age_of(home, channel)->idle);
@@ -220,6 +210,8 @@ void channel_home_forget(struct channel_home *home)
             close_channel(home, channel);
         }
     }
+    ledger_destroy(home->ledger);
+    home->ledger = NULL;
     CHECK(home->history_bytes == 0);
 }
 
@@ -238,11 +230,12 @@ void channel_home_destroy(struct channel_home *home)
 
 static bool is_lagging(const struct channel *channel, const struct interest *interest)
 {
-    return interest->gap || interest->next <= channel->stream.top;
+    return interest->gap || interest->next <= channel->stream.top ||
+           interest->heard < channel->news.top;
 }
 
 /* The first publication that the channel's history has, whatever is kept besides. */
-static uint64_t history_first(const struct channel_home *home, const struct channel *channel)
+uint64_t channel_history_first(const struct channel_home *home, const struct channel *channel)
 {
     const struct stream *stream = &channel->stream;
     const struct policy *policy = channel->policy;
@@ -270,12 +263,12 @@ static uint64_t lagging_first(const struct channel *channel)
     return first;
 }
 
-/* Who needed what is not kept any more lost it, and is going to be told so. */
-static void mark_gaps(struct channel_home *home, struct channel *channel)
+void channel_mark_gaps(struct channel_home *home, struct channel *channel)
 {
     for (size_t i = 0; i < channel->interest_count; i++) {
         struct interest *interest = &channel->interests[i];
-        if (!interest->gap && interest->next < stream_first(&channel->stream)) {
+        if (!interest->gap && (interest->next < stream_first(&channel->stream) ||
+                               interest->heard + 1 < stream_first(&channel->news))) {
             interest->gap = true;
             metrics_add(home->options.metrics, METRIC_GAPS, 1);
         }
@@ -287,7 +280,7 @@ static void trim(struct channel_home *home, struct channel *channel)
 {
     const struct channel_options *options = &home->options;
     const struct stream *stream = &channel->stream;
-    const uint64_t history = history_first(home, channel);
+    const uint64_t history = channel_history_first(home, channel);
     const uint64_t lagging = lagging_first(channel);
 
     drop_before(home, channel, history < lagging ? history : lagging);
@@ -295,16 +288,17 @@ static void trim(struct channel_home *home, struct channel *channel)
            (stream->count > options->tail_count_max || stream->bytes > options->tail_bytes_max)) {
         drop_before(home, channel, stream_first(stream) + 1);
     }
-    mark_gaps(home, channel);
+    channel_mark_gaps(home, channel);
 }
 
 /* The publication after `top` is kept, or skipped: 0, or -ENOMEM and only skipping is possible. */
-static int keep(struct channel_home *home, struct channel *channel, struct blob *blob)
+static int keep(struct channel_home *home, struct channel *channel, struct blob *blob,
+                uint64_t time_ns)
 {
     const size_t bytes = channel->stream.bytes;
     const int result = stream_reserve(&channel->stream);
     if (result == 0) {
-        stream_append(&channel->stream, blob, home->now_ns);
+        stream_append(&channel->stream, blob, time_ns);
         home->history_bytes += channel->stream.bytes - bytes;
     }
     return result;
@@ -314,6 +308,7 @@ static void skip(struct channel_home *home, struct channel *channel)
 {
     drop_before(home, channel, channel->stream.top + 1);
     stream_skip(&channel->stream);
+    channel->is_partial = channel->book != NULL;
 }
 
 static struct channel *oldest(const struct list_link *list)
@@ -333,8 +328,29 @@ static bool is_expired(const struct channel_home *home, const struct channel *ch
 static void forget_history(struct channel_home *home, struct channel *channel)
 {
     drop_before(home, channel, channel->stream.top + 1);
-    mark_gaps(home, channel);
-    settle(home, channel);
+    channel_mark_gaps(home, channel);
+    channel_settle(home, channel);
+}
+
+/* Too old is too old for the store, too. */
+static void expire_history(struct channel_home *home, struct channel *channel)
+{
+    if (channel->book != NULL) {
+        ledger_trim(home->ledger, channel->book, channel->stream.top + 1, true);
+    }
+    forget_history(home, channel);
+}
+
+static void expire_position(struct channel_home *home, struct channel *channel)
+{
+    if (channel->book == NULL) {
+        close_channel(home, channel);
+        return;
+    }
+    set_age(home, channel, NULL);
+    if (ledger_is_idle(channel->book)) {
+        ledger_remove(home->ledger, channel->book); /* and then it is settled */
+    }
 }
 
 static void expire(struct channel_home *home)
@@ -345,10 +361,10 @@ static void expire(struct channel_home *home)
         const struct policy *policy = &policies->policies[i];
         struct age *age = &home->ages[i];
         while (is_expired(home, oldest(&age->kept), policy->history_ttl_ns)) {
-            forget_history(home, oldest(&age->kept));
+            expire_history(home, oldest(&age->kept));
         }
         while (is_expired(home, oldest(&age->idle), policy->history_meta_ttl_ns)) {
-            close_channel(home, oldest(&age->idle));
+            expire_position(home, oldest(&age->idle));
         }
     }
 }
@@ -357,6 +373,9 @@ void channel_home_tick(struct channel_home *home, uint64_t now_ns)
 {
     CHECK(now_ns >= home->now_ns);
     home->now_ns = now_ns;
+    if (home->ledger != NULL) {
+        ledger_tick(home->ledger, now_ns);
+    }
     if (now_ns >= home->expiry_ns) {
         home->expiry_ns = now_ns + expiry_interval_ns;
         expire(home);
@@ -377,11 +396,12 @@ static struct channel *oldest_of_all(const struct channel_home *home, bool idle)
 }
 
 /* All histories together are too large: first histories go, then positions. */
-static void shrink(struct channel_home *home)
+void channel_shrink(struct channel_home *home)
 {
     while (home->history_bytes > home->options.history_bytes_max) {
         struct channel *channel = oldest_of_all(home, false);
         if (channel != NULL) {
+            channel->is_partial = channel->book != NULL;
             forget_history(home, channel);
         } else if ((channel = oldest_of_all(home, true)) != NULL) {
             close_channel(home, channel);
@@ -422,7 +442,7 @@ static struct interest *append_interest(struct channel *channel)
 int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes name,
                          struct ids_handle room, struct channel_interest *answer)
 {
-    struct channel *channel = find_or_open(home, hash, name);
+    struct channel *channel = channel_find_or_open(home, hash, name);
     if (channel == NULL) {
         return -ENOMEM;
     }
@@ -431,14 +451,18 @@ int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes 
         interest = append_interest(channel);
     }
     if (interest != NULL) {
-        *interest = (struct interest){.next = channel->stream.top + 1, .room = room};
+        *interest = (struct interest){
+            .next = channel->stream.top + 1,
+            .heard = channel->news.top,
+            .room = room,
+        };
         *answer = (struct channel_interest){
             .channel = directory_handle(home->channels, channel->slot),
             .position = position_of(channel),
         };
     }
-    settle(home, channel);
-    shrink(home);
+    channel_settle(home, channel);
+    channel_shrink(home);
     return interest != NULL ? 0 : -ENOMEM;
 }
 
@@ -465,7 +489,7 @@ void channel_remove_interest(struct channel_home *home, struct ids_handle handle
     }
     drop_interest(channel, interest);
     trim(home, channel);
-    settle(home, channel);
+    channel_settle(home, channel);
 }
 
 /* -- publishing -------------------------------------------------------------------------------- */
@@ -521,18 +545,16 @@ static bool fan_out(struct channel_home *home, struct channel *channel, struct b
     return lagging;
 }
 
-/* False: no memory to keep it, which a channel with history needs; nothing has happened. */
-static bool publish(struct channel_home *home, struct channel *channel, struct blob *blob)
+/* Gives the publication its place, sends it out, and keeps it where that is wanted and possible. */
+void channel_send_out(struct channel_home *home, struct channel *channel, struct blob *blob,
+                      uint64_t time_ns)
 {
     const uint64_t offset = channel->stream.top + 1;
 
-    if (has_history(channel) && stream_reserve(&channel->stream) != 0) {
-        return false;
-    }
     publication_finish(blob, name_of(channel), has_history(channel) ? offset : 0);
     const bool lagging = fan_out(home, channel, blob, offset);
     const bool needed = has_history(channel) || lagging || channel->stream.count > 0;
-    if (!needed || keep(home, channel, blob) != 0) {
+    if (!needed || keep(home, channel, blob, time_ns) != 0) {
         skip(home, channel);
     }
     trim(home, channel);
@@ -541,31 +563,107 @@ static bool publish(struct channel_home *home, struct channel *channel, struct b
     }
     if (has_history(channel)) {
         set_age(home, channel, &age_of(home, channel)->kept);
-        shrink(home);
     }
-    return true;
 }
 
-enum codes_error channel_publish(struct channel_home *home, uint64_t hash, uint16_t name_size,
-                                 struct blob *blob, struct channel_position *position)
+/* False: no memory for what a channel with history has to keep; nothing has happened. */
+static bool reserve(struct channel_home *home, struct channel *channel,
+                    const struct post_publish *publish)
 {
-    const struct bytes name = publication_channel(blob, name_size);
+    if (!has_history(channel)) {
+        return true;
+    }
+    if (stream_reserve(&channel->stream) != 0) {
+        return false;
+    }
+    if (publish->key_size == 0) {
+        return true;
+    }
+    const struct idempotency_key key = publication_key(publish->blob, publish->key_size);
+    return channel_add_key(home, channel, &key, channel->stream.top + 1, 0) == 0;
+}
+
+void channel_begin(struct channel_home *home, struct channel *channel, uint64_t epoch, uint64_t top)
+{
+    drop_before(home, channel, channel->stream.top + 1);
+    channel_forget_keys(home, channel);
+    channel->stream.epoch = epoch;
+    channel->stream.top = top;
+    channel->is_partial = false;
+    for (size_t i = 0; i < channel->interest_count; i++) {
+        channel->interests[i].gap = true;
+        metrics_add(home->options.metrics, METRIC_GAPS, 1);
+    }
+    if (channel->interest_count > 0 && !list_is_linked(&channel->lagging)) {
+        list_push_back(&home->lagging, &channel->lagging);
+    }
+}
+
+/* What its key says of a publication. With IDEMPOTENCY_REPEAT *position is where it is. */
+static enum idempotency_verdict judge(struct channel_home *home, struct channel *channel,
+                                      const struct post_publish *publish,
+                                      struct channel_position *position)
+{
+    if (publish->key_size == 0 || channel == NULL) {
+        return IDEMPOTENCY_NEW;
+    }
+    const struct idempotency_key key = publication_key(publish->blob, publish->key_size);
+    position->epoch = channel->stream.epoch;
+    return channel_judge_key(home, channel, &key, &position->top);
+}
+
+static enum codes_error publish_new(struct channel_home *home, struct channel *channel,
+                                    const struct post_publish *publish,
+                                    struct channel_position *position)
+{
+    CHECK(channel == NULL || channel->book == NULL);
+
+    if (channel != NULL) {
+        if (!reserve(home, channel, publish)) {
+            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+            return CODES_ERROR_INTERNAL;
+        }
+        channel_send_out(home, channel, publish->blob, home->now_ns);
+    }
+    metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
+    *position = channel == NULL ? (struct channel_position){.epoch = 0} : position_of(channel);
+    channel_shrink(home); /* the channel itself may go */
+    return CODES_ERROR_NONE;
+}
+
+static enum codes_error publish(struct channel_home *home, const struct post_publish *publish,
+                                struct channel_position *position)
+{
+    const struct bytes name = publication_channel(publish->blob, publish->name_size);
     const struct policy *policy = policy_find(home->options.policies, name);
     CHECK(policy != NULL);
 
     /* Without history, a channel that nobody is interested in needs not even to be there. */
     struct channel *channel = policy_has_history(policy)
-                                  ? find_or_open(home, hash, name)
-                                  : directory_find(home->channels, hash, name);
-    const bool lost = channel == NULL ? policy_has_history(policy) : !publish(home, channel, blob);
-    blob_drop(blob, home->options.pool);
-    if (lost) {
+                                  ? channel_find_or_open(home, publish->hash, name)
+                                  : directory_find(home->channels, publish->hash, name);
+    if (channel == NULL && policy_has_history(policy)) {
         metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
         return CODES_ERROR_INTERNAL;
     }
-    metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
-    *position = channel == NULL ? (struct channel_position){.epoch = 0} : position_of(channel);
-    return CODES_ERROR_NONE;
+    switch (judge(home, channel, publish, position)) {
+    case IDEMPOTENCY_NEW:
+        return publish_new(home, channel, publish, position);
+    case IDEMPOTENCY_REPEAT:
+        metrics_add(home->options.metrics, METRIC_REPEATS, 1);
+        return CODES_ERROR_NONE;
+    case IDEMPOTENCY_CONFLICT:
+        return CODES_ERROR_BAD_REQUEST;
+    }
+    NEVER("a verdict that is not one");
+}
+
+enum codes_error channel_publish(struct channel_home *home, const struct post_publish *asked,
+                                 struct channel_position *position)
+{
+    const enum codes_error error = publish(home, asked, position);
+    blob_drop(asked->blob, home->options.pool);
+    return error;
 }
 
 /* -- history ----------------------------------------------------------------------------------- */
@@ -590,35 +688,48 @@ static struct page_range range_of(const struct channel_query *query, uint64_t fi
     return range;
 }
 
+static enum codes_error read_page(struct channel_home *home, const struct channel *channel,
+                                  const struct channel_query *query, struct blob **page)
+{
+    const uint64_t top = channel->stream.top;
+    const uint64_t since_max = query->order == PAGE_FORWARD ? top : top + 1;
+
+    if (query->has_since &&
+        ((query->has_epoch && query->epoch != channel->stream.epoch) || query->since > since_max)) {
+        return CODES_ERROR_UNRECOVERABLE_POSITION;
+    }
+    *page = NULL;
+    if (query->count_max > 0) {
+        const struct page_range range = range_of(query, channel_history_first(home, channel), top,
+                                                 home->options.page_bytes_max);
+        *page = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
+        if (*page == NULL) {
+            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+            return CODES_ERROR_INTERNAL;
+        }
+    }
+    return CODES_ERROR_NONE;
+}
+
 enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
                               const struct channel_query *query, struct channel_reading *reading)
 {
-    struct channel *channel = find_or_open(home, hash, name);
+    struct channel *channel = channel_find_or_open(home, hash, name);
     if (channel == NULL) {
         metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
         return CODES_ERROR_INTERNAL;
     }
     CHECK(has_history(channel));
-    settle(home, channel);
 
-    const uint64_t top = channel->stream.top;
-    const uint64_t since_max = query->order == PAGE_FORWARD ? top : top + 1;
-    if (query->has_since &&
-        ((query->has_epoch && query->epoch != channel->stream.epoch) || query->since > since_max)) {
-        return CODES_ERROR_UNRECOVERABLE_POSITION;
+    struct blob *page;
+    const enum codes_error error = read_page(home, channel, query, &page);
+    if (error == CODES_ERROR_NONE) {
+        *reading = (struct channel_reading){.page = page, .position = position_of(channel)};
     }
-    struct blob *created = NULL;
-    if (query->count_max > 0) {
-        const struct page_range range =
-            range_of(query, history_first(home, channel), top, home->options.page_bytes_max);
-        created = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
-        if (created == NULL) {
-            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-            return CODES_ERROR_INTERNAL;
-        }
-    }
-    *reading = (struct channel_reading){.page = created, .position = position_of(channel)};
-    return CODES_ERROR_NONE;
+    /* It may be a new one, remembered for nobody yet: names that are only read count, too. */
+    channel_settle(home, channel);
+    channel_shrink(home);
+    return error;
 }
 
 struct blob *channel_recover(struct channel_home *home, struct ids_handle handle,
@@ -630,7 +741,7 @@ struct blob *channel_recover(struct channel_home *home, struct ids_handle handle
         return NULL;
     }
     /* What the room has not been told yet will come to it, and to who waits there, later. */
-    const uint64_t first = history_first(home, channel);
+    const uint64_t first = channel_history_first(home, channel);
     const uint64_t end = interest->next;
     struct page_range range = {
         .from = first > from ? first : from,
@@ -667,6 +778,9 @@ static bool catch_up(struct channel_home *home, struct channel *channel)
                send_to(home, channel, interest, stream_at(&channel->stream, interest->next))) {
             interest->next++;
         }
+        if (!interest->gap && !channel_catch_up_news(home, channel, interest)) {
+            lagging = true;
+        }
         if (interest->gap && tell_gap(home, interest->room)) {
             drop_interest(channel, interest); /* its reactor closes the room without a leave */
             continue;
@@ -688,8 +802,9 @@ void channel_catch_up(struct channel_home *home)
             continue;
         }
         list_remove(&channel->lagging);
+        channel_drop_news(home, channel);
         trim(home, channel);
-        settle(home, channel);
+        channel_settle(home, channel);
     }
 }
 

@@ -14,6 +14,9 @@
  * Full      when a ring has no room, nothing is queued: the channel remembers one cursor per
  *           interested reactor and goes on from what it keeps (channel_catch_up). A cursor that
  *           fell off that becomes an explicit gap, never silence.
+ * Durable   channels whose policy says so accept what is published when the archive has stored it
+ *           (ledger.h); until it is known what is stored, questions wait (channel_wait_turn).
+ *           Memory that has to be freed costs them their history here, not in the store.
  * Life      without history: from the first interest until the last leave; publishing where nobody
  *           is interested is accepted and leaves nothing behind. With history: until nobody is
  *           interested and the position has been kept for history_meta_ttl.
@@ -26,12 +29,16 @@
 #include "chat/page.h"
 #include "core/annot.h"
 #include "core/bytes.h"
+#include "core/table.h"
 #include "proto/codes.h"
 
 struct blob;
 struct blob_pool;
 struct bus;
 struct channel_home; /* opaque */
+struct ledger;
+struct post;
+struct post_publish;
 struct metrics;
 struct outbox;
 struct policy_table;
@@ -40,10 +47,14 @@ struct roster;
 struct channel_options {
     uint16_t reactor;
     uint32_t channel_count_max;
-    uint32_t tail_count_max;  /* publications kept of one channel for reactors that lag */
-    size_t tail_bytes_max;    /* bytes of them */
-    size_t history_bytes_max; /* of all channels here, with what it takes to keep them */
-    uint32_t page_bytes_max;  /* of the publications in one page */
+    uint32_t tail_count_max;   /* publications kept of one channel for reactors that lag */
+    size_t tail_bytes_max;     /* bytes of them */
+    size_t history_bytes_max;  /* of all channels here, with what it takes to keep them */
+    uint32_t page_bytes_max;   /* of the publications in one page */
+    uint16_t archive;          /* its port; 0: nothing is stored */
+    uint64_t store_timeout_ns; /* for a publication to be stored */
+    size_t store_bytes_max;    /* of publications that wait for it */
+    struct table_key key;      /* for tables */
     const struct policy_table *policies;
     struct bus *bus;
     struct blob_pool *pool;
@@ -100,6 +111,18 @@ void channel_home_destroy(struct channel_home *home);
 void channel_home_tick(struct channel_home *home, uint64_t now_ns);
 
 /*
+ * Of a durable channel, POST_PUBLISH, POST_INTEREST and POST_HISTORY are asked here first. When
+ * *waits is set, the post was taken, and its answer is due when the ledger says so; else the
+ * functions below may be called, or it is refused for the reason that is returned, and was not
+ * taken.
+ */
+NODISCARD enum codes_error channel_wait_turn(struct channel_home *home, const struct post *post,
+                                             bool *waits);
+
+/* NULL: nothing is stored. */
+struct ledger *channel_ledger(struct channel_home *home);
+
+/*
  * A reactor wants all publications after a position, for its room. A second interest of the same
  * reactor replaces the first. 0 and *interest set, or -ENOMEM.
  */
@@ -111,11 +134,13 @@ void channel_remove_interest(struct channel_home *home, struct ids_handle channe
                              struct ids_handle room);
 
 /*
- * Takes one share of a blob made by publication_create: gives it its offset and sends it out.
- * CODES_ERROR_NONE and *position set, or an error and nothing happened.
+ * Takes one share of a blob made by publication_create: gives it its offset and sends it out, but
+ * for one whose idempotency key was used for the same before. Not for durable channels, but for
+ * such repeats. CODES_ERROR_NONE and *position set to where it is, or an error and nothing
+ * happened.
  */
-NODISCARD enum codes_error channel_publish(struct channel_home *home, uint64_t hash,
-                                           uint16_t name_size, struct blob *blob,
+NODISCARD enum codes_error channel_publish(struct channel_home *home,
+                                           const struct post_publish *publish,
                                            struct channel_position *position);
 
 /*
@@ -132,6 +157,12 @@ NODISCARD enum codes_error channel_read(struct channel_home *home, uint64_t hash
  */
 NODISCARD struct blob *channel_recover(struct channel_home *home, struct ids_handle channel,
                                        struct ids_handle room, uint64_t from, uint32_t count_max);
+
+/*
+ * Joins and leaves in one blob, of which this takes a share: sent out in order, without an offset
+ * and without history. A stale channel: nobody is there to hear it.
+ */
+void channel_tell_news(struct channel_home *home, struct ids_handle channel, struct blob *blob);
 
 /* Posts what lagging reactors have not got yet, as far as there is room. */
 void channel_catch_up(struct channel_home *home);

@@ -10,6 +10,7 @@
 
 #include "chat/channel.h"
 #include "chat/hub_state.h"
+#include "chat/ledger.h"
 #include "chat/membership.h"
 #include "chat/outbox.h"
 #include "chat/policy.h"
@@ -19,6 +20,7 @@
 #include "core/check.h"
 #include "core/metrics.h"
 #include "core/slab.h"
+#include "core/timerwheel.h"
 
 _Static_assert(METRIC_LAGS_RESYNC + POLICY_SLOW_DISCONNECT == METRIC_LAGS_DISCONNECT,
                "one for each policy");
@@ -28,12 +30,20 @@ enum {
     UUID_VARIANT = 0x80, /* ... and its variant */
 };
 
+static const uint64_t herald_tick_ns = 1000000;
+
 static int open_parts(struct hub *hub)
 {
     const struct hub_options *options = &hub->options;
 
     hub->sessions = slab_create(sizeof(struct session), options->session_count_max);
     if (hub->sessions == NULL) {
+        return -ENOMEM;
+    }
+    hub->questions =
+        slab_create(hub_question_size(options->reactor_count), options->question_count_max);
+    hub->timers = timerwheel_create(0, herald_tick_ns);
+    if (hub->questions == NULL || hub->timers == NULL) {
         return -ENOMEM;
     }
     int result = roster_create(options->reactor, options->room_count_max, &hub->roster);
@@ -46,7 +56,11 @@ static int open_parts(struct hub *hub)
         .tail_count_max = options->tail_count_max,
         .tail_bytes_max = options->tail_bytes_max,
         .history_bytes_max = options->history_bytes_max,
+        .archive = options->archive,
+        .store_timeout_ns = options->store_timeout_ns,
+        .store_bytes_max = options->store_bytes_max,
         .page_bytes_max = options->page_bytes_max,
+        .key = options->key,
         .policies = options->policies,
         .bus = options->bus,
         .pool = options->pool,
@@ -95,7 +109,9 @@ void hub_destroy(struct hub *hub)
     CHECK(hub->sessions == NULL || slab_count(hub->sessions) == 0);
     channel_home_destroy(hub->home);
     roster_destroy(hub->roster);
+    slab_destroy(hub->questions);
     slab_destroy(hub->sessions);
+    timerwheel_destroy(hub->timers);
     free(hub->leaves);
     free(hub);
 }
@@ -135,8 +151,11 @@ struct session *hub_session(struct hub *hub, struct ids_handle handle)
 
 void hub_untie(struct hub *hub, struct session *session, uint32_t index)
 {
+    struct room *room = roster_slot(hub->roster, session->subscriptions[index].room);
+
     membership_remove(hub->sessions, hub->roster, session, index);
     hub->subscription_count--;
+    hub_news_changed(hub, room);
 }
 
 void hub_leave_room(struct hub *hub, struct session *session, uint32_t index)
@@ -175,15 +194,21 @@ void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error
     CHECK(room->state == ROOM_JOINING);
 
     hub_refuse_waiters(hub, room, error);
-    roster_close(hub->roster, room);
+    room->state = ROOM_LOST;
+    hub_room_maybe_left(hub, room);
 }
 
 void hub_room_maybe_left(struct hub *hub, struct room *room)
 {
-    if (room->state != ROOM_JOINED || room->member_count > 0 || room->waiter_count > 0) {
+    if (room->state == ROOM_JOINING || room->member_count > 0 || room->waiter_count > 0 ||
+        hub_news_are_owed(hub, room)) {
         return;
     }
     const struct hub_leave leave = {room->channel, roster_handle(hub->roster, room)};
+    if (room->state == ROOM_LOST) {
+        roster_close(hub->roster, room);
+        return; /* there is no leave to post */
+    }
 
     roster_close(hub->roster, room);
     if (leave.channel.reactor == hub->options.reactor) {
@@ -213,6 +238,7 @@ enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t m
 
 void hub_tick(struct hub *hub, uint64_t now_ns)
 {
+    hub->now_ns = now_ns;
     hub->recovery_bytes = 0;
     channel_home_tick(hub->home, now_ns);
 }
@@ -223,11 +249,12 @@ bool hub_is_ready(struct hub *hub)
         return false;
     }
     /*
-     * A command asks one home at most, so as many commands as the scarcest credit may pass before
-     * it is worth looking at all of them again.
+     * A command asks each other reactor once at most, so as many commands as the scarcest credit
+     * may pass before it is worth looking at all of them again.
      */
     if (hub->allowance == 0) {
-        hub->allowance = bus_credits_min(hub->options.bus, hub->options.reactor);
+        hub->allowance =
+            bus_credits_min(hub->options.bus, hub->options.reactor, hub->options.reactor_count);
     }
     return hub->allowance > 0;
 }
@@ -248,20 +275,48 @@ void hub_gauge(struct hub *hub)
     metrics_set(metrics, METRIC_SUBSCRIPTIONS, hub->subscription_count);
 }
 
+static struct ledger *ledger_of(const struct hub *hub)
+{
+    return channel_ledger(hub->home);
+}
+
 bool hub_has_backlog(const struct hub *hub)
 {
     return hub->leave_count > 0 || !list_is_empty(&hub->recovering) ||
-           channel_is_lagging(hub->home);
+           channel_is_lagging(hub->home) ||
+           (ledger_of(hub) != NULL && ledger_has_backlog(ledger_of(hub)));
+}
+
+bool hub_is_waiting(const struct hub *hub)
+{
+    return ledger_of(hub) != NULL && ledger_item_count(ledger_of(hub)) > 0;
+}
+
+uint64_t hub_due_ns(const struct hub *hub)
+{
+    return timerwheel_next_ns(hub->timers);
+}
+
+void hub_drain(struct hub *hub)
+{
+    hub->is_draining = true;
 }
 
 bool hub_is_quiet(const struct hub *hub)
 {
     return slab_count(hub->sessions) == 0 && roster_count(hub->roster) == 0 &&
-           hub->leave_count == 0;
+           hub->leave_count == 0 && slab_count(hub->questions) == 0 &&
+           (ledger_of(hub) == NULL || ledger_is_quiet(ledger_of(hub)));
+}
+
+bool hub_has_given(const struct hub *hub)
+{
+    return ledger_of(hub) != NULL && ledger_has_given(ledger_of(hub));
 }
 
 size_t hub_count_live(const struct hub *hub)
 {
     return channel_count(hub->home) + roster_count(hub->roster) + slab_count(hub->sessions) +
-           hub->leave_count;
+           slab_count(hub->questions) + hub->leave_count +
+           (ledger_of(hub) == NULL ? 0 : ledger_item_count(ledger_of(hub)));
 }

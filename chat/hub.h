@@ -43,8 +43,14 @@ struct hub_options {
     size_t tail_bytes_max;
     size_t history_bytes_max;    /* likewise */
     uint32_t history_count_max;  /* publications in one answer to `history` */
+    uint32_t presence_max_list;  /* members in one answer to `presence`; see chat/herald.h too */
+    uint32_t news_batch_max;     /* joins and leaves in one frame, 1 to HERALD_BATCH_MAX */
+    uint32_t question_count_max; /* open at a time: bus.reserve */
     uint32_t recovery_count_max; /* publications that a client is given when it comes back */
-    uint32_t page_bytes_max;     /* bytes of the publications in one answer */
+    uint16_t archive;            /* likewise */
+    uint64_t store_timeout_ns;   /* likewise */
+    size_t store_bytes_max;      /* likewise */
+    uint32_t page_bytes_max;     /* bytes of the publications, or members, in one answer */
     uint16_t channel_limit;      /* subscriptions of one session */
     uint32_t ping_interval_s;    /* told in the connect reply */
     bool anonymous_allowed;      /* connect without a token */
@@ -104,11 +110,32 @@ void hub_recover(struct hub *hub);
 /* Phase 2, after the posts: leaves and lagging channels that found no room before. */
 void hub_catch_up(struct hub *hub);
 
+/* Phase 5, before the posts of the iteration go: gives the archive what is to be stored. */
+void hub_flush(struct hub *hub);
+
+/* Something waits for the archive, and not for ever: go through an iteration now and then. */
+NODISCARD bool hub_is_waiting(const struct hub *hub);
+
 /* Something waits for room, which nobody will announce: go through another iteration soon. */
 NODISCARD bool hub_has_backlog(const struct hub *hub);
 
-/* No session, no room, no leave to be posted: nothing here will ask anybody anything any more. */
+/* When to call hub_catch_up() at the latest; UINT64_MAX: for nothing that has a time. */
+NODISCARD uint64_t hub_due_ns(const struct hub *hub);
+
+/*
+ * The end begins: everybody is told to go, so nobody is told any more who went; a reactor that has
+ * drained gets no post of that kind from here.
+ */
+void hub_drain(struct hub *hub);
+
+/*
+ * No session, no room, no leave to be posted, nothing that waits to be stored: nothing here will
+ * ask anybody anything any more.
+ */
 NODISCARD bool hub_is_quiet(const struct hub *hub);
+
+/* The archive has something of it. It answers before it ends, but may take long for it. */
+NODISCARD bool hub_has_given(const struct hub *hub);
 
 /* For who delivers. */
 struct roster *hub_roster(struct hub *hub);
@@ -124,7 +151,7 @@ NODISCARD enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, 
 /* Updates the gauges in metrics. */
 void hub_gauge(struct hub *hub);
 
-/* Live objects, for tests: sessions, rooms, channels, and leaves not yet posted. */
+/* Live objects, for tests: sessions, rooms, channels, open questions, leaves not yet posted. */
 NODISCARD size_t hub_count_live(const struct hub *hub);
 
 #endif /* CHAT_HUB_H */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What clients ask: one function per command, but for `history` (hub_history.c). What it takes to
- * keep sessions and rooms is in hub.c, and how one comes into the other in hub_subscribe.c.
+ * What clients ask: one function per command, but for `publish` and `rpc` (hub_publish.c),
+ * `history` (hub_history.c) and `presence` (hub_presence.c). What it takes to keep sessions and
+ * rooms is in hub.c, and how one comes into the other in hub_subscribe.c.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +14,6 @@
 #include "chat/permission.h"
 #include "chat/policy.h"
 #include "chat/post.h"
-#include "chat/publication.h"
 #include "chat/roster.h"
 #include "chat/session.h"
 #include "core/blob.h"
@@ -25,7 +25,6 @@
 enum {
     CLIENT_NAME_SIZE_MAX = 16,    /* bytes, PROTOCOL.md section 3 */
     CLIENT_VERSION_SIZE_MAX = 64, /* bytes, likewise */
-    INFO_SIZE_MAX = 128,          /* bytes: {"client":"..."}, with a client id as text */
 };
 
 static const uint16_t stay = 0; /* not a disconnect code: the connection goes on */
@@ -62,10 +61,7 @@ static int ask_interest(struct hub *hub, const struct room *room)
         .kind = POST_INTEREST,
         .interest = {.blob = name, .hash = room->hash, .room = roster_handle(hub->roster, room)},
     };
-    const struct bus_post packed = post_pack(&post);
-    const enum bus_result asked =
-        bus_ask(hub->options.bus, hub->options.reactor, room->home, &packed);
-    CHECK(asked == BUS_POSTED); /* hub_is_ready() has seen the credit */
+    hub_ask(hub, room->home, &post);
     return 0;
 }
 
@@ -75,7 +71,7 @@ static void first_member(struct hub *hub, struct room *room)
     struct channel_interest interest;
     int result;
 
-    if (room->home != hub->options.reactor) {
+    if (room->home != hub->options.reactor || policy_is_durable(room->policy)) {
         result = ask_interest(hub, room);
     } else {
         result = channel_add_interest(hub->home, room->hash, room_name(room),
@@ -169,14 +165,19 @@ static void join_room(struct hub *hub, struct session *session, const struct com
         room = roster_open(hub->roster, hash, channel, policy_find(hub->options.policies, channel),
                            ids_home_of(hash, hub->options.reactor_count));
     }
+    const bool is_lost = room != NULL && room->state == ROOM_LOST;
+    if (is_lost) {
+        room->state = ROOM_JOINING;
+    }
     if (room == NULL || hub_enter_room(hub, session, room, command) != 0) {
-        if (is_new && room != NULL) {
-            roster_close(hub->roster, room);
+        if (room != NULL && (is_new || is_lost)) {
+            room->state = ROOM_LOST;
+            hub_room_maybe_left(hub, room);
         }
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_INTERNAL);
         return;
     }
-    if (is_new) {
+    if (is_new || is_lost) {
         first_member(hub, room);
     }
 }
@@ -231,83 +232,6 @@ static uint16_t apply_unsubscribe(struct hub *hub, struct session *session,
     return stay;
 }
 
-static struct bytes write_info(const struct session *session, struct span target)
-{
-    uint8_t id[SESSION_ID_TEXT_SIZE];
-    session_write_id(session, id);
-
-    struct json_writer writer;
-    json_writer_init(&writer, target);
-    const struct event_client_info info = {.client = {id, sizeof(id)}};
-    event_write_client_info(&writer, &info);
-    CHECK(json_writer_fits(&writer));
-    return json_writer_bytes(&writer);
-}
-
-/* Takes the blob to the home, which answers with a post. */
-static void ask_publish(struct hub *hub, const struct session *session,
-                        const struct command *command, uint64_t hash, struct blob *blob)
-{
-    const struct post post = {
-        .kind = POST_PUBLISH,
-        .publish =
-            {
-                .blob = blob,
-                .hash = hash,
-                .session = hub_handle(hub, session),
-                .command = command->id,
-                .name_size = (uint16_t)command->publish.channel.size,
-            },
-    };
-    const struct bus_post packed = post_pack(&post);
-    const enum bus_result asked = bus_ask(hub->options.bus, hub->options.reactor,
-                                          ids_home_of(hash, hub->options.reactor_count), &packed);
-    CHECK(asked == BUS_POSTED); /* hub_is_ready() has seen the credit */
-}
-
-static void publish(struct hub *hub, struct session *session, const struct command *command,
-                    uint64_t hash)
-{
-    const struct bytes channel = command->publish.channel;
-    uint8_t info[INFO_SIZE_MAX];
-    struct blob *blob = publication_create(hub->options.pool, channel, command->publish.data,
-                                           write_info(session, (struct span){info, sizeof(info)}));
-    if (blob == NULL) {
-        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_INTERNAL);
-        return;
-    }
-    if (ids_home_of(hash, hub->options.reactor_count) != hub->options.reactor) {
-        ask_publish(hub, session, command, hash, blob);
-        return;
-    }
-    struct channel_position position;
-    const enum codes_error error =
-        channel_publish(hub->home, hash, (uint16_t)channel.size, blob, &position);
-    if (error != CODES_ERROR_NONE) {
-        hub_reply_error(&hub->reply, session, command->id, error);
-    } else {
-        hub_reply_empty(&hub->reply, session, command->id, EVENT_EMPTY_PUBLISH);
-    }
-}
-
-static uint16_t apply_publish(struct hub *hub, struct session *session,
-                              const struct command *command)
-{
-    const struct bytes channel = command->publish.channel;
-    if (channel.size == 0 || command->publish.data.size == 0) {
-        return CODES_DISCONNECT_BAD_REQUEST;
-    }
-    const uint64_t hash = table_hash(&hub->options.key, channel);
-    const enum codes_error error = hub_may(hub, session, channel, hash, PERMISSION_PUBLISH);
-    if (error != CODES_ERROR_NONE) {
-        hub_reply_error(&hub->reply, session, command->id, error);
-        return stay;
-    }
-    publish(hub, session, command, hash);
-    return stay;
-}
-
 /* Only `connect` opens a session, and whatever comes before it is no client of ours. */
 static bool is_welcome(const struct session *session, const struct command *command)
 {
@@ -330,15 +254,17 @@ uint16_t hub_apply(struct hub *hub, struct session *session, const struct comman
     case COMMAND_UNSUBSCRIBE:
         return apply_unsubscribe(hub, session, command);
     case COMMAND_PUBLISH:
-        return apply_publish(hub, session, command);
+        return hub_apply_publish(hub, session, command);
     case COMMAND_PING:
         hub_reply_empty(&hub->reply, session, command->id, EVENT_EMPTY_PING);
         return stay;
     case COMMAND_HISTORY:
         return hub_apply_history(hub, session, command);
+    case COMMAND_RPC:
+        return hub_apply_rpc(hub, session, command);
     case COMMAND_PRESENCE:
     case COMMAND_PRESENCE_STATS:
-    case COMMAND_RPC:
+        return hub_apply_presence(hub, session, command);
     case COMMAND_REFRESH:
     case COMMAND_SUB_REFRESH:
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_NOT_AVAILABLE);

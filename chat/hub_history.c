@@ -81,10 +81,7 @@ static bool ask_home(struct hub *hub, const struct session *session, const struc
                 .flags = (uint8_t)flags,
             },
     };
-    const struct bus_post packed = post_pack(&post);
-    const enum bus_result asked = bus_ask(hub->options.bus, hub->options.reactor,
-                                          ids_home_of(hash, hub->options.reactor_count), &packed);
-    CHECK(asked == BUS_POSTED); /* hub_is_ready() has seen the credit */
+    hub_ask(hub, ids_home_of(hash, hub->options.reactor_count), &post);
     return true;
 }
 
@@ -128,7 +125,8 @@ uint16_t hub_apply_history(struct hub *hub, struct session *session, const struc
         hub_reply_error(&hub->reply, session, command->id, error);
         return 0;
     }
-    if (ids_home_of(hash, hub->options.reactor_count) == hub->options.reactor) {
+    if (ids_home_of(hash, hub->options.reactor_count) == hub->options.reactor &&
+        !policy_is_durable(policy)) {
         answer_at_once(hub, session, command, hash, &query);
     } else if (!ask_home(hub, session, command, hash, &query)) {
         metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);

@@ -6,6 +6,7 @@
 #include "chat/channel.h"
 #include "chat/hub.h"
 #include "chat/hub_state.h"
+#include "chat/ledger.h"
 #include "chat/outbox.h"
 #include "chat/post.h"
 #include "chat/roster.h"
@@ -16,47 +17,146 @@
 #include "core/metrics.h"
 #include "core/slab.h"
 
-static void answer(struct hub *hub, uint16_t to, const struct post *post)
+void hub_ask(struct hub *hub, uint16_t home, const struct post *post)
 {
+    if (home == hub->options.reactor) {
+        struct post here = *post;
+        here.from = home;
+        here.role = BUS_TELL; /* nobody's credit */
+        hub_take(hub, &here);
+        return;
+    }
     const struct bus_post packed = post_pack(post);
-    bus_answer(hub->options.bus, hub->options.reactor, to, &packed);
+    const enum bus_result asked = bus_ask(hub->options.bus, hub->options.reactor, home, &packed);
+    CHECK(asked == BUS_POSTED);
+}
+
+/* To who asked: an answer; or, when POST_LATER was that, a tell, for which there is room. */
+static void answer(struct hub *hub, const struct post *asked, const struct post *post)
+{
+    if (asked->from == hub->options.reactor) {
+        hub_take(hub, post);
+        return;
+    }
+    const struct bus_post packed = post_pack(post);
+    if (asked->role == BUS_ASK) {
+        bus_answer(hub->options.bus, hub->options.reactor, asked->from, &packed);
+        return;
+    }
+    const enum bus_result told =
+        bus_tell(hub->options.bus, hub->options.reactor, asked->from, &packed);
+    CHECK(told == BUS_POSTED); /* answer_late() has looked */
+}
+
+/* Whoever waits for the archive keeps no credit of the bus: others may go on. */
+static void say_later(struct hub *hub, const struct post *asked)
+{
+    if (asked->role == BUS_ASK) {
+        const struct post post = {.kind = POST_LATER};
+        answer(hub, asked, &post);
+    }
 }
 
 /* -- at home ----------------------------------------------------------------------------------- */
 
-static void take_publish(struct hub *hub, const struct post *post)
+/* The post as it is taken by who has to keep it: its answer will be a tell. */
+static enum codes_error wait_turn(struct hub *hub, const struct post *post, bool *waits)
 {
-    struct channel_position position;
+    struct post kept = *post;
+    kept.role = BUS_TELL;
+    const enum codes_error error = channel_wait_turn(hub->home, &kept, waits);
+    if (*waits) {
+        say_later(hub, post);
+    }
+    return error;
+}
+
+static void answer_publish(struct hub *hub, const struct post *asked, enum codes_error error,
+                           const struct channel_position *position)
+{
     const struct post reply = {
         .kind = POST_PUBLISH_ANSWER,
         .publish_answer =
             {
-                .session = post->publish.session,
-                .command = post->publish.command,
-                .error = channel_publish(hub->home, post->publish.hash, post->publish.name_size,
-                                         post->publish.blob, &position),
+                .session = asked->publish.session,
+                .epoch = position->epoch,
+                .offset = position->top,
+                .command = asked->publish.command,
+                .error = error,
+                .is_rpc = asked->publish.is_rpc,
             },
     };
-    answer(hub, post->from, &reply);
+    answer(hub, asked, &reply);
+}
+
+static void take_publish(struct hub *hub, const struct post *post)
+{
+    struct channel_position position = {.epoch = 0};
+    bool waits = false;
+    enum codes_error error = wait_turn(hub, post, &waits);
+    if (waits) {
+        return;
+    }
+    if (error == CODES_ERROR_NONE) {
+        error = channel_publish(hub->home, &post->publish, &position);
+    } else {
+        blob_drop(post->publish.blob, hub->options.pool);
+    }
+    answer_publish(hub, post, error, &position);
+}
+
+static void answer_interest(struct hub *hub, const struct post *asked, enum codes_error error,
+                            const struct channel_interest *interest)
+{
+    const struct post reply = {
+        .kind = POST_INTEREST_ANSWER,
+        .interest_answer =
+            {
+                .room = asked->interest.room,
+                .channel = interest->channel,
+                .epoch = interest->position.epoch,
+                .top = interest->position.top,
+                .error = error,
+            },
+    };
+    blob_drop(asked->interest.blob, hub->options.pool);
+    answer(hub, asked, &reply);
 }
 
 static void take_interest(struct hub *hub, const struct post *post)
 {
-    struct post reply = {
-        .kind = POST_INTEREST_ANSWER,
-        .interest_answer = {.room = post->interest.room},
-    };
     struct channel_interest interest = {.position = {.epoch = 0}};
-    if (channel_add_interest(hub->home, post->interest.hash, blob_bytes(post->interest.blob),
+    bool waits = false;
+    enum codes_error error = wait_turn(hub, post, &waits);
+    if (waits) {
+        return;
+    }
+    if (error == CODES_ERROR_NONE &&
+        channel_add_interest(hub->home, post->interest.hash, blob_bytes(post->interest.blob),
                              post->interest.room, &interest) != 0) {
         metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-        reply.interest_answer.error = CODES_ERROR_INTERNAL;
+        error = CODES_ERROR_INTERNAL;
     }
-    reply.interest_answer.channel = interest.channel;
-    reply.interest_answer.epoch = interest.position.epoch;
-    reply.interest_answer.top = interest.position.top;
-    blob_drop(post->interest.blob, hub->options.pool);
-    answer(hub, post->from, &reply);
+    answer_interest(hub, post, error, &interest);
+}
+
+static void answer_history(struct hub *hub, const struct post *asked, enum codes_error error,
+                           const struct channel_reading *reading)
+{
+    const struct post reply = {
+        .kind = POST_PAGE,
+        .page =
+            {
+                .asker = asked->history.session,
+                .blob = reading->page,
+                .epoch = reading->position.epoch,
+                .top = reading->position.top,
+                .command = asked->history.command,
+                .error = error,
+            },
+    };
+    blob_drop(asked->history.blob, hub->options.pool);
+    answer(hub, asked, &reply);
 }
 
 static void take_history(struct hub *hub, const struct post *post)
@@ -71,22 +171,15 @@ static void take_history(struct hub *hub, const struct post *post)
         .epoch = asked->epoch,
     };
     struct channel_reading reading = {.page = NULL};
-    const enum codes_error error =
-        channel_read(hub->home, asked->hash, blob_bytes(asked->blob), &query, &reading);
-    const struct post reply = {
-        .kind = POST_PAGE,
-        .page =
-            {
-                .asker = asked->session,
-                .blob = reading.page,
-                .epoch = reading.position.epoch,
-                .top = reading.position.top,
-                .command = asked->command,
-                .error = error,
-            },
-    };
-    blob_drop(asked->blob, hub->options.pool);
-    answer(hub, post->from, &reply);
+    bool waits = false;
+    enum codes_error error = wait_turn(hub, post, &waits);
+    if (waits) {
+        return;
+    }
+    if (error == CODES_ERROR_NONE) {
+        error = channel_read(hub->home, asked->hash, blob_bytes(asked->blob), &query, &reading);
+    }
+    answer_history(hub, post, error, &reading);
 }
 
 static void take_recover(struct hub *hub, const struct post *post)
@@ -101,7 +194,7 @@ static void take_recover(struct hub *hub, const struct post *post)
                                         asked->count_max),
             },
     };
-    answer(hub, post->from, &reply);
+    answer(hub, post, &reply);
 }
 
 /* -- where the subscribers are ----------------------------------------------------------------- */
@@ -116,6 +209,8 @@ static void take_publish_answer(struct hub *hub, const struct post *post)
     }
     if (reply->error != 0) {
         hub_reply_error(&hub->reply, session, reply->command, (enum codes_error)reply->error);
+    } else if (reply->is_rpc) {
+        hub_reply_published(&hub->reply, session, reply->command, reply->epoch, reply->offset);
     } else {
         hub_reply_empty(&hub->reply, session, reply->command, EVENT_EMPTY_PUBLISH);
     }
@@ -152,7 +247,7 @@ static void take_page(struct hub *hub, const struct post *post)
         return;
     }
     struct room *room = roster_at(hub->roster, page->asker);
-    if (room != NULL) {
+    if (room != NULL && room->asked_from != 0) {
         hub_take_recovered(hub, room, page->blob);
     } else if (page->blob != NULL) {
         blob_drop(page->blob, hub->options.pool); /* everybody has gone meanwhile */
@@ -199,7 +294,21 @@ static void take_gap(struct hub *hub, const struct post *post)
     struct room *room = roster_at(hub->roster, post->gap.room);
     if (room != NULL) {
         lose_room(hub, room);
-        roster_close(hub->roster, room); /* the home has forgotten it: there is no leave to post */
+        room->state = ROOM_LOST;
+        room->asked_from = 0; /* if a page is still on the way, nobody waits for it */
+        hub_room_maybe_left(hub, room);
+    }
+}
+
+static void take_from_archive(struct ledger *ledger, const struct post *post)
+{
+    if (ledger == NULL) {
+        return; /* hub_forget() was before it, and has freed what it names */
+    }
+    if (post->kind == POST_ARCHIVE_APPENDED) {
+        ledger_take_batch(ledger, post->archive_batch.batch);
+    } else {
+        ledger_take_page(ledger, post->archive_page.page);
     }
 }
 
@@ -236,9 +345,29 @@ void hub_take(struct hub *hub, const struct post *post)
     case POST_GAP:
         take_gap(hub, post);
         return;
+    case POST_LATER:
+        return; /* only the credit is back */
+    case POST_ARCHIVE_APPENDED:
+    case POST_ARCHIVE_PAGE:
+        take_from_archive(channel_ledger(hub->home), post);
+        return;
+    case POST_PRESENCE:
+        hub_take_presence(hub, post);
+        return;
+    case POST_PRESENCE_PART:
+        hub_take_presence_part(hub, post);
+        return;
+    case POST_NEWS:
+        hub_take_news(hub, post);
+        return;
+    case POST_NEWS_COPY:
+        hub_take_news_copy(hub, post);
+        return;
     case POST_STOP:
     case POST_DRAINED:
     case POST_EXIT:
+    case POST_ARCHIVE_APPEND:
+    case POST_ARCHIVE_READ:
         break;
     }
     NEVER("a post that is not the hub's");
@@ -265,8 +394,76 @@ void hub_post_leaves(struct hub *hub)
     hub->leave_count = kept;
 }
 
+/* -- what has waited for the archive ----------------------------------------------------------- */
+
+/* What is done: answered; or a question that may be asked again, for its channel is known now. */
+static void take_done(struct hub *hub, const struct ledger_answer *done)
+{
+    const struct post *post = &done->post;
+
+    if (!done->is_question) {
+        const struct channel_position position = {done->epoch, done->offset};
+        if (done->error == CODES_ERROR_NONE) {
+            metrics_add(hub->options.metrics, METRIC_PUBLICATIONS, 1);
+        }
+        answer_publish(hub, post, done->error, &position);
+    } else if (done->error == CODES_ERROR_NONE) {
+        hub_take(hub, post);
+    } else if (post->kind == POST_PUBLISH) {
+        const struct channel_position nowhere = {.epoch = 0};
+        blob_drop(post->publish.blob, hub->options.pool);
+        answer_publish(hub, post, done->error, &nowhere);
+    } else if (post->kind == POST_INTEREST) {
+        const struct channel_interest nothing = {.position = {.epoch = 0}};
+        answer_interest(hub, post, done->error, &nothing);
+    } else {
+        const struct channel_reading nothing = {.page = NULL};
+        answer_history(hub, post, done->error, &nothing);
+    }
+}
+
+/* As far as there is room. */
+static void answer_late(struct hub *hub, struct ledger *ledger)
+{
+    struct ledger_item *item = ledger_first_done(ledger);
+
+    while (item != NULL && outbox_is_roomy(hub->options.outbox)) {
+        struct ledger_item *const next = ledger_next_done(ledger, item);
+        const struct ledger_answer done = ledger_look(item);
+        if (done.post.from == hub->options.reactor ||
+            bus_has_room(hub->options.bus, hub->options.reactor, done.post.from)) {
+            take_done(hub, &done);
+            ledger_forget(ledger, item);
+        }
+        item = next;
+    }
+}
+
+static void go_on_with_ledger(struct hub *hub, struct ledger *ledger)
+{
+    size_t delivered = OUTBOX_POSTS_MAX;
+    while (delivered == OUTBOX_POSTS_MAX && outbox_is_roomy(hub->options.outbox)) {
+        delivered = ledger_deliver(ledger, OUTBOX_POSTS_MAX);
+    }
+    answer_late(hub, ledger);
+}
+
+void hub_flush(struct hub *hub)
+{
+    struct ledger *ledger = channel_ledger(hub->home);
+    if (ledger != NULL) {
+        ledger_flush(ledger);
+    }
+}
+
 void hub_catch_up(struct hub *hub)
 {
+    struct ledger *ledger = channel_ledger(hub->home);
+
+    hub_tell_news(hub);
     hub_post_leaves(hub);
+    if (ledger != NULL) {
+        go_on_with_ledger(hub, ledger);
+    }
     channel_catch_up(hub->home);
 }

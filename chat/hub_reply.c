@@ -3,9 +3,11 @@
 
 #include "chat/outbox.h"
 #include "chat/session.h"
+#include "chat/stream.h"
+#include "core/blob.h"
 #include "core/metrics.h"
 
-enum { AROUND_PUBLICATIONS = 512 }; /* bytes of a reply that are not publications */
+enum { AROUND_LIST = 512 }; /* bytes of a reply that are not publications, or members */
 
 static struct json_writer begin(const struct hub_reply *to)
 {
@@ -14,11 +16,11 @@ static struct json_writer begin(const struct hub_reply *to)
     return writer;
 }
 
-/* For a message with so many bytes of publications in it. */
+/* For a message with so many bytes of publications or members in it. */
 static struct json_writer begin_long(const struct hub_reply *to, size_t size)
 {
     struct json_writer writer;
-    json_writer_init(&writer, outbox_begin_long(to->outbox, size + AROUND_PUBLICATIONS));
+    json_writer_init(&writer, outbox_begin_long(to->outbox, size + AROUND_LIST));
     return writer;
 }
 
@@ -63,6 +65,42 @@ void hub_reply_history(const struct hub_reply *to, struct session *session, uint
 {
     struct json_writer writer = begin_long(to, result->publications.size);
     event_write_history(&writer, command, result);
+    commit(to, session, &writer, false);
+}
+
+void hub_reply_published(const struct hub_reply *to, struct session *session, uint32_t command,
+                         uint64_t epoch, uint64_t offset)
+{
+    uint8_t text[STREAM_EPOCH_SIZE];
+    struct event_accepted result = {.offset = 0};
+    if (epoch != 0) {
+        stream_write_epoch(epoch, text);
+        result = (struct event_accepted){.epoch = {text, sizeof(text)}, .offset = offset};
+    }
+    struct json_writer writer = begin(to);
+    event_write_accepted(&writer, command, &result);
+    commit(to, session, &writer, false);
+}
+
+void hub_reply_presence(const struct hub_reply *to, struct session *session, uint32_t command,
+                        struct presence_parts parts, const struct presence_limits *limits)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < parts.count; i++) {
+        size += blob_bytes(parts.list[i]).size;
+    }
+    struct json_writer writer = begin_long(to, size < limits->bytes_max ? size : limits->bytes_max);
+    event_write_presence_begin(&writer, command);
+    presence_write(&writer, parts, limits);
+    event_write_presence_end(&writer);
+    commit(to, session, &writer, false);
+}
+
+void hub_reply_presence_stats(const struct hub_reply *to, struct session *session, uint32_t command,
+                              const struct presence_numbers *numbers)
+{
+    struct json_writer writer = begin(to);
+    event_write_presence_stats(&writer, command, numbers->client_count, numbers->user_count);
     commit(to, session, &writer, false);
 }
 

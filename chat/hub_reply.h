@@ -9,6 +9,7 @@
  */
 #include <stdint.h>
 
+#include "chat/presence.h"
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "proto/codes.h"
@@ -30,6 +31,13 @@ void hub_reply_subscribe(const struct hub_reply *to, struct session *session, ui
                          const struct event_subscribed *result);
 void hub_reply_history(const struct hub_reply *to, struct session *session, uint32_t command,
                        const struct event_history *result);
+/* To the rpc `publish`: where it is, if its channel has history (an epoch that is not 0). */
+void hub_reply_published(const struct hub_reply *to, struct session *session, uint32_t command,
+                         uint64_t epoch, uint64_t offset);
+void hub_reply_presence(const struct hub_reply *to, struct session *session, uint32_t command,
+                        struct presence_parts parts, const struct presence_limits *limits);
+void hub_reply_presence_stats(const struct hub_reply *to, struct session *session, uint32_t command,
+                              const struct presence_numbers *numbers);
 void hub_reply_empty(const struct hub_reply *to, struct session *session, uint32_t command,
                      enum event_empty result);
 void hub_reply_error(const struct hub_reply *to, struct session *session, uint32_t command,

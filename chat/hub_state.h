@@ -21,9 +21,11 @@
 
 struct blob;
 struct command;
+struct post;
 struct post_page;
 struct room;
 struct slab;
+struct timerwheel;
 
 /* A leave that found no room on the bus. There is at most one per room that was ever open. */
 struct hub_leave {
@@ -43,6 +45,10 @@ struct hub {
     struct list_link recovering; /* rooms for whose waiters the home has to be asked */
     size_t recovery_bytes;       /* publications that were recovered in this iteration */
     size_t subscription_count;   /* for the gauge */
+    struct timerwheel *timers;   /* the heralds' */
+    struct slab *questions;      /* objects are those of hub_presence.c */
+    uint64_t now_ns;             /* of this iteration */
+    bool is_draining;            /* see hub_drain() */
     uint64_t allowance;          /* commands that surely find a credit; see hub_is_ready() */
 };
 
@@ -53,7 +59,10 @@ struct ids_handle hub_handle(const struct hub *hub, const struct session *sessio
 void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest);
 void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error);
 
-/* Leaves the channel and closes the room, if that is JOINED and nobody is in it any more. */
+/*
+ * Leaves the channel and closes the room, if nobody is in it any more and there is nothing to be
+ * told about those who were.
+ */
 void hub_room_maybe_left(struct hub *hub, struct room *room);
 
 /*
@@ -80,10 +89,40 @@ void hub_untie(struct hub *hub, struct session *session, uint32_t index);
 NODISCARD enum codes_error hub_may(struct hub *hub, const struct session *session,
                                    struct bytes channel, uint64_t hash, enum permission_verb verb);
 
+/* hub_publish.c */
+NODISCARD uint16_t hub_apply_publish(struct hub *hub, struct session *session,
+                                     const struct command *command);
+NODISCARD uint16_t hub_apply_rpc(struct hub *hub, struct session *session,
+                                 const struct command *command);
+
 /* hub_history.c: the command, and what the home has read for it. Borrows the page. */
 NODISCARD uint16_t hub_apply_history(struct hub *hub, struct session *session,
                                      const struct command *command);
 void hub_answer_history(struct hub *hub, struct session *session, const struct post_page *page);
+
+/*
+ * hub_posts.c: asks a home, which may be here; hub_is_ready() has seen the credit. The answer comes
+ * to hub_take(), at once where the home is here and need not wait for the archive.
+ */
+void hub_ask(struct hub *hub, uint16_t home, const struct post *post);
+
+/* hub_presence.c: the commands, and what other reactors ask and say. */
+NODISCARD size_t hub_question_size(uint16_t reactor_count);
+NODISCARD uint16_t hub_apply_presence(struct hub *hub, struct session *session,
+                                      const struct command *command);
+void hub_take_presence(struct hub *hub, const struct post *post);
+void hub_take_presence_part(struct hub *hub, const struct post *post);
+
+/* hub_news.c: somebody became a member of the room, or is none any more. */
+void hub_news_changed(struct hub *hub, struct room *room);
+
+/* Somebody left that the others were told of, and they do not know yet: the room stays for it. */
+NODISCARD bool hub_news_are_owed(const struct hub *hub, const struct room *room);
+
+/* What it is time to tell. */
+void hub_tell_news(struct hub *hub);
+void hub_take_news(struct hub *hub, const struct post *post);
+void hub_take_news_copy(struct hub *hub, const struct post *post);
 
 /* hub_posts.c: leaves that wait go out now, as far as there is room. */
 void hub_post_leaves(struct hub *hub);

@@ -89,7 +89,7 @@ static void count(const struct hub *hub, enum recovery_verdict verdict)
  * What somebody is told who subscribed. The page has what it missed, if that is not nothing.
  * Returns false when it has not all of it yet.
  */
-static bool confirm(struct hub *hub, const struct room *room, const struct roster_waiter *waiter,
+static bool confirm(struct hub *hub, struct room *room, const struct roster_waiter *waiter,
                     struct recovery_answer answer, const struct blob *page)
 {
     CHECK(answer.verdict != RECOVERY_READ);
@@ -119,6 +119,7 @@ static bool confirm(struct hub *hub, const struct room *room, const struct roste
     hub->recovery_bytes += result.publications.size;
     count(hub, answer.verdict);
     hub_reply_subscribe(&hub->reply, session_of(hub, waiter), waiter->command, &result);
+    hub_news_changed(hub, room);
     return end == position;
 }
 
@@ -301,6 +302,8 @@ static struct roster_waiter waiter_for(const struct session *session, const stru
                                            (policy->allow_positioning && subscribe->positioned)));
     waiter.recovers = waiter.recoverable && subscribe->recover;
     waiter.has_epoch = subscribe->epoch.size > 0;
+    waiter.hears_news =
+        policy->force_push_join_leave || (policy->join_leave && subscribe->join_leave);
     waiter.bad_epoch = waiter.has_epoch && !stream_read_epoch(subscribe->epoch, &waiter.epoch);
     return waiter;
 }
@@ -315,8 +318,8 @@ int hub_enter_room(struct hub *hub, struct session *session, struct room *room,
                                               : (struct recovery_answer){.verdict = RECOVERY_READ};
     const bool waits = answer.verdict == RECOVERY_READ;
 
-    const int result =
-        waits ? membership_wait(session, room, waiter) : membership_add(session, room);
+    const int result = waits ? membership_wait(session, room, waiter)
+                             : membership_add(session, room, waiter.hears_news);
     if (result != 0) {
         return result;
     }

@@ -3,9 +3,10 @@
 
 #include <errno.h>
 
+#include "chat/herald.h"
 #include "core/check.h"
 
-int membership_add(struct session *session, struct room *room)
+int membership_add(struct session *session, struct room *room, bool hears_news)
 {
     const struct session_subscription subscription = {
         .room = room->slot,
@@ -15,6 +16,7 @@ int membership_add(struct session *session, struct room *room)
         .conn = session->conn,
         .session = session->slot,
         .subscription = session->subscription_count,
+        .hears_news = hears_news,
     };
 
     const int result = session_add(session, subscription);
@@ -83,6 +85,7 @@ int membership_admit(struct slab *sessions, struct room *room, uint32_t index)
         .conn = waiter->conn,
         .session = waiter->session,
         .subscription = waiter->subscription,
+        .hears_news = waiter->hears_news,
     };
     struct session_subscription *tie = tie_of(sessions, member.session, member.subscription);
     CHECK(tie->is_waiting && tie->member == index);
@@ -111,15 +114,18 @@ void membership_remove(struct slab *sessions, struct roster *roster, struct sess
     } else {
         CHECK(room->members[gone.member].session == session->slot);
         CHECK(room->members[gone.member].subscription == index);
+        if (room->herald != NULL) {
+            herald_remember(room->herald, &room->members[gone.member], session);
+        }
         remove_member(sessions, room, gone.member);
     }
     if (session_remove(session, index)) {
         const struct session_subscription *moved = &session->subscriptions[index];
         struct room *other = roster_slot(roster, moved->room);
         if (moved->is_waiting) {
-            other->waiters[moved->member].subscription = index;
+            other->waiters[moved->member].subscription = (uint16_t)index;
         } else {
-            other->members[moved->member].subscription = index;
+            other->members[moved->member].subscription = (uint16_t)index;
         }
     }
 }

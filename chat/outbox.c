@@ -161,6 +161,16 @@ void outbox_publish(struct outbox *outbox, struct room *room, struct ids_handle 
     room->outbox_count++;
 }
 
+void outbox_tell(struct outbox *outbox, struct ids_handle room, struct blob *blob)
+{
+    CHECK(has_entry(outbox, 1));
+    outbox->entries[outbox->count++] = (struct outbox_entry){
+        .kind = OUTBOX_NEWS,
+        .room = room,
+        .blob = blob,
+    };
+}
+
 size_t outbox_count(const struct outbox *outbox)
 {
     return outbox->count;

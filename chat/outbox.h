@@ -26,8 +26,9 @@ struct room;
 enum outbox_kind {
     OUTBOX_MESSAGE,     /* bytes for one connection */
     OUTBOX_PUBLICATION, /* one share of a blob for every member of a room */
-    OUTBOX_DISCONNECT,  /* close a connection with a code */
-    OUTBOX_TAKEN,       /* already delivered, with an earlier publication of its room */
+    OUTBOX_NEWS, /* one share of a blob for the members that want to know who comes and goes */
+    OUTBOX_DISCONNECT, /* close a connection with a code */
+    OUTBOX_TAKEN,      /* already delivered, with an earlier publication of its room */
 };
 
 struct outbox_entry {
@@ -37,8 +38,8 @@ struct outbox_entry {
     uint32_t at;            /* OUTBOX_MESSAGE: where in the text */
     uint32_t size;          /* OUTBOX_MESSAGE: bytes */
     struct conn_id conn;    /* OUTBOX_MESSAGE, OUTBOX_DISCONNECT */
-    struct ids_handle room; /* OUTBOX_PUBLICATION */
-    struct blob *blob;      /* OUTBOX_PUBLICATION */
+    struct ids_handle room; /* OUTBOX_PUBLICATION, OUTBOX_NEWS */
+    struct blob *blob;      /* likewise */
     bool in_order;          /* OUTBOX_MESSAGE: overtakes no publication that is queued already */
 };
 
@@ -80,6 +81,9 @@ void outbox_disconnect(struct outbox *outbox, struct conn_id conn, uint16_t code
 /* Takes one share of the blob. There is room, for outbox_is_roomy() was asked. */
 void outbox_publish(struct outbox *outbox, struct room *room, struct ids_handle handle,
                     struct blob *blob);
+
+/* The same, for joins and leaves. */
+void outbox_tell(struct outbox *outbox, struct ids_handle room, struct blob *blob);
 
 /* For who delivers: the entries in order, the text of one, and forgetting all of them. */
 size_t outbox_count(const struct outbox *outbox);

@@ -66,6 +66,7 @@ struct policy {
     bool force_push_join_leave;
 
     enum policy_durability durability;
+    uint64_t idempotency_ttl_ns; /* how long a key is remembered */
     enum policy_slow_consumer slow_consumer;
 };
 
@@ -79,6 +80,12 @@ struct policy_table {
 static inline bool policy_has_history(const struct policy *policy)
 {
     return policy->history_size > 0;
+}
+
+/* Is a publication accepted only when it is stored? */
+static inline bool policy_is_durable(const struct policy *policy)
+{
+    return policy->durability >= POLICY_DURABILITY_PROCESS;
 }
 
 /* The policy of a channel; NULL when its name has a namespace that nobody configured. */

@@ -7,12 +7,16 @@
  * A post that names a blob hands over one share of it. Who may post what, and the role it has on
  * the bus (core/bus.h: ask, answer, tell), stands beside each kind. Pure. ANY_THREAD.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "chat/ids.h"
 #include "core/blob.h"
 #include "core/bus.h"
+
+struct archive_batch;
+struct archive_page;
 
 enum post_kind {
     POST_PUBLISH = 1,     /* ask     publisher's reactor -> home */
@@ -25,9 +29,19 @@ enum post_kind {
     POST_PAGE,            /* answer  home -> that reactor, to both */
     POST_PUBLICATION,     /* tell    home -> interested reactor */
     POST_GAP,             /* tell    home -> interested reactor whose cursor fell off the tail */
+    POST_LATER,           /* answer  home -> asker: the real one comes later, as a tell */
+    POST_PRESENCE,        /* ask     reactor of who wants to know -> each of the others */
+    POST_PRESENCE_PART,   /* answer  what is known there */
+    POST_NEWS,            /* tell    reactor where members came and went -> home */
+    POST_NEWS_COPY,       /* tell    home -> interested reactor */
     POST_STOP,            /* tell    control -> reactor: drain, see server/control.h */
     POST_DRAINED,         /* tell    reactor -> control: no connection left */
-    POST_EXIT,            /* tell    control -> reactor: every reactor has drained */
+    POST_EXIT,            /* tell    control -> reactor: every reactor has drained; -> archive */
+
+    POST_ARCHIVE_APPEND,   /* ask     home -> archive: what is to be stored, see archive_post.h */
+    POST_ARCHIVE_APPENDED, /* answer  archive -> home: the same batch, with results */
+    POST_ARCHIVE_READ,     /* ask     home -> archive: what is stored of a channel? */
+    POST_ARCHIVE_PAGE,     /* answer  archive -> home: the same page, filled */
 };
 
 /* The blob begins with the channel's name; see chat/publication.h for the rest of it. */
@@ -37,12 +51,17 @@ struct post_publish {
     struct ids_handle session; /* the asker, for the answer */
     uint32_t command;          /* id of the asker's command */
     uint16_t name_size;
+    uint8_t key_size; /* of its idempotency key; 0: none */
+    bool is_rpc;      /* who asked wants to know where it is */
 };
 
 struct post_publish_answer {
     struct ids_handle session;
+    uint64_t epoch; /* 0: the channel has no history */
+    uint64_t offset;
     uint32_t command;
     uint32_t error; /* enum codes_error */
+    bool is_rpc;
 };
 
 /* The blob is the channel's name. */
@@ -110,6 +129,36 @@ struct post_gap {
     struct ids_handle room;
 };
 
+/* Both ways: the batch goes there and comes back. */
+struct post_archive_batch {
+    struct archive_batch *batch;
+};
+
+struct post_archive_page {
+    struct archive_page *page;
+};
+
+/* The blob is the channel's name. */
+struct post_presence {
+    struct blob *blob;
+    uint64_t hash;
+    uint32_t question; /* slot at the asker's, which keeps it until every answer is there */
+    bool wants_numbers;
+};
+
+/* The blob is a part (chat/presence.h), or NULL: nobody is there, or it failed. */
+struct post_presence_part {
+    struct blob *blob;
+    uint32_t question;
+    bool has_failed;
+};
+
+/* The blob is a frame of joins and leaves, for a channel (POST_NEWS) or a room (POST_NEWS_COPY). */
+struct post_news {
+    struct blob *blob;
+    struct ids_handle target;
+};
+
 struct post {
     uint16_t from; /* written by the bus */
     uint8_t role;  /* written by the bus */
@@ -126,6 +175,11 @@ struct post {
         struct post_leave leave;
         struct post_publication publication;
         struct post_gap gap;
+        struct post_archive_batch archive_batch;
+        struct post_archive_page archive_page;
+        struct post_presence presence;
+        struct post_presence_part presence_part;
+        struct post_news news;
         uint8_t room_for[56];
     };
 };

@@ -4,25 +4,41 @@
 /*
  * One publication in one blob, from the publisher's reactor to the last subscriber.
  *
- *   made by the publisher's reactor         |name ...      |data,"info":{...}|            |
+ *   made by the publisher's reactor         |name ...  key |data,"info":{...}|            |
  *   finished by the home, around the data   |header|prefix |data,"info":{...}|suffix      |
  *
- * The name of the channel travels at the start of the blob, in the room that the home then uses
- * for the frame header and the envelope; so the data is copied once, on the way in. Immutable once
- * finished. Pure but for the memory of the pool.
+ * The name of the channel travels at the start of the blob, and its idempotency key with the digest
+ * of the data just before these, in the room that the home then uses for the frame header and the
+ * envelope; so the data is copied once, on the way in. Immutable once finished. Pure but for the
+ * memory of the pool.
  */
 #include <stdint.h>
 
+#include "chat/idempotency.h"
 #include "core/annot.h"
 #include "core/blob.h"
 #include "core/bytes.h"
 
-/* On the publisher's reactor: name, data and info copied into a new blob. NULL: no memory. */
-NODISCARD struct blob *publication_create(struct blob_pool *pool, struct bytes channel,
-                                          struct bytes data, struct bytes info);
+/* What a publisher says. */
+struct publication_source {
+    struct bytes channel;
+    struct bytes data; /* JSON */
+    struct bytes info; /* JSON: who it is; empty: nobody */
+    struct bytes key;  /* for idempotency; empty: none */
+};
 
-/* The name that publication_create left, until publication_finish. */
-struct bytes publication_channel(const struct blob *blob, uint16_t name_size);
+/* On the publisher's reactor: copied into a new blob. NULL: no memory. */
+NODISCARD struct blob *publication_create(struct blob_pool *pool,
+                                          const struct publication_source *source);
+
+/* What publication_create left in it until publication_finish. */
+NODISCARD struct bytes publication_channel(const struct blob *blob, uint16_t name_size);
+NODISCARD struct idempotency_key publication_key(const struct blob *blob, uint8_t key_size);
+
+/* The same as one piece, to be stored; and back, on any reactor. NULL: no memory. */
+NODISCARD struct bytes publication_stored(const struct blob *blob, uint8_t key_size);
+NODISCARD struct blob *publication_restore(struct blob_pool *pool, struct bytes channel,
+                                           struct bytes stored, uint8_t key_size);
 
 /*
  * At home: writes envelope and WebSocket frame header around the data. `channel` is not in blob.

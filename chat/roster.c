@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "chat/directory.h"
+#include "chat/herald.h"
 #include "core/check.h"
 
 enum {
@@ -83,6 +84,7 @@ void roster_close(struct roster *roster, struct room *room)
         list_remove(&room->recovering);
     }
     directory_remove(roster->rooms, room->hash, room, room->slot);
+    herald_destroy(room->herald);
     free(room->members);
     free(room);
 }

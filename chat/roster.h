@@ -28,28 +28,36 @@
 #include "core/list.h"
 #include "core/table.h"
 
+struct herald;
 struct policy;
 struct roster; /* opaque */
 
 enum room_state {
     ROOM_JOINING, /* the home was asked */
     ROOM_JOINED,  /* every later publication comes */
+    ROOM_LOST,    /* the home has forgotten it, and others have to hear that its members left */
 };
 
 struct roster_member {
     struct conn_id conn;   /* where to deliver */
     uint32_t session;      /* slot in the hub's slab */
-    uint32_t subscription; /* index in that session's array */
+    uint16_t subscription; /* index in that session's array */
+    bool hears_news : 1;   /* it wants to be told who comes and goes */
+    bool is_told : 1;      /* the others were told that it came: chat/herald.h */
+    bool is_known : 1; /* that, or somebody asked who is there: they have to hear that it left */
 };
+
+_Static_assert(sizeof(struct roster_member) == 16, "a fan-out reads all of them");
 
 /* Somebody who wants to be a member, and what of the channel it has. */
 struct roster_waiter {
     struct conn_id conn;
     uint32_t session;      /* slot in the hub's slab */
-    uint32_t subscription; /* index in that session's array */
+    uint16_t subscription; /* index in that session's array */
     uint64_t since;        /* offset of the last publication that it has */
     uint64_t epoch;        /* of that offset, if has_epoch */
     uint32_t command;      /* id of the subscribe that waits for its answer */
+    bool hears_news;       /* it wants to be told who comes and goes */
     bool positioned;       /* it is told offset and epoch */
     bool recoverable;      /* and may recover with them */
     bool recovers;         /* it wants to, now */
@@ -74,6 +82,7 @@ struct room {
     uint32_t slot;         /* its own */
     struct ids_handle channel;   /* at home, once JOINED */
     const struct policy *policy; /* of its channel */
+    struct herald *herald;       /* tells who comes and goes; the hub's; NULL: nobody is told */
     uint16_t home;
     uint8_t state;     /* enum room_state */
     uint8_t name_size; /* bytes */

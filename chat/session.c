@@ -8,7 +8,8 @@
 
 enum { FIRST_CAPACITY = 1 }; /* most people are in one room */
 
-void session_write_id(const struct session *session, uint8_t text[static SESSION_ID_TEXT_SIZE])
+void session_id_text(const uint8_t id[static SESSION_ID_SIZE],
+                     uint8_t text[static SESSION_ID_TEXT_SIZE])
 {
     static const char digits[] = "0123456789abcdef";
     size_t at = 0;
@@ -17,10 +18,15 @@ void session_write_id(const struct session *session, uint8_t text[static SESSION
         if (i == 4 || i == 6 || i == 8 || i == 10) {
             text[at++] = '-';
         }
-        text[at++] = (uint8_t)digits[session->id[i] >> 4];
-        text[at++] = (uint8_t)digits[session->id[i] & 0xf];
+        text[at++] = (uint8_t)digits[id[i] >> 4];
+        text[at++] = (uint8_t)digits[id[i] & 0xf];
     }
     CHECK(at == SESSION_ID_TEXT_SIZE);
+}
+
+void session_write_id(const struct session *session, uint8_t text[static SESSION_ID_TEXT_SIZE])
+{
+    session_id_text(session->id, text);
 }
 
 int session_find(const struct session *session, uint32_t room)

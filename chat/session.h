@@ -44,8 +44,22 @@ struct session {
     bool is_held;   /* see hub_hold() */
 };
 
-/* Writes the client id as text, in lower case. */
+/* A client id as text, in lower case. */
+void session_id_text(const uint8_t id[static SESSION_ID_SIZE],
+                     uint8_t text[static SESSION_ID_TEXT_SIZE]);
+
+/* The same of a session. */
 void session_write_id(const struct session *session, uint8_t text[static SESSION_ID_TEXT_SIZE]);
+
+/*
+ * A hash of who is on the connection: equal for two sessions of one user. Nobody can sign in yet,
+ * so everybody is the one user without a name.
+ */
+static inline uint64_t session_user_hash(const struct session *session)
+{
+    (void)session;
+    return 0;
+}
 
 /* Index of the subscription to a room, or -1. Linear: there are at most client.channel_limit. */
 int session_find(const struct session *session, uint32_t room);

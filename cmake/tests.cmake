@@ -41,7 +41,7 @@ set(seen_by_proto proto core)
 set(seen_by_net net core)
 set(seen_by_chat chat proto core)
 set(seen_by_store storeengine store core)
-set(seen_by_server serverlib chat net proto core)
+set(seen_by_server serverlib chat net proto store core)
 set(seen_by_load load net proto core)
 
 foreach(folder core proto net store chat server load)
@@ -56,6 +56,13 @@ foreach(folder core proto net store chat server load)
         parley_test(${target} unit/${folder}/${module} unit)
     endforeach()
 endforeach()
+
+# The archive's store is the real one.
+if(TARGET server_archive_test AND TARGET parley-store)
+    target_compile_definitions(server_archive_test PRIVATE
+        PARLEY_STORE_PROGRAM="$<TARGET_FILE:parley-store>")
+    add_dependencies(server_archive_test parley-store)
+endif()
 
 # Not to measure: each case runs once and a bit, so that none breaks unseen.
 if(TARGET parley-micro)
@@ -85,7 +92,7 @@ list(FILTER sim_library EXCLUDE REGEX "/sim_main\\.c$")
 file(GLOB sim_rest CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/sim/*.c)
 list(REMOVE_ITEM sim_rest ${sim_library})
 
-existing_targets(libraries serverlib chat net proto core)
+existing_targets(libraries serverlib chat net proto store core)
 if(sim_library)
     add_library(simbackend STATIC ${sim_library})
     target_link_libraries(simbackend PUBLIC ${libraries} PRIVATE test_warnings)

@@ -188,13 +188,12 @@ static void put(struct bus *bus, size_t from, size_t to, const struct bus_post *
  * Tells leave two reserves alone, one for asks and one for answers: whatever is in the ring, so
  * many of each still fit.
  */
-static bool has_room(struct bus *bus, struct port *self, size_t to)
+bool bus_has_room(struct bus *bus, size_t from, size_t to)
 {
-    if (ring_room(self->peers[to].out, 2 * bus->reserve + 1) > 2 * bus->reserve) {
-        return true;
-    }
-    count_up(&self->refusals);
-    return false;
+    struct port *self = port_at(bus, from);
+    CHECK(to < bus->port_count);
+    CHECK(to != from);
+    return ring_room(self->peers[to].out, 2 * bus->reserve + 1) > 2 * bus->reserve;
 }
 
 enum bus_result bus_tell(struct bus *bus, size_t from, size_t to, const struct bus_post *post)
@@ -204,7 +203,8 @@ enum bus_result bus_tell(struct bus *bus, size_t from, size_t to, const struct b
     CHECK(to != from);
     CHECK(post != NULL);
 
-    if (!has_room(bus, self, to)) {
+    if (!bus_has_room(bus, from, to)) {
+        count_up(&self->refusals);
         return BUS_FULL;
     }
     put(bus, from, to, post, BUS_TELL);
@@ -355,11 +355,12 @@ size_t bus_credits(const struct bus *bus, size_t from, size_t to)
     return bus->reserve - self->peers[to].asks_open;
 }
 
-size_t bus_credits_min(const struct bus *bus, size_t from)
+size_t bus_credits_min(const struct bus *bus, size_t from, size_t count)
 {
     size_t credits = SIZE_MAX;
 
-    for (size_t to = 0; to < bus->port_count; to++) {
+    CHECK(count <= bus->port_count);
+    for (size_t to = 0; to < count; to++) {
         if (to != from && bus_credits(bus, from, to) < credits) {
             credits = bus_credits(bus, from, to);
         }

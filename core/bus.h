@@ -82,6 +82,9 @@ NODISCARD enum bus_result bus_tell(struct bus *bus, size_t from, size_t to,
 NODISCARD enum bus_result bus_ask(struct bus *bus, size_t from, size_t to,
                                   const struct bus_post *post);
 
+/* Would a tell be posted now? Until `from` posts something else, it still would. */
+NODISCARD bool bus_has_room(struct bus *bus, size_t from, size_t to);
+
 /* Exactly one per ask taken by `from` out of port `to`; more is a CHECK failure. Never refused. */
 void bus_answer(struct bus *bus, size_t from, size_t to, const struct bus_post *post);
 
@@ -107,8 +110,8 @@ void bus_awake(struct bus *bus, size_t port);
 /* Asks of `from` to `to` that may still be posted before answers are taken. */
 NODISCARD size_t bus_credits(const struct bus *bus, size_t from, size_t to);
 
-/* The least of them over all other ports; SIZE_MAX when there is no other port. */
-NODISCARD size_t bus_credits_min(const struct bus *bus, size_t from);
+/* The least of them over the first `count` ports; SIZE_MAX when no other port is among them. */
+NODISCARD size_t bus_credits_min(const struct bus *bus, size_t from, size_t count);
 
 /* Since the start, of this port: posts made, wakes caused, posts refused. */
 NODISCARD uint64_t bus_posts(const struct bus *bus, size_t port) ANY_THREAD;

@@ -54,8 +54,18 @@ static const struct {
      METRIC_DELIVERIES},
     {"parley_gaps_total", "counter", "Times a subscriber was told that it missed publications.",
      NULL, METRIC_GAPS},
+    {"parley_publish_repeats_total", "counter",
+     "Publications that were accepted before, under the same idempotency key.", NULL,
+     METRIC_REPEATS},
     {"parley_recoveries_total", "counter", "Subscribers that came back, by whether they have all.",
      "recovered", METRIC_RECOVERIES_COMPLETE},
+    {"parley_join_leave_frames_total", "counter",
+     "Frames of joins and leaves, counted where the members are.", NULL, METRIC_NEWS_FRAMES},
+    {"parley_join_leave_deliveries_total", "counter",
+     "Frames of joins and leaves put into the queue of a connection.", NULL,
+     METRIC_NEWS_DELIVERIES},
+    {"parley_join_leave_told_total", "counter", "Joins and leaves in these frames.", "kind",
+     METRIC_NEWS_JOINS},
     {"parley_history_evicted_total", "counter",
      "Channels that lost their history, or their position, because memory was short.", NULL,
      METRIC_HISTORY_EVICTED},
@@ -79,6 +89,23 @@ static const struct {
      METRIC_BUS_FULL},
     {"parley_log_dropped_total", "counter", "Log records dropped because a ring was full.", NULL,
      METRIC_LOG_DROPPED},
+    {"parley_store_ready", "gauge", "1 while the durable store takes what it is given.", NULL,
+     METRIC_STORE_READY},
+    {"parley_store_starts_total", "counter", "Starts of the store's process.", NULL,
+     METRIC_STORE_STARTS},
+    {"parley_store_appends_total", "counter", "Publications stored.", NULL, METRIC_STORE_APPENDS},
+    {"parley_store_bytes_total", "counter", "Bytes of the publications stored.", NULL,
+     METRIC_STORE_BYTES},
+    {"parley_store_runs_total", "counter",
+     "What one channel gave to be stored together, by its end.", "result", METRIC_STORE_RUNS_OK},
+    {"parley_store_pages_total", "counter", "Times a channel was read from the store.", NULL,
+     METRIC_STORE_PAGES},
+    {"parley_store_questions", "gauge", "What the store was asked and has not answered.", NULL,
+     METRIC_STORE_QUESTIONS},
+    {"parley_store_queue_bytes", "gauge", "Bytes not yet sent to the store's process.", NULL,
+     METRIC_STORE_QUEUE_BYTES},
+    {"parley_store_waiting", "gauge", "Batches and pages that the store's queue has no room for.",
+     NULL, METRIC_STORE_WAITING},
 };
 
 enum { FAMILY_COUNT = sizeof(families) / sizeof(families[0]) };
@@ -91,6 +118,8 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_CLOSED_TIMEOUT] = "timeout",
     [METRIC_CLOSED_SLOW] = "slow",
     [METRIC_CLOSED_SHUTDOWN] = "shutdown",
+    [METRIC_NEWS_JOINS] = "join",
+    [METRIC_NEWS_LEAVES] = "leave",
     [METRIC_RECOVERIES_COMPLETE] = "true",
     [METRIC_RECOVERIES_IMPOSSIBLE] = "false",
     [METRIC_HTTP_HEALTH] = "health",
@@ -165,22 +194,24 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_ERRORS_111] = "111",
     [METRIC_ERRORS_112] = "112",
     [METRIC_ERRORS_113] = "113",
+    [METRIC_STORE_RUNS_OK] = "stored",
+    [METRIC_STORE_RUNS_REFUSED] = "refused",
+    [METRIC_STORE_RUNS_LOST] = "lost",
 };
 
-void metrics_observe_loop(struct metrics *metrics, uint64_t duration_ns)
+void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)
 {
-    CHECK(metrics != NULL);
+    CHECK(histogram != NULL);
 
     unsigned bucket = 0;
-    while (bucket < METRICS_LOOP_BUCKET_COUNT - 1 && duration_ns > NS_PER_US << bucket) {
+    while (bucket < METRICS_BUCKET_COUNT - 1 && duration_ns > NS_PER_US << bucket) {
         bucket++;
     }
     /* Relaxed, and not one instruction: there is one writer. */
-    const uint64_t count =
-        atomic_load_explicit(&metrics->loop_buckets[bucket], memory_order_relaxed);
-    atomic_store_explicit(&metrics->loop_buckets[bucket], count + 1, memory_order_relaxed);
-    const uint64_t sum = atomic_load_explicit(&metrics->loop_sum_ns, memory_order_relaxed);
-    atomic_store_explicit(&metrics->loop_sum_ns, sum + duration_ns, memory_order_relaxed);
+    const uint64_t count = atomic_load_explicit(&histogram->buckets[bucket], memory_order_relaxed);
+    atomic_store_explicit(&histogram->buckets[bucket], count + 1, memory_order_relaxed);
+    const uint64_t total = atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed);
+    atomic_store_explicit(&histogram->sum_ns, total + duration_ns, memory_order_relaxed);
 }
 
 /* A text that grows. Once memory is out it stays `failed`, and what follows is ignored. */
@@ -258,22 +289,39 @@ static void add_family(struct text *text, size_t family, const struct metrics *c
     }
 }
 
-static void add_loop_histogram(struct text *text, const struct metrics *metrics, const char *name)
+/* A histogram's values at one moment, or those of several. */
+struct reading {
+    uint64_t buckets[METRICS_BUCKET_COUNT];
+    uint64_t sum_ns;
+};
+
+static void read_histogram(struct reading *reading, const struct metrics_histogram *histogram)
 {
-    uint64_t total = 0;
-    for (unsigned i = 0; i < METRICS_LOOP_BUCKET_COUNT; i++) {
-        total += atomic_load_explicit(&metrics->loop_buckets[i], memory_order_relaxed);
-        if (i == METRICS_LOOP_BUCKET_COUNT - 1) {
-            add(text, "parley_loop_seconds_bucket{reactor=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", name,
-                total);
-        } else {
-            add(text, "parley_loop_seconds_bucket{reactor=\"%s\",le=\"%.9g\"} %" PRIu64 "\n", name,
-                (double)(NS_PER_US << i) / NS_PER_S, total);
-        }
+    for (unsigned i = 0; i < METRICS_BUCKET_COUNT; i++) {
+        reading->buckets[i] += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
     }
-    const uint64_t sum_ns = atomic_load_explicit(&metrics->loop_sum_ns, memory_order_relaxed);
-    add(text, "parley_loop_seconds_sum{reactor=\"%s\"} %.9f\n", name, (double)sum_ns / NS_PER_S);
-    add(text, "parley_loop_seconds_count{reactor=\"%s\"} %" PRIu64 "\n", name, total);
+    reading->sum_ns += atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed);
+}
+
+/* `label` is empty, or name="value". */
+static void add_histogram(struct text *text, const struct reading *reading, const char *name,
+                          const char *label)
+{
+    const bool labelled = label[0] != '\0';
+    const char *comma = labelled ? "," : "";
+    const char *open = labelled ? "{" : "";
+    const char *close = labelled ? "}" : "";
+
+    uint64_t total = 0;
+    for (unsigned i = 0; i < METRICS_BUCKET_COUNT - 1; i++) {
+        total += reading->buckets[i];
+        add(text, "%s_bucket{%s%sle=\"%.9g\"} %" PRIu64 "\n", name, label, comma,
+            (double)(NS_PER_US << i) / NS_PER_S, total);
+    }
+    total += reading->buckets[METRICS_BUCKET_COUNT - 1];
+    add(text, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, label, comma, total);
+    add(text, "%s_sum%s%s%s %.9f\n", name, open, label, close, (double)reading->sum_ns / NS_PER_S);
+    add(text, "%s_count%s%s%s %" PRIu64 "\n", name, open, label, close, total);
 }
 
 char *metrics_render(const struct metrics *const *all, const char *const *names, size_t count,
@@ -289,11 +337,20 @@ char *metrics_render(const struct metrics *const *all, const char *const *names,
     }
     add(&text, "# HELP parley_loop_seconds Time of one turn of a reactor's loop, its sleep left "
                "out.\n# TYPE parley_loop_seconds histogram\n");
+    struct reading store = {.sum_ns = 0};
     for (size_t i = 0; i < count; i++) {
+        read_histogram(&store, &all[i]->store);
         if (names[i] != NULL) {
-            add_loop_histogram(&text, all[i], names[i]);
+            char label[48];
+            struct reading loop = {.sum_ns = 0};
+            (void)snprintf(label, sizeof(label), "reactor=\"%.32s\"", names[i]);
+            read_histogram(&loop, &all[i]->loop);
+            add_histogram(&text, &loop, "parley_loop_seconds", label);
         }
     }
+    add(&text, "# HELP parley_store_seconds Time from a run's way into the store to its answer.\n"
+               "# TYPE parley_store_seconds histogram\n");
+    add_histogram(&text, &store, "parley_store_seconds", "");
     if (text.failed) {
         free(text.data);
         return NULL;

@@ -115,8 +115,13 @@ enum metrics_id {
     METRIC_PUBLICATIONS, /* accepted at home */
     METRIC_DELIVERIES,   /* packet references queued */
     METRIC_GAPS,
+    METRIC_REPEATS,
     METRIC_RECOVERIES_COMPLETE,
     METRIC_RECOVERIES_IMPOSSIBLE,
+    METRIC_NEWS_FRAMES, /* of joins and leaves, counted where the members are */
+    METRIC_NEWS_DELIVERIES,
+    METRIC_NEWS_JOINS, /* told of in them */
+    METRIC_NEWS_LEAVES,
     METRIC_HISTORY_EVICTED,
     METRIC_HISTORY_BYTES, /* gauge, at home */
 
@@ -138,18 +143,35 @@ enum metrics_id {
 
     METRIC_LOG_DROPPED,
 
+    METRIC_STORE_READY,   /* gauge: 1 while the store takes what it is given */
+    METRIC_STORE_STARTS,  /* of its process */
+    METRIC_STORE_APPENDS, /* publications stored */
+    METRIC_STORE_BYTES,   /* of them */
+    METRIC_STORE_RUNS_OK, /* what of one channel goes together */
+    METRIC_STORE_RUNS_REFUSED,
+    METRIC_STORE_RUNS_LOST,
+    METRIC_STORE_PAGES,       /* channels asked for */
+    METRIC_STORE_QUESTIONS,   /* gauge: open */
+    METRIC_STORE_QUEUE_BYTES, /* gauge: not sent to the process yet */
+    METRIC_STORE_WAITING,     /* gauge: batches and pages that the queue has no room for */
+
     METRIC_COUNT
 };
 
 enum {
-    /* Bucket i counts loops of up to 2^i us, the last one all longer ones. */
-    METRICS_LOOP_BUCKET_COUNT = 22,
+    /* Bucket i counts times of up to 2^i us, the last one all longer ones. */
+    METRICS_BUCKET_COUNT = 24,
+};
+
+struct metrics_histogram {
+    _Atomic uint64_t buckets[METRICS_BUCKET_COUNT];
+    _Atomic uint64_t sum_ns;
 };
 
 struct metrics {
     alignas(64) _Atomic uint64_t values[METRIC_COUNT];
-    _Atomic uint64_t loop_buckets[METRICS_LOOP_BUCKET_COUNT];
-    _Atomic uint64_t loop_sum_ns;
+    struct metrics_histogram loop;  /* turns of a reactor */
+    struct metrics_histogram store; /* from a run's way into the store to its answer */
 };
 
 /* Counters go up; gauges may also be set or go down. Owner only. */
@@ -176,12 +198,13 @@ NODISCARD static inline uint64_t metrics_read(const struct metrics *metrics, enu
     return atomic_load_explicit(&metrics->values[id], memory_order_relaxed);
 }
 
-/* One turn of a reactor's loop took this long, without its sleep. Owner only. */
-void metrics_observe_loop(struct metrics *metrics, uint64_t duration_ns);
+/* Something took this long; a turn of a reactor's loop without its sleep. Owner only. */
+void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns);
 
 /*
- * The text format 0.0.4 of everything: values summed over the `count` threads of `all`, and one
- * loop histogram per thread whose names[i] is not NULL, labelled reactor="<names[i]>".
+ * The text format 0.0.4 of everything: values summed over the `count` threads of `all`, one loop
+ * histogram per thread whose names[i] is not NULL, labelled reactor="<names[i]>", and one of the
+ * store.
  * Freed by the caller with free(); `size` in bytes, without the zero at the end.
  */
 NODISCARD char *metrics_render(const struct metrics *const *all, const char *const *names,

@@ -132,7 +132,8 @@ struct backend {
     bool entered;
     bool can_be_quiet; /* see backend_uring_probe_quiet() */
     bool can_bundle;   /* see backend_uring_probe_bundle() */
-    uint16_t lent;     /* buffer that the last take() showed; BACKEND_URING_BUFFER_NONE */
+    uint16_t lent;     /* first buffer that the last take() showed */
+    uint16_t lent_count;
     struct backend_uring_listener listeners[BACKEND_LISTENER_MAX];
     uint64_t now_ns;    /* as the reactor has last read it */
     uint64_t rest_ns;   /* see backend_uring_rest.c; 0: nobody rests */

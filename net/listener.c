@@ -8,22 +8,24 @@
 
 #include "core/check.h"
 
-static int turn_on(int fd, int level, int option)
+static int set(int fd, int level, int option, int value)
 {
-    const int on = 1;
-    return setsockopt(fd, level, option, &on, sizeof(on)) == 0 ? 0 : -errno;
+    return setsockopt(fd, level, option, &value, sizeof(value)) == 0 ? 0 : -errno;
 }
 
 static int set_options(int fd, const struct listener_options *options)
 {
-    int result = turn_on(fd, SOL_SOCKET, SO_REUSEADDR);
-    /* Accepted sockets inherit this. */
+    int result = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    /* Accepted sockets inherit this, and the next one. */
     if (result == 0) {
-        result = turn_on(fd, IPPROTO_TCP, TCP_NODELAY);
+        result = set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    }
+    if (result == 0) {
+        result = set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, LISTENER_UNSENT_MAX);
     }
     /* Without it only the first reactor would bind, and it would accept for everyone. */
     if (result == 0 && options->share_port) {
-        result = turn_on(fd, SOL_SOCKET, SO_REUSEPORT);
+        result = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     }
     return result;
 }

@@ -3,8 +3,11 @@
 #define NET_LISTENER_H
 /*
  * Opens listening TCP sockets. What it opens belongs to the caller, who normally hands it to
- * reactor_listen(). Accepted sockets inherit TCP_NODELAY from it (Linux), so that nobody has to
- * set it once per connection.
+ * reactor_listen(). Accepted sockets inherit TCP_NODELAY and TCP_NOTSENT_LOWAT from it (Linux), so
+ * that nobody sets them for each connection.
+ *
+ * Unsent    the kernel would keep megabytes for a peer that does not read. To keep little there is
+ *           good for others, too: what is urgent overtakes what waits in our queue only.
  *
  * Threads   start-up; blocks nowhere.
  */
@@ -12,6 +15,8 @@
 
 #include "core/annot.h"
 #include "net/address.h"
+
+enum { LISTENER_UNSENT_MAX = 128 * 1024 }; /* bytes that the kernel takes and has not sent */
 
 struct listener_options {
     struct address address;

@@ -21,18 +21,27 @@ static const bool cache_is_used = false; /* AddressSanitizer then sees what is u
 static const bool cache_is_used = true;
 #endif
 
+enum packet_kind {
+    PACKET_INLINE, /* `data` */
+    PACKET_MEMORY,
+    PACKET_BLOB,
+};
+
 struct packet {
     struct packet_pool *pool;
     union {
-        struct blob *blob;   /* whose bytes these are; NULL: `data` */
+        struct blob *blob;   /* PACKET_BLOB */
+        uint8_t *memory;     /* PACKET_MEMORY: its bytes begin at `begin` */
         struct packet *next; /* while free */
     };
     uint32_t size;          /* bytes */
     uint32_t references;    /* 0 while free */
     uint32_t flow;          /* packet_set_flow(); 0: none */
     uint16_t message_count; /* of the flow */
-    uint8_t class;          /* index, or CLASS_NONE */
-    bool replaceable;       /* packet_set_replaceable() */
+    uint8_t begin;          /* PACKET_MEMORY */
+    uint8_t class : 4;      /* index, or CLASS_NONE */
+    uint8_t kind : 3;       /* enum packet_kind */
+    bool replaceable : 1;   /* packet_set_replaceable() */
     uint8_t data[];
 };
 
@@ -103,8 +112,8 @@ static struct packet *allocate(struct packet_pool *pool, size_t size)
             return NULL;
         }
     }
-    *packet = (struct packet){
-        .pool = pool, .size = (uint32_t)size, .references = 1, .class = (uint8_t) class};
+    *packet =
+        (struct packet){.pool = pool, .size = (uint32_t)size, .references = 1, .class = class & 15};
     pool->count++;
     return packet;
 }
@@ -122,28 +131,45 @@ struct packet *packet_of_blob(struct packet_pool *pool, struct blob *blob)
 
     struct packet *packet = allocate(pool, 0);
     if (packet != NULL) {
+        packet->kind = PACKET_BLOB;
         packet->blob = blob;
         packet->size = blob->end - blob->begin;
     }
     return packet;
 }
 
+struct packet *packet_of_memory(struct packet_pool *pool, uint8_t *memory, uint8_t begin,
+                                size_t size)
+{
+    CHECK(pool != NULL);
+    CHECK(memory != NULL);
+
+    struct packet *packet = size > UINT32_MAX ? NULL : allocate(pool, 0);
+    if (packet != NULL) {
+        packet->kind = PACKET_MEMORY;
+        packet->memory = memory;
+        packet->begin = begin;
+        packet->size = (uint32_t)size;
+    }
+    return packet;
+}
+
 struct span packet_span(struct packet *packet)
 {
-    CHECK(packet->blob == NULL);
+    CHECK(packet->kind == PACKET_INLINE);
     return (struct span){packet->data, packet->size};
 }
 
 void packet_shorten(struct packet *packet, size_t size)
 {
-    CHECK(packet->blob == NULL);
+    CHECK(packet->kind == PACKET_INLINE);
     CHECK(size <= packet->size);
     packet->size = (uint32_t)size;
 }
 
 size_t packet_room(const struct packet *packet)
 {
-    if (packet->blob != NULL || packet->references > 1 || packet->class >= CLASS_COUNT ||
+    if (packet->kind != PACKET_INLINE || packet->references > 1 || packet->class >= CLASS_COUNT ||
         packet->replaceable || packet->flow != 0) {
         return 0;
     }
@@ -189,8 +215,15 @@ uint32_t packet_message_count(const struct packet *packet)
 struct bytes packet_bytes(const struct packet *packet)
 {
     DCHECK(packet->references > 0);
-    return packet->blob == NULL ? (struct bytes){packet->data, packet->size}
-                                : blob_bytes(packet->blob);
+    switch ((enum packet_kind)packet->kind) {
+    case PACKET_INLINE:
+        return (struct bytes){packet->data, packet->size};
+    case PACKET_MEMORY:
+        return (struct bytes){packet->memory + packet->begin, packet->size};
+    case PACKET_BLOB:
+        return blob_bytes(packet->blob);
+    }
+    NEVER("no kind of packet");
 }
 
 void packet_ref(struct packet *packet)
@@ -210,8 +243,10 @@ void packet_unref(struct packet *packet)
         return;
     }
     struct packet_pool *pool = packet->pool;
-    if (packet->blob != NULL) {
+    if (packet->kind == PACKET_BLOB) {
         blob_drop(packet->blob, pool->blobs);
+    } else if (packet->kind == PACKET_MEMORY) {
+        free(packet->memory);
     }
     CHECK(pool->count > 0);
     pool->count--;

@@ -3,10 +3,10 @@
 #define NET_PACKET_H
 /*
  * Bytes on their way out: one reactor's handle, counted by connections with a plain integer.
- * Its bytes are inline, or those of a blob of which it holds one share.
+ * Its bytes are inline, in memory that it took over, or those of a blob of which it holds a share.
  *
- * Owner     whoever holds a reference. packet_create() and packet_of_blob() give the first one;
- *           each queue takes its own. The last packet_unref() frees it, and drops the blob.
+ * Owner     whoever holds a reference. packet_create() and packet_of_*() give the first one;
+ *           each queue takes its own. The last packet_unref() frees it, and drops what it has.
  * Threads   those of its reactor: a packet never leaves it.
  * Memory    small ones come from free lists of the pool.
  * Failures  NULL when memory is out.
@@ -38,13 +38,20 @@ NODISCARD struct packet *packet_create(struct packet_pool *pool, size_t size);
 /* One reference. Takes over one share of the blob; on NULL the share is still the caller's. */
 NODISCARD struct packet *packet_of_blob(struct packet_pool *pool, struct blob *blob);
 
-/* The writable bytes of a packet_create(); CHECKs that they are not a blob's. */
+/*
+ * One reference. Takes over `memory`, which malloc() gave, and shows the `size` bytes that begin
+ * `begin` behind it; on NULL the memory is still the caller's.
+ */
+NODISCARD struct packet *packet_of_memory(struct packet_pool *pool, uint8_t *memory, uint8_t begin,
+                                          size_t size);
+
+/* The writable bytes of a packet_create(); CHECKs that it is one. */
 NODISCARD struct span packet_span(struct packet *packet);
 
 /* Makes a packet_create() shorter: what was written is less than what was asked for. */
 void packet_shorten(struct packet *packet, size_t size);
 
-/* How many bytes more it can hold: 0 for a blob's bytes, and when others see it too. */
+/* How many bytes more it can hold: 0 when they are not inline, and when others see it too. */
 NODISCARD size_t packet_room(const struct packet *packet);
 
 /* Appends what there is room for. */

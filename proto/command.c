@@ -43,6 +43,13 @@ static const struct fields_row publish_rows[] = {
     FIELDS_ROW(struct command, publish.data, "data", FIELDS_RAW),
 };
 
+static const struct fields_row rpc_publish_rows[] = {
+    FIELDS_ROW(struct command_publish, channel, "channel", FIELDS_STRING),
+    FIELDS_ROW(struct command_publish, data, "data", FIELDS_RAW),
+    FIELDS_ROW(struct command_publish, key, "idempotency_key", FIELDS_STRING),
+};
+static const struct fields_table rpc_publish_table = FIELDS_TABLE(rpc_publish_rows);
+
 static const struct fields_row channel_rows[] = {
     FIELDS_ROW(struct command, unsubscribe.channel, "channel", FIELDS_STRING),
 };
@@ -260,6 +267,24 @@ enum command_verdict command_next(struct command_reader *reader, struct command 
         *command = read;
     }
     return reader->verdict;
+}
+
+_Static_assert(sizeof(struct span) == sizeof(struct bytes), "they differ by a const");
+
+enum command_verdict command_read_publish(struct bytes data, struct command_publish *publish)
+{
+    struct json_reader json;
+    struct command_publish read;
+    struct span lent; /* the message was lent to write to, and the view is a part of it */
+    memset(&read, 0, sizeof(read));
+    memcpy(&lent, &data, sizeof(lent));
+    json_reader_init(&json, data, COMMAND_DEPTH_MAX);
+    const enum json_verdict verdict = fields_read(&json, lent, &rpc_publish_table, &read);
+    if (verdict != JSON_OK) {
+        return judge(verdict);
+    }
+    *publish = read;
+    return COMMAND_OK;
 }
 
 void command_write(struct json_writer *writer, const struct command *command)

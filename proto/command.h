@@ -90,6 +90,7 @@ struct command_subscribe {
 struct command_publish {
     struct bytes channel;
     struct bytes data; /* JSON */
+    struct bytes key;  /* for idempotency; only by rpc */
 };
 
 struct command_history {
@@ -148,6 +149,13 @@ NODISCARD enum command_verdict command_next(struct command_reader *reader, struc
 
 /* What command_next() has not read yet; a reader of its own may go on with it, or with a copy. */
 NODISCARD struct span command_reader_rest(const struct command_reader *reader);
+
+/*
+ * The data of an rpc `publish`: {"channel", "data", "idempotency_key"}, which are what they are in
+ * `publish`. It is a part of the message that was read. COMMAND_OK, or a fault of that data.
+ */
+NODISCARD enum command_verdict command_read_publish(struct bytes data,
+                                                    struct command_publish *publish);
 
 /*
  * What a client says, without '\n'. Raw values are valid JSON without '\n'. For clients of ours:

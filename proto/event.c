@@ -47,6 +47,12 @@ static const struct fields_row history_rows[] = {
 };
 static const struct fields_table history_table = FIELDS_TABLE(history_rows);
 
+static const struct fields_row accepted_rows[] = {
+    FIELDS_ROW(struct event_accepted, offset, "offset", FIELDS_UINT64),
+    FIELDS_ROW(struct event_accepted, epoch, "epoch", FIELDS_STRING),
+};
+static const struct fields_table accepted_table = FIELDS_TABLE(accepted_rows);
+
 static const struct fields_row client_info_rows[] = {
     FIELDS_ROW(struct event_client_info, user, "user", FIELDS_STRING),
     FIELDS_ROW(struct event_client_info, client, "client", FIELDS_STRING),
@@ -146,6 +152,17 @@ static const struct fields_row connect_rows[] = {
 };
 static const struct fields_table connect_table = FIELDS_TABLE(connect_rows);
 
+static const struct fields_row presence_rows[] = {
+    ROW(members, "presence", FIELDS_RAW_OBJECT),
+};
+static const struct fields_table presence_table = FIELDS_TABLE(presence_rows);
+
+static const struct fields_row presence_stats_rows[] = {
+    ROW(client_count, "num_clients", FIELDS_UINT32),
+    ROW(user_count, "num_users", FIELDS_UINT32),
+};
+static const struct fields_table presence_stats_table = FIELDS_TABLE(presence_stats_rows);
+
 static const struct fields_table empty_table = {.rows = NULL, .count = 0};
 
 static const struct fields_row reply_rows[] = {
@@ -159,6 +176,8 @@ static const struct fields_row reply_rows[] = {
     INNER(history, "history", &stream_table),
     INNER(ping, "ping", &empty_table),
     INNER(rpc, "rpc", &data_table),
+    INNER(presence, "presence", &presence_table),
+    INNER(presence_stats, "presence_stats", &presence_stats_table),
 };
 static const struct fields_table reply_table = FIELDS_TABLE(reply_rows);
 
@@ -196,6 +215,15 @@ void event_write_history(struct json_writer *writer, uint32_t id,
     json_writer_text(writer, ",\"history\":");
     fields_write(writer, &history_table, result);
     json_writer_text(writer, "}");
+}
+
+void event_write_accepted(struct json_writer *writer, uint32_t id,
+                          const struct event_accepted *result)
+{
+    write_id(writer, id);
+    json_writer_text(writer, ",\"rpc\":{\"data\":");
+    fields_write(writer, &accepted_table, result);
+    json_writer_text(writer, "}}");
 }
 
 static const char *empty_text(enum event_empty result)
@@ -270,6 +298,58 @@ void event_write_disconnect_push(struct json_writer *writer, enum codes_disconne
 void event_write_client_info(struct json_writer *writer, const struct event_client_info *info)
 {
     fields_write(writer, &client_info_table, info);
+}
+
+static void write_news(struct json_writer *writer, struct bytes channel, const char *what,
+                       const struct event_client_info *info)
+{
+    json_writer_text(writer, "{\"push\":{\"channel\":");
+    json_writer_string(writer, channel);
+    json_writer_text(writer, what);
+    event_write_client_info(writer, info);
+    json_writer_text(writer, "}}}");
+}
+
+void event_write_join_push(struct json_writer *writer, struct bytes channel,
+                           const struct event_client_info *info)
+{
+    write_news(writer, channel, ",\"join\":{\"info\":", info);
+}
+
+void event_write_leave_push(struct json_writer *writer, struct bytes channel,
+                            const struct event_client_info *info)
+{
+    write_news(writer, channel, ",\"leave\":{\"info\":", info);
+}
+
+void event_write_presence_begin(struct json_writer *writer, uint32_t id)
+{
+    write_id(writer, id);
+    json_writer_text(writer, ",\"presence\":{\"presence\":{");
+}
+
+void event_write_member(struct json_writer *writer, const struct event_client_info *info)
+{
+    json_writer_string(writer, info->client);
+    json_writer_text(writer, ":");
+    event_write_client_info(writer, info);
+}
+
+void event_write_presence_end(struct json_writer *writer)
+{
+    json_writer_text(writer, "}}}");
+}
+
+/* Zeros are written too: an SDK hands both numbers to the application as they are. */
+void event_write_presence_stats(struct json_writer *writer, uint32_t id, uint32_t client_count,
+                                uint32_t user_count)
+{
+    write_id(writer, id);
+    json_writer_text(writer, ",\"presence_stats\":{\"num_clients\":");
+    json_writer_uint64(writer, client_count);
+    json_writer_text(writer, ",\"num_users\":");
+    json_writer_uint64(writer, user_count);
+    json_writer_text(writer, "}}");
 }
 
 /* What a publication begins with, and what ends the push around it. */
@@ -420,7 +500,13 @@ static enum event_kind reply_kind(const struct event_parts *parts)
     if (parts->ping) {
         return EVENT_PONG;
     }
-    return parts->rpc ? EVENT_RPC : EVENT_OTHER_REPLY;
+    if (parts->rpc) {
+        return EVENT_RPC;
+    }
+    if (parts->presence) {
+        return EVENT_PRESENCE;
+    }
+    return parts->presence_stats ? EVENT_PRESENCE_STATS : EVENT_OTHER_REPLY;
 }
 
 static enum event_kind event_kind_of(const struct event *event)

@@ -65,6 +65,12 @@ struct event_history {
     uint64_t offset;           /* of the last publication that there is */
 };
 
+/* The result of the rpc `publish`, as its data. */
+struct event_accepted {
+    struct bytes epoch;
+    uint64_t offset;
+};
+
 /* The results that are always empty. */
 enum event_empty {
     EVENT_EMPTY_UNSUBSCRIBE = 0,
@@ -94,6 +100,8 @@ void event_write_subscribed(struct json_writer *writer, uint32_t id,
                             const struct event_subscribed *result);
 void event_write_history(struct json_writer *writer, uint32_t id,
                          const struct event_history *result);
+void event_write_accepted(struct json_writer *writer, uint32_t id,
+                          const struct event_accepted *result);
 void event_write_empty(struct json_writer *writer, uint32_t id, enum event_empty result);
 void event_write_error(struct json_writer *writer, uint32_t id, enum codes_error code);
 
@@ -108,6 +116,22 @@ void event_write_message_push(struct json_writer *writer, struct bytes data);
 void event_write_disconnect_push(struct json_writer *writer, enum codes_disconnect code);
 
 void event_write_client_info(struct json_writer *writer, const struct event_client_info *info);
+
+/* Who came into a channel, and who went. */
+void event_write_join_push(struct json_writer *writer, struct bytes channel,
+                           const struct event_client_info *info);
+void event_write_leave_push(struct json_writer *writer, struct bytes channel,
+                            const struct event_client_info *info);
+
+/*
+ * The result of `presence`: its begin, event_write_member() for each, joined by ',', and its end;
+ * of `presence_stats`: how many connections, and how many users they are.
+ */
+void event_write_presence_begin(struct json_writer *writer, uint32_t id);
+void event_write_member(struct json_writer *writer, const struct event_client_info *info);
+void event_write_presence_end(struct json_writer *writer);
+void event_write_presence_stats(struct json_writer *writer, uint32_t id, uint32_t client_count,
+                                uint32_t user_count);
 
 /*
  * A publication push is written AROUND its data, which stays where it is:
@@ -149,7 +173,9 @@ enum event_kind {
     EVENT_HISTORY,          /* id, publications, epoch, offset */
     EVENT_PONG,             /* id */
     EVENT_RPC,              /* id, data */
-    EVENT_OTHER_REPLY,      /* id: presence and the like; ignore it */
+    EVENT_PRESENCE,         /* id, members */
+    EVENT_PRESENCE_STATS,   /* id, client_count, user_count */
+    EVENT_OTHER_REPLY,      /* id: one that we do not know; ignore it */
 };
 
 /* Faults of the server, seen by a client. */
@@ -183,6 +209,9 @@ struct event {
     struct bytes epoch;
     struct bytes subs;         /* JSON object */
     struct bytes publications; /* JSON array */
+    struct bytes members;      /* JSON object: client info by client id */
+    uint32_t client_count;
+    uint32_t user_count;
     bool temporary;
     bool reconnect;
     bool pong;
@@ -198,6 +227,7 @@ struct event {
         bool error, push, info;
         bool pub, join, leave, unsubscribe, message, subscribe, disconnect, refresh;
         bool connected, subscribed, unsubscribed, published, history, ping, rpc;
+        bool presence, presence_stats;
     } parts;
 };
 

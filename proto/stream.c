@@ -235,6 +235,7 @@ static enum stream_verdict take_payload(struct stream *stream, const struct simd
         CHECK(needed <= stream->limits->message_size_max);
         if (needed > stream->assembly_room) {
             event->room_needed = needed;
+            event->room_declared = stream->assembled + stream->frame_left;
             return STREAM_NEED_ROOM;
         }
         const struct span piece = {in->data, size};

@@ -79,6 +79,7 @@ struct stream_event {
     bool is_assembled;        /* MESSAGE: payload lies in the assembly, not in the input */
     uint16_t close_code;      /* CLOSE: as sent, or CLOSE_NO_STATUS when the frame was empty */
     size_t room_needed;       /* NEED_ROOM: bytes of room in all, for what has arrived by now */
+    size_t room_declared;     /* NEED_ROOM: what it will be when the frame under way is whole */
     const char *fault;        /* a fault: a short constant text for the log and the close reason */
 };
 
@@ -97,7 +98,8 @@ NODISCARD enum stream_verdict stream_next(struct stream *stream, const struct si
  * Lends `room` bytes at `data` as the new assembly, after STREAM_NEED_ROOM. The stream copies
  * nothing: the first `assembled` bytes must be those of stream_assembly(), as realloc() leaves
  * them. room_needed is a minimum and grows with every read, so give twice what there was where
- * that is more, and each byte is copied a constant number of times.
+ * that is more, and each byte is copied a constant number of times. Up to room_declared it may be
+ * many times what has arrived, but not more: the peer only says that the rest will come.
  */
 void stream_give_room(struct stream *stream, uint8_t *data, size_t room);
 

@@ -32,7 +32,7 @@ static const struct argp_option options[] = {
      "Check the configuration, print all of it with its defaults, and exit", 1},
     {"listen", KEY_LISTEN, "ADDR:PORT", 0, "Where clients connect (127.0.0.1:8000)", 2},
     {"internal-listen", KEY_INTERNAL_LISTEN, "ADDR:PORT", 0,
-     "Where /health and /metrics are (127.0.0.1:9000)", 2},
+     "Where /health, /ready and /metrics are (127.0.0.1:9000)", 2},
     {"reactors", KEY_REACTORS, "N", 0, "Threads that serve connections (auto: one for each core)",
      3},
     {"backend", KEY_BACKEND, "NAME", 0, "How to talk to the kernel: auto, uring or epoll (auto)",
@@ -57,6 +57,7 @@ static const char doc[] =
     "  parleyd --config parley.yaml             serve\n"
     "  parleyd --config parley.yaml --check-config\n"
     "  parleyd --listen [::1]:8080 --reactors 2 --backend epoll\n"
+    "  parleyd store stat -c parley.yaml        what is stored; also verify, export CHANNEL\n"
     "\n"
     "Each option of the file is explained in deploy/parley.example.yaml.";
 

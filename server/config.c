@@ -72,8 +72,9 @@ static int validate_read(const char *name, const struct config_yaml_result *read
         return 0;
     }
     const struct config_option *option = config_options_find(table, fault.key);
-    CHECK(option != NULL); /* each namespace was judged where it stands, in config_yaml.c */
-    const struct config_mark mark = read->marks[option - table.rows];
+    /* What a namespace alone can break was judged where it stands, in config_yaml.c. */
+    const struct config_mark nowhere = {0, 0};
+    const struct config_mark mark = option == NULL ? nowhere : read->marks[option - table.rows];
     if (mark.line == 0) {
         (void)snprintf(error, error_size, "%s: %s: %s", name, fault.key, fault.what);
     } else {

@@ -29,7 +29,8 @@ struct address; /* net/address.h */
 enum {
     CONFIG_ADDRESS_SIZE = 46,        /* bytes: the longest IPv6 text and its NUL */
     CONFIG_NAMESPACE_NAME_SIZE = 65, /* bytes, with the NUL */
-    CONFIG_ERROR_SIZE = 512,         /* bytes: enough for each error text */
+    CONFIG_PATH_SIZE = 256,          /* bytes, with the NUL */
+    CONFIG_ERROR_SIZE = 1024,        /* bytes: enough for each error text */
     CONFIG_FILE_SIZE_MAX = 1 << 20,  /* bytes: a longer file is refused */
     CONFIG_SPARE_FILES = 64,         /* descriptors kept back from client.connection_limit */
 };
@@ -58,6 +59,11 @@ enum config_log_level {
 enum config_log_format {
     CONFIG_LOG_LOGFMT = 0,
     CONFIG_LOG_JSON,
+};
+
+enum config_store_engine {
+    CONFIG_STORE_MEMORY = 0,
+    CONFIG_STORE_ROCKSDB,
 };
 
 struct config_http_server {
@@ -136,6 +142,8 @@ struct config_channel_options {
     bool presence;
     bool join_leave;
     bool force_push_join_leave;
+    enum policy_durability durability;
+    uint64_t idempotency_ttl_ns; /* how long an idempotency key is remembered */
     enum policy_slow_consumer slow_consumer;
 };
 
@@ -154,6 +162,16 @@ struct config_channel {
     uint64_t history_memory_max; /* bytes that all histories together may hold */
     struct config_channel_options without_namespace;
     struct config_namespaces namespaces;
+};
+
+struct config_store {
+    enum config_store_engine engine;
+    char path[CONFIG_PATH_SIZE]; /* of a directory; empty: none */
+    uint64_t timeout_ns;         /* for a publication to be stored; then error 100 */
+    uint32_t queue_max_size;     /* bytes of publications that wait for it, of each reactor */
+    uint32_t write_buffer_size;  /* bytes */
+    uint32_t block_cache_size;   /* bytes */
+    uint32_t min_free_space;     /* bytes of the disk */
 };
 
 struct config_reactor {
@@ -186,6 +204,7 @@ struct config {
     struct config_websocket websocket;
     struct config_echo echo;
     struct config_channel channel;
+    struct config_store store;
     struct config_reactor reactor;
     struct config_bus bus;
     struct config_log log;

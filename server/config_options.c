@@ -30,12 +30,15 @@
 #define BOOL(value)          .kind = CONFIG_KIND_BOOL, .max = 1, .standard = (value)
 #define PORT(value)          .kind = CONFIG_KIND_PORT, .min = 1, .max = 65535, .standard = (value)
 #define ADDRESS(value)       .kind = CONFIG_KIND_ADDRESS, .standard_text = (value)
+#define PATH(value)          .kind = CONFIG_KIND_PATH, .standard_text = (value)
 
 static const char *const backend_words[] = {"auto", "uring", "epoll", NULL};
 static const char *const simd_words[] = {"auto", "scalar", "sse4", "avx2", "avx512", NULL};
 static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_format_words[] = {"logfmt", "json", NULL};
 static const char *const recovery_mode_words[] = {"stream", "cache", NULL};
+static const char *const store_engine_words[] = {"memory", "rocksdb", NULL};
+static const char *const durability_words[] = {"none", "memory", "process", "power", NULL};
 static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "disconnect", NULL};
 
 /*
@@ -66,6 +69,8 @@ static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "d
     {at(presence), BOOL(false)},                                                                   \
     {at(join_leave), BOOL(false)},                                                                 \
     {at(force_push_join_leave), BOOL(false)},                                                      \
+    {at(durability), CHOICE(durability_words, POLICY_DURABILITY_MEMORY)},                          \
+    {at_duration(idempotency_ttl), DURATION(SECONDS(1), DAYS(1), SECONDS(300))},                   \
     {at(slow_consumer), CHOICE(slow_consumer_words, POLICY_SLOW_RESYNC)}
 /* clang-format on */
 
@@ -121,6 +126,14 @@ static const struct config_option all_rows[] = {
     {AT(channel, history_memory_max), SIZE(MIB(1), MIB(1 << 20), MIB(1024))},
     CHANNEL_ROWS(AT_PLAIN, AT_PLAIN_DURATION),
     {AT(channel, namespaces), .kind = CONFIG_KIND_NAMESPACES, .max = 1024},
+
+    {AT(store, engine), CHOICE(store_engine_words, CONFIG_STORE_MEMORY)},
+    {AT(store, path), PATH("")},
+    {AT_DURATION(store, timeout), DURATION(MS(100), SECONDS(60), SECONDS(5))},
+    {AT(store, queue_max_size), NUMBER(MIB(4), MIB(1024), MIB(64), "bytes")},
+    {AT(store, write_buffer_size), NUMBER(MIB(1), MIB(4095), MIB(64), "bytes")},
+    {AT(store, block_cache_size), NUMBER(MIB(1), MIB(4095), MIB(64), "bytes")},
+    {AT(store, min_free_space), NUMBER(MIB(1), MIB(4095), MIB(256), "bytes")},
 
     {AT(reactor, count), NUMBER(1, 1024, 0, "threads"), .has_auto = true},
     {AT(reactor, backend), CHOICE(backend_words, CONFIG_BACKEND_AUTO)},
@@ -284,6 +297,11 @@ void config_options_set_default(const struct config_option *option, void *base)
     case CONFIG_KIND_NAME:
         memset(field, 0, CONFIG_NAMESPACE_NAME_SIZE);
         return;
+    case CONFIG_KIND_PATH:
+        CHECK(strlen(option->standard_text) < CONFIG_PATH_SIZE);
+        memset(field, 0, CONFIG_PATH_SIZE);
+        memcpy(field, option->standard_text, strlen(option->standard_text));
+        return;
     case CONFIG_KIND_ORIGINS:
         memset(field, 0, sizeof(struct config_origins));
         return;
@@ -309,6 +327,7 @@ static size_t number_size(enum config_kind kind)
         return sizeof(uint64_t);
     case CONFIG_KIND_ADDRESS:
     case CONFIG_KIND_NAME:
+    case CONFIG_KIND_PATH:
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
         break;

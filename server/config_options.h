@@ -33,6 +33,7 @@ enum config_kind {
     CONFIG_KIND_CHOICE,     /* an enum; the number is the index in `choices` */
     CONFIG_KIND_ADDRESS,    /* char[CONFIG_ADDRESS_SIZE] */
     CONFIG_KIND_NAME,       /* char[CONFIG_NAMESPACE_NAME_SIZE] */
+    CONFIG_KIND_PATH,       /* char[CONFIG_PATH_SIZE] */
     CONFIG_KIND_ORIGINS,    /* struct config_origins */
     CONFIG_KIND_NAMESPACES, /* struct config_namespaces */
 };
@@ -45,7 +46,7 @@ struct config_option {
     uint64_t min;
     uint64_t max;
     uint64_t standard;          /* the default, where it is a number */
-    const char *standard_text;  /* the default of an address */
+    const char *standard_text;  /* the default of an address or a path */
     const char *const *choices; /* the words, NULL at the end */
     const char *unit;           /* of a number, for people: "bytes" */
 };

@@ -119,6 +119,32 @@ static bool whole_holds(const struct config *config, struct config_fault *fault)
             blame(whole(config), fault, "bus.reserve", "less than half of", "bus.slots"));
 }
 
+/* What would be promised to publishers needs somebody who can keep it. */
+static bool durability_is_kept(const struct config *config,
+                               const struct config_channel_options *options, const char *prefix,
+                               struct config_fault *fault)
+{
+    if (options->durability < POLICY_DURABILITY_PROCESS ||
+        config->store.engine == CONFIG_STORE_ROCKSDB) {
+        return true;
+    }
+    const struct config_namespace holder = {.options = *options};
+    const struct subject subject = {config_options_of_namespace(), &holder, prefix};
+    char found[CONFIG_TEXT_SIZE];
+    char what[CONFIG_WHAT_SIZE];
+    show_value(subject, "durability", found);
+    (void)snprintf(what, sizeof(what),
+                   "expected none or memory with store.engine (memory), found %s", found);
+    return accuse(subject, fault, "durability", what);
+}
+
+static bool store_has_a_path(const struct config *config, struct config_fault *fault)
+{
+    return config->store.engine != CONFIG_STORE_ROCKSDB || config->store.path[0] != '\0' ||
+           accuse(whole(config), fault, "store.path",
+                  "expected a directory with store.engine (rocksdb), found nothing");
+}
+
 bool config_rules_hold_for_channels(const struct config_channel_options *options,
                                     const char *prefix, struct config_fault *fault)
 {
@@ -142,6 +168,8 @@ bool config_rules_hold_for_channels(const struct config_channel_options *options
         {history || !options->allow_positioning, "allow_positioning", "false with", "history_size"},
         {history || options->force_recovery_mode == POLICY_RECOVERY_STREAM, "force_recovery_mode",
          "stream with", "history_size"},
+        {history || options->durability < POLICY_DURABILITY_PROCESS, "durability",
+         "none or memory with", "history_size"},
         {options->join_leave || !options->force_push_join_leave, "force_push_join_leave",
          "false with", "join_leave"},
     };
@@ -160,15 +188,17 @@ bool config_rules_hold_for_channels(const struct config_channel_options *options
 bool config_rules_hold(const struct config *config, struct config_fault *fault)
 {
     const struct config_channel *channel = &config->channel;
-    bool holds = whole_holds(config, fault) &&
-                 config_rules_hold_for_channels(&channel->without_namespace,
-                                                "channel.without_namespace.", fault);
+    static const char plain[] = "channel.without_namespace.";
+    bool holds = whole_holds(config, fault) && store_has_a_path(config, fault) &&
+                 config_rules_hold_for_channels(&channel->without_namespace, plain, fault) &&
+                 durability_is_kept(config, &channel->without_namespace, plain, fault);
 
     for (uint32_t i = 0; holds && i < channel->namespaces.count; i++) {
         char prefix[CONFIG_KEY_SIZE / 2];
         (void)snprintf(prefix, sizeof(prefix), "channel.namespaces[%u].", i);
-        holds =
-            config_rules_hold_for_channels(&channel->namespaces.items[i].options, prefix, fault);
+        const struct config_channel_options *options = &channel->namespaces.items[i].options;
+        holds = config_rules_hold_for_channels(options, prefix, fault) &&
+                durability_is_kept(config, options, prefix, fault);
     }
     return holds;
 }

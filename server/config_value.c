@@ -104,6 +104,11 @@ void config_value_expected(const struct config_option *option, char *what)
         (void)snprintf(what, CONFIG_WHAT_SIZE, "expected a name of 1 to %d of A-Z a-z 0-9 _ . -",
                        CONFIG_NAMESPACE_NAME_SIZE - 1);
         return;
+    case CONFIG_KIND_PATH:
+        (void)snprintf(what, CONFIG_WHAT_SIZE,
+                       "expected a path of at most %d bytes, without quotes and backslashes",
+                       CONFIG_PATH_SIZE - 1);
+        return;
     case CONFIG_KIND_ORIGINS:
         (void)snprintf(what, CONFIG_WHAT_SIZE, "expected a list of origins");
         return;
@@ -266,6 +271,27 @@ static int read_name(const struct config_option *option, struct config_scalar sc
     return 0;
 }
 
+/* What config_value_write() can put between quotes as it is. Empty in quotes: no path. */
+static int read_path(const struct config_option *option, struct config_scalar scalar, void *base,
+                     char *what)
+{
+    bool is_good = scalar.text.size < CONFIG_PATH_SIZE && !scalar_is_nothing(scalar);
+
+    for (size_t i = 0; is_good && i < scalar.text.size; i++) {
+        const uint8_t byte = scalar.text.data[i];
+        is_good = byte >= 0x20 && byte != 0x7f && byte != '"' && byte != '\\';
+    }
+    if (!is_good) {
+        return refuse_for(option, scalar, "", what);
+    }
+    uint8_t *field = (uint8_t *)base + option->offset;
+    memset(field, 0, CONFIG_PATH_SIZE);
+    if (scalar.text.size > 0) {
+        memcpy(field, scalar.text.data, scalar.text.size);
+    }
+    return 0;
+}
+
 int config_value_read(const struct config_option *option, struct config_scalar scalar, void *base,
                       char *what)
 {
@@ -284,6 +310,8 @@ int config_value_read(const struct config_option *option, struct config_scalar s
         return read_address(option, scalar, base, what);
     case CONFIG_KIND_NAME:
         return read_name(option, scalar, base, what);
+    case CONFIG_KIND_PATH:
+        return read_path(option, scalar, base, what);
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
         return refuse_for(option, scalar, "", what);
@@ -377,6 +405,7 @@ void config_value_write(const struct config_option *option, const void *base, ch
         return;
     case CONFIG_KIND_ADDRESS:
     case CONFIG_KIND_NAME:
+    case CONFIG_KIND_PATH:
         (void)snprintf(text, CONFIG_TEXT_SIZE, "\"%s\"", (const char *)base + option->offset);
         return;
     case CONFIG_KIND_ORIGINS:

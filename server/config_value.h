@@ -17,8 +17,8 @@
 #include "server/config_options.h"
 
 enum {
-    CONFIG_WHAT_SIZE = 320,  /* bytes: the longest "expected ..., found ..." */
-    CONFIG_TEXT_SIZE = 80,   /* bytes: the longest value that config_value_write() writes */
+    CONFIG_WHAT_SIZE = 640,  /* bytes: the longest "expected ..., found ..." */
+    CONFIG_TEXT_SIZE = 264,  /* bytes: the longest value that config_value_write() writes */
     CONFIG_SHOWN_SIZE = 64,  /* bytes: foreign text as errors show it, its NUL included */
     CONFIG_ORIGIN_MAX = 255, /* bytes of an origin */
 };

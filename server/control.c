@@ -25,16 +25,32 @@
 #include "net/listener.h"
 #include "net/reactor.h"
 #include "proto/simd.h"
+#include "server/archive.h"
 #include "server/config.h"
 #include "server/policies.h"
 #include "server/shard.h"
 #include "server/site.h"
+#include "server/store_program.h"
 
 enum {
     BACKLOG = 4096,
     NAME_SIZE = 32,
     POLL_MS = 100, /* how soon a post that found no room is tried again */
     EXIT_INTERRUPTED = 130,
+    STORE_QUESTIONS_MAX = 8192, /* open at the store, a power of two */
+    STORE_FLAG_SIZE = 16,
+};
+
+/* What the durable store needs; all zero without one. */
+struct store_part {
+    struct archive *archive;
+    struct thread thread;
+    char program[STORE_PROGRAM_PATH_SIZE];
+    char write_buffer[STORE_FLAG_SIZE]; /* the flags' values, MiB */
+    char block_cache[STORE_FLAG_SIZE];
+    char free_space[STORE_FLAG_SIZE];
+    const char *arguments[7];
+    bool is_running;
 };
 
 /* One reactor's part of what the control keeps. */
@@ -60,7 +76,8 @@ struct control {
     struct site site;
     struct table_key key;
     struct member *members;
-    struct metrics *metrics;            /* one for each member */
+    struct store_part store;
+    struct metrics *metrics;            /* one for each member, and the archive's */
     const struct metrics **all_metrics; /* pointers to them, for the site */
     const char **metric_names;
     int wake_fd;
@@ -159,22 +176,36 @@ static int open_descriptors(struct control *control)
     return 0;
 }
 
+static bool has_store(const struct control *control)
+{
+    return control->config->store.engine == CONFIG_STORE_ROCKSDB;
+}
+
+/* Behind the reactors and the control. */
+static size_t archive_port(const struct control *control)
+{
+    return control->config->reactor.count + 1;
+}
+
 static int allocate(struct control *control)
 {
     const size_t count = control->config->reactor.count;
+    const size_t working = count + (has_store(control) ? 1 : 0); /* threads that count */
 
-    control->bus = bus_create(count + 1, control->config->bus.slots, control->config->bus.reserve);
+    control->bus =
+        bus_create(working + 1, control->config->bus.slots, control->config->bus.reserve);
     control->members = calloc(count, sizeof(*control->members));
-    control->metrics = aligned_alloc(_Alignof(struct metrics), count * sizeof(struct metrics));
+    control->metrics = aligned_alloc(_Alignof(struct metrics), working * sizeof(struct metrics));
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is meant */
-    control->all_metrics = calloc(count, sizeof(*control->all_metrics));
-    control->metric_names = calloc(count, sizeof(*control->metric_names));
+    control->all_metrics = calloc(working, sizeof(*control->all_metrics));
+    control->metric_names = calloc(working, sizeof(*control->metric_names));
     if (control->bus == NULL || control->members == NULL || control->metrics == NULL ||
         control->all_metrics == NULL || control->metric_names == NULL ||
         policies_init(&control->policies, control->config) != 0) {
         return fail(control, -ENOMEM, "start");
     }
-    memset(control->metrics, 0, count * sizeof(struct metrics));
+    memset(control->metrics, 0, working * sizeof(struct metrics));
+    control->all_metrics[working - 1] = &control->metrics[working - 1];
     for (size_t i = 0; i < count; i++) {
         struct member *member = &control->members[i];
         (void)snprintf(member->number, sizeof(member->number), "%zu", i);
@@ -185,7 +216,7 @@ static int allocate(struct control *control)
     control->site = (struct site){
         .metrics = control->all_metrics,
         .metric_names = control->metric_names,
-        .metric_count = count,
+        .metric_count = working,
         .echo_enabled = control->config->echo.enabled,
     };
     fill_random(NULL, &control->key, sizeof(control->key));
@@ -255,6 +286,7 @@ static int create_member(struct control *control, size_t index)
         .site = &control->site,
         .simd = control->simd,
         .backend = control->backend,
+        .archive = has_store(control) ? (uint16_t)archive_port(control) : 0,
         .bus = control->bus,
         .index = (uint16_t)index,
         .key = control->key,
@@ -293,6 +325,62 @@ static int start_members(struct control *control)
     return 0;
 }
 
+static void describe_store(struct control *control)
+{
+    const struct config_store *config = &control->config->store;
+    struct store_part *store = &control->store;
+    const struct {
+        const char *flag;
+        char *value;
+        uint32_t bytes;
+    } flags[] = {
+        {"--write-buffer", store->write_buffer, config->write_buffer_size},
+        {"--block-cache", store->block_cache, config->block_cache_size},
+        {"--free", store->free_space, config->min_free_space},
+    };
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        (void)snprintf(flags[i].value, STORE_FLAG_SIZE, "%u", flags[i].bytes >> 20);
+        store->arguments[2 * i] = flags[i].flag;
+        store->arguments[2 * i + 1] = flags[i].value;
+    }
+}
+
+static int start_archive(struct control *control)
+{
+    struct store_part *store = &control->store;
+    if (!has_store(control)) {
+        return 0;
+    }
+    int result = store_program_find(store->program);
+    if (result != 0) {
+        return fail(control, result, store->program);
+    }
+    describe_store(control);
+    const struct archive_options options = {
+        .program = store->program,
+        .path = control->config->store.path,
+        .arguments = store->arguments,
+        .bus = control->bus,
+        .port = (uint16_t)archive_port(control),
+        .timeout_ns = control->config->store.timeout_ns,
+        .questions_max = STORE_QUESTIONS_MAX,
+        .metrics = &control->metrics[control->config->reactor.count],
+        .log = logger_attach(control->logger, "archive"),
+    };
+    result = archive_create(&options, &store->archive);
+    if (result == 0) {
+        bus_port_on_wake(control->bus, options.port, archive_wake, store->archive);
+        control->site.archive = store->archive;
+        result =
+            thread_start("archive", THREAD_NOT_PINNED, archive_run, store->archive, &store->thread);
+    }
+    if (result != 0) {
+        return fail(control, result, "archive");
+    }
+    store->is_running = true;
+    return 0;
+}
+
 static int start(struct control *control)
 {
     int result = open_descriptors(control);
@@ -304,6 +392,9 @@ static int start(struct control *control)
     }
     if (result == 0) {
         result = check_ports_are_free(control);
+    }
+    if (result == 0) {
+        result = start_archive(control);
     }
     if (result == 0) {
         result = start_members(control);
@@ -413,6 +504,22 @@ static void exit_at_once(struct control *control)
     _exit(EXIT_INTERRUPTED);
 }
 
+/* Before the reactors end, because what it was given borrows from them: all of it is answered. */
+static void stop_archive(struct control *control)
+{
+    if (!control->store.is_running) {
+        return;
+    }
+    const struct post post = {.kind = POST_EXIT};
+    const struct bus_post packed = post_pack(&post);
+    const size_t port = control->config->reactor.count;
+    while (bus_tell(control->bus, port, archive_port(control), &packed) != BUS_POSTED) {
+        (void)wait_for_news(control, POLL_MS);
+    }
+    bus_flush(control->bus, port);
+    thread_join(&control->store.thread);
+}
+
 static void stop_members(struct control *control)
 {
     while (!order_all(control, POST_STOP) || !all_drained(control)) {
@@ -420,6 +527,7 @@ static void stop_members(struct control *control)
             exit_at_once(control);
         }
     }
+    stop_archive(control);
     for (size_t i = 0; i < control->config->reactor.count; i++) {
         control->members[i].is_told = false;
     }
@@ -435,6 +543,7 @@ static void stop_members(struct control *control)
 
 static void deinit(struct control *control)
 {
+    archive_destroy(control->store.archive);
     for (size_t i = 0; control->members != NULL && i < control->config->reactor.count; i++) {
         shard_destroy(control->members[i].shard);
     }

@@ -126,7 +126,7 @@ static struct packet *concatenate(const struct delivery *delivery, const struct 
     return packet;
 }
 
-/* One packet for the whole chain. A single blob is not copied: the packet views it. */
+/* One packet for the chain from `first` on. A single blob is not copied: the packet views it. */
 static struct packet *packet_for(const struct delivery *delivery, const struct outbox_entry *first)
 {
     if (first->next != 0) {
@@ -139,19 +139,16 @@ static struct packet *packet_for(const struct delivery *delivery, const struct o
     return packet;
 }
 
-/* Gives up the shares of a chain. Returns how many publications it was. */
-static size_t drop_chain(const struct delivery *delivery, struct outbox_entry *first)
+/* Gives up the shares of a chain. */
+static void drop_chain(const struct delivery *delivery, struct outbox_entry *first)
 {
-    size_t count = 0;
-
     for (struct outbox_entry *entry = first;;) {
         const uint32_t next = entry->next;
         entry->kind = OUTBOX_TAKEN;
         blob_drop(entry->blob, delivery->pool);
         entry->blob = NULL;
-        count++;
         if (next == 0) {
-            return count;
+            return;
         }
         entry = outbox_at(delivery->outbox, next - 1);
     }
@@ -169,48 +166,94 @@ static void give_up_room(const struct delivery *delivery, const struct room *roo
     }
 }
 
-/* There was no room for a packet. Returns how many of its messages it misses now. */
-static size_t lag(const struct delivery *delivery, struct conn *conn, struct packet *packet,
-                  enum policy_slow_consumer policy) ON_REACTOR
+/* What a room's members are given. */
+struct fan_out {
+    const struct delivery *delivery;
+    const struct outbox_entry *first; /* of the chain */
+    struct packet *packet;            /* the whole chain */
+    struct packet *newest;            /* its last publication only, once somebody needs that */
+    bool is_news;                     /* a frame of joins and leaves instead: no chain */
+    size_t given;                     /* to so many */
+    size_t missed;                    /* messages that were not given to somebody */
+};
+
+static struct packet *newest_of(const struct fan_out *fan_out)
+{
+    const struct outbox_entry *entry = fan_out->first;
+    while (entry->next != 0) {
+        entry = outbox_at(fan_out->delivery->outbox, entry->next - 1);
+    }
+    struct packet *packet = packet_for(fan_out->delivery, entry);
+    if (packet != NULL) {
+        packet_set_flow(packet, packet_flow(fan_out->packet), 1);
+    }
+    return packet;
+}
+
+static void give_newest(struct fan_out *fan_out, struct conn *conn) ON_REACTOR
 {
     size_t dropped = 0;
 
+    if (fan_out->newest == NULL) {
+        fan_out->newest = newest_of(fan_out);
+    }
+    if (fan_out->newest == NULL ||
+        conn_queue_latest(conn, fan_out->newest, &dropped) == CONN_TOO_SLOW) {
+        gateway_too_slow(fan_out->delivery->gateway, conn);
+        return;
+    }
+    fan_out->missed += dropped + packet_message_count(fan_out->packet) - 1;
+}
+
+/* There was no room for the packet. */
+static void lag(struct fan_out *fan_out, struct conn *conn, enum policy_slow_consumer policy)
+    ON_REACTOR
+{
     switch (policy) {
     case POLICY_SLOW_RESYNC:
-        return conn_drop_flow(conn, packet_flow(packet)) + packet_message_count(packet);
+        fan_out->missed += conn_drop_flow(conn, packet_flow(fan_out->packet));
+        fan_out->missed += packet_message_count(fan_out->packet);
+        return;
     case POLICY_SLOW_LATEST:
-        if (conn_queue_latest(conn, packet, &dropped) == CONN_TOO_SLOW) {
-            gateway_too_slow(delivery->gateway, conn);
+        if (fan_out->is_news) {
+            fan_out->missed++; /* who came or went takes no publication's place */
+        } else {
+            give_newest(fan_out, conn);
         }
-        return dropped;
+        return;
     case POLICY_SLOW_DROP:
-        return packet_message_count(packet);
+        fan_out->missed += packet_message_count(fan_out->packet);
+        return;
     case POLICY_SLOW_DISCONNECT:
-        gateway_too_slow(delivery->gateway, conn);
-        return 0;
+        gateway_too_slow(fan_out->delivery->gateway, conn);
+        return;
     }
     NEVER("a policy that nobody knows");
 }
 
-/* To every member. Backwards, so that one which has to leave moves nobody who is yet to come. */
-static void fan_out(const struct delivery *delivery, struct room *room, struct packet *packet)
-    ON_REACTOR
+/*
+ * To every member, or to those that want news. Backwards, so that one which has to leave moves
+ * nobody who is yet to come.
+ */
+static void give_to_all(struct fan_out *fan_out, struct room *room) ON_REACTOR
 {
-    size_t missed = 0;
+    const struct delivery *delivery = fan_out->delivery;
 
     for (uint32_t i = room->member_count; i > 0; i--) {
-        struct conn *conn = find_conn(delivery, room->members[i - 1].conn);
+        const struct roster_member *member = &room->members[i - 1];
+        struct conn *conn =
+            fan_out->is_news && !member->hears_news ? NULL : find_conn(delivery, member->conn);
         if (conn == NULL) {
             continue;
         }
-        const enum conn_queued queued = conn_queue(conn, packet, CONN_NORMAL);
+        fan_out->given++;
+        const enum conn_queued queued = conn_queue(conn, fan_out->packet, CONN_NORMAL);
         if (queued == CONN_LAGS) {
-            missed += lag(delivery, conn, packet, hub_lag(delivery->hub, room, i - 1));
+            lag(fan_out, conn, hub_lag(delivery->hub, room, i - 1));
         } else if (queued == CONN_TOO_SLOW) {
             gateway_too_slow(delivery->gateway, conn);
         }
     }
-    metrics_add(delivery->metrics, METRIC_LAG_MISSED, missed);
 }
 
 static void deliver_publications(const struct delivery *delivery, struct outbox_entry *first)
@@ -218,22 +261,51 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
 {
     struct room *room = roster_at(hub_roster(delivery->hub), first->room);
     if (room == NULL) {
-        (void)drop_chain(delivery, first); /* the last member left in this very iteration */
+        drop_chain(delivery, first); /* the last member left in this very iteration */
         return;
     }
+    const size_t count = room->outbox_count;
     room->outbox_last = 0;
     room->outbox_count = 0;
-    struct packet *packet = packet_for(delivery, first);
-    const size_t count = drop_chain(delivery, first);
-    if (packet == NULL) {
+    struct fan_out fan_out = {
+        .delivery = delivery,
+        .first = first,
+        .packet = packet_for(delivery, first),
+    };
+    if (fan_out.packet == NULL) {
         give_up_room(delivery, room);
+    } else {
+        metrics_add(delivery->metrics, METRIC_DELIVERIES, count * room->member_count);
+        metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, count * room->member_count);
+        packet_set_flow(fan_out.packet, room->slot + 1, count);
+        give_to_all(&fan_out, room);
+        metrics_add(delivery->metrics, METRIC_LAG_MISSED, fan_out.missed);
+    }
+    packet_unref(fan_out.packet);
+    packet_unref(fan_out.newest);
+    drop_chain(delivery, first);
+}
+
+/* A frame of joins and leaves, to the members that want to know. */
+static void deliver_news(const struct delivery *delivery, struct outbox_entry *entry) ON_REACTOR
+{
+    struct room *room = roster_at(hub_roster(delivery->hub), entry->room);
+    struct packet *packet =
+        room == NULL ? NULL : packet_of_blob(reactor_packets(delivery->reactor), entry->blob);
+    if (packet == NULL) {
+        blob_drop(entry->blob, delivery->pool);
+        if (room != NULL) {
+            give_up_room(delivery, room);
+        }
         return;
     }
-    packet_set_flow(packet, room->slot + 1, count);
-    metrics_add(delivery->metrics, METRIC_DELIVERIES, count * room->member_count);
-    metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, count * room->member_count);
-    fan_out(delivery, room, packet);
-    packet_unref(packet);
+    struct fan_out fan_out = {.delivery = delivery, .packet = packet, .is_news = true};
+    packet_set_flow(packet, room->slot + 1, 1);
+    give_to_all(&fan_out, room);
+    packet_unref(packet); /* and with the last reference the entry's share */
+    metrics_add(delivery->metrics, METRIC_LAG_MISSED, fan_out.missed);
+    metrics_add(delivery->metrics, METRIC_NEWS_DELIVERIES, fan_out.given);
+    metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, fan_out.given);
 }
 
 /* Those from entry `first` on. */
@@ -261,6 +333,9 @@ void delivery_run(const struct delivery *delivery)
         switch (entry->kind) {
         case OUTBOX_PUBLICATION:
             deliver_publications(delivery, entry);
+            break;
+        case OUTBOX_NEWS:
+            deliver_news(delivery, entry);
             break;
         case OUTBOX_DISCONNECT:
             conn = find_conn(delivery, entry->conn);

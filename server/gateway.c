@@ -313,7 +313,7 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
         hub_close(gateway->options.hub, peer->session);
     }
     if (peer->is_stream) {
-        free(stream_take_assembly(&peer->stream).data);
+        gateway_free_assembly(peer);
     }
     free(peer->held);
     slab_give(gateway->peers, peer->slot);

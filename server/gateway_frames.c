@@ -15,9 +15,11 @@
 #include "server/gateway_state.h"
 
 enum {
-    SERVER_HEADER_SIZE_MAX = 10, /* bytes: unmasked, 64-bit length */
-    OVER_RATE_MS_MAX = 5000,     /* LIMITS.md row 29: then 3013 */
-    ASSEMBLY_SIZE_MIN = 512,     /* bytes */
+    OVER_RATE_MS_MAX = 5000,  /* LIMITS.md row 29: then 3013 */
+    ASSEMBLY_SIZE_MIN = 512,  /* bytes */
+    ASSEMBLY_HEAD_SIZE = 16,  /* bytes before an assembly: an echo's header goes there */
+    ASSEMBLY_AHEAD = 16,      /* times what has arrived, when so much is declared */
+    ECHO_COPY_SIZE_MAX = 512, /* bytes; small echoes are joined, which is worth a copy */
 };
 
 /* What stopped a run of commands. */
@@ -182,16 +184,86 @@ static void take_chat_message(struct gateway *gateway, struct peer *peer,
     }
 }
 
+/* -- the assembly ------------------------------------------------------------------------------ */
+
+/* What realloc() gave for it, which has room for a header in front; NULL: there is none. */
+static uint8_t *assembly_memory(struct span assembly)
+{
+    return assembly.data == NULL ? NULL : assembly.data - ASSEMBLY_HEAD_SIZE;
+}
+
+void gateway_free_assembly(struct peer *peer)
+{
+    free(assembly_memory(stream_take_assembly(&peer->stream)));
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Grows at least by doubling, so that each byte is copied a constant number of times. */
+static bool give_room(struct gateway *gateway, struct peer *peer, const struct stream_event *event)
+    ON_REACTOR
+{
+    const struct span present = stream_assembly(&peer->stream);
+    const size_t ahead = smaller(event->room_declared, ASSEMBLY_AHEAD * event->room_needed);
+    size_t room = larger(ASSEMBLY_SIZE_MIN, 2 * present.size);
+    room = larger(room, larger(ahead, event->room_needed));
+    room = smaller(room, peer->stream.limits->message_size_max);
+    uint8_t *const grown = realloc(assembly_memory(present), ASSEMBLY_HEAD_SIZE + room);
+    if (grown == NULL) {
+        gateway_give_up(gateway, peer);
+        return false;
+    }
+    stream_give_room(&peer->stream, grown + ASSEMBLY_HEAD_SIZE, room);
+    return true;
+}
+
 /* -- echo -------------------------------------------------------------------------------------- */
+
+/*
+ * The assembly goes out as it is, the header in front of it. It was to grow by doubling: what is
+ * behind the payload goes back, so that a queue does not hold more than it counts.
+ */
+static enum conn_queued queue_assembly(struct gateway *gateway, struct peer *peer,
+                                       struct bytes header, size_t size) ON_REACTOR
+{
+    const struct span assembly = stream_take_assembly(&peer->stream);
+    CHECK(header.size <= ASSEMBLY_HEAD_SIZE && size <= assembly.size);
+    uint8_t *memory = assembly_memory(assembly);
+    if (size < assembly.size) {
+        uint8_t *const shrunk = realloc(memory, ASSEMBLY_HEAD_SIZE + size);
+        memory = shrunk == NULL ? memory : shrunk;
+    }
+    const size_t begin = ASSEMBLY_HEAD_SIZE - header.size;
+    memcpy(memory + begin, header.data, header.size);
+    struct packet *packet = packet_of_memory(reactor_packets(gateway->reactor), memory,
+                                             (uint8_t)begin, header.size + size);
+    if (packet == NULL) {
+        free(memory);
+        return CONN_TOO_SLOW;
+    }
+    const enum conn_queued queued = conn_queue(peer->conn, packet, CONN_NORMAL);
+    packet_unref(packet);
+    return queued;
+}
 
 static void take_echo_message(struct gateway *gateway, struct peer *peer,
                               const struct stream_event *event) ON_REACTOR
 {
-    uint8_t header[FRAME_HEADER_SIZE_MAX];
-    const size_t header_size = frame_write_header(event->opcode, event->payload.size, header);
+    uint8_t bytes[FRAME_HEADER_SIZE_MAX];
+    const struct bytes header = {bytes,
+                                 frame_write_header(event->opcode, event->payload.size, bytes)};
     const struct bytes payload = {event->payload.data, event->payload.size};
-    const enum conn_queued queued =
-        conn_append(peer->conn, (struct bytes){header, header_size}, payload);
+    const enum conn_queued queued = event->is_assembled && payload.size > ECHO_COPY_SIZE_MAX
+                                        ? queue_assembly(gateway, peer, header, payload.size)
+                                        : conn_append(peer->conn, header, payload);
     metrics_add(gateway->options.metrics, METRIC_FRAMES_SENT_ECHO, 1);
     if (queued == CONN_TOO_SLOW) {
         gateway_too_slow(gateway, peer->conn);
@@ -265,26 +337,6 @@ static enum metrics_id rejected_for(enum stream_verdict fault)
     NEVER("a verdict that is not a fault");
 }
 
-/* Grows by doubling, so that each byte is copied a constant number of times. */
-static bool give_room(struct gateway *gateway, struct peer *peer, size_t needed) ON_REACTOR
-{
-    const struct span present = stream_assembly(&peer->stream);
-    size_t room = present.size < ASSEMBLY_SIZE_MIN ? ASSEMBLY_SIZE_MIN : 2 * present.size;
-    if (room < needed) {
-        room = needed;
-    }
-    if (room > peer->stream.limits->message_size_max) {
-        room = peer->stream.limits->message_size_max;
-    }
-    uint8_t *grown = realloc(present.data, room);
-    if (grown == NULL) {
-        gateway_give_up(gateway, peer);
-        return false;
-    }
-    stream_give_room(&peer->stream, grown, room);
-    return true;
-}
-
 static void take_message(struct gateway *gateway, struct peer *peer,
                          const struct stream_event *event) ON_REACTOR
 {
@@ -298,8 +350,7 @@ static void take_message(struct gateway *gateway, struct peer *peer,
         take_chat_message(gateway, peer, event);
     }
     if (event->is_assembled) {
-        /* An idle connection keeps no buffer. */
-        free(stream_take_assembly(&peer->stream).data);
+        gateway_free_assembly(peer); /* an idle connection keeps no buffer */
     }
 }
 
@@ -373,7 +424,7 @@ size_t gateway_read_frames(struct gateway *gateway, struct peer *peer, struct sp
             return in.size - rest.size;
         }
         if (verdict == STREAM_NEED_ROOM) {
-            if (!give_room(gateway, peer, event.room_needed)) {
+            if (!give_room(gateway, peer, &event)) {
                 return in.size;
             }
             continue;

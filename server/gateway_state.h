@@ -90,6 +90,9 @@ void gateway_head_timeout(struct gateway *gateway, struct peer *peer) ON_REACTOR
 /* gateway_frames.c: likewise. */
 size_t gateway_read_frames(struct gateway *gateway, struct peer *peer, struct span in) ON_REACTOR;
 
+/* gateway_frames.c: what there is of a message, if there is anything. */
+void gateway_free_assembly(struct peer *peer);
+
 /* gateway_frames.c: goes on with held commands. False: they still wait. */
 bool gateway_read_held(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 

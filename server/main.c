@@ -20,6 +20,7 @@
 #include "server/config.h"
 #include "server/control.h"
 #include "server/libraries.h"
+#include "server/store_program.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -105,6 +106,9 @@ int main(int argc, char **argv)
     char error[CONFIG_ERROR_SIZE] = "";
 
     (void)signal(SIGPIPE, SIG_IGN);
+    if (argc > 1 && strcmp(argv[1], "store") == 0) {
+        return store_program_run(argc - 1, argv + 1);
+    }
     switch (args_parse(argc, argv, &args, error, sizeof(error))) {
     case ARGS_RUN:
         break;

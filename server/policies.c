@@ -35,6 +35,8 @@ static struct policy policy_of(const struct config_channel_options *options, con
         .presence = options->presence,
         .join_leave = options->join_leave,
         .force_push_join_leave = options->force_push_join_leave,
+        .durability = options->durability,
+        .idempotency_ttl_ns = options->idempotency_ttl_ns,
         .slow_consumer = options->slow_consumer,
     };
 }

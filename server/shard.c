@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "chat/herald.h"
 #include "chat/hub.h"
 #include "chat/outbox.h"
 #include "chat/post.h"
@@ -23,11 +24,13 @@
 enum {
     NS_PER_MS = 1000000,
     NS_PER_S = 1000000000,
-    POSTS_PER_ITERATION = 256,    /* the rest in the next one, without sleeping */
-    RETRY_NS = NS_PER_MS,         /* while something waits for room on the bus */
-    ROOM_COUNT_MAX = 1 << 24,     /* per reactor */
-    TAIL_COUNT_MAX = 1024,        /* publications of one channel, for reactors that lag */
-    TAIL_BYTES_MAX = 4 << 20,     /* of them */
+    POSTS_PER_ITERATION = 256, /* the rest in the next one, without sleeping */
+    WAITING_NS =
+        50 * NS_PER_MS,       /* while somebody waits for the archive, for whom time may run out */
+    RETRY_NS = NS_PER_MS,     /* while something waits for room on the bus */
+    ROOM_COUNT_MAX = 1 << 24, /* per reactor */
+    TAIL_COUNT_MAX = 1024,    /* publications of one channel, for reactors that lag */
+    TAIL_BYTES_MAX = 4 << 20, /* of them */
     OUTBOX_ENTRIES_MAX = 1 << 18, /* messages and publications of one iteration */
     OUTBOX_TEXT_MAX = 64 << 20,   /* bytes of messages of one iteration */
     PAGE_QUEUE_MIN = 1 << 20,     /* bytes */
@@ -89,7 +92,15 @@ static int create_hub(struct shard *shard)
         .history_bytes_max = config->channel.history_memory_max / config->reactor.count,
         .history_count_max = config->client.history_max_publication_limit,
         .recovery_count_max = config->client.recovery_max_publication_limit,
+        .archive = options->archive,
+        .store_timeout_ns = config->store.timeout_ns,
+        .store_bytes_max = config->store.queue_max_size,
         .page_bytes_max = page_bytes(config),
+        .presence_max_list = config->client.presence_max_list,
+        .news_batch_max = config->client.max_messages_per_frame < HERALD_BATCH_MAX
+                              ? config->client.max_messages_per_frame
+                              : HERALD_BATCH_MAX,
+        .question_count_max = config->bus.reserve,
         .channel_limit = (uint16_t)config->client.channel_limit,
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
         .anonymous_allowed =
@@ -263,6 +274,7 @@ static void begin_drain(struct shard *shard) ON_REACTOR
     shard->drain_deadline_ns =
         reactor_now(shard->reactor) + shard->options.config->shutdown.timeout_ns;
     reactor_stop_listening(shard->reactor);
+    hub_drain(shard->hub);
     gateway_drain(shard->gateway);
 }
 
@@ -282,6 +294,12 @@ static void go_on_draining(struct shard *shard) ON_REACTOR
         reactor_each_conn(shard->reactor, abort_conn, NULL);
     }
     if (reactor_conn_count(shard->reactor) > 0 || !hub_is_quiet(shard->hub)) {
+        return;
+    }
+    /* A store that stands still answers when it is ended, which is after this. */
+    const uint64_t patience_ns = shard->options.config->store.timeout_ns;
+    if (hub_has_given(shard->hub) &&
+        reactor_now(shard->reactor) < shard->drain_deadline_ns + patience_ns) {
         return;
     }
     const struct post post = {.kind = POST_DRAINED};
@@ -340,7 +358,14 @@ static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
     }
     const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway) ||
                          (shard->is_draining && !shard->is_drained);
-    return retries && wait_ns > RETRY_NS ? RETRY_NS : wait_ns;
+    const uint64_t now_ns = reactor_now(shard->reactor);
+    const uint64_t due_ns = hub_due_ns(shard->hub);
+    const uint64_t until_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+    const uint64_t most_ns = until_ns < wait_ns ? until_ns : wait_ns;
+    if (retries && most_ns > RETRY_NS) {
+        return RETRY_NS;
+    }
+    return hub_is_waiting(shard->hub) && most_ns > WAITING_NS ? WAITING_NS : most_ns;
 }
 
 static void wait(struct shard *shard, uint64_t wait_ns) ON_REACTOR
@@ -390,7 +415,7 @@ static void update_metrics(struct shard *shard, uint64_t began_ns)
     metrics_set(metrics, METRIC_LOG_DROPPED, log_dropped(shard->options.log));
     hub_gauge(shard->hub);
     report(shard);
-    metrics_observe_loop(metrics, monotime_read() - began_ns);
+    metrics_observe(&metrics->loop, monotime_read() - began_ns);
 }
 
 /*
@@ -407,6 +432,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
+    hub_flush(shard->hub);                               /* 5 */
     go_on_draining(shard);                               /* 4: its one post goes out in 5 */
     bus_flush(shard->options.bus, shard->options.index); /* 5 */
     reactor_flush(shard->reactor);                       /* 6 */

@@ -34,7 +34,8 @@ struct shard_options {
     const struct simd_ops *simd;
     const struct backend_ops *backend;
     void *backend_context; /* the simulation's world; else NULL */
-    struct bus *bus;       /* ports: the reactors, then the control */
+    uint16_t archive;      /* its port; 0: nothing is stored */
+    struct bus *bus;       /* ports: the reactors, then the control, then the archive if any */
     uint16_t index;        /* its port */
     struct table_key key;  /* the same for all */
     struct metrics *metrics;

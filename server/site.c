@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/http.h"
+#include "server/archive.h"
 
 static const char page_headers[] =
     "Cache-Control: no-cache\r\n"
@@ -38,7 +39,9 @@ static const struct page_file *find_page(struct bytes path)
 enum site_target site_find(const struct site *site, struct bytes path, bool internal)
 {
     if (internal) {
-        return path_is(path, "/health") || path_is(path, "/metrics") ? SITE_PAGE : SITE_NOT_FOUND;
+        return path_is(path, "/health") || path_is(path, "/ready") || path_is(path, "/metrics")
+                   ? SITE_PAGE
+                   : SITE_NOT_FOUND;
     }
     if (path_is(path, "/connection/websocket")) {
         return SITE_CHAT;
@@ -77,6 +80,24 @@ static void answer_metrics(const struct site *site, struct site_answer *answer)
     };
 }
 
+/* By enum archive_state. */
+static const char *const ready_texts[] = {
+    [ARCHIVE_STARTING] = "the store is being opened\n",
+    [ARCHIVE_READY] = "ready\n",
+    [ARCHIVE_DOWN] = "the store is down\n",
+    [ARCHIVE_FULL] = "the store has no space left\n",
+    [ARCHIVE_SLOW] = "the store does not answer in time\n",
+};
+
+static void answer_ready(const struct site *site, bool draining, struct site_answer *answer)
+{
+    const enum archive_state state =
+        site->archive == NULL ? ARCHIVE_READY : archive_state(site->archive);
+    const char *words = draining ? "draining\n" : ready_texts[state];
+
+    answer_text(answer, draining || state != ARCHIVE_READY ? 503 : 200, words, METRIC_HTTP_HEALTH);
+}
+
 static void answer_internal(const struct site *site, struct bytes path, bool draining,
                             struct site_answer *answer)
 {
@@ -85,6 +106,8 @@ static void answer_internal(const struct site *site, struct bytes path, bool dra
     } else if (path_is(path, "/health")) {
         answer_text(answer, draining ? 503 : 200, draining ? "draining\n" : "ok\n",
                     METRIC_HTTP_HEALTH);
+    } else if (path_is(path, "/ready")) {
+        answer_ready(site, draining, answer);
     } else {
         answer_text(answer, 404, "not found\n", METRIC_HTTP_OTHER);
     }

@@ -2,8 +2,9 @@
 #ifndef SERVER_SITE_H
 #define SERVER_SITE_H
 /*
- * What is at which path: the chat page on the public listener, /health and /metrics on the
- * internal one, and where WebSocket connections go.
+ * What is at which path: the chat page on the public listener, /health, /ready and /metrics on the
+ * internal one, and where WebSocket connections go. /health says that the process serves, /ready
+ * that it can do everything it is configured for.
  *
  * Frozen after start but for `draining`, which each reactor's gateway passes in. ANY_THREAD.
  * Not here: reading requests and sending the answers (gateway.h).
@@ -16,6 +17,7 @@
 #include "core/bytes.h"
 #include "core/metrics.h"
 
+struct archive;
 struct http_request;
 
 /* What the metrics are made of: one per thread, named for the loop histograms. */
@@ -23,6 +25,7 @@ struct site {
     const struct metrics *const *metrics;
     const char *const *metric_names;
     size_t metric_count;
+    const struct archive *archive; /* NULL: nothing is stored */
     bool echo_enabled;
 };
 

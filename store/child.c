@@ -297,7 +297,10 @@ static struct engine_range range_of(const struct wire_read *read, const struct r
     if (read->reverse && read->since > 0 && read->since <= range.to) {
         range.to = read->since - 1;
     }
-    if (!read->reverse && read->since >= range.from) {
+    if (read->newest) {
+        const uint64_t kept = range.to + 1 - range.from;
+        range.from += kept > read->since ? kept - read->since : 0;
+    } else if (!read->reverse && read->since >= range.from) {
         range.from = read->since >= range.to ? range.to + 1 : read->since + 1;
     }
     return range;

@@ -503,7 +503,7 @@ struct store_view store_look(const struct store *store)
         .open_us = store->open_us,
         .starts = store->starts,
         .child = (int)store->spawn.pid,
-        .reason = store->state == STORE_DOWN ? store->reason : store->spawn.line,
+        .reason = store->state == STORE_READY ? store->spawn.line : store->reason,
     };
 }
 

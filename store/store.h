@@ -84,7 +84,7 @@ struct store_view {
     uint64_t open_us;   /* how long the last open took */
     uint32_t starts;    /* of the child */
     int child;          /* its process id; 0: none */
-    const char *reason; /* why it is down, or what the child complained of last; "" */
+    const char *reason; /* ready: what the child complained of last; else why the last one ended */
 };
 
 /* Starts the first child. 0 or -errno; a child that cannot open its store is a state, no error. */

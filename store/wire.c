@@ -14,6 +14,13 @@ enum {
     STREAM_SIZE = 32,
 };
 
+/* The order of a read. The values are on the wire. */
+enum {
+    READ_FORWARD = 0,
+    READ_REVERSE = 1,
+    READ_NEWEST = 2,
+};
+
 _Static_assert(WIRE_PAGE_HEAD_SIZE + WIRE_PAGE_BYTES_MAX <= WIRE_BODY_SIZE_MAX &&
                    WIRE_RECORD_SIZE_MIN + WIRE_VALUE_SIZE_MAX <= WIRE_PAGE_BYTES_MAX,
                "a page fits in a frame, and any record in a page");
@@ -237,7 +244,10 @@ size_t wire_write_read(const struct wire_read *read, uint8_t *target)
     codec_put_u64(target, read->since);
     codec_put_u32(target + 8, read->count_max);
     codec_put_u32(target + 12, read->bytes_max);
-    codec_put_u32(target + 16, read->reverse ? 1 : 0);
+    CHECK(!read->reverse || !read->newest);
+    uint32_t order = read->reverse ? READ_REVERSE : READ_FORWARD;
+    order = read->newest ? READ_NEWEST : order;
+    codec_put_u32(target + 16, order);
     codec_put_u32(target + 20, (uint32_t)read->channel.size);
     put_bytes(target + READ_HEAD_SIZE, read->channel);
     return READ_HEAD_SIZE + read->channel.size;
@@ -250,13 +260,13 @@ enum wire_verdict wire_read_read(struct bytes body, struct wire_read *read)
     }
     const uint32_t count_max = codec_get_u32(body.data + 8);
     const uint32_t bytes_max = codec_get_u32(body.data + 12);
-    const uint32_t reverse = codec_get_u32(body.data + 16);
+    const uint32_t order = codec_get_u32(body.data + 16);
     const uint32_t channel_size = codec_get_u32(body.data + 20);
     if (count_max > WIRE_READ_COUNT_MAX || bytes_max > WIRE_PAGE_BYTES_MAX ||
         channel_size > WIRE_CHANNEL_SIZE_MAX) {
         return WIRE_TOO_BIG;
     }
-    if (count_max < 1 || reverse > 1 || channel_size < 1 ||
+    if (count_max < 1 || order > READ_NEWEST || channel_size < 1 ||
         body.size != READ_HEAD_SIZE + channel_size) {
         return WIRE_BAD_FRAME;
     }
@@ -265,7 +275,8 @@ enum wire_verdict wire_read_read(struct bytes body, struct wire_read *read)
         .since = codec_get_u64(body.data),
         .count_max = count_max,
         .bytes_max = bytes_max,
-        .reverse = reverse != 0,
+        .reverse = order == READ_REVERSE,
+        .newest = order == READ_NEWEST,
     };
     return WIRE_OK;
 }

@@ -115,6 +115,7 @@ struct wire_read {
     uint32_t count_max; /* 1..WIRE_READ_COUNT_MAX */
     uint32_t bytes_max; /* of records, at most WIRE_PAGE_BYTES_MAX; one record always fits */
     bool reverse;
+    bool newest; /* forward, and `since` is how many of the newest records are meant */
 };
 
 struct wire_lookup {

@@ -215,6 +215,8 @@ static void take_event(struct client *client, const struct event *event, struct 
     case EVENT_HISTORY:
     case EVENT_PONG:
     case EVENT_RPC:
+    case EVENT_PRESENCE:
+    case EVENT_PRESENCE_STATS:
     case EVENT_OTHER_REPLY:
         return;
     }

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The chat page: rooms are channels, a message is a publication {name, text, sent}.
+ * The chat page: rooms are channels, a message is a publication {id, name, text, sent}.
  *
- * The connection, its reconnects and the subscriptions are the SDK's (the global Centrifuge). What
- * others wrote is foreign: it is checked, cut, and only ever becomes text (textContent).
- * Nothing is kept but the name and the list of rooms, in localStorage.
+ * The connection, its reconnects, the subscriptions and what they recover are the SDK's (the global
+ * Centrifuge). The page adds what was said before it came, and says where something may be missing.
+ * A message of ours is outgoing until it comes back as a publication. Its id is what makes it one
+ * message, however often somebody had to try.
+ *
+ * What others wrote is foreign: it is checked, cut, and only ever becomes text (textContent). So are
+ * names: the server knows clients, and the page learns from messages what they call themselves.
+ * Nothing is kept but the name and the list of rooms, in localStorage, and for as long as the tab
+ * lives the ids that the server gave it.
  */
 'use strict';
 
@@ -15,16 +21,29 @@
   const NAME_MAX = 40; // characters
   const TEXT_MAX = 4000; // characters, as the maxlength of the input
   const KEPT_MAX = 500; // messages of a room that stay on the page
+  const HISTORY_MAX = 100; // messages that are asked for on entering a room, in one answer
+  const OUTGOING_MAX = 20; // messages of a room that wait to be sent; more stay in the input
+  const PEOPLE_MAX = 100; // people who are listed by name; the others are counted
+  const NAMES_MAX = 1000; // clients whose names are remembered; the oldest is forgotten
+  const CLIENTS_MAX = 50; // ids of this tab that are remembered
   const FOLLOWS_MS = 5 * 60 * 1000; // later than this, a message names its author again
   const TINTS = 8; // colours of chat.css
+  const GAP = 'Some messages may be missing here';
+  const STATUS = { // of an outgoing message
+    waiting: 'Waiting for the connection…',
+    sending: 'Sending…',
+    accepted: '', // and will come back
+    unsure: 'May not have been sent',
+    refused: 'Not sent',
+  };
 
   const $ = (id) => document.getElementById(id);
 
   // --- What the page knows -----------------------------------------------------------------------
 
-  const rooms = new Map(); // name -> {name, subscription, messages, unread, problem, button, ...}
-  const myClients = new Set(); // ids that the server gave this page: it gets a new one each time
-  const sent = new Set(); // keys of messages sent and not yet seen, for servers that name no sender
+  const rooms = new Map(); // name -> what addRoom() makes
+  const names = new Map(); // client id -> what it calls itself, as far as it has said anything
+  let myClients = []; // ids that the server gave this tab: a new one each time, the last is in use
   let centrifuge = null;
   let current = null; // the room that is shown
   let myName = '';
@@ -32,26 +51,26 @@
 
   // --- What is kept between visits. A browser may refuse: then nothing is kept. --------------------
 
-  function recall(key) {
+  function recall(key, storage = 'localStorage') {
     try {
-      return window.localStorage.getItem(key);
+      return window[storage].getItem(key);
     } catch {
       return null;
     }
   }
 
-  function keep(key, value) {
+  function keep(key, value, storage = 'localStorage') {
     try {
-      window.localStorage.setItem(key, value);
+      window[storage].setItem(key, value);
     } catch {
       // A visit without memory is still a visit.
     }
   }
 
-  function recallRooms() {
+  function recallList(key, storage) {
     try {
-      const names = JSON.parse(recall('parley.rooms') ?? '[]');
-      return Array.isArray(names) ? names.filter((name) => ROOM_PATTERN.test(name)) : [];
+      const list = JSON.parse(recall(key, storage) ?? '[]');
+      return Array.isArray(list) ? list : [];
     } catch {
       return [];
     }
@@ -63,22 +82,36 @@
     return String(value).replace(/\s+/g, ' ').trim().slice(0, NAME_MAX);
   }
 
+  function learnName(client, name) {
+    if (names.get(client) === name) {
+      return;
+    }
+    names.set(client, name);
+    if (names.size > NAMES_MAX) {
+      names.delete(names.keys().next().value);
+    }
+    showPeople(current);
+  }
+
   /* A publication as a message, whatever somebody put into it. */
-  function readMessage(publication) {
+  function readMessage(publication, epoch) {
     const data = publication.data;
     const isOurs = typeof data === 'object' && data !== null && typeof data.text === 'string';
     const name = isOurs && typeof data.name === 'string' ? cleanName(data.name) : '';
     const text = isOurs ? data.text : JSON.stringify(data) ?? '';
     const time = isOurs && Number.isFinite(data.sent) ? new Date(data.sent) : new Date();
-    const client = publication.info?.client;
-    const key = isOurs ? `${data.sent} ${data.text}` : '';
-    const isOwn = client ? myClients.has(client) : sent.has(key);
-    sent.delete(key);
+    const client = publication.info?.client ?? '';
+    if (client !== '' && name !== '') {
+      learnName(client, name);
+    }
     return {
+      id: isOurs && typeof data.id === 'string' ? data.id.slice(0, 64) : '',
+      epoch,
+      offset: publication.offset ?? 0,
       name: name || 'somebody',
       text: text.slice(0, TEXT_MAX),
       time: Number.isNaN(time.getTime()) ? new Date() : time,
-      isOwn,
+      isOwn: myClients.includes(client),
     };
   }
 
@@ -101,7 +134,18 @@
     return made;
   }
 
+  function clockTime(time) {
+    const isToday = time.toDateString() === new Date().toDateString();
+    return time.toLocaleString([], { dateStyle: isToday ? undefined : 'short', timeStyle: 'short' });
+  }
+
+  /* A message, or a mark between messages. */
   function renderMessage(message, before) {
+    if (message.mark !== undefined) {
+      const mark = element('li', message.isGap ? 'mark gap' : 'mark', message.mark);
+      mark.dataset.testid = message.isGap ? 'gap' : 'mark';
+      return mark;
+    }
     const item = element('li', 'message');
     const follows = before !== undefined && before.name === message.name &&
       before.isOwn === message.isOwn &&
@@ -115,10 +159,7 @@
     face.setAttribute('aria-hidden', 'true');
     face.dataset.tint = String(tintOf(message.name));
     const meta = element('div', 'meta');
-    const time = element('time', '', message.time.toLocaleTimeString([], {
-      hour: '2-digit',
-      minute: '2-digit',
-    }));
+    const time = element('time', '', clockTime(message.time));
     time.dateTime = message.time.toISOString();
     time.title = message.time.toLocaleString();
     meta.append(element('span', 'author', message.isOwn ? `${message.name} (you)` : message.name),
@@ -137,6 +178,25 @@
     $('newest').hidden = true;
   }
 
+  /* Whoever reads the newest goes on reading the newest; whoever reads older ones is not disturbed. */
+  function keepPlace(change) {
+    const follow = isAtEnd();
+    change();
+    if (follow) {
+      scrollToEnd();
+    }
+  }
+
+  function showMessages(room) {
+    // Old messages are not news: a screen reader shall not read all of them aloud.
+    const list = $('messages');
+    list.setAttribute('aria-live', 'off');
+    list.replaceChildren(...room.messages.map((message, index) =>
+      renderMessage(message, room.messages[index - 1])));
+    window.setTimeout(() => list.setAttribute('aria-live', 'polite'), 200);
+    $('empty').hidden = room.messages.length + room.outgoing.length > 0;
+  }
+
   function showMessage(room, message) {
     const list = $('messages');
     const follow = isAtEnd() || message.isOwn;
@@ -152,8 +212,17 @@
     }
   }
 
+  function isKnown(room, message) {
+    return room.messages.some((one) => (message.id !== '' && one.id === message.id) ||
+      (message.offset > 0 && one.offset === message.offset && one.epoch === message.epoch));
+  }
+
   function takePublication(room, publication) {
-    const message = readMessage(publication);
+    const message = readMessage(publication, room.epoch);
+    takeOutgoing(room, message.id);
+    if (isKnown(room, message)) {
+      return;
+    }
     room.messages.push(message);
     if (room.messages.length > KEPT_MAX) {
       room.messages.shift();
@@ -165,6 +234,116 @@
       room.unread += 1;
       updateRoom(room);
     }
+  }
+
+  // --- What was said before, and what may have been missed -----------------------------------------
+
+  /*
+   * What is on the page since the last gap came in without a hole, live or recovered, so what is
+   * older than the first of it goes before it.
+   */
+  function placeHistory(room, page) {
+    const start = room.messages.findLastIndex((one) => one.isGap) + 1;
+    const live = room.messages.slice(start);
+    room.epoch = page.epoch; // without recovery, nobody said it before
+    const older = page.publications.reverse()
+      .filter((one) => live.length === 0 || one.offset < live[0].offset)
+      .map((one) => readMessage(one, page.epoch))
+      .filter((one) => !isKnown(room, one));
+    older.forEach((one) => takeOutgoing(room, one.id));
+    if (start === 0 && older.length > 0) {
+      older.unshift({ mark: 'Earlier messages' });
+      older.push({ mark: 'You came in here' });
+    }
+    room.messages = [...room.messages.slice(0, start), ...older, ...live].slice(-KEPT_MAX);
+    if (room === current) {
+      keepPlace(() => showMessages(room));
+    }
+  }
+
+  async function loadHistory(room) {
+    if (room.isLoaded) {
+      return;
+    }
+    room.isLoaded = true;
+    try {
+      placeHistory(room, await room.subscription.history({ limit: HISTORY_MAX, reverse: true }));
+    } catch (error) {
+      // There is none (108), or not for us (103). After anything else, the next time tries again.
+      room.isLoaded = error?.code === 108 || error?.code === 103;
+    }
+  }
+
+  /* What was said while we were away did not come: whoever reads on shall know. */
+  function markGap(room) {
+    for (const one of room.outgoing.filter(({ state }) => state === 'accepted')) {
+      takeOutgoing(room, one.data.id);
+      room.messages.push(readMessage({ data: one.data, info: { client: myClients.at(-1) } }, ''));
+    }
+    if (room.messages.length > 0 && !room.messages.at(-1).isGap) {
+      room.messages.push({ mark: GAP, isGap: true });
+    }
+    room.isLoaded = false;
+    if (room === current) {
+      keepPlace(() => showMessages(room));
+      $('announcement').textContent = `${GAP}.`;
+    }
+  }
+
+  // --- Who is there --------------------------------------------------------------------------------
+
+  function showPeople(room) {
+    if (room !== current) {
+      return;
+    }
+    $('people').hidden = room.people === null;
+    if (room.people === null) {
+      return;
+    }
+    const others = [...room.people].filter((client) => client !== myClients.at(-1));
+    const named = others.filter((client) => names.has(client)).map((client) => names.get(client))
+      .sort((a, b) => a.localeCompare(b)).slice(0, PEOPLE_MAX);
+    const rest = others.length + room.unlisted - named.length;
+    const rows = [`${myName} (you)`, ...named];
+    if (rest > 0) {
+      rows.push(rest === 1 ? 'someone' : `${rest} others`);
+    }
+    $('people-count').textContent = String(room.people.size + room.unlisted);
+    $('people-list').replaceChildren(...rows.map((row) => element('li', '', row)));
+  }
+
+  /*
+   * The list, and joins and leaves from then on: who left while the list was on its way is not
+   * there. Of a large room the list is a sample, and the others are a number.
+   */
+  async function loadPeople(room) {
+    const people = new Set([myClients.at(-1)]);
+    const gone = new Set();
+    room.arriving = { people, gone };
+    let result = null;
+    try {
+      const [list, stats] = await Promise.all([room.subscription.presence(),
+        room.subscription.presenceStats()]);
+      Object.keys(list.clients).filter((client) => !gone.has(client))
+        .forEach((client) => people.add(client));
+      room.unlisted = Math.max(0, stats.numClients - gone.size - people.size);
+      result = people;
+    } catch {
+      // Not for us to know, or the connection is gone: no list.
+    }
+    if (room.arriving?.people === people) {
+      room.arriving = null;
+      room.people = result;
+      showPeople(room);
+    }
+  }
+
+  function changePeople(room, client, isThere) {
+    const change = isThere ? 'add' : 'delete';
+    room.people?.[change](client);
+    room.arriving?.people[change](client);
+    room.arriving?.gone[isThere ? 'delete' : 'add'](client);
+    showPeople(room);
   }
 
   // --- Rooms -------------------------------------------------------------------------------------
@@ -211,36 +390,57 @@
     }
     updateRoom(room);
 
-    // Old messages are not news: a screen reader shall not read all of them aloud.
-    const list = $('messages');
-    list.setAttribute('aria-live', 'off');
-    list.replaceChildren(...room.messages.map((message, index) =>
-      renderMessage(message, room.messages[index - 1])));
-    window.setTimeout(() => list.setAttribute('aria-live', 'polite'), 200);
-
+    showMessages(room);
+    showOutgoing(room);
+    showPeople(room);
     $('room-title').textContent = room.name;
-    $('empty').hidden = room.messages.length > 0;
     $('message-input').value = room.draft;
     $('message-input').placeholder = `Message #${room.name}`;
     fitInput();
-    notify(room.problem || room.notice);
+    notify(room.problem);
     scrollToEnd();
     room.button.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    enterRoom(room);
   }
 
   function setProblem(room, problem) {
     room.problem = problem;
     updateRoom(room);
     if (room === current) {
-      notify(problem || room.notice);
+      notify(problem);
     }
+  }
+
+  function isIn(room) {
+    return room.subscription?.state === 'subscribed';
+  }
+
+  /* The room is shown and we are in it. */
+  async function enterRoom(room) {
+    if (isIn(room) && room === current) {
+      await Promise.all([loadHistory(room), loadPeople(room)]);
+    }
+  }
+
+  /* For the first time, or again: what was recovered comes right after this, before any answer. */
+  async function cameIn(room, context) {
+    setProblem(room, '');
+    room.epoch = context.streamPosition?.epoch ?? '';
+    if (room.wasIn && !context.recovered) {
+      markGap(room);
+    }
+    room.wasIn = true;
+    await enterRoom(room);
+    sendOutgoing(room);
   }
 
   function subscribeRoom(room) {
     room.subscription = centrifuge.newSubscription(room.name);
     room.subscription.on('publication', (publication) => takePublication(room, publication));
     room.subscription.on('state', (context) => { room.button.dataset.state = context.newState; });
-    room.subscription.on('subscribed', () => setProblem(room, ''));
+    room.subscription.on('join', (context) => changePeople(room, context.info.client, true));
+    room.subscription.on('leave', (context) => changePeople(room, context.info.client, false));
+    room.subscription.on('subscribed', (context) => cameIn(room, context));
     room.subscription.on('error', (context) => {
       const error = context.error ?? {};
       setProblem(room, `This room could not be joined: ${error.message ?? 'unknown error'}.`);
@@ -266,8 +466,12 @@
     item.append(button);
     $('room-list').append(item);
 
-    const room = { name, button, badge, subscription: null, messages: [], unread: 0, problem: '',
-      notice: '', draft: '' };
+    const room = {
+      name, button, badge, subscription: null, unread: 0, problem: '', draft: '',
+      messages: [], outgoing: [], epoch: '', isLoaded: false, wasIn: false,
+      people: null, arriving: null, // client ids; and while a list is on its way, those of it
+      unlisted: 0, // how many more there are
+    };
     button.addEventListener('click', () => {
       selectRoom(room);
       $('message-input').focus();
@@ -311,9 +515,14 @@
     input.style.height = `${input.scrollHeight + 2}px`;
   }
 
+  /* A timeout, or the connection closed while we waited: it may have been taken all the same. */
+  function isUnanswered(error) {
+    return error?.code === 1 || error?.code === 11;
+  }
+
   function explainPublish(error) {
     const code = error?.code ?? 0;
-    if (code === 1 || code === 11) {
+    if (isUnanswered(error)) {
       return 'No answer from the server: the message may not have been sent.';
     }
     if (code === 103) {
@@ -325,44 +534,102 @@
     return `Not sent: ${error?.message || 'unknown error'}.`;
   }
 
-  /* What could not be sent goes back where it was written, before what was written since. */
-  function returnDraft(room, text) {
-    const join = (since) => (since === '' ? text : `${text}\n${since}`);
+  function renderOutgoing(room, one) {
+    const item = element('li', 'message own');
+    item.dataset.testid = 'outgoing';
+    item.dataset.state = one.state;
+    const status = element('p', 'status muted', STATUS[one.state]);
+    const act = (label, action) => {
+      const button = element('button', 'quiet', label);
+      button.type = 'button';
+      button.addEventListener('click', () => {
+        notify(room.problem);
+        action();
+        $('message-input').focus();
+      });
+      status.append(' ', button);
+    };
+    if (one.state === 'unsure' || one.state === 'refused') {
+      act('Try again', () => {
+        one.state = 'waiting';
+        showOutgoing(room);
+        sendOutgoing(room);
+      });
+    }
+    if (one.state !== 'sending' && one.state !== 'accepted') {
+      act('Discard', () => takeOutgoing(room, one.data.id));
+    }
+    item.append(element('p', 'text', one.data.text), status);
+    return item;
+  }
+
+  function showOutgoing(room) {
     if (room === current) {
-      $('message-input').value = join($('message-input').value);
-      fitInput();
-    } else {
-      room.draft = join(room.draft);
+      keepPlace(() => $('outgoing').replaceChildren(
+        ...room.outgoing.map((one) => renderOutgoing(room, one))));
+      $('empty').hidden = room.messages.length + room.outgoing.length > 0;
     }
   }
 
-  async function submitMessage(event) {
+  /* It came back, so it was sent, whatever was thought of it; or it is not wanted any more. */
+  function takeOutgoing(room, id) {
+    const index = room.outgoing.findIndex((one) => one.data.id === id);
+    if (index >= 0) {
+      const [{ state }] = room.outgoing.splice(index, 1);
+      showOutgoing(room);
+      if (room === current && state === 'unsure') {
+        notify(room.problem);
+      }
+    }
+  }
+
+  async function publish(room, one) {
+    one.state = 'sending';
+    try {
+      await room.subscription.publish(one.data);
+      one.state = 'accepted';
+    } catch (error) {
+      one.state = isUnanswered(error) ? 'unsure' : 'refused';
+      if (room === current && room.outgoing.includes(one)) {
+        notify(explainPublish(error));
+      }
+    }
+    showOutgoing(room);
+  }
+
+  /* Nothing is given to the SDK while we are not in the room: it would be lost with a timeout. */
+  function sendOutgoing(room) {
+    if (isIn(room)) {
+      room.outgoing.filter((one) => one.state === 'waiting').forEach((one) => publish(room, one));
+      showOutgoing(room);
+    }
+  }
+
+  function makeId() {
+    return window.crypto.getRandomValues(new Uint32Array(4)).join('-');
+  }
+
+  function submitMessage(event) {
     event.preventDefault();
     const input = $('message-input');
-    const room = current;
     const text = input.value.trim();
     input.focus();
     if (text === '') {
       notify('Write a message first.');
       return;
     }
-    const message = { name: myName, text, sent: Date.now() };
-    const key = `${message.sent} ${message.text}`;
+    if (current.outgoing.length >= OUTGOING_MAX) {
+      notify('Too many messages wait to be sent here.');
+      return;
+    }
+    const data = { id: makeId(), name: myName, text, sent: Date.now() };
+    current.outgoing.push({ data, state: 'waiting' });
     input.value = '';
     fitInput();
-    room.notice = '';
     notify('');
-    sent.add(key);
-    try {
-      await room.subscription.publish(message);
-    } catch (error) {
-      sent.delete(key);
-      returnDraft(room, text);
-      room.notice = explainPublish(error);
-      if (room === current) {
-        notify(room.notice);
-      }
-    }
+    showOutgoing(current);
+    scrollToEnd();
+    sendOutgoing(current);
   }
 
   // --- The connection ----------------------------------------------------------------------------
@@ -383,12 +650,14 @@
       name: 'parley-page',
     });
     centrifuge.on('connecting', () => {
+      $('announcement').textContent = '';
       showState(wasConnected ? 'reconnecting' : 'connecting',
         wasConnected ? 'Reconnecting…' : 'Connecting…');
     });
     centrifuge.on('connected', (context) => {
       wasConnected = true;
-      myClients.add(context.client);
+      myClients = [...myClients, context.client].slice(-CLIENTS_MAX);
+      keep('parley.clients', JSON.stringify(myClients), 'sessionStorage');
       showState('connected', 'Connected');
     });
     centrifuge.on('disconnected', (context) => {
@@ -412,6 +681,7 @@
     myName = name;
     keep('parley.name', name);
     $('my-name').textContent = name;
+    showPeople(current);
     $('welcome').hidden = true;
     $('chat').hidden = false;
     if (centrifuge === null) {
@@ -438,8 +708,9 @@
   function start() {
     const asked = new URLSearchParams(window.location.search).getAll('room')
       .filter((name) => ROOM_PATTERN.test(name));
-    const names = new Set([...asked, ...DEFAULT_ROOMS, ...recallRooms()]);
-    [...names].slice(0, ROOMS_MAX).forEach(addRoom);
+    const known = recallList('parley.rooms').filter((name) => ROOM_PATTERN.test(name));
+    myClients = recallList('parley.clients', 'sessionStorage');
+    [...new Set([...asked, ...DEFAULT_ROOMS, ...known])].slice(0, ROOMS_MAX).forEach(addRoom);
     selectRoom(rooms.values().next().value);
 
     $('join-form').addEventListener('submit', submitName);

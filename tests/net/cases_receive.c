@@ -375,6 +375,35 @@ START_TEST(budget_is_per_connection)
 }
 END_TEST
 
+/* What one receive put into several buffers is offered at once: the others have one buffer. */
+START_TEST(buffers_side_by_side_are_one_piece)
+{
+    enum { BUFFER_SIZE = 512, WRITE_SIZE = 8 * BUFFER_SIZE, WRITES = 13 };
+    struct reactor_options options = fixture_options();
+    options.receive_buffer_count = 16; /* the third write finds those of the first */
+    options.receive_buffer_size = BUFFER_SIZE;
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    const struct reactor *reactor = fixture->reactor;
+    struct fixture_peer *peer = NULL;
+    const int client = fixture_connect(fixture, &peer);
+    uint8_t data[WRITE_SIZE];
+
+    for (size_t i = 0; i < WRITES; i++) {
+        fill(data, i * WRITE_SIZE, WRITE_SIZE);
+        fixture_write(fixture, client, data, WRITE_SIZE);
+        fixture_until_size(fixture, peer, (i + 1) * WRITE_SIZE);
+    }
+    check_stream(peer, WRITES * WRITE_SIZE);
+    if (reactor->ops == &backend_uring_ops && reactor->backend->can_bundle &&
+        !fixture->plug->is_tls) {
+        ck_assert_uint_eq(peer->bytes_calls, WRITES);
+    }
+    fixture->plug->close(fixture->world, client);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
 /* Nobody has a receive armed; the other back ends know no rest. */
 static bool all_rest(struct fixture *fixture)
 {
@@ -458,6 +487,7 @@ TCase *cases_receive(void)
     tcase_add_loop_test(tcase, pause_holds_what_is_under_way, 0, count);
     tcase_add_loop_test(tcase, end_waits_for_resume, 0, count);
     tcase_add_loop_test(tcase, budget_is_per_connection, 0, count);
+    tcase_add_loop_test(tcase, buffers_side_by_side_are_one_piece, 0, count);
     tcase_add_loop_test(tcase, rests_between_messages, 0, count);
     return tcase;
 }

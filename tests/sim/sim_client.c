@@ -24,6 +24,7 @@ static void forget(struct sim_client *client)
 {
     for (size_t i = 0; i < SIM_CHANNEL_MAX; i++) {
         sim_model_forget(&client->memberships[i].subscription);
+        sim_presence_forget(&client->memberships[i].views);
     }
     memset(client->memberships, 0, sizeof(client->memberships));
     sim_wire_free(&client->in);

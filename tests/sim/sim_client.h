@@ -16,6 +16,7 @@
 #include "core/annot.h"
 #include "proto/command.h"
 #include "tests/sim/sim_model.h"
+#include "tests/sim/sim_presence.h"
 #include "tests/sim/sim_wire.h"
 #include "tests/sim/sim_world.h"
 
@@ -37,6 +38,7 @@ struct sim_asked {
     uint32_t error; /* that it must be answered with; 0: none */
     bool recovers;  /* a subscribe: from `since` on */
     bool reverse;   /* a history */
+    bool at_rest;   /* a presence: nothing moved when it was asked for */
     int32_t limit;  /* likewise */
     uint64_t since; /* offset */
 };
@@ -44,10 +46,11 @@ struct sim_asked {
 /* Where it stands with a channel. */
 struct sim_membership {
     struct sim_subscription subscription;
-    bool has_position; /* where channels have history: it may come back to `offset` */
-    uint64_t offset;   /* of the last publication that it has */
-    bool is_wanted;    /* after everything said so far */
-    uint32_t pending;  /* subscribes and unsubscribes without a reply */
+    bool has_position;      /* where channels have history: it may come back to `offset` */
+    uint64_t offset;        /* of the last publication that it has */
+    bool is_wanted;         /* after everything said so far */
+    struct sim_views views; /* who it was told is there */
+    uint32_t pending;       /* subscribes and unsubscribes without a reply */
 };
 
 struct sim_client {
@@ -97,6 +100,9 @@ NODISCARD bool sim_client_is_sound(const struct sim_client *client);
 
 /* sim_client_say.c: one message; sim_client_hear.c: what has come in. */
 bool sim_client_say(struct sim_client *client);
+
+/* Asks who is in its channels; everything is quiet. */
+void sim_client_ask_presence(struct sim_client *client);
 void sim_client_say_close(struct sim_client *client, uint16_t code);
 void sim_client_say_garbage(struct sim_client *client);
 void sim_client_hear(struct sim_client *client);

@@ -86,6 +86,10 @@ static void take_publication(struct sim_client *client, uint16_t channel, const 
         return; /* a bad client may publish what it likes */
     }
     sim_stats_add(world->stats, SIM_DELIVERIES, 1);
+    if (world->profile.is_durable && !sim_model_is_stored(&world->model, publication)) {
+        sim_world_fail(world, "connection %u: publication %u is not stored", client->connection,
+                       publication);
+    }
     sim_world_tell(world, "connection %u: publication %u of connection %u in room-%u",
                    client->connection, publication, publisher, channel);
     const char *fault = sim_model_deliver(&world->model, &client->memberships[channel].subscription,
@@ -118,6 +122,10 @@ static enum event_kind answer_to(enum command_method method)
         return EVENT_PUBLISHED;
     case COMMAND_HISTORY:
         return EVENT_HISTORY;
+    case COMMAND_PRESENCE:
+        return EVENT_PRESENCE;
+    case COMMAND_PRESENCE_STATS:
+        return EVENT_PRESENCE_STATS;
     case COMMAND_PING:
         return EVENT_PONG;
     default:
@@ -199,6 +207,7 @@ static void confirm(struct sim_client *client, const struct sim_asked *asked,
                        asked->channel);
     }
     membership->pending--;
+    sim_presence_clear(&membership->views);
     sim_stats_add(world->stats, SIM_SUBSCRIPTIONS, 1);
     if (event->epoch.size == 0) {
         /* No history; or it has left again before this was confirmed. */
@@ -259,6 +268,10 @@ static void settle(struct sim_client *client, const struct sim_asked *asked,
     }
     struct sim_membership *membership = &client->memberships[asked->channel];
     if (asked->method == COMMAND_PUBLISH) {
+        if (world->profile.is_durable && !sim_model_is_stored(&world->model, asked->publication)) {
+            sim_world_fail(world, "publication %u is acknowledged and not stored",
+                           asked->publication);
+        }
         sim_model_acknowledge(&world->model, asked->publication, world->step);
     } else if (asked->method == COMMAND_SUBSCRIBE) {
         confirm(client, asked, event);
@@ -268,13 +281,37 @@ static void settle(struct sim_client *client, const struct sim_asked *asked,
             sim_world_fail(world, "connection %u, room-%u: %s", client->connection, asked->channel,
                            fault);
         }
+    } else if (asked->method == COMMAND_PRESENCE && asked->at_rest) {
+        sim_presence_judge_list(client, asked->channel, event->members);
     } else if (asked->method == COMMAND_UNSUBSCRIBE) {
         membership->pending--;
-        if (!membership->subscription.is_on && !world->profile.is_unsubscribed) {
+        if (!membership->subscription.is_on && !world->profile.is_unsubscribed &&
+            !world->profile.is_durable) {
             sim_world_fail(world, "connection %u: room-%u left before it was confirmed",
                            client->connection, asked->channel);
         }
         sim_model_end(&membership->subscription);
+    }
+}
+
+/* The store did not do it in time, or at all: what was published may come, and need not. */
+static bool is_refused_by_store(const struct sim_client *client, const struct sim_asked *asked,
+                                const struct event *event)
+{
+    return client->world->profile.is_durable && event->kind == EVENT_ERROR &&
+           event->code == CODES_ERROR_INTERNAL && asked->error == 0 &&
+           (asked->method == COMMAND_PUBLISH || asked->method == COMMAND_SUBSCRIBE ||
+            asked->method == COMMAND_HISTORY);
+}
+
+static void settle_refused(struct sim_client *client, const struct sim_asked *asked)
+{
+    struct sim_membership *membership = &client->memberships[asked->channel];
+
+    sim_stats_add(client->world->stats, SIM_STORE_REFUSED, 1);
+    if (asked->method == COMMAND_SUBSCRIBE) {
+        membership->pending--;
+        membership->is_wanted = false;
     }
 }
 
@@ -296,6 +333,10 @@ static void hear_reply(struct sim_client *client, const struct event *event)
     memmove(&client->asked[at], &client->asked[at + 1],
             (client->asked_count - at) * sizeof(client->asked[0]));
     sim_stats_add(world->stats, SIM_REPLIES, 1);
+    if (is_refused_by_store(client, &asked, event)) {
+        settle_refused(client, &asked);
+        return;
+    }
     const enum event_kind expected = asked.error != 0 ? EVENT_ERROR : answer_to(asked.method);
     if (event->kind != expected || event->code != asked.error) {
         sim_world_fail(world, "connection %u: command %u (%s room-%u) got event %d code %u",
@@ -317,6 +358,24 @@ static void hear_reply(struct sim_client *client, const struct event *event)
 static void hear_publication(struct sim_client *client, const struct event *event)
 {
     take_publication(client, read_channel(event->channel), event);
+}
+
+/* Who came, who went. */
+static void hear_news(struct sim_client *client, const struct event *event)
+{
+    struct sim_world *world = client->world;
+    const uint16_t channel = read_channel(event->channel);
+
+    if (channel == SIM_CHANNEL_MAX || !world->profile.has_presence ||
+        !client->memberships[channel].subscription.is_on ||
+        event->client.size != SIM_CLIENT_ID_SIZE) {
+        sim_world_fail(world, "connection %u: news of room-%u that are not for it",
+                       client->connection, channel);
+        return;
+    }
+    sim_stats_add(world->stats, event->kind == EVENT_JOIN ? SIM_JOINS : SIM_LEAVES, 1);
+    sim_presence_note(&client->memberships[channel].views, event->client,
+                      event->kind == EVENT_JOIN);
 }
 
 static void hear_unsubscribed(struct sim_client *client, const struct event *event)
@@ -351,6 +410,10 @@ static void hear_event(struct sim_client *client, const struct event *event)
         return;
     case EVENT_PUBLICATION:
         hear_publication(client, event);
+        return;
+    case EVENT_JOIN:
+    case EVENT_LEAVE:
+        hear_news(client, event);
         return;
     case EVENT_UNSUBSCRIBE_PUSH:
         hear_unsubscribed(client, event);

@@ -77,6 +77,8 @@ static void write_command(struct json_writer *writer, struct sim_client *client,
         }
     } else if (asked->method == COMMAND_PRESENCE) {
         command.presence.channel = channel;
+    } else if (asked->method == COMMAND_PRESENCE_STATS) {
+        command.presence_stats.channel = channel;
     } else if (asked->method == COMMAND_CONNECT) {
         command.connect.name = text_bytes("sim");
     } else if (asked->method == COMMAND_RPC) {
@@ -96,9 +98,10 @@ static void write_command(struct json_writer *writer, struct sim_client *client,
 static bool choose_membership(struct sim_client *client, uint16_t channel)
 {
     struct sim_membership *membership = &client->memberships[channel];
-    const bool is_unsubscribed = client->world->profile.is_unsubscribed;
+    const struct sim_profile *profile = &client->world->profile;
+    const bool is_unsubscribed = profile->is_unsubscribed || profile->is_durable;
 
-    /* Where the server may end a subscription, too, only one thing at a time is sure. */
+    /* Where the server may end or refuse a subscription, only one thing at a time is sure. */
     if (is_unsubscribed && membership->pending > 0) {
         return false;
     }
@@ -153,6 +156,13 @@ static bool choose_command(struct sim_client *client)
         choose_history(client, channel);
         return true;
     }
+    if (choice == 84) {
+        asked =
+            ask(client, sim_random_once_in(random, 2) ? COMMAND_PRESENCE : COMMAND_PRESENCE_STATS);
+        asked->channel = channel;
+        asked->error = world->profile.has_presence ? 0 : CODES_ERROR_NOT_AVAILABLE;
+        return true;
+    }
     if (choice < 90) {
         asked = ask(client, COMMAND_PUBLISH);
         asked->channel = channel;
@@ -165,10 +175,10 @@ static bool choose_command(struct sim_client *client)
                                                  COMMAND_PRESENCE, COMMAND_SUBSCRIBE};
     asked = ask(client, others[choice % (sizeof(others) / sizeof(others[0]))]);
     asked->channel = SIM_CHANNEL_MAX; /* a name in a namespace that there is not */
-    if (asked->method == COMMAND_SUBSCRIBE || asked->method == COMMAND_HISTORY) {
-        asked->error = CODES_ERROR_UNKNOWN_CHANNEL;
-    } else if (asked->method != COMMAND_PING) {
+    if (asked->method == COMMAND_RPC) {
         asked->error = CODES_ERROR_NOT_AVAILABLE;
+    } else if (asked->method != COMMAND_PING) {
+        asked->error = CODES_ERROR_UNKNOWN_CHANNEL;
     }
     return true;
 }
@@ -224,6 +234,26 @@ bool sim_client_say(struct sim_client *client)
     sim_stats_add(world->stats, SIM_BATCHES, count > 1);
     sim_stats_add(world->stats, SIM_FRAGMENTED, frames > 1);
     return true;
+}
+
+void sim_client_ask_presence(struct sim_client *client)
+{
+    for (uint16_t channel = 0; channel < client->world->profile.channel_count; channel++) {
+        if (!client->memberships[channel].subscription.is_on) {
+            continue;
+        }
+        uint8_t text[256];
+        char name[NAME_SIZE];
+        struct json_writer writer;
+        struct sim_asked *asked = ask(client, COMMAND_PRESENCE);
+        asked->channel = channel;
+        asked->at_rest = true;
+        write_name(channel, name);
+        json_writer_init(&writer, (struct span){text, sizeof(text)});
+        write_command(&writer, client, asked, text_bytes(name));
+        (void)sim_wire_put_message(&client->out, &client->world->random, json_writer_bytes(&writer),
+                                   &client->pings_sent);
+    }
 }
 
 void sim_client_say_close(struct sim_client *client, uint16_t code)

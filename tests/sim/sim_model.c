@@ -44,6 +44,18 @@ void sim_model_acknowledge(struct sim_model *model, uint32_t index, uint64_t now
     model->publications[index].acked_at = now;
 }
 
+void sim_model_store(struct sim_model *model, uint32_t index)
+{
+    if (index < model->count) {
+        model->publications[index].is_stored = true;
+    }
+}
+
+bool sim_model_is_stored(const struct sim_model *model, uint32_t index)
+{
+    return index < model->count && model->publications[index].is_stored;
+}
+
 void sim_model_begin(struct sim_subscription *subscription, uint64_t now)
 {
     subscription->is_on = true;

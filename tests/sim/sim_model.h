@@ -25,6 +25,7 @@ struct sim_publication {
     uint16_t channel;
     uint64_t sent_at;
     uint64_t acked_at; /* 0: not acknowledged */
+    bool is_stored;    /* where channels are durable: nobody sees what is not */
     uint32_t next;     /* index + 1; 0: not known */
     uint32_t previous;
 };
@@ -53,6 +54,10 @@ void sim_model_forget(struct sim_subscription *subscription);
 /* Returns its index, which goes into the data. */
 uint32_t sim_model_publish(struct sim_model *model, uint32_t publisher, uint16_t channel,
                            uint64_t now);
+/* It is in the store now. A crash after this loses nothing of it. */
+void sim_model_store(struct sim_model *model, uint32_t index);
+NODISCARD bool sim_model_is_stored(const struct sim_model *model, uint32_t index);
+
 void sim_model_acknowledge(struct sim_model *model, uint32_t index, uint64_t now);
 
 void sim_model_begin(struct sim_subscription *subscription, uint64_t now);

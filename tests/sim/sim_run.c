@@ -150,8 +150,9 @@ static size_t count_owed(const struct run *run)
 static void fall_quiet(struct run *run)
 {
     struct sim_world *world = &run->world;
-    const uint64_t quiet_ns =
-        world->net.now_ns + (world->profile.fault_in > 0 ? 2 * SIM_S : 50 * SIM_MS);
+    uint64_t quiet_ns =
+        world->net.now_ns + (world->profile.fault_in > 0 ? 2 * SIM_S : 50 * SIM_MS) +
+        (world->profile.has_presence ? 2 * SIM_S : 0) + (world->profile.is_sampled ? 8 * SIM_S : 0);
     const uint64_t limit_ns = world->net.now_ns + 60 * SIM_S;
 
     world->is_talking = false;
@@ -159,6 +160,10 @@ static void fall_quiet(struct run *run)
         if (!step(run)) {
             if (world->net.now_ns > quiet_ns && count_owed(run) == 0) {
                 return;
+            }
+            if (world->profile.is_durable && count_owed(run) > 0) {
+                /* What is answered may have to find room on the bus: two posts a millisecond. */
+                quiet_ns = world->net.now_ns + 2 * SIM_S;
             }
             jump(run);
         }
@@ -215,6 +220,24 @@ static void check_quiet(struct run *run)
     if (fault != NULL) {
         sim_world_fail(world, "%s", fault);
     }
+}
+
+/* What was told of who is there, and what is told to who asks now. */
+static void check_presence(struct run *run)
+{
+    struct sim_world *world = &run->world;
+
+    if (!world->profile.has_presence) {
+        return;
+    }
+    for (size_t i = 0; i < run->client_count && !world->is_failed; i++) {
+        struct sim_client *client = &run->clients[i];
+        sim_presence_judge(client, run->clients, run->client_count);
+        if (sim_client_is_sound(client)) {
+            sim_client_ask_presence(client);
+        }
+    }
+    fall_quiet(run);
 }
 
 /* Pings go, and nothing else; nobody sound is lost. */
@@ -294,6 +317,8 @@ bool sim_run_seed(uint64_t seed, bool is_verbose, struct sim_stats *stats)
     run.world.is_verbose = is_verbose;
     sim_server_begin(&run.server, &run.world);
     run.client_count = run.world.profile.client_count;
+    run.world.clients = run.clients;
+    run.world.client_count = run.client_count;
     tell_profile(&run.world);
     for (size_t i = 0; i < run.client_count; i++) {
         sim_client_init(&run.clients[i], &run.world, i);
@@ -302,9 +327,11 @@ bool sim_run_seed(uint64_t seed, bool is_verbose, struct sim_stats *stats)
     if (!run.world.profile.stops_in_flight) {
         fall_quiet(&run);
         check_quiet(&run);
+        check_presence(&run);
         idle(&run);
         fall_quiet(&run);
         check_quiet(&run);
+        check_presence(&run);
     }
     stop(&run);
     hear_the_end(&run);

@@ -31,6 +31,17 @@ static struct config choose_config(const struct sim_profile *profile)
         config.channel.without_namespace.force_recovery = true;
         config.client.recovery_max_publication_limit = profile->recovery_max;
     }
+    config.channel.without_namespace.presence = profile->has_presence;
+    config.channel.without_namespace.join_leave = profile->has_presence;
+    config.channel.without_namespace.force_push_join_leave = profile->has_presence;
+    if (profile->is_durable) {
+        config.store.engine = CONFIG_STORE_ROCKSDB;
+        config.store.timeout_ns = SIM_STORE_TIMEOUT;
+        config.channel.without_namespace.durability = POLICY_DURABILITY_PROCESS;
+    }
+    if (profile->is_sampled) {
+        config.client.presence_max_list = SIM_PRESENCE_SAMPLE;
+    }
     config.client.write_stall_timeout_ns = 5 * SIM_S;
     config.client.command_rate = profile->command_rate;
     config.client.command_burst = profile->command_burst;
@@ -85,6 +96,7 @@ static void begin_member(struct sim_server *server, size_t index, struct table_k
         .simd = simd_choose((enum cpu_simd)sim_random_below(&world->random, CPU_SIMD_AVX512 + 1)),
         .backend = &backend_sim_ops,
         .backend_context = &member->seat,
+        .archive = world->profile.is_durable ? (uint16_t)server->archive.port : 0,
         .bus = server->bus,
         .index = (uint16_t)index,
         .key = key,
@@ -114,8 +126,9 @@ void sim_server_begin(struct sim_server *server, struct sim_world *world)
     const int result = policies_init(&server->policies, &server->config);
     CHECK(result == 0);
     server->bus =
-        bus_create(server->count + 1, server->config.bus.slots, server->config.bus.reserve);
+        bus_create(server->count + 2, server->config.bus.slots, server->config.bus.reserve);
     CHECK(server->bus != NULL);
+    sim_archive_begin(&server->archive, world, server->bus, server->count + 1);
     for (size_t i = 0; i < server->count; i++) {
         struct metrics *metrics = aligned_alloc(_Alignof(struct metrics), sizeof(*metrics));
         CHECK(metrics != NULL);
@@ -155,7 +168,7 @@ static void run(struct sim_member *member)
     }
 }
 
-bool sim_server_run_one(struct sim_server *server)
+static bool run_reactor(struct sim_server *server)
 {
     const uint64_t step = server->world->step;
     const size_t first = sim_random_below(&server->world->random, server->count);
@@ -182,6 +195,19 @@ bool sim_server_run_one(struct sim_server *server)
     return true;
 }
 
+bool sim_server_run_one(struct sim_server *server)
+{
+    struct sim_world *world = server->world;
+
+    if (!world->profile.is_durable) {
+        return run_reactor(server);
+    }
+    if (sim_random_once_in(&world->random, 3)) {
+        return sim_archive_run_one(&server->archive) || run_reactor(server);
+    }
+    return run_reactor(server) || sim_archive_run_one(&server->archive);
+}
+
 void sim_server_disturb(struct sim_server *server)
 {
     struct sim_member *member =
@@ -194,7 +220,7 @@ void sim_server_disturb(struct sim_server *server)
 
 uint64_t sim_server_next_ns(const struct sim_server *server)
 {
-    uint64_t next_ns = UINT64_MAX;
+    uint64_t next_ns = sim_archive_next_ns(&server->archive);
     for (size_t i = 0; i < server->count; i++) {
         const struct sim_member *member = &server->members[i];
         if (!sim_fiber_has_returned(member->fiber) && member->seat.sleep_until_ns < next_ns) {
@@ -254,6 +280,7 @@ bool sim_server_is_drained(struct sim_server *server)
 
 void sim_server_exit(struct sim_server *server)
 {
+    sim_archive_finish(&server->archive);
     give_order(server, POST_EXIT);
 }
 
@@ -289,7 +316,8 @@ static void check_nothing_left(struct sim_server *server)
         sim_stats_add(world->stats, SIM_BUS_FULL, bus_refusals(server->bus, i));
         sim_stats_add(world->stats, SIM_MISSED, metrics_read(member->metrics, METRIC_LAG_MISSED));
     }
-    for (size_t i = 0; i <= server->count; i++) {
+    for (size_t i = 0; i <= server->count;
+         i++) { /* what the archive was asked last is the homes' */
         if (bus_take(server->bus, i, &post, 1) != 0) {
             sim_world_fail(world, "a post of kind %u from %u to port %zu was left", post.kind,
                            post.from, i);
@@ -309,6 +337,7 @@ void sim_server_end(struct sim_server *server)
         shard_destroy(server->members[i].shard);
         free(server->members[i].metrics);
     }
+    sim_archive_end(&server->archive);
     bus_destroy(server->bus);
     policies_deinit(&server->policies);
     config_destroy(&server->config);

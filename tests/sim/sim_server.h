@@ -15,6 +15,7 @@
 #include "server/policies.h"
 #include "server/site.h"
 #include "tests/sim/backend_sim.h"
+#include "tests/sim/sim_archive.h"
 #include "tests/sim/sim_world.h"
 
 struct bus;
@@ -41,6 +42,7 @@ struct sim_server {
     struct policies policies;
     struct site site;
     struct bus *bus;
+    struct sim_archive archive; /* where channels are durable */
     const struct metrics *all_metrics[SIM_SHARD_MAX];
     const char *metric_names[SIM_SHARD_MAX];
     struct sim_member members[SIM_SHARD_MAX];

@@ -35,9 +35,14 @@ static const char *const names[SIM_STAT_COUNT] = {
     [SIM_PAGES] = "pages",
     [SIM_RESYNCED] = "resynced",
     [SIM_MISSED] = "missed",
+    [SIM_JOINS] = "joins",
+    [SIM_LEAVES] = "leaves",
+    [SIM_LISTS] = "lists",
     [SIM_SLOW_CLOSED] = "slow-closed",
     [SIM_THROTTLED] = "throttled",
     [SIM_DRAINED] = "drained",
+    [SIM_STORE_DEATHS] = "store-deaths",
+    [SIM_STORE_REFUSED] = "store-refused",
 };
 
 const char *sim_stats_name(enum sim_stat stat)

@@ -41,9 +41,14 @@ enum sim_stat {
     SIM_PAGES,         /* of history */
     SIM_RESYNCED,      /* the same, to who did not read */
     SIM_MISSED,        /* publications that the server did not give to who did not read */
+    SIM_JOINS,         /* told to somebody */
+    SIM_LEAVES,
+    SIM_LISTS,         /* of who is there, asked for when all was quiet */
     SIM_SLOW_CLOSED,   /* by the server, for not reading, not answering, not writing */
     SIM_THROTTLED,     /* 3013, or commands that were held back: seeds with a low command rate */
     SIM_DRAINED,       /* connections closed with 3001 */
+    SIM_STORE_DEATHS,  /* with something that it had been given */
+    SIM_STORE_REFUSED, /* error 100: not stored, or not known to be */
     SIM_STAT_COUNT,
 };
 

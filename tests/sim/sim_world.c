@@ -34,7 +34,10 @@ static void choose_limits(struct sim_profile *profile, struct sim_random *random
         profile->is_lossy = profile->slow_consumer == POLICY_SLOW_LATEST ||
                             profile->slow_consumer == POLICY_SLOW_DROP;
     }
+    profile->has_presence = sim_random_once_in(random, 2);
+    profile->is_sampled = profile->has_presence && sim_random_once_in(random, 3);
     profile->has_history = sim_random_once_in(random, 2);
+    profile->is_durable = profile->has_history && sim_random_once_in(random, 2);
     profile->keeps_all = profile->has_history && sim_random_once_in(random, 2);
     profile->history_size =
         profile->keeps_all ? 1000000 : (uint32_t)sim_random_range(random, 1, 200);

@@ -15,7 +15,10 @@
 #include "tests/sim/sim_random.h"
 #include "tests/sim/sim_stats.h"
 
+struct sim_client;
+
 enum {
+    SIM_PRESENCE_SAMPLE = 3, /* members in a list, where that is fewer than there are */
     SIM_CHANNEL_MAX = 8,
     SIM_CLIENT_MAX = 48,
     SIM_SHARD_MAX = 4,
@@ -25,6 +28,8 @@ enum {
 
 #define SIM_MS ((uint64_t)1000000)
 #define SIM_S  ((uint64_t)1000000000)
+
+#define SIM_STORE_TIMEOUT (2 * SIM_S)
 
 /* Everything that a seed decides before it begins. */
 struct sim_profile {
@@ -50,11 +55,14 @@ struct sim_profile {
     bool has_gaps;             /* tails are short: so may unsubscribe 2500 */
     bool is_unsubscribed;      /* it may, for that or another reason */
     bool has_history;          /* channels have one, and whoever comes back recovers */
-    bool keeps_all;            /* it is so long that nothing is ever lost from it */
-    uint32_t history_size;     /* publications */
+    bool is_durable;       /* what is published is stored first, by somebody who is not reliable */
+    bool keeps_all;        /* it is so long that nothing is ever lost from it */
+    uint32_t history_size; /* publications */
     uint64_t history_ttl_ns;
     uint32_t recovery_max; /* publications */
     bool is_lossy;         /* policies by which who does not read misses publications */
+    bool has_presence;     /* and joins and leaves are told to everybody */
+    bool is_sampled;       /* more are there than may be listed */
     bool stops_in_flight;  /* shut down in the middle of the talking */
     enum policy_slow_consumer slow_consumer;
 };
@@ -76,6 +84,8 @@ struct sim_world {
     bool is_failed;
 
     int listeners[SIM_SHARD_MAX]; /* public, one for each shard */
+    struct sim_client *clients;   /* the run's */
+    size_t client_count;
     uint32_t connection_count;
     char (*client_ids)[SIM_CLIENT_ID_SIZE]; /* by connection; first byte 0: not known */
 };

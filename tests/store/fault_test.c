@@ -104,14 +104,20 @@ static void flip(const char *path)
     ck_assert_int_eq(close(fd), 0);
 }
 
-static void until_reason(const char *part)
+static void until_either_reason(const char *part, const char *other)
 {
     const uint64_t end = monotime_read() + 30 * MONOTIME_NS_PER_S;
-    while (strstr(store_look(driver.store).reason, part) == NULL) {
-        ck_assert_msg(monotime_read() < end, "not \"%s\" but \"%s\"", part,
-                      store_look(driver.store).reason);
+    const char *reason = store_look(driver.store).reason;
+    while (strstr(reason, part) == NULL && strstr(reason, other) == NULL) {
+        ck_assert_msg(monotime_read() < end, "not \"%s\" but \"%s\"", part, reason);
         driver_work(&driver, 20);
+        reason = store_look(driver.store).reason;
     }
+}
+
+static void until_reason(const char *part)
+{
+    until_either_reason(part, part);
 }
 
 static void expect_tool(const char *command, int status, const char *part)
@@ -138,6 +144,16 @@ START_TEST(flipped_bytes_in_the_log)
     driver_start(&driver, NULL);
     driver_until_state(&driver, STORE_DOWN);
     until_reason("Corruption");
+    /* It is tried again and again, and the reason can be read at any time. */
+    const uint32_t starts = store_look(driver.store).starts;
+    const uint64_t end = monotime_read() + 30 * MONOTIME_NS_PER_S;
+    while (store_look(driver.store).starts < starts + 3) {
+        driver_work(&driver, 20);
+        const struct store_view view = store_look(driver.store);
+        ck_assert_msg(strstr(view.reason, "Corruption") != NULL, "\"%s\"", view.reason);
+        ck_assert_uint_lt(monotime_read(), end);
+    }
+    driver_until_state(&driver, STORE_DOWN);
     driver_stop(&driver);
     expect_tool("verify --path %s", 3, "Corruption");
 }
@@ -328,7 +344,11 @@ START_TEST(disk_is_full_to_the_last_byte)
                  (int)answer.event, (int)answer.committed.result, store_look(driver.store).reason);
     ck_assert_uint_gt(top, 1000);
     ck_assert_int_eq(answer.event, STORE_LOST);
-    until_reason("No space left on device");
+    /*
+     * Of what comes first nobody can be sure: the commit fails, or an assertion of the library that
+     * does not name the cause. The next child may not open, or find room again in what it removes.
+     */
+    until_either_reason("No space left on device", "signal 6 (Aborted)");
     driver_stop(&driver);
     /* With more room everything that was acknowledged is there. */
     ck_assert_int_eq(mount("tmpfs", driver.path, "tmpfs", MS_REMOUNT, "size=64m"), 0);

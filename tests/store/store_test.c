@@ -80,8 +80,19 @@ static struct wire_read reading(const char *channel, uint64_t since, uint32_t co
                               .reverse = reverse};
 }
 
+static struct wire_read newest(const char *channel, uint64_t newest_count, uint32_t count)
+{
+    struct wire_read read = reading(channel, newest_count, count, false);
+    read.newest = true;
+    return read;
+}
+
 static void expect_pages(void)
 {
+    expect_page(newest("a", 3, 100), 7, 3, false);
+    expect_page(newest("a", 100, 100), 1, 9, false);
+    expect_page(newest("a", 5, 2), 5, 2, true);
+    expect_page(newest("a", 0, 2), 0, 0, false);
     expect_page(reading("a", 0, 100, false), 1, 9, false);
     expect_page(reading("a", 0, 3, false), 1, 3, true);
     expect_page(reading("a", 3, 3, false), 4, 3, true);
@@ -128,6 +139,8 @@ START_TEST(trims)
     expect_page(reading("a", 0, 100, false), 5, 5, false);
     expect_page(reading("a", 2, 100, false), 5, 5, false);
     expect_page(reading("a", 0, 100, true), 9, 5, false);
+    expect_page(newest("a", 100, 100), 5, 5, false);
+    expect_page(newest("a", 2, 100), 8, 2, false);
     /* What is trimmed already changes nothing; more than there is cannot be trimmed. */
     ck_assert_int_eq(commit_one(driver_entry(WIRE_TRIM, "a", 1, 3)), WIRE_DONE);
     ck_assert_int_eq(commit_one(driver_entry(WIRE_TRIM, "a", 1, 11)), WIRE_CONFLICT);

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Clients that do not read, while others talk.
+ * Clients that do not read, while others talk: what becomes of them by the policy of the channel, and
+ * that nobody else notices.
  */
 import assert from 'node:assert/strict';
 
+import WebSocket from 'ws';
+
 import { RawChat, Sdk } from '../lib/chat.mjs';
 import { group } from '../lib/runner.mjs';
-import { IS_SANITIZED, within } from '../lib/wait.mjs';
+import { IS_SANITIZED, SLOWNESS, until, within } from '../lib/wait.mjs';
 
 const BURST = 20;
 const MESSAGE = 'm'.repeat(8000);
@@ -18,12 +21,12 @@ const MESSAGE = 'm'.repeat(8000);
 async function slowConsumers(server) {
   const COUNT = 2000;
   const readers = await Promise.all([Sdk.connect(server), Sdk.connect(server), Sdk.connect(server)]);
-  const rooms = await Promise.all(readers.map((one) => one.subscribe('slow')));
+  const rooms = await Promise.all(readers.map((one) => one.subscribe('cut:slow')));
   const writer = await Sdk.connect(server);
   const slow = [];
   for (let i = 0; i < 6; i += 1) {
     const chat = await RawChat.connect(server);
-    await chat.subscribe('slow');
+    await chat.subscribe('cut:slow');
     chat.frames.wire.socket.pause();
     slow.push(chat);
   }
@@ -32,7 +35,7 @@ async function slowConsumers(server) {
   /* Few enough at a time that nobody who reads has a queue of 256 KiB. */
   for (let i = 0; i < COUNT; i += BURST) {
     await Promise.all(Array.from({ length: BURST }, (_, k) => (
-      writer.publish('slow', { i: i + k, text: MESSAGE }))));
+      writer.publish('cut:slow', { i: i + k, text: MESSAGE }))));
     for (const room of rooms) {
       const got = await room.publication.takeMany(BURST, 'everything, for those who read');
       got.forEach((one, k) => assert.equal(one.data.i, i + k));
@@ -59,13 +62,13 @@ async function slowConsumers(server) {
 async function toldWhy(server) {
   const writer = await Sdk.connect(server);
   const chat = await RawChat.connect(server);
-  await chat.subscribe('told');
+  await chat.subscribe('cut:told');
   chat.frames.wire.socket.pause();
   const isSlow = async () => (await server.metrics()).rejected('slow_consumer') > before;
   const before = (await server.metrics()).rejected('slow_consumer');
   let published = 0;
   while (!await isSlow()) {
-    await Promise.all(Array.from({ length: BURST }, () => writer.publish('told', MESSAGE)));
+    await Promise.all(Array.from({ length: BURST }, () => writer.publish('cut:told', MESSAGE)));
     published += BURST;
     assert.ok(published < 10000, 'it is found to be slow');
   }
@@ -76,13 +79,234 @@ async function toldWhy(server) {
   writer.close();
 }
 
+const namespaces = [
+  { name: 'again', slow_consumer: 'resync' },
+  {
+    name: 'kept', slow_consumer: 'resync', history_size: 20000, force_recovery: true,
+    /* Its channel has to go before the group ends. */
+    history_ttl: `${5 * SLOWNESS}s`, history_meta_ttl: `${5 * SLOWNESS}s`,
+  },
+  { name: 'latest', slow_consumer: 'latest' },
+  { name: 'drop', slow_consumer: 'drop' },
+  { name: 'cut', slow_consumer: 'disconnect' },
+].map((one) => ({
+  allow_subscribe_for_client: true, allow_publish_for_client: true, ...one,
+}));
+
+const client = {
+  insecure: true, command_rate: 100000, command_burst: 100000, recovery_max_publication_limit: 10000,
+};
+
 group({
   name: 'slow consumers',
   on: 'matrix',
-  server: {
-    config: { client: { insecure: true, command_rate: 100000, command_burst: 100000 } },
-  },
+  server: { config: { client, channel: { namespaces } } },
   cases: [['others get all', slowConsumers], ['told why', toldWhy]],
+});
+
+const lags = (policy) => `parley_lags_total{policy="${policy}"}`;
+
+/* Publishes numbered messages from `first` on, until the metric has changed; the next number. */
+async function publishUntil(server, writer, channel, metric, first = 0) {
+  const before = (await server.metrics()).value(metric);
+  let next = first;
+  while ((await server.metrics()).value(metric) === before) {
+    await Promise.all(Array.from({ length: BURST }, (_, k) => (
+      writer.publish(channel, { i: next + k, text: MESSAGE }))));
+    next += BURST;
+    assert.ok(next - first < 10000, `${metric} changes`);
+  }
+  return next;
+}
+
+async function publishMore(writer, channel, first, count, text = MESSAGE) {
+  for (let i = first; i < first + count; i += BURST) {
+    await Promise.all(Array.from({ length: BURST }, (_, k) => (
+      writer.publish(channel, { i: i + k, text }))));
+  }
+  return first + count;
+}
+
+async function pausedChat(server, ...channels) {
+  const chat = await RawChat.connect(server);
+  for (const channel of channels) {
+    await chat.subscribe(channel);
+  }
+  chat.frames.wire.socket.pause();
+  return chat;
+}
+
+/* What came until `isLast`, which is the last one of it. */
+async function readUntil(chat, isLast, what) {
+  const got = [];
+  do {
+    got.push(await chat.next(what));
+  } while (!isLast(got.at(-1)));
+  return got;
+}
+
+const numbers = (got, channel) => (
+  got.filter((one) => one.push?.pub && one.push.channel === channel).map((one) => one.push.pub.data.i));
+
+/*
+ * No history: it is told where its subscription ended, and a second channel, pings and replies do not
+ * wait behind the first. The connection is the same, and what it says next is answered.
+ */
+async function again(server) {
+  const writer = await Sdk.connect(server);
+  const chat = await pausedChat(server, 'again:loud', 'again:quiet');
+  const published = await publishUntil(server, writer, 'again:loud', lags('resync'));
+  await publishMore(writer, 'again:loud', published, 100);
+  await writer.publish('again:quiet', { i: 1 });
+  chat.id += 1;
+  chat.say({ id: chat.id, ping: {} });
+  await server.untilMetric('parley_commands_total{method="ping"}', (value) => value > 0);
+  chat.frames.wire.socket.resume();
+  const got = await readUntil(chat, (one) => one.push?.channel === 'again:quiet', 'the quiet one');
+  const heard = numbers(got, 'again:loud');
+  assert.deepEqual(heard, Array.from(heard, (_, k) => k), 'the begin, without a hole');
+  assert.ok(heard.length > 0 && heard.length < published);
+  const kinds = got.map((one) => (one.push?.pub ? 'pub' : one.push?.unsubscribe ?? 'reply'));
+  assert.deepEqual(kinds.filter((one) => typeof one === 'object').map((one) => one.code), [2500]);
+  assert.equal(got.at(-2).push?.channel, 'again:loud');
+  assert.ok(got.at(-2).push.unsubscribe, 'behind all of the loud one, and the quiet one next');
+  assert.equal(kinds.filter((one) => one === 'reply').length, 1, 'the answer to the ping');
+  assert.ok(kinds.indexOf('reply') <= heard.length, 'not behind what waited here');
+
+  await chat.subscribe('again:loud');
+  await writer.publish('again:loud', { i: -1 });
+  assert.equal((await chat.push()).pub.data.i, -1);
+  await writer.publish('again:quiet', { i: 2 });
+  assert.equal((await chat.push()).pub.data.i, 2);
+  writer.close();
+  await chat.close();
+}
+
+/* Numbers rise, each comes once, and the last one that was published is there. */
+async function latest(server) {
+  const writer = await Sdk.connect(server);
+  const chat = await pausedChat(server, 'latest:a');
+  let published = await publishUntil(server, writer, 'latest:a', lags('latest'));
+  published = await publishMore(writer, 'latest:a', published, 200);
+  chat.frames.wire.socket.resume();
+  const got = await readUntil(chat, (one) => one.push?.pub?.data.i === published - 1, 'the newest');
+  const heard = numbers(got, 'latest:a');
+  assert.equal(heard.length, got.length, 'nothing else');
+  heard.forEach((i, k) => assert.ok(k === 0 ? i === 0 : i > heard[k - 1], 'older ones are gone'));
+  /* As its buffers in the kernel move, some of the newest get through. */
+  assert.ok(heard.length < published - 100);
+  await writer.publish('latest:a', { i: -1 });
+  assert.equal((await chat.push()).pub.data.i, -1);
+  writer.close();
+  await chat.close();
+}
+
+/* What did not fit is missing, and counted; what comes later is there. */
+async function drop(server) {
+  const writer = await Sdk.connect(server);
+  const before = (await server.metrics()).value('parley_lag_missed_total');
+  const chat = await pausedChat(server, 'drop:a');
+  let published = await publishUntil(server, writer, 'drop:a', lags('drop'));
+  published = await publishMore(writer, 'drop:a', published, 200);
+  const missed = (await server.metrics()).value('parley_lag_missed_total') - before;
+  chat.frames.wire.socket.resume();
+  const got = [];
+  for (let i = 0; i < published - missed; i += 1) {
+    got.push(await chat.next('what was not dropped'));
+  }
+  const heard = numbers(got, 'drop:a');
+  assert.equal(heard.length, published - missed, 'nothing else');
+  heard.forEach((i, k) => assert.ok(k === 0 ? i === 0 : i > heard[k - 1], 'each once, in order'));
+  assert.ok(missed >= 200 && missed < published);
+  await writer.publish('drop:a', { i: -1 });
+  assert.equal((await chat.push()).pub.data.i, -1);
+  writer.close();
+  await chat.close();
+}
+
+/* A client that nobody here wrote, with its socket in our hand. */
+async function pausableSdk(server, channel) {
+  let socket = null;
+  class Pausable extends WebSocket {
+    constructor(...args) {
+      super(...args);
+      assert.equal(socket, null, 'one connection for all of it');
+      socket = this;
+    }
+  }
+  const sdk = await Sdk.connect(server, { websocket: Pausable });
+  const room = sdk.newSubscription(channel);
+  const heard = [];
+  room.subscription.on('publication', (context) => heard.push(context.data.i));
+  room.subscription.subscribe();
+  const subscribed = await room.subscribed.take('to be subscribed');
+  assert.ok(subscribed.recoverable);
+  return { sdk, room, heard, socket };
+}
+
+/*
+ * History: half of the subscribers stop reading, the others get everything at once. When the stopped
+ * ones read again they are told to recover, and then have every message once, in order, and never
+ * lost their connection.
+ */
+async function recovers(server) {
+  const CLIENTS = 10;
+  const SHORT = 's'.repeat(200); /* what is recovered at once is bounded in bytes, too */
+  const writer = await Sdk.connect(server);
+  const clients = [];
+  for (let i = 0; i < CLIENTS; i += 1) {
+    clients.push(await pausableSdk(server, 'kept:room'));
+  }
+  const slow = clients.filter((_, k) => k % 2 === 0);
+  const readers = clients.filter((_, k) => k % 2 === 1);
+  let published = await publishMore(writer, 'kept:room', 0, 100, SHORT);
+  await until(() => clients.every((one) => one.heard.length === published), 'all have all');
+  slow.forEach((one) => one.socket.pause());
+  const key = lags('resync');
+  const wanted = (await server.metrics()).value(key) + slow.length;
+  while ((await server.metrics()).value(key) < wanted) {
+    published = await publishMore(writer, 'kept:room', published, BURST, SHORT);
+    assert.ok(published < 20000, 'all of the slow ones are found to be slow');
+  }
+  published = await publishMore(writer, 'kept:room', published, 200, SHORT);
+  await until(() => readers.every((one) => one.heard.length === published), 'readers have all');
+  slow.forEach((one) => assert.equal(one.heard.length, 100, 'they did not read'));
+  slow.forEach((one) => one.socket.resume());
+  await until(() => slow.every((one) => one.heard.length === published), 'the slow ones have all');
+  published = await publishMore(writer, 'kept:room', published, 100, SHORT);
+  await until(() => clients.every((one) => one.heard.length === published), 'and it goes on');
+
+  const expected = Array.from({ length: published }, (_, k) => k);
+  for (const one of clients) {
+    assert.deepEqual(one.heard, expected, 'every message once, in order');
+    assert.equal(one.socket.readyState, WebSocket.OPEN, 'its first connection');
+    await one.room.subscribing.take('the first subscribe');
+    if (slow.includes(one)) {
+      assert.equal((await one.room.subscribing.take('to be told')).code, 2500);
+      const again = await one.room.subscribed.take('to be subscribed again');
+      assert.ok(again.wasRecovering && again.recovered);
+    }
+    one.sdk.close();
+  }
+  const metrics = await server.metrics();
+  assert.equal(metrics.rejected('slow_consumer'), 0);
+  assert.ok(metrics.value('parley_lag_missed_total') > 0);
+  writer.close();
+}
+
+group({
+  name: 'slow consumers by policy',
+  on: 'matrix',
+  server: {
+    config: {
+      client: { ...client, write_stall_timeout: '2m', ping_interval: '10m', pong_timeout: '1m' },
+      channel: { namespaces },
+    },
+  },
+  cases: [
+    ['subscribe again', again], ['only the newest', latest], ['dropped', drop],
+    ['recover', recovers],
+  ],
 });
 
 /* A queue below its limit, that nobody reads: cut off for its time. */

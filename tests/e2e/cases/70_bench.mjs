@@ -301,7 +301,8 @@ async function floorEcho(backend) {
     ['-c', '300', '-w', '2', '-s', '40000'], ['-c', '4', '-w', '4', '-s', '3000000']]) {
     const run = await runBench(['echo', floor.url, ...SHORT, ...load, '--drain', '30']);
     assertClean(run, `floor ${backend} ${load}`);
-    assert.ok(run.json.results.received > 0, run.stdout);
+    /* What began in that half second and came back; the drain counts too, so slowness is no fault. */
+    assert.ok(run.json.latency.count > 0, run.stdout);
   }
   await floor.stop();
 }

@@ -130,7 +130,8 @@ export class Sdk {
     const subscription = this.centrifuge.newSubscription(channel,
       { minResubscribeDelay: 50, ...options });
     const events = { subscription };
-    for (const event of ['publication', 'subscribed', 'unsubscribed', 'subscribing', 'error']) {
+    for (const event of ['publication', 'subscribed', 'unsubscribed', 'subscribing', 'error', 'join',
+      'leave']) {
       events[event] = new Mailbox(`${event} ${channel}`);
       subscription.on(event, (context) => events[event].put(context));
     }

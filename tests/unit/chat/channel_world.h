@@ -57,7 +57,10 @@ struct world {
 static struct metrics metrics;
 static struct world world;
 
-/* Without a namespace: no history. `h:` has five publications for ten seconds. */
+/*
+ * Without a namespace: no history. `h:` has five publications for ten seconds, and so has `d:`,
+ * which is durable where there is an archive.
+ */
 static const struct policy policies[] = {
     {.index = 0},
     {
@@ -66,6 +69,14 @@ static const struct policy policies[] = {
         .history_size = 5,
         .history_ttl_ns = 10000000000,
         .history_meta_ttl_ns = 60000000000,
+    },
+    {
+        .name = {(const uint8_t *)"d", 1},
+        .index = 2,
+        .history_size = 5,
+        .history_ttl_ns = 10000000000,
+        .history_meta_ttl_ns = 60000000000,
+        .durability = POLICY_DURABILITY_PROCESS,
     },
 };
 static const struct policy_table policy_table = {
@@ -84,7 +95,9 @@ static inline void fill_epoch(void *context, void *target, size_t size)
 }
 static const struct table_key key = {11, 22};
 
-static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
+/* `archive`: a side that stores; 0: none does. */
+static inline void open_world_with(uint32_t tail_count_max, size_t tail_bytes_max,
+                                   size_t history_bytes_max, uint16_t archive)
 {
     const struct outbox_options outbox = {200, 128 * 1024, 1};
 
@@ -103,8 +116,12 @@ static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
         .channel_count_max = 4,
         .tail_count_max = tail_count_max,
         .tail_bytes_max = tail_bytes_max,
-        .history_bytes_max = 64 * 1024,
+        .history_bytes_max = history_bytes_max,
+        .archive = archive,
+        .store_timeout_ns = 5000000000,
+        .store_bytes_max = 1 << 20,
         .page_bytes_max = 4096,
+        .key = key,
         .policies = &policy_table,
         .fill_random = fill_epoch,
         .bus = world.bus,
@@ -114,6 +131,17 @@ static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
         .roster = world.roster,
     };
     ck_assert_int_eq(channel_home_create(&options, &world.home), 0);
+}
+
+static inline void open_world_of(uint32_t tail_count_max, size_t tail_bytes_max,
+                                 size_t history_bytes_max)
+{
+    open_world_with(tail_count_max, tail_bytes_max, history_bytes_max, 0);
+}
+
+static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)
+{
+    open_world_of(tail_count_max, tail_bytes_max, 64 * 1024);
 }
 
 /* -- listening --------------------------------------------------------------------------------- */
@@ -293,6 +321,20 @@ static inline void leave(struct ids_handle channel, struct ids_handle room)
     channel_remove_interest(world.home, channel, room);
 }
 
+static inline enum codes_error publish_data(uint16_t from, const char *name, struct bytes data,
+                                            struct channel_position *position)
+{
+    const struct publication_source source = {.channel = view(name), .data = data};
+    struct blob *blob = publication_create(world.sides[from].pool, &source);
+    ck_assert_ptr_nonnull(blob);
+    const struct post_publish post = {
+        .blob = blob,
+        .hash = table_hash(&key, view(name)),
+        .name_size = (uint16_t)strlen(name),
+    };
+    return channel_publish(world.home, &post, position);
+}
+
 /* As if a publisher on reactor `from` had asked: a string, the number padded to `size` bytes. */
 static inline void publish_sized(uint16_t from, const char *name, uint64_t number, size_t size)
 {
@@ -305,12 +347,8 @@ static inline void publish_sized(uint16_t from, const char *name, uint64_t numbe
     ck_assert_uint_le(needed, sizeof(data));
     data[needed - 1] = '"';
     const struct bytes text = {(const uint8_t *)data, needed};
-    struct blob *blob = publication_create(world.sides[from].pool, view(name), text, view(""));
-    ck_assert_ptr_nonnull(blob);
     struct channel_position position;
-    ck_assert_int_eq(channel_publish(world.home, table_hash(&key, view(name)),
-                                     (uint16_t)strlen(name), blob, &position),
-                     CODES_ERROR_NONE);
+    ck_assert_int_eq(publish_data(from, name, text, &position), CODES_ERROR_NONE);
     world.published++;
 }
 

@@ -63,7 +63,7 @@ START_TEST(who_lags_subscribes_again)
     hear_publication(slow, "a", "4");
     hear_nothing(slow);
     for (int i = 1; i <= 4; i++) {
-        char data[4];
+        char data[16];
         (void)snprintf(data, sizeof(data), "%d", i);
         hear_publication(one, "a", data);
         hear_publication(two, "a", data);

@@ -239,7 +239,7 @@ START_TEST(stale_answers_are_dropped)
     ck_assert_uint_eq(heir->session->slot, slot);
     settle();
     hear_nothing(heir);
-    ck_assert_uint_eq(bus_credits_min(world.bus, 1), 8); /* the credit is back all the same */
+    ck_assert_uint_eq(bus_credits_min(world.bus, 1, 2), 8); /* the credit is back all the same */
     close_world();
 }
 END_TEST

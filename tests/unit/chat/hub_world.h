@@ -35,15 +35,16 @@ enum {
 
 struct world_options {
     uint16_t hub_count;
-    size_t slots;         /* of a ring; 0: 64 */
-    size_t reserve;       /* credits; 0: 8 */
-    uint32_t entries;     /* of an outbox; 0: 1000 */
-    uint32_t room_max;    /* 0: 1000 */
-    uint32_t channel_max; /* 0: 1000 */
-    uint32_t tail_max;    /* 0: 100 */
-    size_t pool_bytes;    /* 0: plenty */
-    bool closed;          /* nobody may connect without a token */
-    uint32_t text;        /* of an outbox; 0: 1 MiB */
+    size_t slots;          /* of a ring; 0: 64 */
+    size_t reserve;        /* credits; 0: 8 */
+    uint32_t entries;      /* of an outbox; 0: 1000 */
+    uint32_t room_max;     /* 0: 1000 */
+    uint32_t channel_max;  /* 0: 1000 */
+    uint32_t tail_max;     /* 0: 100 */
+    uint32_t presence_max; /* 0: 1000 */
+    size_t pool_bytes;     /* 0: plenty */
+    bool closed;           /* nobody may connect without a token */
+    uint32_t text;         /* of an outbox; 0: 1 MiB */
 };
 
 struct client {
@@ -93,16 +94,19 @@ static inline void fill_random(void *context, void *target, size_t size)
 
 /*
  * Open, but: `mute:` hears and says nothing, `read:` only hears, `talk:` is for its subscribers.
- * `hist:` has 20 publications of history, which is recovered; `free:` too, for who asks; `last:`
- * recovers the latest.
+ * `hist:` has 20 publications of history, which is recovered; `free:` too, for who asks, and there
+ * only subscribers read it; `last:` recovers the latest; `posi:` has positions only. `live:` tells
+ * everybody who comes and goes, `asks:` who asks for it; both have presence, and `live:` for its
+ * subscribers only.
  * Who lags is to subscribe again, but for `latest:`, `drop:` and `cut:`.
  */
 static inline const struct policy_table *world_policies(void)
 {
-    static struct policy policies[10];
+    static struct policy policies[13];
     static struct policy_table table;
     static const char *const names[COUNT(policies)] = {"",     "mute", "read",   "talk", "hist",
-                                                       "free", "last", "latest", "drop", "cut"};
+                                                       "free", "last", "latest", "drop", "cut",
+                                                       "live", "asks", "posi"};
     for (int i = 0; i < COUNT(policies); i++) {
         policies[i] = (struct policy){
             .name = view(names[i]),
@@ -110,19 +114,27 @@ static inline const struct policy_table *world_policies(void)
             .subscribe_for_client = i != 1,
             .subscribe_for_anonymous = i != 1,
             .publish_for_client = i == 0 || i > 3,
+            .presence_for_client = i == 11,
+            .presence_for_subscriber = i == 10,
+            .presence_for_anonymous = true,
+            .presence = i == 10 || i == 11 || i == 1,
+            .join_leave = i == 10 || i == 11,
+            .force_push_join_leave = i == 10,
             .publish_for_subscriber = i == 0 || i == 3,
             .publish_for_anonymous = i != 1,
-            .history_for_client = i == 4 || i == 6,
+            .history_for_client = i == 4 || i == 6 || i == 12,
             .history_for_subscriber = i == 5,
             .history_for_anonymous = true,
-            .history_size = i > 3 && i < 7 ? 20 : 0,
+            .history_size = (i > 3 && i < 7) || i == 12 ? 20 : 0,
             .history_ttl_ns = 60000000000,
             .history_meta_ttl_ns = 3600000000000,
             .force_recovery = i == 4 || i == 6,
             .allow_recovery = i == 5,
+            .force_positioning = i == 12,
             .allow_positioning = i == 5,
             .force_recovery_mode = i == 6 ? POLICY_RECOVERY_CACHE : POLICY_RECOVERY_STREAM,
-            .slow_consumer = i > 6 ? (enum policy_slow_consumer)(i - 6) : POLICY_SLOW_RESYNC,
+            .slow_consumer =
+                i > 6 && i < 10 ? (enum policy_slow_consumer)(i - 6) : POLICY_SLOW_RESYNC,
         };
     }
     table = (struct policy_table){
@@ -158,6 +170,9 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .history_count_max = 10,
         .recovery_count_max = 10,
         .page_bytes_max = 8192,
+        .presence_max_list = options->presence_max > 0 ? options->presence_max : 1000,
+        .news_batch_max = 16,
+        .question_count_max = options->reserve > 0 ? (uint32_t)options->reserve : 8,
         .channel_limit = 8,
         .ping_interval_s = 25,
         .anonymous_allowed = !options->closed,
@@ -246,11 +261,29 @@ static inline void deliver_publication(struct reactor *reactor, struct outbox_en
     blob_drop(entry->blob, reactor->pool);
 }
 
+/* A frame of joins and leaves has a line for each. */
+static inline void deliver_news(struct reactor *reactor, struct outbox_entry *entry)
+{
+    struct room *room = roster_at(hub_roster(reactor->hub), entry->room);
+    const struct bytes frame = blob_bytes(entry->blob);
+    const size_t header = frame.data[1] < 126 ? 2 : 4;
+
+    for (uint32_t i = 0; room != NULL && i < room->member_count; i++) {
+        if (room->members[i].hears_news) {
+            struct client *client = client_of(room->members[i].conn);
+            ck_assert_ptr_nonnull(client);
+            append(client, (struct bytes){frame.data + header, frame.size - header});
+        }
+    }
+    blob_drop(entry->blob, reactor->pool);
+}
+
 static inline void deliver_messages(struct reactor *reactor, size_t first)
 {
     for (size_t i = first; i < outbox_count(reactor->outbox); i++) {
         const struct outbox_entry *entry = outbox_at(reactor->outbox, i);
-        struct client *client = entry->kind == OUTBOX_PUBLICATION ? NULL : client_of(entry->conn);
+        const bool is_for_one = entry->kind == OUTBOX_MESSAGE || entry->kind == OUTBOX_DISCONNECT;
+        struct client *client = is_for_one ? client_of(entry->conn) : NULL;
         if (client != NULL && entry->kind == OUTBOX_MESSAGE) {
             append(client, outbox_text(reactor->outbox, entry));
         } else if (client != NULL) {
@@ -269,6 +302,8 @@ static inline void deliver(struct reactor *reactor)
         struct outbox_entry *entry = outbox_at(reactor->outbox, i);
         if (entry->kind == OUTBOX_PUBLICATION) {
             deliver_publication(reactor, entry);
+        } else if (entry->kind == OUTBOX_NEWS) {
+            deliver_news(reactor, entry);
         }
     }
     deliver_messages(reactor, count); /* what those are told who lag */
@@ -327,6 +362,13 @@ static inline void settle(void)
         quiet_turns = moved == 0 ? quiet_turns + 1 : 0;
         ck_assert_int_lt(turn, 10000);
     }
+}
+
+/* Time goes by, and what is due then happens. */
+static inline void pass(uint64_t ns)
+{
+    world.now_ns += ns;
+    settle();
 }
 
 /* -- clients ----------------------------------------------------------------------------------- */

@@ -213,6 +213,53 @@ START_TEST(text_runs_out)
 }
 END_TEST
 
+/* A long message takes what it needs, to the last byte, or nothing at all. */
+START_TEST(long_messages)
+{
+    struct outbox *outbox = new_outbox();
+
+    ck_assert_uint_eq(outbox_begin_long(outbox, TEXT + 1).size, 0);
+    ck_assert_uint_eq(outbox_begin_long(outbox, SIZE_MAX).size, 0);
+    ck_assert(say(outbox, 1, "short"));
+    ck_assert_uint_eq(outbox_begin_long(outbox, TEXT - 4).size, 0);
+    ck_assert_uint_eq(outbox_count(outbox), 1);
+
+    struct span target = outbox_begin_long(outbox, 10000); /* longer than other messages */
+    ck_assert_uint_eq(target.size, 10000);
+    memset(target.data, 'x', 10000);
+    outbox_commit_in_order(outbox, conn(2), 9000); /* not all of it was needed */
+    const struct outbox_entry *entry = outbox_at(outbox, 1);
+    ck_assert(entry->in_order);
+    ck_assert_uint_eq(outbox_text(outbox, entry).size, 9000);
+
+    target = outbox_begin_long(outbox, TEXT - 9005);
+    ck_assert_uint_eq(target.size, TEXT - 9005);
+    memset(target.data, 'y', target.size);
+    outbox_commit(outbox, conn(3), target.size);
+    ck_assert(!outbox_is_roomy(outbox));
+    ck_assert_uint_eq(outbox_begin_long(outbox, 1).size, 0);
+    ck_assert(is_text(outbox_text(outbox, outbox_at(outbox, 0)), "short"));
+    ck_assert_uint_eq(outbox_text(outbox, outbox_at(outbox, 1)).data[8999], 'x');
+    ck_assert_uint_eq(outbox_text(outbox, outbox_at(outbox, 2)).data[0], 'y');
+    outbox_clear(outbox);
+    ck_assert_uint_eq(outbox_begin_long(outbox, TEXT).size, TEXT);
+    outbox_destroy(outbox);
+}
+END_TEST
+
+/* Where no other message has an entry any more, a long one has none: publications need them. */
+START_TEST(long_messages_leave_entries_alone)
+{
+    struct outbox *outbox = new_outbox();
+    ck_assert_uint_eq(outbox_begin_long(outbox, 100).size, 100);
+    while (say(outbox, 1, "m")) {
+    }
+    ck_assert_uint_eq(outbox_begin_long(outbox, 100).size, 0);
+    outbox_clear(outbox);
+    outbox_destroy(outbox);
+}
+END_TEST
+
 START_TEST(a_forgotten_question_is_a_bug)
 {
     struct outbox *outbox = new_outbox();
@@ -240,6 +287,8 @@ int main(void)
     tcase_add_test(outbox, chains_the_publications_of_a_room);
     tcase_add_test(outbox, entries_run_out);
     tcase_add_test(outbox, text_runs_out);
+    tcase_add_test(outbox, long_messages);
+    tcase_add_test(outbox, long_messages_leave_entries_alone);
     tcase_add_test_raise_signal(outbox, a_forgotten_question_is_a_bug, SIGABRT);
     tcase_add_test_raise_signal(outbox, a_third_disconnect_is_a_bug, SIGABRT);
     Suite *suite = suite_create("chat/outbox");

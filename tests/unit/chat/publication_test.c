@@ -55,7 +55,8 @@ static bool same(struct bytes a, struct bytes b)
 static size_t round_trip(struct blob_pool *pool, struct bytes channel, struct bytes data,
                          struct bytes info)
 {
-    struct blob *blob = publication_create(pool, channel, data, info);
+    struct blob *blob = publication_create(
+        pool, &(struct publication_source){.channel = channel, .data = data, .info = info});
     ck_assert_ptr_nonnull(blob);
     ck_assert(same(publication_channel(blob, (uint16_t)channel.size), channel));
     publication_finish(blob, channel, 0);
@@ -93,8 +94,11 @@ static void end_pool(struct blob_pool *pool)
 START_TEST(writes_what_clients_parse)
 {
     struct blob_pool *pool = new_pool();
-    struct blob *blob = publication_create(pool, view("lobby"), view("{\"text\":\"hi\"}"),
-                                           view("{\"client\":\"c1\"}"));
+    struct blob *blob = publication_create(pool, &(struct publication_source){
+                                                     .channel = view("lobby"),
+                                                     .data = view("{\"text\":\"hi\"}"),
+                                                     .info = view("{\"client\":\"c1\"}"),
+                                                 });
     ck_assert_ptr_nonnull(blob);
     publication_finish(blob, view("lobby"), 9);
     size_t header_size;
@@ -159,8 +163,10 @@ START_TEST(no_memory_is_an_answer)
     struct blob_pool *pool = blob_pool_create(1024);
     static uint8_t data[2048];
     memset(data, '1', sizeof(data));
-    ck_assert_ptr_null(
-        publication_create(pool, view("r"), (struct bytes){data, sizeof(data)}, view("")));
+    ck_assert_ptr_null(publication_create(pool, &(struct publication_source){
+                                                    .channel = view("r"),
+                                                    .data = {data, sizeof(data)},
+                                                }));
     ck_assert_uint_eq(blob_pool_count(pool), 0);
     ck_assert_uint_eq(blob_pool_bytes(pool), 0);
     (void)round_trip(pool, view("r"), view("1"), view(""));

@@ -180,16 +180,18 @@ END_TEST
 START_TEST(knows_the_least_credit)
 {
     struct bus *bus = bus_create(3, SLOTS, RESERVE);
-    ck_assert_uint_eq(bus_credits_min(bus, 0), RESERVE);
+    ck_assert_uint_eq(bus_credits_min(bus, 0, 3), RESERVE);
     ck_assert_int_eq(ask(bus, 0, 2, 1), BUS_POSTED);
     ck_assert_int_eq(ask(bus, 0, 2, 1), BUS_POSTED);
     ck_assert_int_eq(ask(bus, 0, 1, 1), BUS_POSTED);
     ck_assert_uint_eq(bus_credits(bus, 0, 1), RESERVE - 1);
-    ck_assert_uint_eq(bus_credits_min(bus, 0), RESERVE - 2);
-    ck_assert_uint_eq(bus_credits_min(bus, 1), RESERVE);
+    ck_assert_uint_eq(bus_credits_min(bus, 0, 3), RESERVE - 2);
+    ck_assert_uint_eq(bus_credits_min(bus, 0, 2), RESERVE - 1);
+    ck_assert_uint_eq(bus_credits_min(bus, 0, 1), SIZE_MAX);
+    ck_assert_uint_eq(bus_credits_min(bus, 1, 3), RESERVE);
     bus_destroy(bus);
     bus = bus_create(1, SLOTS, RESERVE);
-    ck_assert_uint_eq(bus_credits_min(bus, 0), SIZE_MAX);
+    ck_assert_uint_eq(bus_credits_min(bus, 0, 1), SIZE_MAX);
     bus_destroy(bus);
 }
 END_TEST

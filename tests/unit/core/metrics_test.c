@@ -49,8 +49,9 @@ START_TEST(renders_each_value_once)
         (void)snprintf(wanted, sizeof(wanted), " %u\n", 1000000 + id);
         ck_assert_msg(occurrences(text, wanted) == 1, "value %u is missing or double", id);
     }
-    /* No other samples than these. */
-    ck_assert_uint_eq(occurrences(text, "\n") - occurrences(text, "# "), METRIC_COUNT);
+    /* No other samples than these, and the store's histogram with its sum and count. */
+    ck_assert_uint_eq(occurrences(text, "\n") - occurrences(text, "# "),
+                      METRIC_COUNT + METRICS_BUCKET_COUNT + 2);
     free(text);
 }
 END_TEST
@@ -150,9 +151,9 @@ static const struct {
     {"just above", 1001, "le=\"2e-06\"} 1\n", "le=\"1e-06\"} 0\n"},
     {"exactly 2 us", 2000, "le=\"2e-06\"} 1\n", "le=\"1e-06\"} 0\n"},
     {"1 ms", 1000000, "le=\"0.001024\"} 1\n", "le=\"0.000512\"} 0\n"},
-    {"the last bound", 1048576000, "le=\"1.048576\"} 1\n", "le=\"0.524288\"} 0\n"},
-    {"above it", 1048576001, "le=\"+Inf\"} 1\n", "le=\"1.048576\"} 0\n"},
-    {"an hour", UINT64_C(3600000000000), "le=\"+Inf\"} 1\n", "le=\"1.048576\"} 0\n"},
+    {"the last bound", 4194304000, "le=\"4.194304\"} 1\n", "le=\"2.097152\"} 0\n"},
+    {"above it", 4194304001, "le=\"+Inf\"} 1\n", "le=\"4.194304\"} 0\n"},
+    {"an hour", UINT64_C(3600000000000), "le=\"+Inf\"} 1\n", "le=\"4.194304\"} 0\n"},
 };
 
 START_TEST(sorts_loops_into_buckets)
@@ -160,7 +161,7 @@ START_TEST(sorts_loops_into_buckets)
     static struct metrics metrics;
     const struct metrics *const all[] = {&metrics};
     const char *const names[] = {"0"};
-    metrics_observe_loop(&metrics, loops[_i].duration_ns);
+    metrics_observe(&metrics.loop, loops[_i].duration_ns);
     char *text = render(all, names, 1);
     ck_assert_msg(strstr(text, loops[_i].first_bucket) != NULL, "%s", loops[_i].why);
     ck_assert(loops[_i].not_in == NULL || strstr(text, loops[_i].not_in) != NULL);
@@ -170,7 +171,7 @@ START_TEST(sorts_loops_into_buckets)
     (void)snprintf(sum, sizeof(sum), "\nparley_loop_seconds_sum{reactor=\"0\"} %.9f\n",
                    (double)loops[_i].duration_ns / 1e9);
     ck_assert_ptr_nonnull(strstr(text, sum));
-    ck_assert_uint_eq(occurrences(text, "parley_loop_seconds_bucket"), METRICS_LOOP_BUCKET_COUNT);
+    ck_assert_uint_eq(occurrences(text, "parley_loop_seconds_bucket"), METRICS_BUCKET_COUNT);
     free(text);
 }
 END_TEST
@@ -180,14 +181,18 @@ START_TEST(one_histogram_per_reactor)
     static struct metrics metrics[3];
     const struct metrics *const all[] = {&metrics[0], &metrics[1], &metrics[2]};
     const char *const names[] = {"0", NULL, "1"};
-    metrics_observe_loop(&metrics[0], 5000);
-    metrics_observe_loop(&metrics[0], 5000);
-    metrics_observe_loop(&metrics[2], 5000);
+    metrics_observe(&metrics[0].loop, 5000);
+    metrics_observe(&metrics[0].loop, 5000);
+    metrics_observe(&metrics[2].loop, 5000);
+    metrics_observe(&metrics[1].store, 9000);
     char *text = render(all, names, 3);
     ck_assert_ptr_nonnull(strstr(text, "\nparley_loop_seconds_count{reactor=\"0\"} 2\n"));
     ck_assert_ptr_nonnull(strstr(text, "\nparley_loop_seconds_count{reactor=\"1\"} 1\n"));
     ck_assert_uint_eq(occurrences(text, "parley_loop_seconds_count"), 2);
     ck_assert_uint_eq(occurrences(text, "# TYPE parley_loop_seconds histogram\n"), 1);
+    ck_assert_ptr_nonnull(strstr(text, "\nparley_store_seconds_count 1\n"));
+    ck_assert_ptr_nonnull(strstr(text, "\nparley_store_seconds_bucket{le=\"1.6e-05\"} 1\n"));
+    ck_assert_uint_eq(occurrences(text, "parley_store_seconds_sum"), 1);
     free(text);
 }
 END_TEST
@@ -198,7 +203,7 @@ static void count_up(void *context)
 {
     for (size_t i = 0; i < COUNT_UP_TO; i++) {
         metrics_add(context, METRIC_DELIVERIES, 1);
-        metrics_observe_loop(context, i);
+        metrics_observe(&((struct metrics *)context)->loop, i);
     }
 }
 

@@ -45,6 +45,8 @@ START_TEST(accepted_sockets_have_no_delay)
     ck_assert_int_ge(accepted, 0);
     ck_assert_int_eq(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &on, &size), 0);
     ck_assert_int_ne(on, 0);
+    ck_assert_int_eq(getsockopt(accepted, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &on, &size), 0);
+    ck_assert_int_eq(on, LISTENER_UNSENT_MAX);
     ck_assert_int_eq(close(accepted), 0);
     ck_assert_int_eq(close(client), 0);
     ck_assert_int_eq(close(fd), 0);

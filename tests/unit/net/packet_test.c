@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * packet: references, bytes of its own or of a blob, and that the last reference gives both back.
+ * packet: references, bytes of its own, of memory that it took or of a blob, and that the last
+ * reference gives all back.
  */
 #include "net/packet.h"
 
@@ -91,12 +92,44 @@ START_TEST(shows_a_blob)
 }
 END_TEST
 
+/* AddressSanitizer tells whether the memory is freed once. */
+START_TEST(takes_memory)
+{
+    struct packet_pool *pool = packet_pool_create(NULL);
+    uint8_t *memory = malloc(300);
+    ck_assert_ptr_nonnull(memory);
+    memcpy(memory + 255, "hello", 5);
+    ck_assert_ptr_null(packet_of_memory(pool, memory, 0, (size_t)UINT32_MAX + 1));
+    ck_assert_uint_eq(packet_pool_count(pool), 0);
+
+    struct packet *packet = packet_of_memory(pool, memory, 255, 5);
+    ck_assert_ptr_nonnull(packet);
+    ck_assert_ptr_eq(packet_bytes(packet).data, memory + 255);
+    ck_assert_uint_eq(packet_bytes(packet).size, 5);
+    ck_assert_uint_eq(packet_room(packet), 0);
+    packet_ref(packet);
+    packet_unref(packet);
+    ck_assert_mem_eq(packet_bytes(packet).data, "hello", 5);
+    packet_unref(packet);
+    ck_assert_uint_eq(packet_pool_count(pool), 0);
+
+    /* Its place in the pool is used again, for bytes of its own. */
+    packet = packet_create(pool, 5);
+    ck_assert_ptr_nonnull(packet);
+    memcpy(packet_span(packet).data, "again", 5);
+    ck_assert_mem_eq(packet_bytes(packet).data, "again", 5);
+    packet_unref(packet);
+    packet_pool_destroy(pool);
+}
+END_TEST
+
 int main(void)
 {
     TCase *cases = tcase_create("packet");
     tcase_add_test(cases, holds_bytes_of_every_size);
     tcase_add_test(cases, becomes_shorter);
     tcase_add_test(cases, shows_a_blob);
+    tcase_add_test(cases, takes_memory);
     Suite *suite = suite_create("net/packet");
     suite_add_tcase(suite, cases);
 

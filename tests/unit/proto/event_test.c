@@ -238,6 +238,83 @@ END_TEST
 
 /* --- Publications --- */
 
+/* The SDKs parse all of these; what comes back is what went in. */
+START_TEST(writes_presence)
+{
+    const struct event_client_info first = {
+        .user = view("u\"1"),
+        .client = view("c1"),
+        .conn_info = view("{\"n\":1}"),
+        .chan_info = view("[2]"),
+    };
+    const struct event_client_info second = {.client = view("c2")};
+    struct event event;
+
+    struct json_writer writer = new_writer();
+    event_write_presence_begin(&writer, 7);
+    event_write_presence_end(&writer);
+    wrote(&writer, "{\"id\":7,\"presence\":{\"presence\":{}}}");
+
+    const char *text = "{\"id\":7,\"presence\":{\"presence\":{\"c1\":{\"user\":\"u\\\"1\","
+                       "\"client\":\"c1\",\"conn_info\":{\"n\":1},\"chan_info\":[2]},"
+                       "\"c2\":{\"client\":\"c2\"}}}}";
+    writer = new_writer();
+    event_write_presence_begin(&writer, 7);
+    event_write_member(&writer, &first);
+    json_writer_text(&writer, ",");
+    event_write_member(&writer, &second);
+    event_write_presence_end(&writer);
+    wrote(&writer, text);
+    uint8_t *copy = read_one(text, &event);
+    ck_assert_int_eq(event.kind, EVENT_PRESENCE);
+    ck_assert_uint_eq(event.id, 7);
+    ck_assert_uint_eq(event.members.size, strlen(text) - strlen("{\"id\":7,\"presence\":"
+                                                                "{\"presence\":}}"));
+    free(copy);
+
+    text = "{\"id\":8,\"presence_stats\":{\"num_clients\":0,\"num_users\":0}}";
+    writer = new_writer();
+    event_write_presence_stats(&writer, 8, 0, 0);
+    wrote(&writer, text);
+    text = "{\"id\":8,\"presence_stats\":{\"num_clients\":4294967295,\"num_users\":3}}";
+    writer = new_writer();
+    event_write_presence_stats(&writer, 8, UINT32_MAX, 3);
+    wrote(&writer, text);
+    copy = read_one(text, &event);
+    ck_assert_int_eq(event.kind, EVENT_PRESENCE_STATS);
+    ck_assert_uint_eq(event.client_count, UINT32_MAX);
+    ck_assert_uint_eq(event.user_count, 3);
+    free(copy);
+}
+END_TEST
+
+START_TEST(writes_joins_and_leaves)
+{
+    const struct event_client_info info = {.user = view("u"), .client = view("c1")};
+    struct event event;
+
+    const char *text = "{\"push\":{\"channel\":\"a\\\"b\",\"join\":{\"info\":{\"user\":\"u\","
+                       "\"client\":\"c1\"}}}}";
+    struct json_writer writer = new_writer();
+    event_write_join_push(&writer, view("a\"b"), &info);
+    wrote(&writer, text);
+    uint8_t *copy = read_one(text, &event);
+    ck_assert_int_eq(event.kind, EVENT_JOIN);
+    ck_assert(is_text(event.channel, "a\"b") && is_text(event.user, "u"));
+    ck_assert(is_text(event.client, "c1"));
+    free(copy);
+
+    text = "{\"push\":{\"channel\":\"a\",\"leave\":{\"info\":{\"user\":\"u\",\"client\":\"c1\"}}}}";
+    writer = new_writer();
+    event_write_leave_push(&writer, view("a"), &info);
+    wrote(&writer, text);
+    copy = read_one(text, &event);
+    ck_assert_int_eq(event.kind, EVENT_LEAVE);
+    ck_assert(is_text(event.channel, "a") && is_text(event.client, "c1"));
+    free(copy);
+}
+END_TEST
+
 static const struct {
     const char *why;
     const char *channel;
@@ -341,7 +418,8 @@ static const struct {
     {"{\"id\":5,\"ping\":{}}", EVENT_PONG, 5, 0, "", ""},
     {"{\"id\":5,\"rpc\":{\"data\":true}}", EVENT_RPC, 5, 0, "true", ""},
     {"{\"id\":5,\"history\":{\"publications\":[],\"epoch\":\"e\"}}", EVENT_HISTORY, 5, 0, "", ""},
-    {"{\"id\":5,\"presence\":{}}", EVENT_OTHER_REPLY, 5, 0, "", ""},
+    {"{\"id\":5,\"presence\":{}}", EVENT_PRESENCE, 5, 0, "", ""},
+    {"{\"id\":5,\"unheard_of\":{}}", EVENT_OTHER_REPLY, 5, 0, "", ""},
     {"{\"push\":{\"channel\":\"c\",\"join\":{\"info\":{\"client\":\"x\"}}}}", EVENT_JOIN, 0, 0, "x",
      "c"},
     {"{\"push\":{\"channel\":\"c\",\"leave\":{\"info\":{\"client\":\"x\"}}}}", EVENT_LEAVE, 0, 0,
@@ -439,6 +517,8 @@ int main(void)
     tcase_add_test(writing, writes_subscribed);
     tcase_add_test(writing, writes_small_ones);
     tcase_add_test(writing, writes_pushes);
+    tcase_add_test(writing, writes_presence);
+    tcase_add_test(writing, writes_joins_and_leaves);
     tcase_add_test(writing, writes_client_info);
     tcase_add_loop_test(writing, writes_around_data, 0, COUNT(publications));
     TCase *reading = tcase_create("reading");

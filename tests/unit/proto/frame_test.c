@@ -3,11 +3,12 @@
  * frame_read_header: every verdict from a table; a strict prefix of an accepted header only asks
  * for more; and the lengths at which readers of this format went wrong before (LIMITS.md row 25),
  * in each of the three encodings, under several limits, at every split, against a judgement
- * written down apart from the code. Then the two writers.
+ * written down apart from the code. Then the writers, and the payload of what they began.
  */
 #include "proto/frame.h"
 
 #include <check.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -232,6 +233,42 @@ START_TEST(reads_what_a_client_writes)
 }
 END_TEST
 
+/* At each border of the length's form, in memory that ends where the frame does. */
+START_TEST(finds_the_payload)
+{
+    static const size_t sizes[] = {0, 1, 125, 126, 127, 65535, 65536, 100000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        uint8_t header[FRAME_HEADER_SIZE_MAX];
+        const size_t header_size = frame_write_header(FRAME_TEXT, sizes[i], header);
+        const struct bytes frame = {malloc(header_size + sizes[i]), header_size + sizes[i]};
+        ck_assert_ptr_nonnull(frame.data);
+        memcpy((uint8_t *)frame.data, header, header_size);
+
+        const struct bytes payload = frame_payload(frame);
+        ck_assert_ptr_eq(payload.data, frame.data + header_size);
+        ck_assert_uint_eq(payload.size, sizes[i]);
+        free((uint8_t *)frame.data);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *why;
+    struct bytes frame;
+} no_frames[] = {
+    {"not even a header", {(const uint8_t *)"\x81", 1}},
+    {"half of a 16 bit length", {(const uint8_t *)"\x81\x7e\x01", 3}},
+    {"half of a 64 bit length", {(const uint8_t *)"\x81\x7f\0\0\0\0\0\1\0", 9}},
+    {"a client's", {(const uint8_t *)"\x81\x80mask", 6}},
+};
+
+START_TEST(a_frame_that_is_none_is_a_bug)
+{
+    const struct bytes payload = frame_payload(no_frames[_i].frame);
+    ck_abort_msg("%s: %zu bytes", no_frames[_i].why, payload.size);
+}
+END_TEST
+
 START_TEST(writes_control_frames)
 {
     uint8_t payload[FRAME_CONTROL_PAYLOAD_MAX];
@@ -263,6 +300,9 @@ int main(void)
     tcase_add_test(headers, writes_shortest_length);
     tcase_add_test(headers, reads_what_a_server_writes);
     tcase_add_test(headers, reads_what_a_client_writes);
+    tcase_add_test(headers, finds_the_payload);
+    tcase_add_loop_test_raise_signal(headers, a_frame_that_is_none_is_a_bug, SIGABRT, 0,
+                                     (int)(sizeof(no_frames) / sizeof(no_frames[0])));
     tcase_add_test(headers, writes_control_frames);
     Suite *suite = suite_create("proto/frame");
     suite_add_tcase(suite, headers);

@@ -592,6 +592,7 @@ START_TEST(waits_for_room)
     for (size_t i = 0; i < 3; i++) {
         ck_assert_int_eq(stream_next(&stream, simd, &in, &event), STREAM_NEED_ROOM);
         ck_assert_uint_eq(event.room_needed, 3);
+        ck_assert_uint_eq(event.room_declared, 3);
         ck_assert_uint_eq(in.size, 9);
         ck_assert_uint_eq(in.data[0], 'a' ^ 1);
         ck_assert(stream_is_mid_message(&stream));
@@ -613,6 +614,41 @@ START_TEST(waits_for_room)
     ck_assert_int_eq(stream_next(&stream, simd, &in, &event), STREAM_NEED_MORE);
     ck_assert(!stream.is_over);
     free(taken.data);
+}
+END_TEST
+
+/* Of what is declared a caller may make use, with what came in frames before counted in. */
+START_TEST(says_what_is_declared)
+{
+    static const struct {
+        const char *why;
+        uint8_t wire[8];
+        size_t size;
+        size_t needed;
+        size_t declared;
+    } steps[] = {
+        {"a frame of 3 of which 1 is here", {0x02, 0x83, 0, 0, 0, 0, 'a'}, 7, 1, 3},
+        {"the rest", {'b', 'c'}, 2, 3, 3},
+        {"a frame of 100 behind it", {0x80, 0xe4, 0, 0, 0, 0, 'd'}, 7, 4, 103},
+    };
+    const struct simd_ops *const simd = simd_choose(CPU_SIMD_SCALAR);
+    uint8_t room[sizeof(steps) / sizeof(steps[0]) + 1];
+    struct stream stream;
+    struct stream_event event = {0};
+
+    stream_init(&stream, &plain);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        uint8_t wire[sizeof(steps[i].wire)];
+        memcpy(wire, steps[i].wire, sizeof(wire));
+        struct span in = {wire, steps[i].size};
+        ck_assert_msg(stream_next(&stream, simd, &in, &event) == STREAM_NEED_ROOM, "%s",
+                      steps[i].why);
+        ck_assert_uint_eq(event.room_needed, steps[i].needed);
+        ck_assert_uint_eq(event.room_declared, steps[i].declared);
+        stream_give_room(&stream, room, event.room_needed);
+        ck_assert_int_eq(stream_next(&stream, simd, &in, &event), STREAM_NEED_MORE);
+    }
+    ck_assert_mem_eq(room, "abcd", 4);
 }
 END_TEST
 
@@ -707,6 +743,7 @@ static Suite *make_suite(void)
     tcase_add_test(stream, limits_the_sum_of_fragments);
     tcase_add_loop_test(stream, assembles_big_messages, 0, 5);
     tcase_add_test(stream, waits_for_room);
+    tcase_add_test(stream, says_what_is_declared);
     tcase_add_test(stream, gives_whole_frames_in_place);
     tcase_add_test(stream, ends_without_its_assembly);
     tcase_add_test(stream, reads_a_server);

@@ -291,6 +291,26 @@ static const struct {
     {"pushes of nothing", "channel: {namespaces: [{name: a, force_push_join_leave: true}]}\n",
      "t:1:34: channel.namespaces[0].force_push_join_leave: expected false with join_leave (false), "
      "found true"},
+    {"durable without history", "channel: {without_namespace: {durability: power}}\n",
+     "t:1:31: channel.without_namespace.durability: expected none or memory with history_size (0), "
+     "found power"},
+    {"durable without a store",
+     "channel: {without_namespace: {history_size: 1, history_ttl: 1h, durability: process}}\n",
+     "t:1:65: channel.without_namespace.durability: expected none or memory with store.engine "
+     "(memory), found process"},
+    {"one namespace that is durable without a store",
+     "channel:\n  namespaces:\n    - {name: a}\n    - {name: b, history_size: 1, history_ttl: 1h,\n"
+     "       durability: power}\n",
+     "t: channel.namespaces[1].durability: expected none or memory with store.engine (memory), "
+     "found power"},
+    {"a store without a place", "store: {engine: rocksdb}\n",
+     "t: store.path: expected a directory with store.engine (rocksdb), found nothing"},
+    {"a place that is nothing", "store: {path: }\n",
+     "t:1:15: store.path: expected a path of at most 255 bytes, without quotes and backslashes, "
+     "found nothing"},
+    {"a place in quotes", "store: {path: 'a\"b'}\n",
+     "t:1:15: store.path: expected a path of at most 255 bytes, without quotes and backslashes, "
+     "found the string \"a\"b\""},
 };
 
 START_TEST(refuses)
@@ -411,7 +431,12 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert(!options->force_positioning && !options->allow_positioning);
     ck_assert_int_eq(options->force_recovery_mode, POLICY_RECOVERY_STREAM);
     ck_assert(!options->presence && !options->join_leave && !options->force_push_join_leave);
+    ck_assert_int_eq(options->durability, POLICY_DURABILITY_MEMORY);
+    ck_assert_uint_eq(options->idempotency_ttl_ns, UINT64_C(300000000000));
     ck_assert_int_eq(options->slow_consumer, POLICY_SLOW_RESYNC);
+    ck_assert_int_eq(config.store.engine, CONFIG_STORE_MEMORY);
+    ck_assert_str_eq(config.store.path, "");
+    ck_assert_uint_eq(config.store.timeout_ns, UINT64_C(5000000000));
     ck_assert_uint_eq(config.reactor.count, 0);
     ck_assert_int_eq(config.reactor.backend, CONFIG_BACKEND_AUTO);
     ck_assert_int_eq(config.reactor.simd, CONFIG_SIMD_AUTO);
@@ -467,11 +492,15 @@ static const char everything_changed[] =
     "    presence: true\n"
     "    join_leave: true\n"
     "    force_push_join_leave: true\n"
+    "    durability: power\n"
+    "    idempotency_ttl: 7m\n"
     "    slow_consumer: disconnect\n"
     "  namespaces:\n"
     "    - name: news\n      allow_subscribe_for_anonymous: true\n      history_size: 10\n"
     "      history_ttl: 36h\n      slow_consumer: latest\n"
     "    - allow_publish_for_subscriber: true\n      name: A-b_c.9\n"
+    "store: {engine: rocksdb, path: /var/lib/parley, timeout: 1m, queue_max_size: 4194304,\n"
+    "        write_buffer_size: 1048576, block_cache_size: 4293918720, min_free_space: 1048576}\n"
     "reactor: {count: 3, backend: epoll, simd: avx2, pin: false, receive_buffers: 1024,\n"
     "          receive_buffer_size: 4096}\n"
     "bus: {slots: 2048, reserve: 255}\n"
@@ -506,6 +535,7 @@ START_TEST(reads_every_option)
     ck_assert_int_eq(config.reactor.backend, CONFIG_BACKEND_EPOLL);
     ck_assert_int_eq(config.reactor.simd, CONFIG_SIMD_AVX2);
     ck_assert_int_eq(config.log.level, CONFIG_LOG_DEBUG);
+    ck_assert_str_eq(config.store.path, "/var/lib/parley");
 
     const struct config_origins *origins = &config.client.allowed_origins;
     ck_assert_uint_eq(origins->count, 3);

@@ -82,17 +82,19 @@ END_TEST
 
 static const char two[] =
     "client: {insecure: true}\n"
+    "store: {engine: rocksdb, path: /tmp/s}\n"
     "channel:\n"
     "  max_length: 99\n"
     "  without_namespace: {history_size: 7, history_ttl: 1m, force_recovery: true, presence: "
     "true,\n"
     "                      allow_history_for_client: true, allow_presence_for_subscriber: true,\n"
-    "                      allow_positioning: true, slow_consumer: drop}\n"
+    "                      allow_positioning: true, slow_consumer: drop, durability: none,\n"
+    "                      idempotency_ttl: 8m}\n"
     "  namespaces:\n"
     "    - {name: a, history_size: 8, history_ttl: 2m, history_meta_ttl: 1h, allow_recovery: "
     "true,\n"
     "       force_positioning: true, force_recovery_mode: cache, join_leave: true,\n"
-    "       force_push_join_leave: true, slow_consumer: latest,\n"
+    "       force_push_join_leave: true, slow_consumer: latest, durability: power,\n"
     "       allow_history_for_subscriber: true, allow_history_for_anonymous: true,\n"
     "       allow_presence_for_client: true, allow_presence_for_anonymous: true}\n";
 
@@ -112,7 +114,8 @@ static bool policies_equal(const struct policy *a, const struct policy *b)
            a->allow_positioning == b->allow_positioning &&
            a->force_recovery_mode == b->force_recovery_mode && a->presence == b->presence &&
            a->join_leave == b->join_leave && a->force_push_join_leave == b->force_push_join_leave &&
-           a->slow_consumer == b->slow_consumer;
+           a->slow_consumer == b->slow_consumer && a->durability == b->durability &&
+           a->idempotency_ttl_ns == b->idempotency_ttl_ns;
 }
 
 START_TEST(each_option_has_its_place)
@@ -128,6 +131,8 @@ START_TEST(each_option_has_its_place)
             .force_recovery = true,
             .allow_positioning = true,
             .presence = true,
+            .durability = POLICY_DURABILITY_NONE,
+            .idempotency_ttl_ns = UINT64_C(480000000000),
             .slow_consumer = POLICY_SLOW_DROP,
         },
         {
@@ -145,6 +150,8 @@ START_TEST(each_option_has_its_place)
             .force_recovery_mode = POLICY_RECOVERY_CACHE,
             .join_leave = true,
             .force_push_join_leave = true,
+            .durability = POLICY_DURABILITY_POWER,
+            .idempotency_ttl_ns = UINT64_C(300000000000),
             .slow_consumer = POLICY_SLOW_LATEST,
         },
     };

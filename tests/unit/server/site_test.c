@@ -49,6 +49,8 @@ static const struct {
     {"metrics are internal", "/metrics", false, false, SITE_NOT_FOUND},
     {"health", "/health", true, false, SITE_PAGE},
     {"metrics", "/metrics", true, false, SITE_PAGE},
+    {"readiness", "/ready", true, false, SITE_PAGE},
+    {"readiness is internal", "/ready", false, false, SITE_NOT_FOUND},
     {"no clients inside", "/connection/websocket", true, false, SITE_NOT_FOUND},
     {"no echo inside", "/echo", true, true, SITE_NOT_FOUND},
     {"no page inside", "/", true, false, SITE_NOT_FOUND},
@@ -80,6 +82,8 @@ static const struct {
     {"no upgrade", "/connection/websocket", HTTP_GET, false, false, 426, NULL, METRIC_HTTP_OTHER},
     {"serving", "/health", HTTP_GET, true, false, 200, "ok\n", METRIC_HTTP_HEALTH},
     {"draining", "/health", HTTP_GET, true, true, 503, "draining\n", METRIC_HTTP_HEALTH},
+    {"ready", "/ready", HTTP_GET, true, false, 200, "ready\n", METRIC_HTTP_HEALTH},
+    {"not while draining", "/ready", HTTP_GET, true, true, 503, "draining\n", METRIC_HTTP_HEALTH},
     {"metrics", "/metrics", HTTP_GET, true, false, 200, "# HELP parley_", METRIC_HTTP_METRICS},
     {"not inside", "/", HTTP_GET, true, false, 404, NULL, METRIC_HTTP_OTHER},
 };

@@ -260,6 +260,11 @@ START_TEST(small_ones_come_back)
     ck_assert(read_read.since == 3 && read_read.count_max == 4 && read_read.bytes_max == 5 &&
               read_read.reverse);
     ck_assert_int_eq(wire_read_read((struct bytes){body, size - 1}, &read_read), WIRE_BAD_FRAME);
+    codec_put_u32(body + 16, 2);
+    ck_assert_int_eq(wire_read_read((struct bytes){body, size}, &read_read), WIRE_OK);
+    ck_assert(read_read.newest && !read_read.reverse);
+    codec_put_u32(body + 16, 3);
+    ck_assert_int_eq(wire_read_read((struct bytes){body, size}, &read_read), WIRE_BAD_FRAME);
     codec_put_u32(body + 8, WIRE_READ_COUNT_MAX + 1);
     ck_assert_int_eq(wire_read_read((struct bytes){body, size}, &read_read), WIRE_TOO_BIG);
 

@@ -1,0 +1,169 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Do the others notice that half of a channel's subscribers stopped reading?
+ *
+ * Method    A round has three runs of parley-bench in one channel with history, each with a server of
+ *           its own: `all` (every subscriber reads), `half` (as many again as read have stopped
+ *           before the load begins: npm clients in a process of their own) and `alone` (those who
+ *           read, and nobody else). parley-bench verifies every delivery; its p99 is the figure.
+ *           After `half` the stopped ones read again, and each must have every message once, in
+ *           order, on its first connection.
+ * Noise     CPU time that is neither the server's nor parley-bench's is measured, too. A run with
+ *           more than FOREIGN_MAX of it is made again, and counted.
+ * Needs     `npm ci` in tests/e2e, build/release with parleyd and parley-bench, two CPUs: the server
+ *           has the first, everybody else the second.
+ * usage     bench/slow.mjs [--subscribers N] [--rounds N] [--seconds N] [--rate N] [--size BYTES]
+ *                          [--backend uring|epoll]
+ */
+import { execFile, fork } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+
+import { ROOT, Server } from '../tests/e2e/lib/server.mjs';
+import { until } from '../tests/e2e/lib/wait.mjs';
+
+const number = { type: 'string' };
+const { values: given } = parseArgs({
+  options: {
+    subscribers: { ...number, default: '2000' },
+    rounds: { ...number, default: '5' },
+    seconds: { ...number, default: '6' },
+    rate: { ...number, default: '100' },
+    size: { ...number, default: '2000' },
+    backend: { type: 'string', default: 'uring' },
+  },
+});
+const FOREIGN_MAX = 0.25; /* CPUs; connecting is part of it */
+const TICKS_PER_S = 100;
+const TRIES_MAX = 8; /* of one run */
+const half = Math.floor(Number(given.subscribers) / 2);
+const channel = 'bench-0'; /* that of parley-bench */
+const config = {
+  client: {
+    insecure: true, command_rate: 100000, command_burst: 100000, ping_interval: '10m',
+    pong_timeout: '5m', write_stall_timeout: '5m', recovery_max_publication_limit: 10000,
+  },
+  channel: {
+    without_namespace: {
+      history_size: 100000, history_ttl: '10m', history_meta_ttl: '10m', force_recovery: true,
+      slow_consumer: 'resync',
+    },
+  },
+};
+
+/* Seconds that all CPUs have worked. */
+function busySeconds() {
+  const [user, nice, system, , , irq, softirq, steal] = fs.readFileSync('/proc/stat', 'utf8')
+    .split('\n')[0].split(/\s+/).slice(1).map(Number);
+  return (user + nice + system + irq + softirq + steal) / TICKS_PER_S;
+}
+
+async function load(server, connections) {
+  const report = path.join(os.tmpdir(), `parley-slow-${process.pid}.json`);
+  const before = { busy: busySeconds(), at: Date.now(), server: server.cpuSeconds };
+  await promisify(execFile)('taskset', ['-c', '1', path.join(ROOT, 'build/release/parley-bench'),
+    '-c', String(connections), '--rate', given.rate, '-s', given.size, '-d', given.seconds,
+    '--warmup', '1', `--json=${report}`, `--server-pid=${server.pid}`, 'chat', server.url]);
+  const seconds = (Date.now() - before.at) / 1000;
+  const busy = busySeconds() - before.busy - (server.cpuSeconds - before.server);
+  const { results, latency, server: cost, generator } = JSON.parse(fs.readFileSync(report, 'utf8'));
+  fs.unlinkSync(report);
+  if (!results.clean) {
+    throw new Error(`parley-bench found faults: ${JSON.stringify(results)}`);
+  }
+  return {
+    p50: latency.percentiles_ns['50'] / 1e6,
+    p99: latency.percentiles_ns['99'] / 1e6,
+    foreign: busy / seconds - (generator.user_ns + generator.system_ns) / 1e9 / results.seconds,
+    cpu: (cost.user_ns + cost.system_ns) / 1e9 / results.seconds,
+  };
+}
+
+function startReaders() {
+  const child = fork(fileURLToPath(new URL('slow_readers.mjs', import.meta.url)));
+  const ask = (message) => new Promise((resolve, reject) => {
+    child.once('message', resolve);
+    child.once('exit', () => reject(new Error('the readers are gone')));
+    child.send(message);
+  });
+  return { ask, end: () => child.disconnect() };
+}
+
+/* The run in which half of them do not read; then they do. */
+async function withStopped(server) {
+  const readers = startReaders();
+  await readers.ask({ do: 'connect', url: server.url, channel, count: half });
+  await readers.ask({ do: 'pause' });
+  const before = server.rssBytes;
+  let peak = before;
+  const timer = setInterval(() => { peak = Math.max(peak, server.rssBytes); }, 50);
+  const run = await load(server, half);
+  peak = Math.max(peak, server.rssBytes);
+  const lags = (await server.metrics()).value('parley_lags_total{policy="resync"}');
+  const offset = (await server.metrics()).value('parley_publications_total');
+  const began = Date.now();
+  const end = await readers.ask({ do: 'resume', offset, seconds: 120 });
+  clearInterval(timer);
+  readers.end();
+  return {
+    ...run, lags, offset, ...end, before, peak, resumed: (Date.now() - began) / 1000,
+    afterwards: server.rssBytes,
+  };
+}
+
+async function measure(what) {
+  const server = await Server.start({
+    backend: given.backend, reactors: 1, config, command: ['taskset', '-c', '0'],
+  });
+  try {
+    return what === 'half' ? await withStopped(server)
+      : await load(server, what === 'all' ? 2 * half : half);
+  } finally {
+    await until(async () => (await server.metrics()).value('parley_sessions') === 0, 'all to go');
+    await server.stop();
+  }
+}
+
+let noisy = 0;
+
+async function measureInPeace(what) {
+  for (let i = 1; ; i += 1) {
+    const run = await measure(what);
+    if (run.foreign <= FOREIGN_MAX || i === TRIES_MAX) {
+      return run;
+    }
+    noisy += 1;
+  }
+}
+
+const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
+const ms = (list) => `${median(list).toFixed(2)} ms [${list.map((one) => one.toFixed(2)).join(' ')}]`;
+const mib = (bytes) => (bytes / 1048576).toFixed(1);
+
+const runs = { all: [], half: [], alone: [] };
+for (let round = 0; round < Number(given.rounds); round += 1) {
+  for (const what of Object.keys(runs)) {
+    runs[what].push(await measureInPeace(what));
+  }
+  const last = runs.half.at(-1);
+  console.log(`round ${round + 1}: ${last.lags} lagged, ${last.complete} of ${half} have all `
+    + `${last.offset} publications once and in order ${last.resumed.toFixed(1)} s later, `
+    + `${last.sockets} sockets, ${last.faults} faults; RSS ${mib(last.before)} MiB, at most `
+    + `${mib(last.peak)}, afterwards ${mib(last.afterwards)}`);
+}
+for (const [what, list] of Object.entries(runs)) {
+  console.log(`${what.padEnd(5)} p99 ${ms(list.map((one) => one.p99))}, p50 `
+    + `${ms(list.map((one) => one.p50))}, CPUs: server ${median(list.map((one) => one.cpu)).toFixed(2)}, `
+    + `others ${Math.max(...list.map((one) => one.foreign)).toFixed(2)} at most`);
+}
+const p99 = (what) => median(runs[what].map((one) => one.p99));
+console.log(`half / all ${(p99('half') / p99('all')).toFixed(2)}, half / alone `
+  + `${(p99('half') / p99('alone')).toFixed(2)}; ${noisy} runs made again for noise`);
+if (runs.half.some((one) => one.complete !== half || one.sockets !== half || one.lags < half)) {
+  console.log('FAILED: somebody who stopped does not have everything, or did not lag at all');
+  process.exitCode = 1;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHAT_CHANNEL_PRIVATE_H
+#define CHAT_CHANNEL_PRIVATE_H
+/*
+ * The state of a home and its channels, and the steps that its files share. Private to
+ * chat/channel*.c.
+ *
+ *   channel.c           order, history, who is interested
+ *   channel_keys.c      what was published under an idempotency key
+ *   channel_news.c      who came and went
+ *   channel_durable.c   channels whose publications are stored first: between the ledger and these
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chat/channel.h"
+#include "chat/idempotency.h"
+#include "chat/ids.h"
+#include "chat/policy.h"
+#include "chat/stream.h"
+#include "core/list.h"
+
+struct directory;
+struct idempotency;
+struct ledger_book;
+struct ledger_stored;
+
+/* One reactor's interest. It is up to date while next == top + 1 and heard == news.top. */
+struct interest {
+    uint64_t next;          /* offset of the next publication to tell it */
+    uint64_t heard;         /* number of the last news that it was told */
+    struct ids_handle room; /* its room: room.reactor is the reactor */
+    bool gap;               /* fell off what is kept: owed one POST_GAP and nothing after it */
+};
+
+struct channel {
+    uint64_t hash;
+    const struct policy *policy;
+    struct ledger_book *book; /* of a durable channel, else NULL */
+    bool is_partial;          /* the store may keep more of its history than we do */
+    struct stream stream;
+    struct stream news;       /* joins and leaves, numbered; kept only for those who lag */
+    struct idempotency *keys; /* of what was published, or is under way; NULL: none */
+    uint64_t used_ns;         /* the last publication; when idle: since when it is */
+    struct list_link age;     /* in ages[].kept or ages[].idle, or in none */
+    struct list_link lagging; /* in home->lagging while anybody lags */
+    struct interest *interests;
+    uint16_t interest_count;
+    uint16_t interest_capacity;
+    uint32_t slot;
+    uint8_t name_size;
+    uint8_t name[];
+};
+
+/* The channels of one policy, the one that was used least recently first: so it expires first. */
+struct age {
+    struct list_link kept; /* with history */
+    struct list_link idle; /* with a position only, and nobody is interested */
+};
+
+struct channel_home {
+    struct channel_options options;
+    struct directory *channels; /* objects are struct channel */
+    struct list_link lagging;   /* channels that someone lags in */
+    struct age *ages;           /* one for each policy */
+    struct ledger *ledger;      /* NULL: nothing is stored */
+    size_t history_bytes;
+    uint64_t now_ns;
+    uint64_t expiry_ns; /* when to look again */
+};
+
+/* channel.c */
+struct channel *channel_find_or_open(struct channel_home *home, uint64_t hash, struct bytes name);
+void channel_settle(struct channel_home *home, struct channel *channel);
+void channel_begin(struct channel_home *home, struct channel *channel, uint64_t epoch,
+                   uint64_t top);
+void channel_send_out(struct channel_home *home, struct channel *channel, struct blob *blob,
+                      uint64_t time_ns);
+/* Channels that are not in use may go. */
+void channel_shrink(struct channel_home *home);
+uint64_t channel_history_first(const struct channel_home *home, const struct channel *channel);
+uint64_t channel_new_epoch(struct channel_home *home);
+/* Who needed what is not kept any more lost it, and is going to be told so. */
+void channel_mark_gaps(struct channel_home *home, struct channel *channel);
+
+/* channel_news.c. True when the interest, which has no gap, has all of them. */
+NODISCARD bool channel_catch_up_news(struct channel_home *home, struct channel *channel,
+                                     struct interest *interest);
+void channel_drop_news(struct channel_home *home, struct channel *channel);
+
+/*
+ * channel_keys.c. What is published under a key: with IDEMPOTENCY_REPEAT *offset says where it is.
+ * A key that was added is settled when its publication is accepted, or removed.
+ */
+NODISCARD enum idempotency_verdict channel_judge_key(struct channel_home *home,
+                                                     struct channel *channel,
+                                                     const struct idempotency_key *key,
+                                                     uint64_t *offset);
+NODISCARD int channel_add_key(struct channel_home *home, struct channel *channel,
+                              const struct idempotency_key *key, uint64_t offset, uint64_t age_ns);
+void channel_remove_key(struct channel_home *home, struct channel *channel, struct bytes text);
+void channel_forget_keys(struct channel_home *home, struct channel *channel);
+
+/* channel_durable.c */
+NODISCARD int channel_create_ledger(struct channel_home *home);
+/* 0 or -ENOMEM: gives the channel its book if it is to have one. */
+NODISCARD int channel_open_book(struct channel_home *home, struct channel *channel);
+
+#endif /* CHAT_CHANNEL_PRIVATE_H */

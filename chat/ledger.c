@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "chat/ledger.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "chat/archive_post.h"
+#include "chat/ledger_private.h"
+#include "core/blob.h"
+#include "core/check.h"
+
+int ledger_create(const struct ledger_options *options, struct ledger **ledger)
+{
+    CHECK(options->timeout_ns > 0);
+    CHECK(options->item_count_max > 0);
+
+    struct ledger *const created = calloc(1, sizeof(*created));
+    if (created == NULL) {
+        return -ENOMEM;
+    }
+    created->options = *options;
+    list_init(&created->waiting);
+    list_init(&created->done);
+    list_init(&created->dirty);
+    list_init(&created->wanted);
+    list_init(&created->deliveries);
+    *ledger = created;
+    return 0;
+}
+
+/* -- items ------------------------------------------------------------------------------------- */
+
+static void free_if_over(struct ledger *ledger, struct ledger_item *item)
+{
+    if (!list_is_linked(&item->age) && !list_is_linked(&item->place)) {
+        CHECK(item->blob == NULL);
+        CHECK(ledger->item_count > 0);
+        ledger->item_count--;
+        free(item);
+    }
+}
+
+static bool is_done(const struct ledger_item *item)
+{
+    return item->deadline_ns == 0;
+}
+
+/* Whoever waits for it can be answered. Once; later ends of the same item mean nothing. */
+void ledger_end_item(struct ledger *ledger, struct ledger_item *item, enum codes_error error)
+{
+    if (is_done(item)) {
+        return;
+    }
+    item->answer.error = error;
+    item->deadline_ns = 0;
+    list_remove(&item->age);
+    list_push_back(&ledger->done, &item->age);
+}
+
+/* The publication is not to be delivered, or was. */
+void ledger_drop_publication(struct ledger *ledger, struct ledger_item *item)
+{
+    list_remove(&item->place);
+    if (item->blob != NULL) {
+        const struct post_publish *publish = &item->answer.post.publish;
+        ledger->options.ops->on_refused(ledger->options.context, item->book->options.owner,
+                                        item->blob, publish->key_size);
+        ledger->bytes -= blob_bytes(item->blob).size;
+        blob_drop(item->blob, ledger->options.pool);
+        item->blob = NULL;
+    }
+    item->book = NULL;
+    free_if_over(ledger, item);
+}
+
+static bool is_publication(const struct ledger_item *item)
+{
+    return !item->answer.is_question;
+}
+
+/* Of the book's publications, what is in the list is answered with an error and forgotten. */
+static void refuse_list(struct ledger *ledger, struct list_link *list)
+{
+    for (struct list_link *link = list_first(list); link != NULL; link = list_first(list)) {
+        struct ledger_item *item = LEDGER_PLACED(link);
+        ledger_end_item(ledger, item, CODES_ERROR_INTERNAL);
+        ledger_drop_publication(ledger, item);
+    }
+}
+
+/* The store cannot be asked: nobody who waits for the book is kept waiting. */
+void ledger_refuse_all(struct ledger *ledger, struct ledger_book *book)
+{
+    refuse_list(ledger, &book->sent);
+    refuse_list(ledger, &book->queued);
+    for (struct list_link *link = list_first(&book->questions); link != NULL;
+         link = list_after(&book->questions, link)) {
+        ledger_end_item(ledger, LEDGER_PLACED(link), CODES_ERROR_INTERNAL);
+    }
+}
+
+static struct ledger_item *add_item(struct ledger *ledger, struct ledger_book *book,
+                                    const struct post *post)
+{
+    if (ledger->item_count >= ledger->options.item_count_max) {
+        return NULL;
+    }
+    struct ledger_item *const item = calloc(1, sizeof(*item));
+    if (item == NULL) {
+        return NULL;
+    }
+    item->book = book;
+    item->deadline_ns = ledger->now_ns + ledger->options.timeout_ns;
+    item->answer.post = *post;
+    list_push_back(&ledger->waiting, &item->age);
+    ledger->item_count++;
+    return item;
+}
+
+enum codes_error ledger_publish(struct ledger *ledger, struct ledger_book *book,
+                                const struct post *post)
+{
+    CHECK(post->kind == POST_PUBLISH);
+    struct blob *const blob = post->publish.blob;
+    const size_t size = blob_bytes(blob).size;
+
+    if (size > ARCHIVE_VALUE_SIZE_MAX) {
+        return CODES_ERROR_LIMIT_EXCEEDED;
+    }
+    if (ledger->bytes + size > ledger->options.bytes_max) {
+        return CODES_ERROR_INTERNAL;
+    }
+    struct ledger_item *const item = add_item(ledger, book, post);
+    if (item == NULL) {
+        return CODES_ERROR_INTERNAL;
+    }
+    item->blob = blob;
+    item->answer.post.publish.blob = NULL;
+    ledger->bytes += size;
+    list_push_back(&book->queued, &item->place);
+    ledger_mark_dirty(ledger, book);
+    return CODES_ERROR_NONE;
+}
+
+enum codes_error ledger_ask(struct ledger *ledger, struct ledger_book *book,
+                            const struct post *post)
+{
+    CHECK(!ledger_is_certain(book));
+    struct ledger_item *const item = add_item(ledger, book, post);
+    if (item == NULL) {
+        return CODES_ERROR_INTERNAL;
+    }
+    item->answer.is_question = true;
+    list_push_back(&book->questions, &item->place);
+    ledger_want_page(ledger, book);
+    return CODES_ERROR_NONE;
+}
+
+/* -- the end ----------------------------------------------------------------------------------- */
+
+static struct blob *blob_of_question(const struct post *post)
+{
+    if (post->kind == POST_PUBLISH) {
+        return post->publish.blob;
+    }
+    return post->kind == POST_INTEREST ? post->interest.blob : post->history.blob;
+}
+
+/* Nobody is left who could answer them. */
+static void forget_done(struct ledger *ledger)
+{
+    for (struct ledger_item *item = ledger_first_done(ledger); item != NULL;
+         item = ledger_first_done(ledger)) {
+        if (!is_publication(item)) {
+            blob_drop(blob_of_question(&item->answer.post), ledger->options.pool);
+        }
+        ledger_forget(ledger, item);
+    }
+}
+
+void ledger_destroy(struct ledger *ledger)
+{
+    if (ledger == NULL) {
+        return;
+    }
+    CHECK(list_is_empty(&ledger->waiting));
+    CHECK(ledger->bytes == 0);
+    forget_done(ledger);
+    CHECK(ledger->item_count == 0);
+    for (uint32_t i = 0; i < ledger->batch_count; i++) {
+        archive_post_destroy_batch(ledger->batches[i]);
+    }
+    for (uint32_t i = 0; i < ledger->page_count; i++) {
+        archive_post_destroy_page(ledger->pages[i]);
+    }
+    free(ledger);
+}
+
+/* -- books ------------------------------------------------------------------------------------- */
+
+struct ledger_book *ledger_open(struct ledger *ledger, const struct ledger_book_options *options)
+{
+    (void)ledger;
+    CHECK(options->channel.size > 0 && options->channel.size <= ARCHIVE_NAME_SIZE_MAX);
+
+    struct ledger_book *const book = calloc(1, sizeof(*book));
+    if (book != NULL) {
+        book->options = *options;
+        list_init(&book->queued);
+        list_init(&book->sent);
+        list_init(&book->stored_items);
+        list_init(&book->questions);
+    }
+    return book;
+}
+
+bool ledger_is_loaded(const struct ledger_book *book)
+{
+    return book->is_loaded;
+}
+
+bool ledger_is_certain(const struct ledger_book *book)
+{
+    return book->state == LEDGER_OPEN;
+}
+
+bool ledger_is_idle(const struct ledger_book *book)
+{
+    return !book->has_run && book->state != LEDGER_ASKED && book->state != LEDGER_WANTED &&
+           book->page == NULL && !list_is_linked(&book->delivery) &&
+           !list_is_linked(&book->dirty) && list_is_empty(&book->queued) &&
+           list_is_empty(&book->sent) && list_is_empty(&book->stored_items) &&
+           list_is_empty(&book->questions);
+}
+
+void ledger_maybe_idle(struct ledger *ledger, struct ledger_book *book)
+{
+    if (ledger_is_idle(book)) {
+        ledger->options.ops->on_idle(ledger->options.context, book->options.owner);
+    }
+}
+
+static void forget_link(struct list_link *link)
+{
+    if (list_is_linked(link)) {
+        list_remove(link);
+    }
+}
+
+/* At the very end the archive may still have something of it; nobody looks at that again. */
+static void disown(struct ledger *ledger, struct ledger_book *book)
+{
+    struct list_link *const lists[] = {&book->stored_items, &book->sent, &book->queued};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        refuse_list(ledger, lists[i]);
+    }
+    for (struct list_link *link = list_first(&book->questions); link != NULL;
+         link = list_first(&book->questions)) {
+        struct ledger_item *item = LEDGER_PLACED(link);
+        ledger_end_item(ledger, item, CODES_ERROR_INTERNAL);
+        list_remove(link);
+        item->book = NULL;
+    }
+}
+
+void ledger_close(struct ledger *ledger, struct ledger_book *book)
+{
+    if (book == NULL) {
+        return;
+    }
+    disown(ledger, book);
+    forget_link(&book->dirty);
+    forget_link(&book->wanted);
+    forget_link(&book->delivery);
+    archive_post_destroy_page(book->page);
+    free(book);
+}
+
+void ledger_trim(struct ledger *ledger, struct ledger_book *book, uint64_t first, bool soon)
+{
+    if (first > book->keep) {
+        book->keep = first;
+    }
+    if (soon && book->keep > book->kept) {
+        book->trims_soon = true;
+        ledger_mark_dirty(ledger, book);
+    }
+}
+
+void ledger_remove(struct ledger *ledger, struct ledger_book *book)
+{
+    CHECK(ledger_is_idle(book));
+    book->must_remove = true;
+    ledger_mark_dirty(ledger, book);
+}
+
+/* -- time and answers -------------------------------------------------------------------------- */
+
+/* A publication that the archive has stays where it is: it may be stored all the same. */
+static void expire(struct ledger *ledger, struct ledger_item *item)
+{
+    const bool is_queued = is_publication(item) && item->answer.offset == 0;
+    struct ledger_book *const book = item->book;
+    const bool is_stored = is_publication(item) && !is_queued &&
+                           item->answer.epoch == book->epoch && item->answer.offset <= book->stored;
+
+    ledger_end_item(ledger, item, is_stored ? CODES_ERROR_NONE : CODES_ERROR_INTERNAL);
+    if (is_queued) {
+        ledger_drop_publication(ledger, item);
+        ledger_maybe_idle(ledger, book);
+    }
+}
+
+void ledger_tick(struct ledger *ledger, uint64_t now_ns)
+{
+    ledger->now_ns = now_ns;
+    for (struct list_link *link = list_first(&ledger->waiting); link != NULL;
+         link = list_first(&ledger->waiting)) {
+        struct ledger_item *item = LIST_OWNER(link, struct ledger_item, age);
+        if (item->deadline_ns > now_ns) {
+            return;
+        }
+        expire(ledger, item);
+    }
+}
+
+/* The first publication that is stored, or the first one on the page. False: there is none. */
+static bool deliver_one(struct ledger *ledger, struct ledger_book *book)
+{
+    struct list_link *const link = list_first(&book->stored_items);
+    if (link == NULL) {
+        return book->page != NULL && ledger_deliver_record(ledger, book);
+    }
+    struct ledger_item *const item = LEDGER_PLACED(link);
+    struct blob *const blob = item->blob;
+    ledger->bytes -= blob_bytes(blob).size;
+    item->blob = NULL;
+    const struct ledger_stored stored = {.key_size = item->answer.post.publish.key_size};
+    ledger->options.ops->on_stored(ledger->options.context, book->options.owner, blob, &stored);
+    ledger_end_item(ledger, item, CODES_ERROR_NONE);
+    ledger_drop_publication(ledger, item);
+    return true;
+}
+
+size_t ledger_deliver(struct ledger *ledger, size_t count)
+{
+    size_t delivered = 0;
+    while (delivered < count && !list_is_empty(&ledger->deliveries)) {
+        struct list_link *const link = list_first(&ledger->deliveries);
+        struct ledger_book *const book = LIST_OWNER(link, struct ledger_book, delivery);
+        if (deliver_one(ledger, book)) {
+            delivered++;
+            continue;
+        }
+        list_remove(link);
+        ledger_maybe_idle(ledger, book);
+    }
+    return delivered;
+}
+
+bool ledger_has_backlog(const struct ledger *ledger)
+{
+    return !list_is_empty(&ledger->deliveries) || !list_is_empty(&ledger->done);
+}
+
+bool ledger_is_quiet(const struct ledger *ledger)
+{
+    return list_is_empty(&ledger->waiting) && !ledger_has_backlog(ledger);
+}
+
+bool ledger_has_given(const struct ledger *ledger)
+{
+    return ledger->batch_count > 0 || ledger->page_count > 0;
+}
+
+size_t ledger_item_count(const struct ledger *ledger)
+{
+    return ledger->item_count;
+}
+
+struct ledger_item *ledger_first_done(const struct ledger *ledger)
+{
+    struct list_link *const link = list_first(&ledger->done);
+    return link == NULL ? NULL : LIST_OWNER(link, struct ledger_item, age);
+}
+
+struct ledger_item *ledger_next_done(const struct ledger *ledger, const struct ledger_item *item)
+{
+    struct list_link *const link = list_after(&ledger->done, &item->age);
+    return link == NULL ? NULL : LIST_OWNER(link, struct ledger_item, age);
+}
+
+struct ledger_answer ledger_look(const struct ledger_item *item)
+{
+    return item->answer;
+}
+
+void ledger_forget(struct ledger *ledger, struct ledger_item *item)
+{
+    CHECK(is_done(item));
+    struct ledger_book *const book = item->book;
+
+    list_remove(&item->age);
+    if (!is_publication(item) && book != NULL) {
+        list_remove(&item->place);
+        item->book = NULL;
+        ledger_maybe_idle(ledger, book);
+    }
+    free_if_over(ledger, item);
+}
