@@ -26,8 +26,7 @@ function assertClean(run) {
 async function storm(server) {
   for (const backend of ['uring', 'epoll']) {
     const run = await runBench(['chat', server.url, ...STORM, '--channel', 'long:a-', '-c', '62',
-      '--rooms', '2', '-r', '200', '--threads', '2', '--backend', backend,
-      '--server-pid', String(server.pid)]);
+      '--rooms', '2', '-r', '200', '--threads', '2', '--backend', backend]);
     assertClean(run);
     const { recovery, storm: seen } = run.json;
     assert.equal(seen.struck, 57, run.stdout); /* two publish, and 3 of the other 60 stay */
@@ -38,7 +37,6 @@ async function storm(server) {
     const live = seen.live_before.count + seen.live_cut.count + seen.live_return.count
       + seen.live_after.count;
     assert.ok(live > 0 && live < run.json.latency.count, run.stdout);
-    assert.ok(seen.server_user_ns + seen.server_system_ns >= 0, run.stdout);
   }
 }
 
