@@ -309,6 +309,11 @@ bool hub_is_quiet(const struct hub *hub)
            (ledger_of(hub) == NULL || ledger_is_quiet(ledger_of(hub)));
 }
 
+bool hub_has_given(const struct hub *hub)
+{
+    return ledger_of(hub) != NULL && ledger_has_given(ledger_of(hub));
+}
+
 size_t hub_count_live(const struct hub *hub)
 {
     return channel_count(hub->home) + roster_count(hub->roster) + slab_count(hub->sessions) +

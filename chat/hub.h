@@ -134,6 +134,9 @@ void hub_drain(struct hub *hub);
  */
 NODISCARD bool hub_is_quiet(const struct hub *hub);
 
+/* The archive has something of it. It answers before it ends, but may take long for it. */
+NODISCARD bool hub_has_given(const struct hub *hub);
+
 /* For who delivers. */
 struct roster *hub_roster(struct hub *hub);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What clients ask: one function per command, but for `publish` and `rpc` (hub_publish.c) and `history` (hub_history.c). What it takes to
- * keep sessions and rooms is in hub.c, and how one comes into the other in hub_subscribe.c.
+ * What clients ask: one function per command, but for `publish` and `rpc` (hub_publish.c),
+ * `history` (hub_history.c) and `presence` (hub_presence.c). What it takes to keep sessions and
+ * rooms is in hub.c, and how one comes into the other in hub_subscribe.c.
  */
 #include <errno.h>
 #include <stdlib.h>

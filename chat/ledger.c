@@ -365,8 +365,12 @@ bool ledger_has_backlog(const struct ledger *ledger)
 
 bool ledger_is_quiet(const struct ledger *ledger)
 {
-    return list_is_empty(&ledger->waiting) && !ledger_has_backlog(ledger) &&
-           ledger->batch_count == 0 && ledger->page_count == 0;
+    return list_is_empty(&ledger->waiting) && !ledger_has_backlog(ledger);
+}
+
+bool ledger_has_given(const struct ledger *ledger)
+{
+    return ledger->batch_count > 0 || ledger->page_count > 0;
 }
 
 size_t ledger_item_count(const struct ledger *ledger)

@@ -135,8 +135,10 @@ void ledger_flush(struct ledger *ledger);
 
 /* Something is stored and not delivered, or done and not answered. */
 NODISCARD bool ledger_has_backlog(const struct ledger *ledger);
-/* Nobody waits for anything, and the archive has nothing of it. */
+/* Nobody waits for anything. */
 NODISCARD bool ledger_is_quiet(const struct ledger *ledger);
+/* The archive has something of it, which nobody need wait for. */
+NODISCARD bool ledger_has_given(const struct ledger *ledger);
 NODISCARD size_t ledger_item_count(const struct ledger *ledger);
 
 /*

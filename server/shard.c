@@ -296,6 +296,12 @@ static void go_on_draining(struct shard *shard) ON_REACTOR
     if (reactor_conn_count(shard->reactor) > 0 || !hub_is_quiet(shard->hub)) {
         return;
     }
+    /* A store that stands still answers when it is ended, which is after this. */
+    const uint64_t patience_ns = shard->options.config->store.timeout_ns;
+    if (hub_has_given(shard->hub) &&
+        reactor_now(shard->reactor) < shard->drain_deadline_ns + patience_ns) {
+        return;
+    }
     const struct post post = {.kind = POST_DRAINED};
     const struct bus_post packed = post_pack(&post);
     const size_t control = shard->options.config->reactor.count;
@@ -412,14 +418,6 @@ static void update_metrics(struct shard *shard, uint64_t began_ns)
     metrics_observe(&metrics->loop, monotime_read() - began_ns);
 }
 
-/* Until it has drained: what the archive has of it then, nobody would wait for. */
-static void ask_archive(struct shard *shard)
-{
-    if (!shard->is_drained) {
-        hub_flush(shard->hub);
-    }
-}
-
 /*
  * The seven phases. 1: sleep, then collect. 2: what other threads sent, bus -> chat. 3: commands
  * that waited, then bytes and frames, net -> chat. 4: the outbox, chat -> net. 5: publish posts,
@@ -434,7 +432,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
-    ask_archive(shard);                                  /* 5 */
+    hub_flush(shard->hub);                               /* 5 */
     go_on_draining(shard);                               /* 4: its one post goes out in 5 */
     bus_flush(shard->options.bus, shard->options.index); /* 5 */
     reactor_flush(shard->reactor);                       /* 6 */

@@ -162,7 +162,7 @@ static void fall_quiet(struct run *run)
                 return;
             }
             if (world->profile.is_durable && count_owed(run) > 0) {
-                /* What is answered may have to find room on the bus first, two posts a millisecond. */
+                /* What is answered may have to find room on the bus: two posts a millisecond. */
                 quiet_ns = world->net.now_ns + 2 * SIM_S;
             }
             jump(run);

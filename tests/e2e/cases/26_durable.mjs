@@ -251,6 +251,22 @@ async function withoutStore(_, point) {
   });
 }
 
+/* SIGTERM while the store stands still: it ends in time, and says that the store did not. */
+async function stopsWithoutStore(_, point) {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'parley-durable-'));
+  const config = { ...configFor(directory, { store: { timeout: '500ms' } }), shutdown: { timeout: '500ms' } };
+  const server = await Server.start({ ...point, config });
+  await untilReady(server);
+  const sdk = await Sdk.connect(server);
+  await sdk.publish('durable:stop', { number: 1 });
+  process.kill(childOf(server), 'SIGSTOP');
+  assert.equal((await Sdk.errorOf(sdk.publish('durable:stop', {}), 'a publish that waits')).code, 100);
+  assert.deepEqual(await server.stop(), { status: 0, signal: null });
+  assert.match(server.log(), /store: did not end well/);
+  sdk.close();
+  fs.rmSync(directory, { recursive: true, force: true });
+}
+
 async function keepsWhatIsConfigured(_, point) {
   await withStore(point, async (server, directory) => {
     const sdk = await Sdk.connect(server);
@@ -299,6 +315,7 @@ group({
     ['kill -9 of the store neither', survivesItsStore],
     ['SIGTERM', stopsInOrder],
     ['a store that does not answer', withoutStore],
+    ['SIGTERM while the store does not answer', stopsWithoutStore],
     ['history_size holds in the store too', keepsWhatIsConfigured],
     ['a foreign directory', foreign],
   ],

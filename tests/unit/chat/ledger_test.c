@@ -25,6 +25,7 @@ struct owner {
     uint64_t top;
     int begun;
     int idle;
+    int refused;
     char heard[HEARD_MAX][8]; /* by offset, since the stream began */
 };
 
@@ -44,12 +45,13 @@ static void on_begin(void *context, void *to, uint64_t epoch, uint64_t top)
     told->begun++;
 }
 
-static void on_stored(void *context, void *to, struct blob *blob, uint64_t age_ms)
+static void on_stored(void *context, void *to, struct blob *blob,
+                      const struct ledger_stored *stored)
 {
     struct owner *told = to;
     const struct bytes value = blob_bytes(blob);
     ck_assert_ptr_eq(context, &owner);
-    ck_assert_uint_lt(age_ms, 100);
+    ck_assert_uint_lt(stored->age_ms, 100);
     told->top++;
     ck_assert_uint_lt(told->top, HEARD_MAX);
     ck_assert_uint_lt(value.size, sizeof(told->heard[0]));
@@ -70,7 +72,15 @@ static uint64_t new_epoch(void *context)
     return ++epochs;
 }
 
-static const struct ledger_ops ops = {on_begin, on_stored, on_idle, new_epoch};
+static void on_refused(void *context, void *to, const struct blob *blob, uint8_t key_size)
+{
+    (void)context;
+    (void)blob;
+    ck_assert_uint_eq(key_size, 0);
+    ((struct owner *)to)->refused++;
+}
+
+static const struct ledger_ops ops = {on_begin, on_stored, on_refused, on_idle, new_epoch};
 
 static void open_ledger(size_t bytes_max, uint32_t item_count_max, size_t reserve)
 {
@@ -119,12 +129,11 @@ static void tear_down(void)
 
 static enum codes_error publish(const char *value)
 {
+    const struct publication_source source = {.channel = view("room"), .data = view(value)};
     const struct post post = {
         .from = HOME,
         .kind = POST_PUBLISH,
-        .publish = {.blob = publication_create(pool, view("room"), view(value),
-                                               (struct bytes){NULL, 0}),
-                    .name_size = 4},
+        .publish = {.blob = publication_create(pool, &source), .name_size = 4},
     };
     const enum codes_error error = ledger_publish(ledger, owner.book, &post);
     if (error != CODES_ERROR_NONE) {
@@ -316,6 +325,7 @@ START_TEST(refuses_what_is_not_stored)
     ck_assert_int_eq(publish("b"), CODES_ERROR_NONE);
     say_batch(batch, ARCHIVE_REFUSED);
     ck_assert_int_eq(done().error, CODES_ERROR_INTERNAL);
+    ck_assert_int_eq(owner.refused, 1);
     /* The next one has its offset. */
     batch = take_batch();
     batch_is(batch, " 1:b");
@@ -389,8 +399,9 @@ START_TEST(nobody_waits_for_ever)
     ledger_tick(ledger, TIMEOUT + 1);
     ck_assert_int_eq(done().error, CODES_ERROR_INTERNAL);
     ck_assert_int_eq(done().error, CODES_ERROR_INTERNAL);
-    ck_assert(ledger_is_quiet(ledger));
-    /* The one that had been sent is delivered when it turns out to be stored; the other one went. */
+    ck_assert(ledger_is_quiet(ledger) && ledger_has_given(ledger));
+    ck_assert_int_eq(owner.refused, 1); /* of the other one nobody knows */
+    /* What had been sent is delivered when it turns out to be stored; the other one went. */
     say_batch(batch, ARCHIVE_DONE);
     deliver();
     ck_assert_uint_eq(owner.top, 1);
