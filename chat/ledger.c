@@ -60,7 +60,9 @@ void ledger_end_item(struct ledger *ledger, struct ledger_item *item, enum codes
 /* The publication is not to be delivered, or was. */
 void ledger_drop_publication(struct ledger *ledger, struct ledger_item *item)
 {
-    list_remove(&item->place);
+    if (list_is_linked(&item->place)) {
+        list_remove(&item->place);
+    }
     if (item->blob != NULL) {
         const struct post_publish *publish = &item->answer.post.publish;
         ledger->options.ops->on_refused(ledger->options.context, item->book->options.owner,
@@ -78,21 +80,11 @@ static bool is_publication(const struct ledger_item *item)
     return !item->answer.is_question;
 }
 
-/* Of the book's publications, what is in the list is answered with an error and forgotten. */
-static void refuse_list(struct ledger *ledger, struct list_link *list)
-{
-    for (struct list_link *link = list_first(list); link != NULL; link = list_first(list)) {
-        struct ledger_item *item = LEDGER_PLACED(link);
-        ledger_end_item(ledger, item, CODES_ERROR_INTERNAL);
-        ledger_drop_publication(ledger, item);
-    }
-}
-
 /* The store cannot be asked: nobody who waits for the book is kept waiting. */
 void ledger_refuse_all(struct ledger *ledger, struct ledger_book *book)
 {
-    refuse_list(ledger, &book->sent);
-    refuse_list(ledger, &book->queued);
+    ledger_refuse_list(ledger, &book->sent);
+    ledger_refuse_list(ledger, &book->queued);
     for (struct list_link *link = list_first(&book->questions); link != NULL;
          link = list_after(&book->questions, link)) {
         ledger_end_item(ledger, LEDGER_PLACED(link), CODES_ERROR_INTERNAL);
@@ -252,7 +244,7 @@ static void disown(struct ledger *ledger, struct ledger_book *book)
 {
     struct list_link *const lists[] = {&book->stored_items, &book->sent, &book->queued};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        refuse_list(ledger, lists[i]);
+        ledger_refuse_list(ledger, lists[i]);
     }
     for (struct list_link *link = list_first(&book->questions); link != NULL;
          link = list_first(&book->questions)) {
@@ -301,6 +293,7 @@ static void expire(struct ledger *ledger, struct ledger_item *item)
 {
     const bool is_queued = is_publication(item) && item->answer.offset == 0;
     struct ledger_book *const book = item->book;
+    CHECK(book != NULL); /* as long as somebody waits */
     const bool is_stored = is_publication(item) && !is_queued &&
                            item->answer.epoch == book->epoch && item->answer.offset <= book->stored;
 
@@ -333,6 +326,7 @@ static bool deliver_one(struct ledger *ledger, struct ledger_book *book)
     }
     struct ledger_item *const item = LEDGER_PLACED(link);
     struct blob *const blob = item->blob;
+    CHECK(blob != NULL);
     ledger->bytes -= blob_bytes(blob).size;
     item->blob = NULL;
     const struct ledger_stored stored = {.key_size = item->answer.post.publish.key_size};

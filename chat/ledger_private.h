@@ -88,6 +88,7 @@ void ledger_maybe_idle(struct ledger *ledger, struct ledger_book *book);
 /* ledger_archive.c */
 void ledger_want_page(struct ledger *ledger, struct ledger_book *book);
 void ledger_mark_dirty(struct ledger *ledger, struct ledger_book *book);
+void ledger_refuse_list(struct ledger *ledger, struct list_link *list);
 
 /* One publication of the book's page. False: the page has none any more, and is gone. */
 bool ledger_deliver_record(struct ledger *ledger, struct ledger_book *book);
