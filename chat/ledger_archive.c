@@ -214,16 +214,6 @@ static void take_back(struct ledger *ledger, struct ledger_book *book)
     }
 }
 
-/* Of the book's publications, what is in the list is answered with an error and forgotten. */
-void ledger_refuse_list(struct ledger *ledger, struct list_link *list)
-{
-    for (struct list_link *link = list_pop_front(list); link != NULL; link = list_pop_front(list)) {
-        struct ledger_item *item = LEDGER_PLACED(link);
-        ledger_end_item(ledger, item, CODES_ERROR_INTERNAL);
-        ledger_drop_publication(ledger, item);
-    }
-}
-
 static void run_is_stored(struct ledger *ledger, struct ledger_book *book,
                           const struct archive_batch *batch, const struct archive_run *run)
 {
