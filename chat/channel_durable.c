@@ -246,8 +246,9 @@ enum codes_error channel_wait_turn(struct channel_home *home, const struct post 
     } else if (!ledger_is_loaded(channel->book)) {
         error = ask(home, channel, post, waits);
     }
-    if (!*waits && error != CODES_ERROR_NONE) {
-        channel_settle(home, channel); /* it may have been opened for this */
+    if (*waits || error != CODES_ERROR_NONE) {
+        /* What waits keeps it from being forgotten; if nothing does, it may be here for nobody. */
+        channel_settle(home, channel);
     }
     return error;
 }

@@ -138,7 +138,7 @@ static enum codes_error open_question(struct hub *hub, const struct session *ses
                                       const struct command *command, uint64_t hash)
 {
     const struct bytes channel = command->presence.channel;
-    uint32_t slot;
+    uint32_t slot = 0;
     struct blob *name = blob_create(hub->options.pool, channel.size);
     struct question *question = name == NULL ? NULL : slab_take(hub->questions, &slot);
     if (question == NULL) {

@@ -57,7 +57,10 @@ struct world {
 static struct metrics metrics;
 static struct world world;
 
-/* Without a namespace: no history. `h:` has five publications for ten seconds. */
+/*
+ * Without a namespace: no history. `h:` has five publications for ten seconds, and so has `d:`,
+ * which is durable where there is an archive.
+ */
 static const struct policy policies[] = {
     {.index = 0},
     {
@@ -66,6 +69,14 @@ static const struct policy policies[] = {
         .history_size = 5,
         .history_ttl_ns = 10000000000,
         .history_meta_ttl_ns = 60000000000,
+    },
+    {
+        .name = {(const uint8_t *)"d", 1},
+        .index = 2,
+        .history_size = 5,
+        .history_ttl_ns = 10000000000,
+        .history_meta_ttl_ns = 60000000000,
+        .durability = POLICY_DURABILITY_PROCESS,
     },
 };
 static const struct policy_table policy_table = {
@@ -84,8 +95,9 @@ static inline void fill_epoch(void *context, void *target, size_t size)
 }
 static const struct table_key key = {11, 22};
 
-static inline void open_world_of(uint32_t tail_count_max, size_t tail_bytes_max,
-                                 size_t history_bytes_max)
+/* `archive`: a side that stores; 0: none does. */
+static inline void open_world_with(uint32_t tail_count_max, size_t tail_bytes_max,
+                                   size_t history_bytes_max, uint16_t archive)
 {
     const struct outbox_options outbox = {200, 128 * 1024, 1};
 
@@ -105,6 +117,9 @@ static inline void open_world_of(uint32_t tail_count_max, size_t tail_bytes_max,
         .tail_count_max = tail_count_max,
         .tail_bytes_max = tail_bytes_max,
         .history_bytes_max = history_bytes_max,
+        .archive = archive,
+        .store_timeout_ns = 5000000000,
+        .store_bytes_max = 1 << 20,
         .page_bytes_max = 4096,
         .key = key,
         .policies = &policy_table,
@@ -116,6 +131,12 @@ static inline void open_world_of(uint32_t tail_count_max, size_t tail_bytes_max,
         .roster = world.roster,
     };
     ck_assert_int_eq(channel_home_create(&options, &world.home), 0);
+}
+
+static inline void open_world_of(uint32_t tail_count_max, size_t tail_bytes_max,
+                                 size_t history_bytes_max)
+{
+    open_world_with(tail_count_max, tail_bytes_max, history_bytes_max, 0);
 }
 
 static inline void open_world(uint32_t tail_count_max, size_t tail_bytes_max)

@@ -401,7 +401,7 @@ START_TEST(nobody_waits_for_ever)
     ck_assert_int_eq(done().error, CODES_ERROR_INTERNAL);
     ck_assert(ledger_is_quiet(ledger) && ledger_has_given(ledger));
     ck_assert_int_eq(owner.refused, 1); /* of the other one nobody knows */
-    /* The one that had been sent is delivered when it turns out to be stored; the other went. */
+    /* What had been sent is delivered when it turns out to be stored; the other one went. */
     say_batch(batch, ARCHIVE_DONE);
     deliver();
     ck_assert_uint_eq(owner.top, 1);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A durable channel at home (channel_world.h) while memory is short. Side 2 is the archive: it
+ * answers what it is asked when the test says so.
+ */
+#include "chat/archive_post.h"
+#include "chat/channel.h"
+#include "chat/ledger.h"
+#include "tests/unit/chat/channel_world.h"
+
+enum {
+    ARCHIVE = 2,
+    EPOCH = 77,
+    TOP = 3,
+};
+
+static uint64_t hash_of(const char *name)
+{
+    return table_hash(&key, view(name));
+}
+
+/* The next post on its way from one port to another. */
+static struct post next_post(uint16_t from, uint16_t to)
+{
+    struct bus_post packed;
+    bus_flush(world.bus, from);
+    ck_assert_uint_eq(bus_take(world.bus, to, &packed, 1), 1);
+    return post_unpack(&packed);
+}
+
+static void answer(const struct post *post)
+{
+    const struct bus_post packed = post_pack(post);
+    bus_answer(world.bus, ARCHIVE, 0, &packed);
+}
+
+static struct ledger *ledger(void)
+{
+    return channel_ledger(world.home);
+}
+
+/* The answer that is due, which is taken. */
+static struct ledger_answer take_answer(void)
+{
+    (void)ledger_deliver(ledger(), 100);
+    struct ledger_item *item = ledger_first_done(ledger());
+    ck_assert_ptr_nonnull(item);
+    const struct ledger_answer due = ledger_look(item);
+    ledger_forget(ledger(), item);
+    return due;
+}
+
+/* Somebody asked for its history, so it is known: a position, and nothing kept. Nobody is there. */
+static void load(const char *name)
+{
+    struct blob *blob = blob_create(world.sides[0].pool, strlen(name));
+    ck_assert_ptr_nonnull(blob);
+    memcpy(blob->data, name, strlen(name));
+    blob->end = (uint32_t)strlen(name);
+    const struct post asked = {
+        .kind = POST_HISTORY,
+        .history = {.blob = blob, .hash = hash_of(name)},
+    };
+    bool waits = false;
+    ck_assert_int_eq(channel_wait_turn(world.home, &asked, &waits), CODES_ERROR_NONE);
+    ck_assert(waits);
+    ledger_flush(ledger());
+    struct post question = next_post(0, ARCHIVE);
+    ck_assert_uint_eq(question.kind, POST_ARCHIVE_READ);
+    struct archive_page *page = question.archive_page.page;
+    page->result = ARCHIVE_DONE;
+    page->epoch = EPOCH;
+    page->top = TOP;
+    page->first = TOP + 1;
+    const struct post found = {.kind = POST_ARCHIVE_PAGE, .archive_page = {page}};
+    answer(&found);
+    const struct post reply = next_post(ARCHIVE, 0);
+    ledger_take_page(ledger(), reply.archive_page.page);
+    ck_assert_int_eq(take_answer().error, CODES_ERROR_NONE);
+    blob_drop(blob, world.sides[0].pool);
+}
+
+/* A publication that the archive has, and has not answered. */
+static struct archive_batch *begin_to_publish(const char *name)
+{
+    const struct publication_source source = {.channel = view(name), .data = view("\"4\"")};
+    struct blob *blob = publication_create(world.sides[0].pool, &source);
+    ck_assert_ptr_nonnull(blob);
+    const struct post asked = {
+        .kind = POST_PUBLISH,
+        .publish = {.blob = blob, .hash = hash_of(name), .name_size = (uint16_t)strlen(name)},
+    };
+    bool waits = false;
+    ck_assert_int_eq(channel_wait_turn(world.home, &asked, &waits), CODES_ERROR_NONE);
+    ck_assert(waits);
+    ledger_flush(ledger());
+    const struct post given = next_post(0, ARCHIVE);
+    ck_assert_uint_eq(given.kind, POST_ARCHIVE_APPEND);
+    return given.archive_batch.batch;
+}
+
+/*
+ * Nobody was interested in it, so it was one of those whose position may be forgotten for others.
+ * What is on its way to the store keeps it, though.
+ */
+START_TEST(is_not_forgotten_while_it_is_stored)
+{
+    open_world_with(10, 1 << 20, 1, ARCHIVE);
+    load("d:a");
+    ck_assert_uint_eq(channel_count(world.home), 1);
+    struct archive_batch *batch = begin_to_publish("d:a");
+    publish("h:b", 1); /* for which there is no room: all that may go goes */
+    ck_assert_uint_eq(channel_count(world.home), 1);
+
+    ck_assert_uint_eq(batch->run_count, 1);
+    batch->runs[0].result = ARCHIVE_DONE;
+    const struct post stored = {.kind = POST_ARCHIVE_APPENDED, .archive_batch = {batch}};
+    answer(&stored);
+    const struct post reply = next_post(ARCHIVE, 0);
+    ledger_take_batch(ledger(), reply.archive_batch.batch);
+    const struct ledger_answer due = take_answer();
+    ck_assert_int_eq(due.error, CODES_ERROR_NONE);
+    ck_assert_uint_eq(due.offset, TOP + 1);
+    ck_assert_uint_eq(due.epoch, EPOCH);
+    close_world();
+}
+END_TEST
+
+/* With nothing under way it goes like any other, and the store is asked again. */
+START_TEST(is_forgotten_when_it_is_idle)
+{
+    open_world_with(10, 1 << 20, 1, ARCHIVE);
+    load("d:a");
+    publish("h:b", 1);
+    ck_assert_uint_eq(channel_count(world.home), 0);
+    load("d:a");
+    close_world();
+}
+END_TEST
+
+int main(void)
+{
+    TCase *durable = tcase_create("durable");
+    tcase_add_test(durable, is_not_forgotten_while_it_is_stored);
+    tcase_add_test(durable, is_forgotten_when_it_is_idle);
+    Suite *suite = suite_create("chat/channel: durable");
+    suite_add_tcase(suite, durable);
+    return run_suite(suite);
+}
