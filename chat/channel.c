@@ -317,6 +317,13 @@ static struct channel *oldest(const struct list_link *list)
     return link == NULL ? NULL : LIST_OWNER(link, struct channel, age);
 }
 
+/* Ask before the channel may close. */
+static struct channel *younger(const struct list_link *list, const struct channel *channel)
+{
+    struct list_link *link = list_after(list, &channel->age);
+    return link == NULL ? NULL : LIST_OWNER(link, struct channel, age);
+}
+
 static bool is_expired(const struct channel_home *home, const struct channel *channel,
                        uint64_t ttl_ns)
 {
@@ -363,8 +370,11 @@ static void expire(struct channel_home *home)
         while (is_expired(home, oldest(&age->kept), policy->history_ttl_ns)) {
             expire_history(home, oldest(&age->kept));
         }
-        while (is_expired(home, oldest(&age->idle), policy->history_meta_ttl_ns)) {
-            expire_position(home, oldest(&age->idle));
+        struct channel *channel = oldest(&age->idle);
+        while (is_expired(home, channel, policy->history_meta_ttl_ns)) {
+            struct channel *const next = younger(&age->idle, channel);
+            expire_position(home, channel);
+            channel = next;
         }
     }
 }
