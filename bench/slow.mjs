@@ -10,11 +10,12 @@
  *           After `half` the stopped ones read again, and each must have every message once, in
  *           order, on its first connection.
  * Noise     CPU time that is neither the server's nor parley-bench's is measured, too. A run with
- *           more than FOREIGN_MAX of it is made again, and counted.
+ *           more than FOREIGN_MAX of it is no figure; how many are is said. Runs add up in the log:
+ *           with one that is there already the summary is of its runs, too.
  * Needs     `npm ci` in tests/e2e, build/release with parleyd and parley-bench, two CPUs: the server
  *           has the first, everybody else the second.
  * usage     bench/slow.mjs [--subscribers N] [--rounds N] [--seconds N] [--rate N] [--size BYTES]
- *                          [--backend uring|epoll]
+ *                          [--backend uring|epoll] [--log FILE]
  */
 import { execFile, fork } from 'node:child_process';
 import fs from 'node:fs';
@@ -35,11 +36,11 @@ const { values: given } = parseArgs({
     rate: { ...number, default: '100' },
     size: { ...number, default: '2000' },
     backend: { type: 'string', default: 'uring' },
+    log: { type: 'string', default: path.join(os.tmpdir(), `slow-${process.pid}.jsonl`) },
   },
 });
 const FOREIGN_MAX = 0.25; /* CPUs; connecting is part of it */
 const TICKS_PER_S = 100;
-const TRIES_MAX = 8; /* of one run */
 const half = Math.floor(Number(given.subscribers) / 2);
 const channel = 'bench-0'; /* that of parley-bench */
 const config = {
@@ -128,42 +129,39 @@ async function measure(what) {
   }
 }
 
-let noisy = 0;
-
-async function measureInPeace(what) {
-  for (let i = 1; ; i += 1) {
-    const run = await measure(what);
-    if (run.foreign <= FOREIGN_MAX || i === TRIES_MAX) {
-      return run;
-    }
-    noisy += 1;
-  }
-}
-
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
-const ms = (list) => `${median(list).toFixed(2)} ms [${list.map((one) => one.toFixed(2)).join(' ')}]`;
+const ms = (list) => `${median(list).toFixed(2)} ms [${Math.min(...list).toFixed(2)} to `
+  + `${Math.max(...list).toFixed(2)}]`;
 const mib = (bytes) => (bytes / 1048576).toFixed(1);
 
-const runs = { all: [], half: [], alone: [] };
+const WHATS = ['all', 'half', 'alone'];
 for (let round = 0; round < Number(given.rounds); round += 1) {
-  for (const what of Object.keys(runs)) {
-    runs[what].push(await measureInPeace(what));
+  for (const what of WHATS) {
+    const run = { what, backend: given.backend, ...await measure(what) };
+    fs.appendFileSync(given.log, `${JSON.stringify(run)}\n`);
+    console.log(`${what.padEnd(5)} p99 ${run.p99.toFixed(2)} ms, p50 ${run.p50.toFixed(2)}, CPUs: server `
+      + `${run.cpu.toFixed(2)}, strangers ${run.foreign.toFixed(2)}`);
+    if (what === 'half') {
+      console.log(`      ${run.lags} lagged, ${run.complete} of ${half} have all ${run.offset} publications `
+        + `once and in order ${run.resumed.toFixed(1)} s later, ${run.sockets} sockets, ${run.faults} `
+        + `faults; RSS ${mib(run.before)} MiB, at most ${mib(run.peak)}, then ${mib(run.afterwards)}`);
+    }
   }
-  const last = runs.half.at(-1);
-  console.log(`round ${round + 1}: ${last.lags} lagged, ${last.complete} of ${half} have all `
-    + `${last.offset} publications once and in order ${last.resumed.toFixed(1)} s later, `
-    + `${last.sockets} sockets, ${last.faults} faults; RSS ${mib(last.before)} MiB, at most `
-    + `${mib(last.peak)}, afterwards ${mib(last.afterwards)}`);
 }
-for (const [what, list] of Object.entries(runs)) {
-  console.log(`${what.padEnd(5)} p99 ${ms(list.map((one) => one.p99))}, p50 `
-    + `${ms(list.map((one) => one.p50))}, CPUs: server ${median(list.map((one) => one.cpu)).toFixed(2)}, `
-    + `others ${Math.max(...list.map((one) => one.foreign)).toFixed(2)} at most`);
+const all = fs.readFileSync(given.log, 'utf8').trim().split('\n').map((line) => JSON.parse(line))
+  .filter((run) => run.backend === given.backend);
+const quiet = all.filter((run) => run.foreign <= FOREIGN_MAX);
+const p99 = (what) => quiet.filter((run) => run.what === what).map((run) => run.p99);
+for (const what of WHATS) {
+  const figures = p99(what);
+  console.log(`${what.padEnd(5)} p99 ${figures.length === 0 ? '-' : ms(figures)}, `
+    + `${figures.length} of ${all.filter((run) => run.what === what).length} runs`);
 }
-const p99 = (what) => median(runs[what].map((one) => one.p99));
-console.log(`half / all ${(p99('half') / p99('all')).toFixed(2)}, half / alone `
-  + `${(p99('half') / p99('alone')).toFixed(2)}; ${noisy} runs made again for noise`);
-if (runs.half.some((one) => one.complete !== half || one.sockets !== half || one.lags < half)) {
+console.log(`half / all ${(median(p99('half')) / median(p99('all'))).toFixed(2)}, half / alone `
+  + `${(median(p99('half')) / median(p99('alone'))).toFixed(2)}`);
+const failed = all.filter((run) => run.what === 'half'
+  && (run.complete !== half || run.sockets !== half || run.lags < half));
+if (failed.length > 0) {
   console.log('FAILED: somebody who stopped does not have everything, or did not lag at all');
   process.exitCode = 1;
 }
