@@ -11,11 +11,12 @@
  *           order, on its first connection.
  * Noise     CPU time that is neither the server's nor parley-bench's is measured, too. A run with
  *           more than FOREIGN_MAX of it is no figure; how many are is said. Runs add up in the log:
- *           with one that is there already the summary is of its runs, too.
+ *           with one that is there already the summary is of its runs, too. On a machine that never
+ *           is quiet, --first puts server and parley-bench before everybody else (chrt, as root).
  * Needs     `npm ci` in tests/e2e, build/release with parleyd and parley-bench, two CPUs: the server
  *           has the first, everybody else the second.
  * usage     bench/slow.mjs [--subscribers N] [--rounds N] [--seconds N] [--rate N] [--size BYTES]
- *                          [--backend uring|epoll] [--log FILE]
+ *                          [--backend uring|epoll] [--log FILE] [--first]
  */
 import { execFile, fork } from 'node:child_process';
 import fs from 'node:fs';
@@ -32,15 +33,17 @@ const { values: given } = parseArgs({
   options: {
     subscribers: { ...number, default: '2000' },
     rounds: { ...number, default: '5' },
-    seconds: { ...number, default: '6' },
-    rate: { ...number, default: '100' },
-    size: { ...number, default: '2000' },
+    seconds: { ...number, default: '7' },
+    rate: { ...number, default: '40' },
+    size: { ...number, default: '2500' },
     backend: { type: 'string', default: 'uring' },
+    first: { type: 'boolean', default: false },
     log: { type: 'string', default: path.join(os.tmpdir(), `slow-${process.pid}.jsonl`) },
   },
 });
-const FOREIGN_MAX = 0.25; /* CPUs; connecting is part of it */
 const TICKS_PER_S = 100;
+const FOREIGN_MAX = given.first ? Infinity : 0.25; /* CPUs; connecting is part of it */
+const before = given.first ? ['chrt', '-f', '1'] : []; /* of a command */
 const half = Math.floor(Number(given.subscribers) / 2);
 const channel = 'bench-0'; /* that of parley-bench */
 const config = {
@@ -65,12 +68,13 @@ function busySeconds() {
 
 async function load(server, connections) {
   const report = path.join(os.tmpdir(), `parley-slow-${process.pid}.json`);
-  const before = { busy: busySeconds(), at: Date.now(), server: server.cpuSeconds };
-  await promisify(execFile)('taskset', ['-c', '1', path.join(ROOT, 'build/release/parley-bench'),
+  const begin = { busy: busySeconds(), at: Date.now(), server: server.cpuSeconds };
+  const [program, ...args] = [...before, 'taskset', '-c', '1'];
+  await promisify(execFile)(program, [...args, path.join(ROOT, 'build/release/parley-bench'),
     '-c', String(connections), '--rate', given.rate, '-s', given.size, '-d', given.seconds,
     '--warmup', '1', `--json=${report}`, `--server-pid=${server.pid}`, 'chat', server.url]);
-  const seconds = (Date.now() - before.at) / 1000;
-  const busy = busySeconds() - before.busy - (server.cpuSeconds - before.server);
+  const seconds = (Date.now() - begin.at) / 1000;
+  const busy = busySeconds() - begin.busy - (server.cpuSeconds - begin.server);
   const { results, latency, server: cost, generator } = JSON.parse(fs.readFileSync(report, 'utf8'));
   fs.unlinkSync(report);
   if (!results.clean) {
@@ -99,8 +103,8 @@ async function withStopped(server) {
   const readers = startReaders();
   await readers.ask({ do: 'connect', url: server.url, channel, count: half });
   await readers.ask({ do: 'pause' });
-  const before = server.rssBytes;
-  let peak = before;
+  const rss = server.rssBytes;
+  let peak = rss;
   const timer = setInterval(() => { peak = Math.max(peak, server.rssBytes); }, 50);
   const run = await load(server, half);
   peak = Math.max(peak, server.rssBytes);
@@ -111,14 +115,14 @@ async function withStopped(server) {
   clearInterval(timer);
   readers.end();
   return {
-    ...run, lags, offset, ...end, before, peak, resumed: (Date.now() - began) / 1000,
+    ...run, lags, offset, ...end, rss, peak, resumed: (Date.now() - began) / 1000,
     afterwards: server.rssBytes,
   };
 }
 
 async function measure(what) {
   const server = await Server.start({
-    backend: given.backend, reactors: 1, config, command: ['taskset', '-c', '0'],
+    backend: given.backend, reactors: 1, config, command: [...before, 'taskset', '-c', '0'],
   });
   try {
     return what === 'half' ? await withStopped(server)
@@ -144,7 +148,7 @@ for (let round = 0; round < Number(given.rounds); round += 1) {
     if (what === 'half') {
       console.log(`      ${run.lags} lagged, ${run.complete} of ${half} have all ${run.offset} publications `
         + `once and in order ${run.resumed.toFixed(1)} s later, ${run.sockets} sockets, ${run.faults} `
-        + `faults; RSS ${mib(run.before)} MiB, at most ${mib(run.peak)}, then ${mib(run.afterwards)}`);
+        + `faults; RSS ${mib(run.rss)} MiB, at most ${mib(run.peak)}, then ${mib(run.afterwards)}`);
     }
   }
 }
