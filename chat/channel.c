@@ -621,6 +621,7 @@ static enum codes_error publish_new(struct channel_home *home, struct channel *c
     if (channel != NULL) {
         if (!reserve(home, channel, publish)) {
             metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+            channel_settle(home, channel); /* it may be a new one, remembered for nobody yet */
             return CODES_ERROR_INTERNAL;
         }
         channel_send_out(home, channel, publish->blob, home->now_ns);
