@@ -338,6 +338,17 @@ static void expire_history(struct channel_home *home, struct channel *channel)
     if (channel->book != NULL) {
         ledger_trim(home->ledger, channel->book, channel->stream.top + 1, true);
     }
+    channel_expire_keys(home, channel);
+    forget_history(home, channel);
+}
+
+/* There is no room for it: its keys, which are a part of it, go too, but for those under way. */
+static void evict_history(struct channel_home *home, struct channel *channel)
+{
+    channel->is_partial = channel->book != NULL;
+    if (channel->book == NULL || ledger_is_idle(channel->book)) {
+        channel_forget_keys(home, channel);
+    }
     forget_history(home, channel);
 }
 
@@ -401,8 +412,7 @@ void channel_shrink(struct channel_home *home)
     while (home->history_bytes > home->options.history_bytes_max) {
         struct channel *channel = oldest_of_all(home, false);
         if (channel != NULL) {
-            channel->is_partial = channel->book != NULL;
-            forget_history(home, channel);
+            evict_history(home, channel);
         } else if ((channel = oldest_of_all(home, true)) != NULL) {
             close_channel(home, channel);
         } else {

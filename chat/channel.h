@@ -10,7 +10,7 @@
  *           interested reactor is this one).
  * History   as much as the channel's policy says, as long as all of it together is below
  *           history_bytes_max: above, the channels that were published to least recently lose
- *           theirs, and keep their position.
+ *           theirs, their idempotency keys with it, and keep their position.
  * Full      when a ring has no room, nothing is queued: the channel remembers one cursor per
  *           interested reactor and goes on from what it keeps (channel_catch_up). A cursor that
  *           fell off that becomes an explicit gap, never silence.

@@ -43,6 +43,7 @@ struct world_options {
     uint32_t tail_max;                   /* 0: 100 */
     uint32_t presence_max;               /* 0: 1000 */
     size_t pool_bytes;                   /* 0: plenty */
+    size_t history_bytes;                /* of a home; 0: 4 MiB */
     bool closed;                         /* nobody may connect without a token */
     uint32_t text;                       /* of an outbox; 0: 1 MiB */
     const struct policy_table *policies; /* NULL: world_policies() */
@@ -167,7 +168,7 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .channel_count_max = options->channel_max > 0 ? options->channel_max : 1000,
         .tail_count_max = options->tail_max > 0 ? options->tail_max : 100,
         .tail_bytes_max = 1 << 20,
-        .history_bytes_max = 1 << 22,
+        .history_bytes_max = options->history_bytes > 0 ? options->history_bytes : 1 << 22,
         .history_count_max = 10,
         .recovery_count_max = 10,
         .page_bytes_max = 8192,
