@@ -345,6 +345,17 @@ static void expire_history(struct channel_home *home, struct channel *channel)
     if (channel->book != NULL) {
         ledger_trim(home->ledger, channel->book, channel->stream.top + 1, true);
     }
+    channel_expire_keys(home, channel);
+    forget_history(home, channel);
+}
+
+/* There is no room for it: its keys, which are a part of it, go too, but for those under way. */
+static void evict_history(struct channel_home *home, struct channel *channel)
+{
+    channel->is_partial = channel->book != NULL;
+    if (channel->book == NULL || ledger_is_idle(channel->book)) {
+        channel_forget_keys(home, channel);
+    }
     forget_history(home, channel);
 }
 
@@ -420,8 +431,7 @@ void channel_shrink(struct channel_home *home)
             return; /* what is left is in use */
         }
         if (channel->stream.count > 0) {
-            channel->is_partial = channel->book != NULL;
-            forget_history(home, channel);
+            evict_history(home, channel);
         } else {
             close_channel(home, channel);
         }
@@ -638,6 +648,7 @@ static enum codes_error publish_new(struct channel_home *home, struct channel *c
     if (channel != NULL) {
         if (!reserve(home, channel, publish)) {
             metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+            channel_settle(home, channel); /* it may be a new one, remembered for nobody yet */
             return CODES_ERROR_INTERNAL;
         }
         channel_send_out(home, channel, publish->blob, home->now_ns);

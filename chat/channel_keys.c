@@ -16,12 +16,17 @@ static void account(struct channel_home *home, const struct channel *channel, si
     home->history_bytes += idempotency_bytes(channel->keys) - before;
 }
 
-enum idempotency_verdict channel_judge_key(struct channel_home *home, struct channel *channel,
-                                           const struct idempotency_key *key, uint64_t *offset)
+void channel_expire_keys(struct channel_home *home, struct channel *channel)
 {
     const size_t before = idempotency_bytes(channel->keys);
     idempotency_expire(&channel->keys, home->now_ns);
     account(home, channel, before);
+}
+
+enum idempotency_verdict channel_judge_key(struct channel_home *home, struct channel *channel,
+                                           const struct idempotency_key *key, uint64_t *offset)
+{
+    channel_expire_keys(home, channel);
     return idempotency_judge(channel->keys, key, offset);
 }
 

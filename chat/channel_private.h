@@ -100,6 +100,7 @@ NODISCARD enum idempotency_verdict channel_judge_key(struct channel_home *home,
 NODISCARD int channel_add_key(struct channel_home *home, struct channel *channel,
                               const struct idempotency_key *key, uint64_t offset, uint64_t age_ns);
 void channel_remove_key(struct channel_home *home, struct channel *channel, struct bytes text);
+void channel_expire_keys(struct channel_home *home, struct channel *channel);
 void channel_forget_keys(struct channel_home *home, struct channel *channel);
 
 /* channel_durable.c */

@@ -80,23 +80,60 @@ static void load(const char *name)
     blob_drop(blob, world.sides[0].pool);
 }
 
-/* A publication that the archive has, and has not answered. */
-static struct archive_batch *begin_to_publish(const char *name)
+/* Under a key, or without one. What waits is the home's now. */
+static enum codes_error publish_as(const char *name, const char *idempotency_key, bool *waits)
 {
-    const struct publication_source source = {.channel = view(name), .data = view("\"4\"")};
+    const struct publication_source source = {
+        .channel = view(name),
+        .data = view("\"4\""),
+        .key = view(idempotency_key),
+    };
     struct blob *blob = publication_create(world.sides[0].pool, &source);
     ck_assert_ptr_nonnull(blob);
     const struct post asked = {
         .kind = POST_PUBLISH,
-        .publish = {.blob = blob, .hash = hash_of(name), .name_size = (uint16_t)strlen(name)},
+        .publish =
+            {
+                .blob = blob,
+                .hash = hash_of(name),
+                .name_size = (uint16_t)strlen(name),
+                .key_size = (uint8_t)strlen(idempotency_key),
+            },
     };
+    const enum codes_error error = channel_wait_turn(world.home, &asked, waits);
+    if (!*waits) {
+        blob_drop(blob, world.sides[0].pool);
+    }
+    return error;
+}
+
+/* A publication that the archive has, and has not answered. */
+static struct archive_batch *begin_to_publish(const char *name, const char *idempotency_key)
+{
     bool waits = false;
-    ck_assert_int_eq(channel_wait_turn(world.home, &asked, &waits), CODES_ERROR_NONE);
+    ck_assert_int_eq(publish_as(name, idempotency_key, &waits), CODES_ERROR_NONE);
     ck_assert(waits);
     ledger_flush(ledger());
     const struct post given = next_post(0, ARCHIVE);
     ck_assert_uint_eq(given.kind, POST_ARCHIVE_APPEND);
     return given.archive_batch.batch;
+}
+
+static void end_run(struct archive_batch *batch, enum archive_result result)
+{
+    ck_assert_uint_eq(batch->run_count, 1);
+    batch->runs[0].result = result;
+    const struct post stored = {.kind = POST_ARCHIVE_APPENDED, .archive_batch = {batch}};
+    answer(&stored);
+    const struct post reply = next_post(ARCHIVE, 0);
+    ledger_take_batch(ledger(), reply.archive_batch.batch);
+}
+
+/* What its publisher is answered then. */
+static struct ledger_answer end_with(struct archive_batch *batch, enum archive_result result)
+{
+    end_run(batch, result);
+    return take_answer();
 }
 
 /*
@@ -108,17 +145,11 @@ START_TEST(is_not_forgotten_while_it_is_stored)
     open_world_with(10, 1 << 20, 1, ARCHIVE);
     load("d:a");
     ck_assert_uint_eq(channel_count(world.home), 1);
-    struct archive_batch *batch = begin_to_publish("d:a");
+    struct archive_batch *batch = begin_to_publish("d:a", "");
     publish("h:b", 1); /* for which there is no room: all that may go goes */
     ck_assert_uint_eq(channel_count(world.home), 1);
 
-    ck_assert_uint_eq(batch->run_count, 1);
-    batch->runs[0].result = ARCHIVE_DONE;
-    const struct post stored = {.kind = POST_ARCHIVE_APPENDED, .archive_batch = {batch}};
-    answer(&stored);
-    const struct post reply = next_post(ARCHIVE, 0);
-    ledger_take_batch(ledger(), reply.archive_batch.batch);
-    const struct ledger_answer due = take_answer();
+    const struct ledger_answer due = end_with(batch, ARCHIVE_DONE);
     ck_assert_int_eq(due.error, CODES_ERROR_NONE);
     ck_assert_uint_eq(due.offset, TOP + 1);
     ck_assert_uint_eq(due.epoch, EPOCH);
@@ -138,11 +169,121 @@ START_TEST(is_forgotten_when_it_is_idle)
 }
 END_TEST
 
+/* Who says the same again is not told that it is there before it is. */
+START_TEST(a_repeat_waits_for_the_first)
+{
+    bool waits;
+    open_world_with(10, 1 << 20, 1 << 16, ARCHIVE);
+    load("d:a");
+    struct archive_batch *batch = begin_to_publish("d:a", "key");
+    ck_assert_int_eq(publish_as("d:a", "key", &waits), CODES_ERROR_INTERNAL);
+    ck_assert(!waits);
+    ck_assert_int_eq(end_with(batch, ARCHIVE_DONE).error, CODES_ERROR_NONE);
+    /* channel_publish() says where it is. */
+    ck_assert_int_eq(publish_as("d:a", "key", &waits), CODES_ERROR_NONE);
+    ck_assert(!waits);
+    close_world();
+}
+END_TEST
+
+/* What was refused has not been said: it may be said again. */
+START_TEST(a_key_goes_with_what_is_refused)
+{
+    open_world_with(10, 1 << 20, 1 << 16, ARCHIVE);
+    load("d:a");
+    const struct ledger_answer refused = end_with(begin_to_publish("d:a", "key"), ARCHIVE_REFUSED);
+    ck_assert_int_eq(refused.error, CODES_ERROR_INTERNAL);
+    const struct ledger_answer due = end_with(begin_to_publish("d:a", "key"), ARCHIVE_DONE);
+    ck_assert_int_eq(due.error, CODES_ERROR_NONE);
+    ck_assert_uint_eq(due.offset, TOP + 1);
+    close_world();
+}
+END_TEST
+
+/* The store dies over a publication, and has nothing of the channel afterwards. */
+static void lose_life(const char *name)
+{
+    end_run(begin_to_publish(name, ""), ARCHIVE_UNKNOWN);
+    ledger_flush(ledger());
+    struct post question = next_post(0, ARCHIVE);
+    ck_assert_uint_eq(question.kind, POST_ARCHIVE_READ);
+    question.archive_page.page->result = ARCHIVE_ABSENT;
+    const struct post found = {.kind = POST_ARCHIVE_PAGE,
+                               .archive_page = {question.archive_page.page}};
+    answer(&found);
+    const struct post reply = next_post(ARCHIVE, 0);
+    ledger_take_page(ledger(), reply.archive_page.page);
+}
+
+/* The store has lost the channel: what was said under a key in its last life is said nowhere. */
+START_TEST(a_key_is_of_one_life)
+{
+    bool waits;
+    open_world_with(10, 1 << 20, 1 << 16, ARCHIVE);
+    load("d:a");
+    ck_assert_int_eq(end_with(begin_to_publish("d:a", "key"), ARCHIVE_DONE).error,
+                     CODES_ERROR_NONE);
+    lose_life("d:a");
+    ck_assert_int_eq(publish_as("d:a", "key", &waits), CODES_ERROR_NONE);
+    ck_assert(waits);
+    ledger_flush(ledger());
+    const struct ledger_answer due =
+        end_with(next_post(0, ARCHIVE).archive_batch.batch, ARCHIVE_DONE);
+    ck_assert_uint_eq(due.offset, 1);
+    ck_assert_uint_eq(take_answer().offset, 2);
+    close_world();
+}
+END_TEST
+
+/* Who is subscribed has offsets of the last life: it is told. */
+START_TEST(a_new_life_is_a_gap)
+{
+    open_world_with(10, 1 << 20, 1 << 16, ARCHIVE);
+    load("d:a");
+    struct ear *ear = new_ear(1, 5);
+    (void)join("d:a", ear->room);
+    ck_assert_int_eq(end_with(begin_to_publish("d:a", ""), ARCHIVE_DONE).error, CODES_ERROR_NONE);
+    const struct post heard = next_post(0, 1);
+    ck_assert_uint_eq(heard.kind, POST_PUBLICATION);
+    blob_drop(heard.publication.blob, world.sides[1].pool);
+    lose_life("d:a");
+    channel_catch_up(world.home);
+    ck_assert_uint_eq(next_post(0, 1).kind, POST_GAP);
+    ledger_flush(ledger());
+    ck_assert_int_eq(end_with(next_post(0, ARCHIVE).archive_batch.batch, ARCHIVE_DONE).error,
+                     CODES_ERROR_NONE);
+    close_world();
+}
+END_TEST
+
+/* There is no room for any history; but a key that is under way is not forgotten for that. */
+START_TEST(a_key_under_way_is_not_evicted)
+{
+    bool waits;
+    open_world_with(10, 1 << 20, 1 << 12, ARCHIVE);
+    load("d:a");
+    ck_assert_int_eq(end_with(begin_to_publish("d:a", "old"), ARCHIVE_DONE).error,
+                     CODES_ERROR_NONE);
+    struct archive_batch *batch = begin_to_publish("d:a", "new");
+    publish_sized(0, "h:b", 1, 4000);
+    ck_assert_uint_gt(metrics_read(&metrics, METRIC_HISTORY_EVICTED), 0);
+    ck_assert_int_eq(publish_as("d:a", "new", &waits), CODES_ERROR_INTERNAL);
+    ck_assert(!waits);
+    ck_assert_int_eq(end_with(batch, ARCHIVE_DONE).error, CODES_ERROR_NONE);
+    close_world();
+}
+END_TEST
+
 int main(void)
 {
     TCase *durable = tcase_create("durable");
     tcase_add_test(durable, is_not_forgotten_while_it_is_stored);
     tcase_add_test(durable, is_forgotten_when_it_is_idle);
+    tcase_add_test(durable, a_repeat_waits_for_the_first);
+    tcase_add_test(durable, a_key_goes_with_what_is_refused);
+    tcase_add_test(durable, a_key_is_of_one_life);
+    tcase_add_test(durable, a_new_life_is_a_gap);
+    tcase_add_test(durable, a_key_under_way_is_not_evicted);
     Suite *suite = suite_create("chat/channel: durable");
     suite_add_tcase(suite, durable);
     return run_suite(suite);

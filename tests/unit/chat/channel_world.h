@@ -77,6 +77,7 @@ static const struct policy policies[] = {
         .history_ttl_ns = 10000000000,
         .history_meta_ttl_ns = 60000000000,
         .durability = POLICY_DURABILITY_PROCESS,
+        .idempotency_ttl_ns = 60000000000,
     },
 };
 static const struct policy_table policy_table = {

@@ -35,16 +35,18 @@ enum {
 
 struct world_options {
     uint16_t hub_count;
-    size_t slots;          /* of a ring; 0: 64 */
-    size_t reserve;        /* credits; 0: 8 */
-    uint32_t entries;      /* of an outbox; 0: 1000 */
-    uint32_t room_max;     /* 0: 1000 */
-    uint32_t channel_max;  /* 0: 1000 */
-    uint32_t tail_max;     /* 0: 100 */
-    uint32_t presence_max; /* 0: 1000 */
-    size_t pool_bytes;     /* 0: plenty */
-    bool closed;           /* nobody may connect without a token */
-    uint32_t text;         /* of an outbox; 0: 1 MiB */
+    size_t slots;                        /* of a ring; 0: 64 */
+    size_t reserve;                      /* credits; 0: 8 */
+    uint32_t entries;                    /* of an outbox; 0: 1000 */
+    uint32_t room_max;                   /* 0: 1000 */
+    uint32_t channel_max;                /* 0: 1000 */
+    uint32_t tail_max;                   /* 0: 100 */
+    uint32_t presence_max;               /* 0: 1000 */
+    size_t pool_bytes;                   /* 0: plenty */
+    size_t history_bytes;                /* of a home; 0: 4 MiB */
+    bool closed;                         /* nobody may connect without a token */
+    uint32_t text;                       /* of an outbox; 0: 1 MiB */
+    const struct policy_table *policies; /* NULL: world_policies() */
 };
 
 struct client {
@@ -166,7 +168,7 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .channel_count_max = options->channel_max > 0 ? options->channel_max : 1000,
         .tail_count_max = options->tail_max > 0 ? options->tail_max : 100,
         .tail_bytes_max = 1 << 20,
-        .history_bytes_max = 1 << 22,
+        .history_bytes_max = options->history_bytes > 0 ? options->history_bytes : 1 << 22,
         .history_count_max = 10,
         .recovery_count_max = 10,
         .page_bytes_max = 8192,
@@ -177,7 +179,7 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .ping_interval_s = 25,
         .anonymous_allowed = !options->closed,
         .version = "parley 0",
-        .policies = world_policies(),
+        .policies = options->policies != NULL ? options->policies : world_policies(),
         .bus = world.bus,
         .pool = reactor->pool,
         .metrics = reactor->metrics,
@@ -202,17 +204,23 @@ static inline void open_world(struct world_options options)
     }
 }
 
-/* A name whose home is that reactor; another one for each number. */
-static inline const char *name_at(char name[static NAME_SIZE], uint16_t home, int number)
+/* A name that begins so and whose home is that reactor; another one for each number. */
+static inline const char *name_in(char name[static NAME_SIZE], const char *prefix, uint16_t home,
+                                  int number)
 {
     for (int i = 0; i < 1000; i++) {
-        (void)snprintf(name, NAME_SIZE, "room%d.%d", number, i);
+        (void)snprintf(name, NAME_SIZE, "%sroom%d.%d", prefix, number, i);
         if (ids_home_of(table_hash(&world_key, view(name)), world.hub_count) == home) {
             return name;
         }
     }
     ck_abort_msg("no name for home %u", home);
     return NULL;
+}
+
+static inline const char *name_at(char name[static NAME_SIZE], uint16_t home, int number)
+{
+    return name_in(name, "", home, number);
 }
 
 static inline uint64_t metric(uint16_t reactor, enum metrics_id id)
