@@ -52,7 +52,7 @@ static enum codes_error read_query(const struct hub *hub, const struct command_h
                : CODES_ERROR_NONE;
 }
 
-/* Takes the question to the home. False: no memory. */
+/* Takes the question to the home, which may be here. False: no memory. */
 static bool ask_home(struct hub *hub, const struct session *session, const struct command *command,
                      uint64_t hash, const struct channel_query *query)
 {
@@ -85,26 +85,6 @@ static bool ask_home(struct hub *hub, const struct session *session, const struc
     return true;
 }
 
-/* The home is here. */
-static void answer_at_once(struct hub *hub, struct session *session, const struct command *command,
-                           uint64_t hash, const struct channel_query *query)
-{
-    struct channel_reading reading = {.page = NULL};
-    const enum codes_error error =
-        channel_read(hub->home, hash, command->history.channel, query, &reading);
-    const struct post_page page = {
-        .blob = reading.page,
-        .epoch = reading.position.epoch,
-        .top = reading.position.top,
-        .command = command->id,
-        .error = error,
-    };
-    hub_answer_history(hub, session, &page);
-    if (reading.page != NULL) {
-        blob_drop(reading.page, hub->options.pool);
-    }
-}
-
 uint16_t hub_apply_history(struct hub *hub, struct session *session, const struct command *command)
 {
     const struct command_history *history = &command->history;
@@ -125,10 +105,7 @@ uint16_t hub_apply_history(struct hub *hub, struct session *session, const struc
         hub_reply_error(&hub->reply, session, command->id, error);
         return 0;
     }
-    if (ids_home_of(hash, hub->options.reactor_count) == hub->options.reactor &&
-        !policy_is_durable(policy)) {
-        answer_at_once(hub, session, command, hash, &query);
-    } else if (!ask_home(hub, session, command, hash, &query)) {
+    if (!ask_home(hub, session, command, hash, &query)) {
         metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_INTERNAL);
     }

@@ -81,6 +81,21 @@ static void forget(struct idempotency *keys, struct entry *entry)
     free(entry);
 }
 
+static void forget_until(struct idempotency *keys, uint64_t now_ns)
+{
+    const struct list_link *head = &keys->oldest_first;
+    struct list_link *next;
+
+    for (struct list_link *link = list_first(head); link != NULL; link = next) {
+        struct entry *entry = LIST_OWNER(link, struct entry, link);
+        if (entry->expires_ns > now_ns) {
+            return;
+        }
+        next = list_after(head, link);
+        forget(keys, entry);
+    }
+}
+
 static struct idempotency *create(const struct table_key *hash_key)
 {
     struct idempotency *keys = calloc(1, sizeof(*keys));
@@ -122,11 +137,13 @@ static int add(struct idempotency *keys, const struct idempotency_key *key, uint
     return 0;
 }
 
-/* Nothing is left of them: nor should they be. */
+/* With the last key they go themselves. */
 static void destroy_if_empty(struct idempotency **keys)
 {
     if (table_count((*keys)->entries) == 0) {
-        idempotency_destroy(keys);
+        table_destroy((*keys)->entries);
+        free(*keys);
+        *keys = NULL;
     }
 }
 
@@ -170,24 +187,14 @@ void idempotency_expire(struct idempotency **keys, uint64_t now_ns)
     if (*keys == NULL) {
         return;
     }
-    for (struct entry *entry = oldest(*keys); entry != NULL && entry->expires_ns <= now_ns;
-         entry = oldest(*keys)) {
-        forget(*keys, entry);
-    }
+    forget_until(*keys, now_ns);
     destroy_if_empty(keys);
 }
 
 void idempotency_destroy(struct idempotency **keys)
 {
-    if (*keys == NULL) {
-        return;
-    }
-    for (struct entry *entry = oldest(*keys); entry != NULL; entry = oldest(*keys)) {
-        forget(*keys, entry);
-    }
-    table_destroy((*keys)->entries);
-    free(*keys);
-    *keys = NULL;
+    idempotency_expire(keys, UINT64_MAX);
+    CHECK(*keys == NULL);
 }
 
 size_t idempotency_bytes(const struct idempotency *keys)

@@ -248,13 +248,16 @@ size_t outq_drop_normal(struct outq_pool *pool, struct outq *outq, uint32_t flow
     struct outq_node *before = last; /* the one before the next to be looked at */
     size_t count = 0;
 
-    for (size_t i = 0; i < kept && before != NULL; i++) {
+    if (last == NULL) {
+        return 0;
+    }
+    for (size_t i = 0; i < kept; i++) {
         before = before->next;
         if (before == last) {
             return 0;
         }
     }
-    for (bool is_last = last == NULL; !is_last;) {
+    for (bool is_last = false; !is_last;) {
         struct outq_node *node = before->next;
         is_last = node == last;
         if (flow > 0 && packet_flow(node->packet) != flow) {
