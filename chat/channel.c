@@ -317,6 +317,13 @@ static struct channel *oldest(const struct list_link *list)
     return link == NULL ? NULL : LIST_OWNER(link, struct channel, age);
 }
 
+/* Ask before the channel may close. */
+static struct channel *younger(const struct list_link *list, const struct channel *channel)
+{
+    struct list_link *link = list_after(list, &channel->age);
+    return link == NULL ? NULL : LIST_OWNER(link, struct channel, age);
+}
+
 static bool is_expired(const struct channel_home *home, const struct channel *channel,
                        uint64_t ttl_ns)
 {
@@ -374,8 +381,11 @@ static void expire(struct channel_home *home)
         while (is_expired(home, oldest(&age->kept), policy->history_ttl_ns)) {
             expire_history(home, oldest(&age->kept));
         }
-        while (is_expired(home, oldest(&age->idle), policy->history_meta_ttl_ns)) {
-            expire_position(home, oldest(&age->idle));
+        struct channel *channel = oldest(&age->idle);
+        while (is_expired(home, channel, policy->history_meta_ttl_ns)) {
+            struct channel *const next = younger(&age->idle, channel);
+            expire_position(home, channel);
+            channel = next;
         }
     }
 }
@@ -393,30 +403,37 @@ void channel_home_tick(struct channel_home *home, uint64_t now_ns)
     }
 }
 
-/* Of all policies the channel that was used least recently, or NULL. */
-static struct channel *oldest_of_all(const struct channel_home *home, bool idle)
+static struct channel *older(struct channel *a, struct channel *b)
+{
+    if (a == NULL) {
+        return b;
+    }
+    return b != NULL && b->used_ns < a->used_ns ? b : a;
+}
+
+/* Of all channels that may lose something the one that was used least recently, or NULL. */
+static struct channel *oldest_of_all(const struct channel_home *home)
 {
     struct channel *found = NULL;
     for (size_t i = 0; i < home->options.policies->policy_count; i++) {
-        struct channel *channel = oldest(idle ? &home->ages[i].idle : &home->ages[i].kept);
-        if (channel != NULL && (found == NULL || channel->used_ns < found->used_ns)) {
-            found = channel;
-        }
+        const struct age *age = &home->ages[i];
+        found = older(found, older(oldest(&age->kept), oldest(&age->idle)));
     }
     return found;
 }
 
-/* All histories together are too large: first histories go, then positions. */
+/* All histories together are too large: one goes, or a position that has no history any more. */
 void channel_shrink(struct channel_home *home)
 {
     while (home->history_bytes > home->options.history_bytes_max) {
-        struct channel *channel = oldest_of_all(home, false);
-        if (channel != NULL) {
-            evict_history(home, channel);
-        } else if ((channel = oldest_of_all(home, true)) != NULL) {
-            close_channel(home, channel);
-        } else {
+        struct channel *channel = oldest_of_all(home);
+        if (channel == NULL) {
             return; /* what is left is in use */
+        }
+        if (channel->stream.count > 0) {
+            evict_history(home, channel);
+        } else {
+            close_channel(home, channel);
         }
         metrics_add(home->options.metrics, METRIC_HISTORY_EVICTED, 1);
     }

@@ -9,8 +9,8 @@
  *           once and in that order, by one tell on the bus (or through the outbox, where the
  *           interested reactor is this one).
  * History   as much as the channel's policy says, as long as all of it together is below
- *           history_bytes_max: above, the channels that were published to least recently lose
- *           theirs, their idempotency keys with it, and keep their position.
+ *           history_bytes_max: above, the channels that were used least recently lose theirs, their
+ *           idempotency keys with it, and keep their position, or lose that.
  * Full      when a ring has no room, nothing is queued: the channel remembers one cursor per
  *           interested reactor and goes on from what it keeps (channel_catch_up). A cursor that
  *           fell off that becomes an explicit gap, never silence.

@@ -28,60 +28,12 @@ int ledger_create(const struct ledger_options *options, struct ledger **ledger)
     return 0;
 }
 
-/* -- items ------------------------------------------------------------------------------------- */
-
-static void free_if_over(struct ledger *ledger, struct ledger_item *item)
-{
-    if (!list_is_linked(&item->age) && !list_is_linked(&item->place)) {
-        CHECK(item->blob == NULL);
-        CHECK(ledger->item_count > 0);
-        ledger->item_count--;
-        free(item);
-    }
-}
-
-static bool is_done(const struct ledger_item *item)
-{
-    return item->deadline_ns == 0;
-}
-
-/* Whoever waits for it can be answered. Once; later ends of the same item mean nothing. */
-void ledger_end_item(struct ledger *ledger, struct ledger_item *item, enum codes_error error)
-{
-    if (is_done(item)) {
-        return;
-    }
-    item->answer.error = error;
-    item->deadline_ns = 0;
-    list_remove(&item->age);
-    list_push_back(&ledger->done, &item->age);
-}
-
-/* The publication is not to be delivered, or was. */
-void ledger_drop_publication(struct ledger *ledger, struct ledger_item *item)
-{
-    list_remove(&item->place);
-    if (item->blob != NULL) {
-        const struct post_publish *publish = &item->answer.post.publish;
-        ledger->options.ops->on_refused(ledger->options.context, item->book->options.owner,
-                                        item->blob, publish->key_size);
-        ledger->bytes -= blob_bytes(item->blob).size;
-        blob_drop(item->blob, ledger->options.pool);
-        item->blob = NULL;
-    }
-    item->book = NULL;
-    free_if_over(ledger, item);
-}
-
-static bool is_publication(const struct ledger_item *item)
-{
-    return !item->answer.is_question;
-}
+/* -- what is taken, and refused ---------------------------------------------------------------- */
 
 /* Of the book's publications, what is in the list is answered with an error and forgotten. */
-static void refuse_list(struct ledger *ledger, struct list_link *list)
+void ledger_refuse_list(struct ledger *ledger, struct list_link *list)
 {
-    for (struct list_link *link = list_first(list); link != NULL; link = list_first(list)) {
+    for (struct list_link *link = list_pop_front(list); link != NULL; link = list_pop_front(list)) {
         struct ledger_item *item = LEDGER_PLACED(link);
         ledger_end_item(ledger, item, CODES_ERROR_INTERNAL);
         ledger_drop_publication(ledger, item);
@@ -91,30 +43,12 @@ static void refuse_list(struct ledger *ledger, struct list_link *list)
 /* The store cannot be asked: nobody who waits for the book is kept waiting. */
 void ledger_refuse_all(struct ledger *ledger, struct ledger_book *book)
 {
-    refuse_list(ledger, &book->sent);
-    refuse_list(ledger, &book->queued);
+    ledger_refuse_list(ledger, &book->sent);
+    ledger_refuse_list(ledger, &book->queued);
     for (struct list_link *link = list_first(&book->questions); link != NULL;
          link = list_after(&book->questions, link)) {
         ledger_end_item(ledger, LEDGER_PLACED(link), CODES_ERROR_INTERNAL);
     }
-}
-
-static struct ledger_item *add_item(struct ledger *ledger, struct ledger_book *book,
-                                    const struct post *post)
-{
-    if (ledger->item_count >= ledger->options.item_count_max) {
-        return NULL;
-    }
-    struct ledger_item *const item = calloc(1, sizeof(*item));
-    if (item == NULL) {
-        return NULL;
-    }
-    item->book = book;
-    item->deadline_ns = ledger->now_ns + ledger->options.timeout_ns;
-    item->answer.post = *post;
-    list_push_back(&ledger->waiting, &item->age);
-    ledger->item_count++;
-    return item;
 }
 
 enum codes_error ledger_publish(struct ledger *ledger, struct ledger_book *book,
@@ -130,7 +64,7 @@ enum codes_error ledger_publish(struct ledger *ledger, struct ledger_book *book,
     if (ledger->bytes + size > ledger->options.bytes_max) {
         return CODES_ERROR_INTERNAL;
     }
-    struct ledger_item *const item = add_item(ledger, book, post);
+    struct ledger_item *const item = ledger_add_item(ledger, book, post);
     if (item == NULL) {
         return CODES_ERROR_INTERNAL;
     }
@@ -146,7 +80,7 @@ enum codes_error ledger_ask(struct ledger *ledger, struct ledger_book *book,
                             const struct post *post)
 {
     CHECK(!ledger_is_certain(book));
-    struct ledger_item *const item = add_item(ledger, book, post);
+    struct ledger_item *const item = ledger_add_item(ledger, book, post);
     if (item == NULL) {
         return CODES_ERROR_INTERNAL;
     }
@@ -156,28 +90,6 @@ enum codes_error ledger_ask(struct ledger *ledger, struct ledger_book *book,
     return CODES_ERROR_NONE;
 }
 
-/* -- the end ----------------------------------------------------------------------------------- */
-
-static struct blob *blob_of_question(const struct post *post)
-{
-    if (post->kind == POST_PUBLISH) {
-        return post->publish.blob;
-    }
-    return post->kind == POST_INTEREST ? post->interest.blob : post->history.blob;
-}
-
-/* Nobody is left who could answer them. */
-static void forget_done(struct ledger *ledger)
-{
-    for (struct ledger_item *item = ledger_first_done(ledger); item != NULL;
-         item = ledger_first_done(ledger)) {
-        if (!is_publication(item)) {
-            blob_drop(blob_of_question(&item->answer.post), ledger->options.pool);
-        }
-        ledger_forget(ledger, item);
-    }
-}
-
 void ledger_destroy(struct ledger *ledger)
 {
     if (ledger == NULL) {
@@ -185,7 +97,7 @@ void ledger_destroy(struct ledger *ledger)
     }
     CHECK(list_is_empty(&ledger->waiting));
     CHECK(ledger->bytes == 0);
-    forget_done(ledger);
+    ledger_forget_done(ledger);
     CHECK(ledger->item_count == 0);
     for (uint32_t i = 0; i < ledger->batch_count; i++) {
         archive_post_destroy_batch(ledger->batches[i]);
@@ -252,7 +164,7 @@ static void disown(struct ledger *ledger, struct ledger_book *book)
 {
     struct list_link *const lists[] = {&book->stored_items, &book->sent, &book->queued};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        refuse_list(ledger, lists[i]);
+        ledger_refuse_list(ledger, lists[i]);
     }
     for (struct list_link *link = list_first(&book->questions); link != NULL;
          link = list_first(&book->questions)) {
@@ -299,9 +211,10 @@ void ledger_remove(struct ledger *ledger, struct ledger_book *book)
 /* A publication that the archive has stays where it is: it may be stored all the same. */
 static void expire(struct ledger *ledger, struct ledger_item *item)
 {
-    const bool is_queued = is_publication(item) && item->answer.offset == 0;
+    const bool is_queued = ledger_is_publication(item) && item->answer.offset == 0;
     struct ledger_book *const book = item->book;
-    const bool is_stored = is_publication(item) && !is_queued &&
+    CHECK(book != NULL); /* as long as somebody waits */
+    const bool is_stored = ledger_is_publication(item) && !is_queued &&
                            item->answer.epoch == book->epoch && item->answer.offset <= book->stored;
 
     ledger_end_item(ledger, item, is_stored ? CODES_ERROR_NONE : CODES_ERROR_INTERNAL);
@@ -333,6 +246,7 @@ static bool deliver_one(struct ledger *ledger, struct ledger_book *book)
     }
     struct ledger_item *const item = LEDGER_PLACED(link);
     struct blob *const blob = item->blob;
+    CHECK(blob != NULL);
     ledger->bytes -= blob_bytes(blob).size;
     item->blob = NULL;
     const struct ledger_stored stored = {.key_size = item->answer.post.publish.key_size};
@@ -376,35 +290,4 @@ bool ledger_has_given(const struct ledger *ledger)
 size_t ledger_item_count(const struct ledger *ledger)
 {
     return ledger->item_count;
-}
-
-struct ledger_item *ledger_first_done(const struct ledger *ledger)
-{
-    struct list_link *const link = list_first(&ledger->done);
-    return link == NULL ? NULL : LIST_OWNER(link, struct ledger_item, age);
-}
-
-struct ledger_item *ledger_next_done(const struct ledger *ledger, const struct ledger_item *item)
-{
-    struct list_link *const link = list_after(&ledger->done, &item->age);
-    return link == NULL ? NULL : LIST_OWNER(link, struct ledger_item, age);
-}
-
-struct ledger_answer ledger_look(const struct ledger_item *item)
-{
-    return item->answer;
-}
-
-void ledger_forget(struct ledger *ledger, struct ledger_item *item)
-{
-    CHECK(is_done(item));
-    struct ledger_book *const book = item->book;
-
-    list_remove(&item->age);
-    if (!is_publication(item) && book != NULL) {
-        list_remove(&item->place);
-        item->book = NULL;
-        ledger_maybe_idle(ledger, book);
-    }
-    free_if_over(ledger, item);
 }

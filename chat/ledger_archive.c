@@ -201,28 +201,16 @@ void ledger_flush(struct ledger *ledger)
 /* They are known not to be stored: again in the queue, before what came later. */
 static void take_back(struct ledger *ledger, struct ledger_book *book)
 {
-    struct list_link *const sent = &book->sent;
-    for (struct list_link *link = list_first(sent); link != NULL;) {
-        struct list_link *const next = list_after(sent, link);
-        struct ledger_item *const item = LEDGER_PLACED(link);
+    while (!list_is_empty(&book->sent)) {
+        struct list_link *const last = book->sent.prev;
+        struct ledger_item *const item = LEDGER_PLACED(last);
+        list_remove(last);
         if (item->deadline_ns == 0) {
             ledger_drop_publication(ledger, item); /* its publisher was told that it failed */
         } else {
             item->answer.offset = 0;
+            list_push_front(&book->queued, last);
         }
-        link = next;
-    }
-    list_splice_back(sent, &book->queued);
-    list_splice_back(&book->queued, sent);
-}
-
-static void refuse_sent(struct ledger *ledger, struct ledger_book *book)
-{
-    for (struct list_link *link = list_first(&book->sent); link != NULL;
-         link = list_first(&book->sent)) {
-        struct ledger_item *const item = LEDGER_PLACED(link);
-        ledger_end_item(ledger, item, CODES_ERROR_INTERNAL);
-        ledger_drop_publication(ledger, item);
     }
 }
 
@@ -282,7 +270,7 @@ static void take_run(struct ledger *ledger, const struct archive_batch *batch,
     } else if (run->result == ARCHIVE_DONE) {
         run_is_stored(ledger, book, batch, run);
     } else if (run->result == ARCHIVE_REFUSED) {
-        refuse_sent(ledger, book);
+        ledger_refuse_list(ledger, &book->sent);
     } else {
         book->state = LEDGER_CLOSED;
         ledger_want_page(ledger, book);

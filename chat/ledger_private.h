@@ -2,9 +2,10 @@
 #ifndef CHAT_LEDGER_PRIVATE_H
 #define CHAT_LEDGER_PRIVATE_H
 /*
- * The ledger's state, and the steps that its two files share. Private to chat/ledger*.c.
+ * The ledger's state, and the steps that its files share. Private to chat/ledger*.c.
  *
- *   ledger.c           items: who waits, until when, and who is done
+ *   ledger.c           books, time, what is taken, delivered and refused
+ *   ledger_items.c     who waits, and who is done
  *   ledger_archive.c   runs and pages: what the archive is given, and what follows from its answers
  */
 #include "chat/archive_post.h"
@@ -79,9 +80,16 @@ struct ledger {
 
 #define LEDGER_PLACED(link) LIST_OWNER(link, struct ledger_item, place)
 
-/* ledger.c */
+/* ledger_items.c */
+NODISCARD struct ledger_item *ledger_add_item(struct ledger *ledger, struct ledger_book *book,
+                                              const struct post *post);
+NODISCARD bool ledger_is_publication(const struct ledger_item *item);
+void ledger_forget_done(struct ledger *ledger);
 void ledger_end_item(struct ledger *ledger, struct ledger_item *item, enum codes_error error);
 void ledger_drop_publication(struct ledger *ledger, struct ledger_item *item);
+
+/* ledger.c */
+void ledger_refuse_list(struct ledger *ledger, struct list_link *list);
 void ledger_refuse_all(struct ledger *ledger, struct ledger_book *book);
 void ledger_maybe_idle(struct ledger *ledger, struct ledger_book *book);
 

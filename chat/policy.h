@@ -54,7 +54,7 @@ struct policy {
 
     uint32_t history_size;        /* publications; 0: no history */
     uint64_t history_ttl_ns;      /* of a publication; not 0 where there is history */
-    uint64_t history_meta_ttl_ns; /* of offset and epoch, from the last publication */
+    uint64_t history_meta_ttl_ns; /* of offset and epoch, once nothing else is left of it */
     bool force_recovery;
     bool allow_recovery;
     bool force_positioning;

@@ -300,9 +300,15 @@ static void uring_drop(struct backend *backend, struct backend_conn *conn, bool 
         backend_uring_submit_again(backend, conn);
         return;
     }
-    struct io_uring_sqe *sqe = backend_uring_submit_next(backend);
-    io_uring_prep_cancel_fd(sqe, conn->fd, IORING_ASYNC_CANCEL_ALL);
-    io_uring_sqe_set_data64(sqe, backend_uring_tag(BACKEND_URING_REQUEST_NONE, 0, 0));
+    /* Each by its name. By its descriptor the kernel looks at every request that the ring has. */
+    if ((conn->flags & BACKEND_URING_ARMED) != 0) {
+        backend_uring_submit_cancel(backend,
+                                    backend_uring_tag_conn(BACKEND_URING_REQUEST_RECEIVE, conn));
+    }
+    if ((conn->flags & BACKEND_URING_SENDING) != 0 && !conn->quiet) {
+        backend_uring_submit_cancel(backend,
+                                    backend_uring_tag_conn(BACKEND_URING_REQUEST_SEND, conn));
+    }
 }
 
 static int uring_peer(struct backend *backend, const struct backend_conn *conn,

@@ -397,6 +397,20 @@ static void take_loss(struct archive *archive, struct job job)
     archive->waiting++;
 }
 
+/* A value of the log is short, and the file that is damaged stands at the end of a reason. */
+static void log_reason(struct archive *archive, enum log_level level, const char *event,
+                       const char *reason)
+{
+    const size_t size = strlen(reason);
+    const size_t first = size < LOG_STRING_SIZE_MAX ? size : LOG_STRING_SIZE_MAX;
+    const struct log_field fields[] = {
+        log_text("path", archive->options.path),
+        log_bytes("because", (struct bytes){(const uint8_t *)reason, first}),
+        log_text("and", reason + first),
+    };
+    log_write(archive->options.log, level, event, fields, size > first ? 3 : 2);
+}
+
 static void log_state(struct archive *archive, enum store_state state)
 {
     const struct store_view view = store_look(archive->store);
@@ -405,11 +419,6 @@ static void log_state(struct archive *archive, enum store_state state)
         log_uint("open_us", view.open_us),
         log_uint("starts", view.starts),
         log_text("path", archive->options.path),
-    };
-    const struct log_field down[] = {
-        log_text("because", view.reason),
-        log_text("path", archive->options.path),
-        log_uint("starts", view.starts),
     };
     switch (state) {
     case STORE_STARTING:
@@ -421,7 +430,7 @@ static void log_state(struct archive *archive, enum store_state state)
         archive->was_ready = true;
         return;
     case STORE_DOWN:
-        log_write(archive->options.log, LOG_ERROR, "store: down", down, 3);
+        log_reason(archive, LOG_ERROR, "store: down", view.reason);
         return;
     }
     NEVER("a state of no store");
@@ -606,11 +615,10 @@ static void publish_state(struct archive *archive)
         const struct log_field fields[] = {log_uint("questions", view.questions)};
         log_write(archive->options.log, LOG_ERROR, "store: does not answer in time", fields, 1);
     }
-    if (view.state != STORE_DOWN && view.reason[0] != '\0' &&
+    if (view.state == STORE_READY && view.reason[0] != '\0' &&
         strncmp(view.reason, archive->complaint, COMPLAINT_SIZE - 1) != 0) {
         (void)snprintf(archive->complaint, COMPLAINT_SIZE, "%.*s", COMPLAINT_SIZE - 1, view.reason);
-        const struct log_field fields[] = {log_text("text", view.reason)};
-        log_write(archive->options.log, LOG_WARN, "store: complains", fields, 1);
+        log_reason(archive, LOG_WARN, "store: complains", view.reason);
     }
     metrics_set(metrics, METRIC_STORE_READY, state == ARCHIVE_READY ? 1 : 0);
     metrics_set(metrics, METRIC_STORE_STARTS, view.starts);

@@ -23,7 +23,7 @@
 
 enum {
     REQUEST_SIZE_MAX = 4096, /* bytes */
-    COMMANDS_SIZE_MAX = 512,
+    COMMANDS_SIZE_MAX = 1024,
     LINGER_MS = 1000, /* for the server's close frame */
     ASSEMBLY_SIZE_MIN = 4096,
 };

@@ -31,6 +31,7 @@ enum option_key {
     KEY_ROOMS,
     KEY_EXCLUDES_SENDER,
     KEY_SESSION,
+    KEY_CHANNEL,
     KEY_RECONNECTS,
     KEY_RECOVER,
     KEY_STORM,
@@ -43,6 +44,7 @@ enum option_key {
     KEY_CPU,
     KEY_BACKEND,
     KEY_SOURCES,
+    KEY_DIALS,
     KEY_SERVER_PID,
     KEY_JSON,
     KEY_HTML,
@@ -73,6 +75,7 @@ static const struct argp_option option_table[] = {
     {"publishers", KEY_PUBLISHERS, "N", 0,
      "fanout, chat: how many connections publish (fanout 1, chat: one in each room)", 1},
     {"rooms", KEY_ROOMS, "N", 0, "chat: channels; connections are shared out among them (1)", 1},
+    {"channel", KEY_CHANNEL, "NAME", 0, "chat: the channels are NAME0, NAME1, ... (bench-)", 1},
     {"reconnects", KEY_RECONNECTS, "R", 0,
      "chat: cut and renew R connections a second, none of which publishes (0)", 1},
     {"recover", KEY_RECOVER, NULL, 0,
@@ -108,6 +111,7 @@ static const struct argp_option option_table[] = {
     {"tls-insecure", KEY_TLS_INSECURE, NULL, 0, "wss://: trust every certificate", 3},
     {"sources", KEY_SOURCES, "N", 0,
      "Connect from N addresses, 127.0.0.2 and up (one for 1,000 connections)", 3},
+    {"dials", KEY_DIALS, "N", 0, "Connections that each thread makes at once (128)", 3},
 
     {NULL, 0, NULL, 0, "The generator:", 4},
     {"threads", KEY_THREADS, "N", 0, "Threads (1)", 4},
@@ -287,6 +291,18 @@ static int read_backend(struct parse *parse, const char *text)
     return 0;
 }
 
+static bool is_channel(const char *text)
+{
+    const size_t size = strlen(text);
+
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] < '!' || text[i] > '~' || text[i] == '"' || text[i] == '\\') {
+            return false;
+        }
+    }
+    return size > 0 && size <= OPTIONS_CHANNEL_SIZE_MAX;
+}
+
 static int read_load_option(int key, char *text, struct parse *parse)
 {
     struct options *options = &parse->options;
@@ -320,6 +336,11 @@ static int read_load_option(int key, char *text, struct parse *parse)
         return read_count(parse, "--rooms", text, 1000000, &options->rooms);
     case KEY_RECONNECTS:
         return read_real(parse, "--reconnects", text, 1e6, &options->reconnect_rate);
+    case KEY_CHANNEL:
+        options->channel = text;
+        return is_channel(text) ? 0
+                                : refuse(parse, "--channel",
+                                         "1 to 100 printable ASCII characters, no quotes", text);
     case KEY_RECOVER:
         options->recovers = true;
         return 0;
@@ -391,6 +412,8 @@ static int read_other_option(int key, char *text, struct parse *parse)
     case KEY_SOURCES:
         parse->has_sources = true;
         return read_count(parse, "--sources", text, 65000, &options->sources);
+    case KEY_DIALS:
+        return read_count(parse, "--dials", text, 100000, &options->dials);
     case KEY_THREADS:
         return read_count(parse, "--threads", text, OPTIONS_CPU_COUNT_MAX, &options->threads);
     case KEY_CPU:
@@ -606,6 +629,8 @@ enum options_outcome options_parse(int argc, char **argv, struct options *option
         .seed = 1,
         .publishers = 1,
         .rooms = 1,
+        .channel = "bench-",
+        .dials = 128,
         .p99_limit_ns = 100 * MONOTIME_NS_PER_MS,
         .away_ns = MONOTIME_NS_PER_S,
     };

@@ -34,6 +34,7 @@ enum {
     OPTIONS_EXTRA_SIZE = 2048, /* bytes, with the NUL */
     OPTIONS_ERROR_SIZE = 256,  /* bytes, with the NUL */
     OPTIONS_WINDOW_MAX = 4096,
+    OPTIONS_CHANNEL_SIZE_MAX = 100, /* bytes, without the number behind it */
 };
 
 struct options {
@@ -46,6 +47,7 @@ struct options {
     uint32_t threads;
     int cpus[OPTIONS_CPU_COUNT_MAX]; /* the kernel's numbers; thread i is on cpus[i % count] */
     uint32_t cpu_count;              /* 0: not pinned */
+    uint32_t dials;                  /* connections that a thread makes at once */
     uint32_t sources;                /* addresses 127.0.0.2 and up; 0: the kernel's choice */
 
     uint64_t warmup_ns;
@@ -64,6 +66,7 @@ struct options {
 
     uint32_t publishers;
     uint32_t rooms;
+    const char *channel;   /* how the rooms' names begin */
     bool excludes_sender;  /* the server does not send back to who published */
     bool session;          /* connect, idle: a Centrifuge session with one subscription each */
     double reconnect_rate; /* connections cut and made again, per second in all */

@@ -192,7 +192,11 @@ static void write_latency(const struct report *report, FILE *out)
 }
 
 static const char *const part_names[STORM_PART_COUNT] = {
-    [STORM_BEFORE] = "before", [STORM_DURING] = "during", [STORM_AFTER] = "after"};
+    [STORM_BEFORE] = "before",
+    [STORM_CUT] = "cut",
+    [STORM_RETURN] = "return",
+    [STORM_AFTER] = "after",
+};
 
 static void write_recovery(const struct report *report, FILE *out)
 {

@@ -42,7 +42,7 @@ struct report_step {
 struct report_storm {
     uint32_t struck;           /* connections that were cut */
     double away_seconds;       /* that they stayed away on purpose */
-    double seconds;            /* from then until all were back, or the measured part ended */
+    double seconds;            /* from when they might come until all were back, or until the end */
     struct procstat server;    /* CPU used in that time */
     struct procstat generator; /* the same of this process */
 };

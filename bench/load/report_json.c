@@ -313,7 +313,8 @@ static void add_storm(struct sheet *sheet, const struct report *report)
     add_double(sheet, "seconds", storm->seconds);
     add_summary(sheet, "back", &tally->back);
     add_summary(sheet, "live_before", &tally->live[STORM_BEFORE]);
-    add_summary(sheet, "live_during", &tally->live[STORM_DURING]);
+    add_summary(sheet, "live_cut", &tally->live[STORM_CUT]);
+    add_summary(sheet, "live_return", &tally->live[STORM_RETURN]);
     add_summary(sheet, "live_after", &tally->live[STORM_AFTER]);
     if (report->has_server) {
         add_uint64(sheet, "server_user_ns", storm->server.user_ns);

@@ -54,7 +54,7 @@ struct conductor {
     struct tally *total; /* with what is known only at the end */
     struct report report;
     struct report_storm storm;   /* of the report, where there is one */
-    struct sample *storm_before; /* they were cut */
+    struct sample *storm_before; /* those that it struck might come back */
     struct sample *storm_after;  /* all were back, or the measured part ended */
     struct report_point *points;
     uint32_t started; /* threads */
@@ -196,8 +196,8 @@ static void watch_until(struct conductor *conductor, uint64_t time_ns)
     struct storm *storm = &conductor->run.storm;
 
     if (storm->struck_count > 0 && conductor->storm_before->at_ns == 0 &&
-        storm_strike_ns(storm) < time_ns) {
-        sleep_until(storm_strike_ns(storm));
+        storm_return_ns(storm) < time_ns) {
+        sleep_until(storm_return_ns(storm));
         read_sample(conductor, conductor->storm_before);
     }
     if (conductor->storm_before->at_ns != 0 && conductor->storm_after->at_ns == 0) {

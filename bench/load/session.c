@@ -13,8 +13,9 @@
 
 static struct bytes channel_of(const struct client *client, char text[SESSION_CHANNEL_SIZE_MAX])
 {
-    const int size = snprintf(text, SESSION_CHANNEL_SIZE_MAX, "bench-%u",
-                              run_room_of(client->worker->run, client->index));
+    const int size =
+        snprintf(text, SESSION_CHANNEL_SIZE_MAX, "%s%u", client->worker->run->options->channel,
+                 run_room_of(client->worker->run, client->index));
     return (struct bytes){(const uint8_t *)text, (size_t)size};
 }
 

@@ -8,13 +8,14 @@
  */
 #include <stdint.h>
 
+#include "bench/load/options.h"
 #include "core/annot.h"
 #include "core/bytes.h"
 
 struct client;
 struct json_writer;
 
-enum { SESSION_CHANNEL_SIZE_MAX = 32 }; /* bytes */
+enum { SESSION_CHANNEL_SIZE_MAX = OPTIONS_CHANNEL_SIZE_MAX + 12 }; /* bytes */
 
 /*
  * Writes `connect` and `subscribe`, as the SDKs do in their first message. Who has a position in

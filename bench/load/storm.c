@@ -33,7 +33,10 @@ enum storm_part storm_part_of(const struct storm *storm, uint64_t due_ns, uint64
     if (now_ns < storm_strike_ns(storm)) {
         return STORM_BEFORE;
     }
-    return calm_ns == 0 || due_ns < calm_ns ? STORM_DURING : STORM_AFTER;
+    if (now_ns < storm_return_ns(storm)) {
+        return STORM_CUT;
+    }
+    return calm_ns == 0 || due_ns < calm_ns ? STORM_RETURN : STORM_AFTER;
 }
 
 void storm_is_back(struct storm *storm, uint64_t now_ns)

@@ -27,11 +27,12 @@ struct storm {
 
 /* Where in time a delivery lies. */
 enum storm_part {
-    STORM_BEFORE = 0,
-    STORM_DURING, /* it was due, or came, while somebody was away */
+    STORM_BEFORE = 0, /* it came before */
+    STORM_CUT,        /* it came when nobody might be back yet */
+    STORM_RETURN,     /* it was due, or came, while somebody was coming back */
     STORM_AFTER,
 };
-enum { STORM_PART_COUNT = 3 };
+enum { STORM_PART_COUNT = 4 };
 
 void storm_init(struct storm *storm, uint32_t connections, uint32_t publishers);
 void storm_set_time(struct storm *storm, uint64_t strike_ns, uint64_t away_ns);

@@ -19,9 +19,8 @@ enum {
     RECEIVE_BUFFER_COUNT = 512,
     RECEIVE_BUFFER_SIZE = 4096,          /* bytes */
     MESSAGE_SIZE_MAX = 64 * 1024 * 1024, /* bytes */
-    DIALLING_MAX = 128,                  /* connections that are made at once */
     SPARE_CONN_COUNT = 64,               /* ended, but not yet out of the kernel's hands */
-    COMMAND_SIZE_MAX = 256,              /* bytes of a publish around its data */
+    COMMAND_SIZE_MAX = 512,              /* bytes of a publish around its data */
 };
 #define STALL_NS (60 * MONOTIME_NS_PER_S)
 #define REST_NS  (2 * MONOTIME_NS_PER_S)
@@ -63,8 +62,9 @@ static void dial_client(struct worker *worker, uint32_t index) ON_REACTOR
 /* The first connection of each client, and those that are to be renewed, a few at a time. */
 static void dial(struct worker *worker, uint64_t now_ns) ON_REACTOR
 {
+    const struct options *options = worker->run->options;
     const uint32_t most =
-        worker->run->options->scenario == OPTIONS_CONNECT ? worker->client_count : DIALLING_MAX;
+        options->scenario == OPTIONS_CONNECT ? worker->client_count : options->dials;
     while (worker->dialled < worker->client_count && worker->dialling < most) {
         dial_client(worker, worker->dialled++);
     }

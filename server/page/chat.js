@@ -26,6 +26,8 @@
   const PEOPLE_MAX = 100; // people who are listed by name; the others are counted
   const NAMES_MAX = 1000; // clients whose names are remembered; the oldest is forgotten
   const CLIENTS_MAX = 50; // ids of this tab that are remembered
+  const REPEAT_MS = 1000; // before a message that had no answer is said again
+  const NOT_AVAILABLE = 108; // the protocol's code for what a channel does not have
   const FOLLOWS_MS = 5 * 60 * 1000; // later than this, a message names its author again
   const TINTS = 8; // colours of chat.css
   const GAP = 'Some messages may be missing here';
@@ -270,7 +272,7 @@
       placeHistory(room, await room.subscription.history({ limit: HISTORY_MAX, reverse: true }));
     } catch (error) {
       // There is none (108), or not for us (103). After anything else, the next time tries again.
-      room.isLoaded = error?.code === 108 || error?.code === 103;
+      room.isLoaded = error?.code === NOT_AVAILABLE || error?.code === 103;
     }
   }
 
@@ -583,15 +585,40 @@
     }
   }
 
+  /*
+   * Its id is its idempotency key, so that it may be said again when no answer came. A room without
+   * history does not know what was said before (108): there it is said once.
+   */
+  async function sayOnce(room, { data }) {
+    if (!room.keepsNothing) {
+      try {
+        await centrifuge.rpc('publish', { channel: room.name, data, idempotency_key: data.id });
+        return;
+      } catch (error) {
+        if (error?.code !== NOT_AVAILABLE) {
+          throw error;
+        }
+        room.keepsNothing = true;
+      }
+    }
+    await room.subscription.publish(data);
+  }
+
   async function publish(room, one) {
     one.state = 'sending';
     try {
-      await room.subscription.publish(one.data);
+      await sayOnce(room, one);
       one.state = 'accepted';
     } catch (error) {
-      one.state = isUnanswered(error) ? 'unsure' : 'refused';
-      if (room === current && room.outgoing.includes(one)) {
-        notify(explainPublish(error));
+      const mayRepeat = !room.keepsNothing && (isUnanswered(error) || error?.temporary);
+      if (mayRepeat) {
+        one.state = 'waiting';
+        window.setTimeout(() => sendOutgoing(room), REPEAT_MS);
+      } else {
+        one.state = isUnanswered(error) ? 'unsure' : 'refused';
+        if (room === current && room.outgoing.includes(one)) {
+          notify(explainPublish(error));
+        }
       }
     }
     showOutgoing(room);

@@ -182,18 +182,24 @@ START_TEST(keeps_the_latest)
     size_t dropped = 0;
     ck_assert_int_ne(queue_latest(peer, LOUD, count, &dropped), CONN_TOO_SLOW);
     ck_assert_uint_gt(dropped, 0);
-    const size_t dropped_first = dropped;
+    size_t dropped_all = dropped;
     const uint32_t bytes = conn_queued_bytes(peer->conn);
     for (uint32_t i = 1; i < MORE; i++) {
         ck_assert_int_ne(queue_latest(peer, LOUD, count + i, &dropped), CONN_TOO_SLOW);
-        ck_assert_uint_eq(dropped, 1);
+        ck_assert_uint_le(dropped, 1); /* none when the kernel has taken the last one meanwhile */
+        ck_assert_uint_le(conn_queued_bytes(peer->conn), bytes + SIZE + CONN_PACKET_COST);
+        dropped_all += dropped;
         fixture_turn(fixture);
     }
-    ck_assert_uint_eq(conn_queued_bytes(peer->conn), bytes);
-    for (uint32_t i = 0; i < count - dropped_first; i++) {
-        expect_one(fixture, client, LOUD, i);
+    ck_assert_uint_gt(dropped_all, MORE / 2);
+    uint32_t number = 0;
+    for (size_t i = 0; i < count + MORE - dropped_all; i++) {
+        uint8_t flow;
+        const uint32_t got = read_one(fixture, client, &flow);
+        ck_assert(flow == LOUD && got >= number);
+        number = got + 1;
     }
-    expect_one(fixture, client, LOUD, count + MORE - 1);
+    ck_assert_uint_eq(number, count + MORE);
     end(fixture, client);
 }
 END_TEST

@@ -73,6 +73,7 @@ static bool begin(struct sim_client *client)
         .next_id = 1,
     };
     for (size_t i = 0; i < SIM_CHANNEL_MAX; i++) {
+        sim_presence_forget(&memberships[i].views);
         /* What it had, and where it was; nothing of what it wanted. */
         client->memberships[i] = (struct sim_membership){
             .subscription = memberships[i].subscription,

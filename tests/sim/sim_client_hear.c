@@ -294,21 +294,29 @@ static void settle(struct sim_client *client, const struct sim_asked *asked,
     }
 }
 
-/* The store did not do it in time, or at all: what was published may come, and need not. */
-static bool is_refused_by_store(const struct sim_client *client, const struct sim_asked *asked,
-                                const struct event *event)
+/*
+ * The store did not do it in time, or at all: what was published may come, and need not. Or a
+ * subscribe waited in a room that fell off its home's tail: it is to be tried again.
+ */
+static bool is_refused(const struct sim_client *client, const struct sim_asked *asked,
+                       const struct event *event)
 {
-    return client->world->profile.is_durable && event->kind == EVENT_ERROR &&
-           event->code == CODES_ERROR_INTERNAL && asked->error == 0 &&
-           (asked->method == COMMAND_PUBLISH || asked->method == COMMAND_SUBSCRIBE ||
-            asked->method == COMMAND_HISTORY);
+    const struct sim_profile *profile = &client->world->profile;
+
+    if (event->kind != EVENT_ERROR || event->code != CODES_ERROR_INTERNAL || asked->error != 0) {
+        return false;
+    }
+    return (profile->is_durable &&
+            (asked->method == COMMAND_PUBLISH || asked->method == COMMAND_HISTORY)) ||
+           ((profile->is_durable || (profile->has_gaps && profile->has_history)) &&
+            asked->method == COMMAND_SUBSCRIBE);
 }
 
 static void settle_refused(struct sim_client *client, const struct sim_asked *asked)
 {
     struct sim_membership *membership = &client->memberships[asked->channel];
 
-    sim_stats_add(client->world->stats, SIM_STORE_REFUSED, 1);
+    sim_stats_add(client->world->stats, SIM_STORE_REFUSED, client->world->profile.is_durable);
     if (asked->method == COMMAND_SUBSCRIBE) {
         membership->pending--;
         membership->is_wanted = false;
@@ -333,7 +341,7 @@ static void hear_reply(struct sim_client *client, const struct event *event)
     memmove(&client->asked[at], &client->asked[at + 1],
             (client->asked_count - at) * sizeof(client->asked[0]));
     sim_stats_add(world->stats, SIM_REPLIES, 1);
-    if (is_refused_by_store(client, &asked, event)) {
+    if (is_refused(client, &asked, event)) {
         settle_refused(client, &asked);
         return;
     }

@@ -350,14 +350,32 @@ async function cutOff({ server, enter }) {
   await say(alice, 'Answer lost');
   await sees(bob, 'Answer lost');
   link.cut();
-  await hasOutgoing(alice, [['unsure', 'Answer lost']]);
+  await hasOutgoing(alice, [['waiting', 'Answer lost']]);
   link.mend();
   all.push('Answer lost');
   await hasOutgoing(alice, []);
   await showsAll(alice, all);
 
-  /* It did not get there: it is not sent unasked. */
+  /* It did not get there: it is said again, once. */
   await isIn(alice);
+  link.lose('up');
+  await say(alice, 'Message lost');
+  await hasOutgoing(alice, [['sending', 'Message lost']]);
+  link.cut();
+  await hasOutgoing(alice, [['waiting', 'Message lost']]);
+  link.mend();
+  all.push('Message lost');
+  await hasOutgoing(alice, []);
+  await showsAll(alice, all);
+  await showsAll(bob, all);
+}
+
+/* Where nothing is kept, nobody knows what was said before: it is not said again unasked. */
+async function nothingIsKept({ server, enter }) {
+  const link = await Link.open(server.port);
+  const alice = await enter('Alice', { address: link.page });
+  await say(alice, 'Hello');
+  await sees(alice, 'Hello');
   link.lose('up');
   await say(alice, 'Message lost');
   await hasOutgoing(alice, [['sending', 'Message lost']]);
@@ -367,10 +385,8 @@ async function cutOff({ server, enter }) {
   await isIn(alice);
   assert.deepEqual(await outgoing(alice), [['unsure', 'Message lost']]);
   await byId(alice, 'outgoing').getByRole('button', { name: 'Try again' }).click();
-  all.push('Message lost');
   await hasOutgoing(alice, []);
-  await showsAll(alice, all);
-  await showsAll(bob, all);
+  await showsAll(alice, ['Hello', GAP, 'Message lost']);
 }
 
 /* More than is recovered, then more than is kept: it says so, and goes on with what there is. */
@@ -479,6 +495,7 @@ group({
     inChromium('the connection is cut', cutOff),
     inChromium('too much was missed', missesTooMuch, () => recoversLittle),
     inChromium('a restart with a durable store', durable, withStore),
+    inChromium('nothing is kept', nothingIsKept, () => ({ client: { insecure: true } })),
     inChromium('little is offered', notOffered, () => readOnly),
   ],
 });

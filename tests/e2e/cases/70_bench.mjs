@@ -506,6 +506,12 @@ const refused = [
   [['echo', 'ws://127.0.0.1:1/', '--no-such-flag'], /no-such-flag/],
   [['echo', 'ws://127.0.0.1:1/', '--tls-insecure'], /are for wss:/],
   [['echo', 'wss://127.0.0.1:1/', '--tls-insecure', '--ca', 'x'], /exclude each other/],
+  [['echo', 'ws://127.0.0.1:1/', '--recover'], /--recover is for chat/],
+  [['chat', 'ws://127.0.0.1:1/', '--storm', '1'], /--storm needs --recover/],
+  [['chat', 'ws://127.0.0.1:1/', '--storm', '9', '--recover'], /--storm: expected that all may/],
+  [['chat', 'ws://127.0.0.1:1/', '--storm', '1', '--recover', '-w', '1'], /neither --window/],
+  [['chat', 'ws://127.0.0.1:1/', '--channel', 'a b'], /--channel: /],
+  [['chat', 'ws://127.0.0.1:1/', '--dials', '0'], /--dials: /],
 ];
 
 group({

@@ -340,24 +340,29 @@ START_TEST(no_room_for_history)
 }
 END_TEST
 
-/* Positions go when no history is left that could: first the one that is idle longest. */
-START_TEST(positions_go_last)
+/* A position that nobody has used for longest goes before a history that somebody has. */
+START_TEST(positions_grow_old_too)
 {
     measure();
-    open_world_of(10, 1 << 20, 2 * costs.position + 1);
-    uint64_t lives[3];
-    for (uint64_t i = 0; i < 3; i++) {
-        channel_home_tick(world.home, i);
-        lives[i] = publish_one(names[i], "1").epoch;
-    }
+    open_world_of(10, 1 << 20, costs.full + costs.position);
+    publish_large("h:a", 1, 5);
+    const uint64_t life = position_of("h:a").epoch;
+    channel_home_tick(world.home, 1);
+    publish_large("h:b", 1, 4);
+    reads_nothing("h:a", 5);
+    channel_home_tick(world.home, 2);
+    publish_large("h:b", 5, 5);
+    const uint64_t later_life = position_of("h:b").epoch;
     ck_assert_uint_eq(channel_count(world.home), 2);
-    ck_assert_uint_eq(blobs_alive(), 0);
-    ck_assert_uint_eq(channel_history_bytes(world.home), 2 * costs.position);
-    for (int i = 1; i < 3; i++) {
-        ck_assert_uint_eq(position_of(names[i]).epoch, lives[i]);
-        ck_assert_uint_eq(position_of(names[i]).top, 1);
-    }
-    ck_assert_uint_ne(position_of(names[0]).epoch, lives[0]);
+
+    channel_home_tick(world.home, 3);
+    publish_large("h:c", 1, 5);
+    ck_assert_uint_eq(channel_count(world.home), 2);
+    ck_assert_uint_eq(blobs_alive(), 5);
+    ck_assert_uint_eq(channel_history_bytes(world.home), costs.full + costs.position);
+    reads_nothing("h:b", 5);
+    ck_assert_uint_eq(position_of("h:b").epoch, later_life);
+    ck_assert_uint_ne(position_of("h:a").epoch, life);
     close_world();
 }
 END_TEST
@@ -395,7 +400,7 @@ int main(void)
     tcase_add_test(history, the_least_recent_goes_first);
     tcase_add_test(history, an_evicted_history_may_be_a_gap);
     tcase_add_test(history, no_room_for_history);
-    tcase_add_test(history, positions_go_last);
+    tcase_add_test(history, positions_grow_old_too);
     tcase_add_test(history, what_is_only_read_counts);
     Suite *suite = suite_create("chat/channel: history");
     suite_add_tcase(suite, history);

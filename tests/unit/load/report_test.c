@@ -245,6 +245,51 @@ START_TEST(text_has_the_spread)
 }
 END_TEST
 
+static const struct report_storm storm = {
+    .struck = 8,
+    .away_seconds = 1.5,
+    .seconds = 2,
+    .server = {.user_ns = 10000000, .system_ns = 30000000},
+    .generator = {.user_ns = 50000000, .system_ns = 20000000},
+};
+
+START_TEST(text_has_the_storm)
+{
+    struct report report = made_up();
+    char *text = text_of(&report);
+    ck_has_not(text, "storm");
+    ck_has_not(text, "recover");
+    free(text);
+
+    report.recovers = true;
+    report.storm = &storm;
+    tally_add(tally, TALLY_RECOVERED, 6);
+    tally_add(tally, TALLY_NOT_RECOVERED, 2);
+    tally_add(tally, TALLY_GIVEN, 600);
+    tally_add(tally, TALLY_RESUBSCRIBED, 3);
+    for (uint64_t ms = 1; ms <= 8; ms++) {
+        histogram_add(&tally->back, ms * 100000000);
+    }
+    histogram_add(&tally->recovered, 2000000000);
+    histogram_add(&tally->live[STORM_RETURN], 1000000);
+    text = text_of(&report);
+    ck_has(text, " recovered 6\n");
+    ck_has(text, " not recovered 2\n");
+    ck_has(text, " publications given 600\n");
+    ck_has(text, " told to come again 3\n");
+    ck_has(text, " late, p99 2.00 s\n");
+    ck_has(text, "storm: 8 cut, away for 1.50 s; 8 are back\n");
+    ck_has(text, " back, 50 % 40");
+    ck_has(text, " back, last 800.00 ms\n");
+    ck_has(text, " live, before: p50 0.000 ms, p99 0.000 ms, max 0.000 ms of 0\n");
+    ck_has(text, " live, return: p50 1.000 ms, p99 1.000 ms, max 1.000 ms of 1\n");
+    ck_has(text, " server CPU 0.040 s (user 0.010, kernel 0.030), 5000.0 µs for each\n");
+    ck_has(text, " our CPU 0.070 s\n");
+    ck_assert_msg(report_is_clean(&report), "who was told has lost nothing");
+    free(text);
+}
+END_TEST
+
 START_TEST(text_says_less_when_less_is_known)
 {
     struct report report = made_up();
@@ -625,6 +670,7 @@ static void add_text_tests(Suite *suite)
     tcase_add_test(text, text_has_the_codes);
     tcase_add_test(text, text_has_the_steps);
     tcase_add_test(text, text_has_the_spread);
+    tcase_add_test(text, text_has_the_storm);
     tcase_add_test(text, text_says_less_when_less_is_known);
     tcase_add_test(text, memory_may_be_less_than_before);
     tcase_add_loop_test(text, knows_when_the_generator_is_the_limit, 0,
