@@ -182,6 +182,27 @@ async function again(server) {
   await chat.close();
 }
 
+/*
+ * Small messages, a few at a time: hundreds of them wait when there is no room for the next. They go
+ * with the subscription, and not only what had no room.
+ */
+async function nothingWaits(server) {
+  const FEW = 4;
+  const writer = await Sdk.connect(server);
+  const before = await server.metrics();
+  const chat = await pausedChat(server, 'again:small');
+  let metrics = before;
+  for (let i = 0; metrics.value(lags('resync')) === before.value(lags('resync')); i += 1) {
+    await Promise.all(Array.from({ length: FEW }, () => writer.publish('again:small', 's'.repeat(1000))));
+    metrics = i % 25 === 0 ? await server.metrics() : metrics;
+    assert.ok(i < 50000, 'it is found to be slow');
+  }
+  const missed = metrics.value('parley_lag_missed_total') - before.value('parley_lag_missed_total');
+  assert.ok(missed > 5 * FEW, `${missed} went`);
+  writer.close();
+  chat.destroy();
+}
+
 /* Numbers rise, each comes once, and the last one that was published is there. */
 async function latest(server) {
   const writer = await Sdk.connect(server);
@@ -217,7 +238,8 @@ async function drop(server) {
   const heard = numbers(got, 'drop:a');
   assert.equal(heard.length, published - missed, 'nothing else');
   heard.forEach((i, k) => assert.ok(k === 0 ? i === 0 : i > heard[k - 1], 'each once, in order'));
-  assert.ok(missed >= 200 && missed < published);
+  /* As its buffers in the kernel move, some get through. */
+  assert.ok(missed > 100 && missed < published);
   await writer.publish('drop:a', { i: -1 });
   assert.equal((await chat.push()).pub.data.i, -1);
   writer.close();
@@ -304,7 +326,7 @@ group({
     },
   },
   cases: [
-    ['subscribe again', again], ['only the newest', latest], ['dropped', drop],
+    ['subscribe again', again], ['nothing waits', nothingWaits], ['only the newest', latest], ['dropped', drop],
     ['recover', recovers],
   ],
 });

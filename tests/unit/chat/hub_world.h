@@ -47,6 +47,7 @@ struct world_options {
     bool closed;                         /* nobody may connect without a token */
     uint32_t text;                       /* of an outbox; 0: 1 MiB */
     const struct policy_table *policies; /* NULL: world_policies() */
+    size_t (*archive)(uint16_t port);    /* one turn of who stores, as run(); NULL: nobody does */
 };
 
 struct client {
@@ -74,6 +75,7 @@ struct world {
     struct bus *bus;
     struct reactor reactors[HUB_COUNT_MAX];
     uint16_t hub_count;
+    size_t (*archive)(uint16_t port); /* behind the hubs' ports */
     struct client clients[CLIENT_COUNT_MAX];
     uint32_t client_count;
     uint64_t random;
@@ -172,6 +174,9 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .history_count_max = 10,
         .recovery_count_max = 10,
         .page_bytes_max = 8192,
+        .archive = options->archive != NULL ? options->hub_count : 0,
+        .store_timeout_ns = 5000000000,
+        .store_bytes_max = 1 << 20,
         .presence_max_list = options->presence_max > 0 ? options->presence_max : 1000,
         .news_batch_max = 16,
         .question_count_max = options->reserve > 0 ? (uint32_t)options->reserve : 8,
@@ -196,7 +201,9 @@ static inline void open_world(struct world_options options)
     memset(world_metrics, 0, sizeof(world_metrics));
     world.random = 88172645463325252;
     world.hub_count = options.hub_count;
-    world.bus = bus_create(options.hub_count, options.slots > 0 ? options.slots : 64,
+    world.archive = options.archive;
+    world.bus = bus_create(options.hub_count + (size_t)(options.archive != NULL),
+                           options.slots > 0 ? options.slots : 64,
                            options.reserve > 0 ? options.reserve : 8);
     ck_assert_ptr_nonnull(world.bus);
     for (uint16_t i = 0; i < options.hub_count; i++) {
@@ -348,6 +355,7 @@ static inline size_t run_some(uint16_t index, size_t max)
     const size_t taken = take_posts(index, max);
     hub_recover(reactor->hub);
     deliver(reactor);
+    hub_flush(reactor->hub);
     bus_flush(world.bus, index);
     return taken + (size_t)(bus_posts(world.bus, index) - before);
 }
@@ -367,6 +375,7 @@ static inline void settle(void)
             moved += run(i);
             moved += hub_has_backlog(world.reactors[i].hub);
         }
+        moved += world.archive != NULL ? world.archive(world.hub_count) : 0;
         quiet_turns = moved == 0 ? quiet_turns + 1 : 0;
         ck_assert_int_lt(turn, 10000);
     }
