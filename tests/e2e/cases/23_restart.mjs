@@ -39,7 +39,7 @@ async function reconnects(_, point) {
 
 /* Whatever state a connection is in, it does not hold the server up. */
 async function manyStates(_, point) {
-  const server = await Server.start({ ...point, echo: true });
+  const server = await Server.start({ ...point, echo: true, config: { client: { insecure: true } } });
   const chats = await Promise.all(Array.from({ length: 20 }, () => RawChat.connect(server)));
   await Promise.all(chats.map((chat, i) => chat.subscribe(`states-${i % 3}`)));
   const fresh = await RawChat.open(server);

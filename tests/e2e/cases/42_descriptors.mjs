@@ -161,6 +161,7 @@ async function uringDenied() {
   }
   const server = await Server.start({
     reactors: 2,
+    config: { client: { insecure: true } },
     command: trace('trace=io_uring_setup', 'inject=io_uring_setup:error=EPERM'),
   });
   const lines = server.log().split('\n').filter((line) => /backend=epoll/.test(line));
