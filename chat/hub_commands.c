@@ -50,13 +50,10 @@ static int reserve_leave(struct hub *hub)
 
 static int ask_interest(struct hub *hub, const struct room *room)
 {
-    struct blob *name = blob_create(hub->options.pool, room->name_size);
+    struct blob *name = hub_copy_name(hub, room_name(room));
     if (name == NULL) {
         return -ENOMEM;
     }
-    memcpy(name->data, room->name, room->name_size);
-    name->end = room->name_size;
-
     const struct post post = {
         .kind = POST_INTEREST,
         .interest = {.blob = name, .hash = room->hash, .room = roster_handle(hub->roster, room)},

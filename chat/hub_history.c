@@ -3,8 +3,6 @@
  * The command `history`: what a client may read goes as a question to the channel's home, which
  * answers with a page.
  */
-#include <string.h>
-
 #include "chat/hub.h"
 #include "chat/hub_state.h"
 #include "chat/page.h"
@@ -56,14 +54,10 @@ static enum codes_error read_query(const struct hub *hub, const struct command_h
 static bool ask_home(struct hub *hub, const struct session *session, const struct command *command,
                      uint64_t hash, const struct channel_query *query)
 {
-    const struct bytes channel = command->history.channel;
-    struct blob *name = blob_create(hub->options.pool, channel.size);
+    struct blob *name = hub_copy_name(hub, command->history.channel);
     if (name == NULL) {
         return false;
     }
-    memcpy(name->data, channel.data, channel.size);
-    name->end = (uint32_t)channel.size;
-
     const unsigned flags = (query->order == PAGE_REVERSE ? POST_HISTORY_REVERSE : 0U) |
                            (query->has_since ? POST_HISTORY_SINCE : 0U) |
                            (query->has_epoch ? POST_HISTORY_EPOCH : 0U);

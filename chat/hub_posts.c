@@ -3,6 +3,8 @@
  * What other reactors post to this one: questions to the homes here, answers and publications
  * for the rooms here.
  */
+#include <string.h>
+
 #include "chat/channel.h"
 #include "chat/hub.h"
 #include "chat/hub_state.h"
@@ -16,6 +18,16 @@
 #include "core/check.h"
 #include "core/metrics.h"
 #include "core/slab.h"
+
+struct blob *hub_copy_name(struct hub *hub, struct bytes name)
+{
+    struct blob *copy = blob_create(hub->options.pool, name.size);
+    if (copy != NULL) {
+        memcpy(copy->data, name.data, name.size);
+        copy->end = (uint32_t)name.size;
+    }
+    return copy;
+}
 
 void hub_ask(struct hub *hub, uint16_t home, const struct post *post)
 {

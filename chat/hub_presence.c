@@ -8,7 +8,6 @@
  * meanwhile, with nothing.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "chat/hub.h"
 #include "chat/hub_state.h"
@@ -139,7 +138,7 @@ static enum codes_error open_question(struct hub *hub, const struct session *ses
 {
     const struct bytes channel = command->presence.channel;
     uint32_t slot = 0;
-    struct blob *name = blob_create(hub->options.pool, channel.size);
+    struct blob *name = hub_copy_name(hub, channel);
     struct question *question = name == NULL ? NULL : slab_take(hub->questions, &slot);
     if (question == NULL) {
         if (name != NULL) {
@@ -148,8 +147,6 @@ static enum codes_error open_question(struct hub *hub, const struct session *ses
         metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
         return CODES_ERROR_INTERNAL;
     }
-    memcpy(name->data, channel.data, channel.size);
-    name->end = (uint32_t)channel.size;
     question->session = hub_handle(hub, session);
     question->command = command->id;
     question->missing = hub->options.reactor_count;

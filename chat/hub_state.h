@@ -85,6 +85,9 @@ void hub_leave_room(struct hub *hub, struct session *session, uint32_t index);
 /* Takes the session's subscription away, without closing the room. */
 void hub_untie(struct hub *hub, struct session *session, uint32_t index);
 
+/* hub_posts.c: a channel's name, to go with a question. NULL: no memory. */
+NODISCARD struct blob *hub_copy_name(struct hub *hub, struct bytes name);
+
 /* hub_commands.c: CODES_ERROR_NONE, or why the session may not do that in the channel. */
 NODISCARD enum codes_error hub_may(struct hub *hub, const struct session *session,
                                    struct bytes channel, uint64_t hash, enum permission_verb verb);
