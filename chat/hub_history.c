@@ -10,7 +10,6 @@
 #include "chat/policy.h"
 #include "chat/post.h"
 #include "chat/stream.h"
-#include "core/blob.h"
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
