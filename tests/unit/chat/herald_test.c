@@ -224,8 +224,10 @@ static void read_frame(struct model *model, const struct herald_batch *batch)
     ck_assert_ptr_nonnull(blob);
     const struct bytes frame = blob_bytes(blob);
     const size_t header = frame.data[1] < 126 ? 2 : 4;
-    char *text = strndup((const char *)frame.data + header, frame.size - header);
+    char *text = malloc(frame.size - header + 1);
     ck_assert_ptr_nonnull(text);
+    memcpy(text, frame.data + header, frame.size - header);
+    text[frame.size - header] = '\0';
     char *line = text;
     for (char *end; line != NULL; line = end) {
         end = strchr(line, '\n');

@@ -234,6 +234,16 @@ static bool answer_is_good(struct client *client, uint32_t id)
     return is_good && client->disconnect_count == 0;
 }
 
+/* "17 ...": the digits behind the quote; the event's text has no NUL. */
+static int number_in(struct bytes data)
+{
+    int number = 0;
+    for (size_t i = 1; i < data.size && data.data[i] >= '0' && data.data[i] <= '9'; i++) {
+        number = 10 * number + (data.data[i] - '0');
+    }
+    return number;
+}
+
 /*
  * Bystanders hear what was acknowledged, once, in order, and nothing else; or are told. Of durable
  * channels also what was not, for it may be stored all the same.
@@ -248,7 +258,7 @@ static void listen(int channel, bool was_published)
                 ck_assert_uint_eq(event.code, CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
                 missed[i][in] = true;
             } else if (event.kind == EVENT_PUBLICATION) {
-                const int number = atoi((const char *)event.data.data + 1);
+                const int number = number_in(event.data);
                 ck_assert(is_durable || (was_published && in == channel));
                 ck_assert(number > heard[i][in] && number <= numbers[in]);
                 heard[i][in] = number;
