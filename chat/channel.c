@@ -20,22 +20,9 @@
 #include "core/list.h"
 #include "core/metrics.h"
 
-static const uint64_t expiry_interval_ns = 100000000; /* how often to look for what is too old */
-
 static struct bytes name_of(const void *value)
 {
-    const struct channel *channel = value;
-    return (struct bytes){channel->name, channel->name_size};
-}
-
-static bool has_history(const struct channel *channel)
-{
-    return policy_has_history(channel->policy);
-}
-
-static struct channel_position position_of(const struct channel *channel)
-{
-    return (struct channel_position){channel->stream.epoch, channel->stream.top};
+    return channel_name(value);
 }
 
 int channel_home_create(const struct channel_options *options, struct channel_home **home)
@@ -87,7 +74,7 @@ static struct age *age_of(struct channel_home *home, const struct channel *chann
     return &home->ages[channel->policy->index];
 }
 
-static void set_age(struct channel_home *home, struct channel *channel, struct list_link *list)
+void channel_set_age(struct channel_home *home, struct channel *channel, struct list_link *list)
 {
     if (list_is_linked(&channel->age)) {
         list_remove(&channel->age);
@@ -101,7 +88,7 @@ static void set_age(struct channel_home *home, struct channel *channel, struct l
 /* What the channel itself counts as: it is there because of its history only. */
 static size_t cost_of(const struct channel *channel)
 {
-    return has_history(channel) ? sizeof(*channel) + channel->name_size : 0;
+    return channel_has_history(channel) ? sizeof(*channel) + channel->name_size : 0;
 }
 
 /* Epoch 0 is none. */
@@ -149,24 +136,24 @@ struct channel *channel_find_or_open(struct channel_home *home, uint64_t hash, s
     return channel != NULL ? channel : open_channel(home, hash, name);
 }
 
-static void drop_before(struct channel_home *home, struct channel *channel, uint64_t offset)
+void channel_drop_before(struct channel_home *home, struct channel *channel, uint64_t offset)
 {
     const size_t bytes = channel->stream.bytes;
     stream_drop_before(&channel->stream, offset, home->options.pool);
     home->history_bytes -= bytes - channel->stream.bytes;
 }
 
-static void close_channel(struct channel_home *home, struct channel *channel)
+void channel_close(struct channel_home *home, struct channel *channel)
 {
     CHECK(channel->interest_count == 0);
 
     channel_drop_news(home, channel);
-    drop_before(home, channel, channel->stream.top + 1);
+    channel_drop_before(home, channel, channel->stream.top + 1);
     home->history_bytes -= cost_of(channel);
     if (list_is_linked(&channel->lagging)) {
         list_remove(&channel->lagging);
     }
-    set_age(home, channel, NULL);
+    channel_set_age(home, channel, NULL);
     ledger_close(home->ledger, channel->book);
     channel_forget_keys(home, channel);
     directory_remove(home->channels, channel->hash, channel, channel->slot);
@@ -186,18 +173,18 @@ void channel_settle(struct channel_home *home, struct channel *channel)
     const bool is_busy = channel->book != NULL && !ledger_is_idle(channel->book);
 
     if (channel->interest_count == 0 && !is_busy && is_dispensable(channel)) {
-        close_channel(home, channel);
+        channel_close(home, channel);
         return;
     }
-    if (channel->stream.count > 0 && has_history(channel)) {
+    if (channel->stream.count > 0 && channel_has_history(channel)) {
         return; /* it has its place among those that expire */
     }
     if (channel->interest_count > 0 || is_busy) {
-        set_age(home, channel, NULL);
-    } else if (has_history(channel)) {
-        set_age(home, channel, &age_of(home, channel)->idle);
+        channel_set_age(home, channel, NULL);
+    } else if (channel_has_history(channel)) {
+        channel_set_age(home, channel, &age_of(home, channel)->idle);
     } else {
-        close_channel(home, channel);
+        channel_close(home, channel);
     }
 }
 
@@ -207,7 +194,7 @@ void channel_home_forget(struct channel_home *home)
         struct channel *channel = directory_slot(home->channels, slot);
         if (channel != NULL) {
             channel->interest_count = 0;
-            close_channel(home, channel);
+            channel_close(home, channel);
         }
     }
     ledger_destroy(home->ledger);
@@ -224,219 +211,6 @@ void channel_home_destroy(struct channel_home *home)
     directory_destroy(home->channels);
     free(home->ages);
     free(home);
-}
-
-/* -- what is kept ------------------------------------------------------------------------------ */
-
-static bool is_lagging(const struct channel *channel, const struct interest *interest)
-{
-    return interest->gap || interest->next <= channel->stream.top ||
-           interest->heard < channel->news.top;
-}
-
-/* The first publication that the channel's history has, whatever is kept besides. */
-uint64_t channel_history_first(const struct channel_home *home, const struct channel *channel)
-{
-    const struct stream *stream = &channel->stream;
-    const struct policy *policy = channel->policy;
-
-    if (!has_history(channel)) {
-        return stream->top + 1;
-    }
-    uint64_t first = stream_first(stream);
-    if (home->now_ns >= policy->history_ttl_ns) {
-        first = stream_first_since(stream, home->now_ns - policy->history_ttl_ns + 1);
-    }
-    return stream->top - first + 1 <= policy->history_size ? first
-                                                           : stream->top - policy->history_size + 1;
-}
-
-/* The first publication that somebody who lags has not got yet. */
-static uint64_t lagging_first(const struct channel *channel)
-{
-    uint64_t first = channel->stream.top + 1;
-    for (size_t i = 0; i < channel->interest_count; i++) {
-        if (!channel->interests[i].gap && channel->interests[i].next < first) {
-            first = channel->interests[i].next;
-        }
-    }
-    return first;
-}
-
-void channel_mark_gaps(struct channel_home *home, struct channel *channel)
-{
-    for (size_t i = 0; i < channel->interest_count; i++) {
-        struct interest *interest = &channel->interests[i];
-        if (!interest->gap && (interest->next < stream_first(&channel->stream) ||
-                               interest->heard + 1 < stream_first(&channel->news))) {
-            interest->gap = true;
-            metrics_add(home->options.metrics, METRIC_GAPS, 1);
-        }
-    }
-}
-
-/* Drops what neither the history nor who lags needs, or may have. */
-static void trim(struct channel_home *home, struct channel *channel)
-{
-    const struct channel_options *options = &home->options;
-    const struct stream *stream = &channel->stream;
-    const uint64_t history = channel_history_first(home, channel);
-    const uint64_t lagging = lagging_first(channel);
-
-    drop_before(home, channel, history < lagging ? history : lagging);
-    while (stream_first(stream) < history &&
-           (stream->count > options->tail_count_max || stream->bytes > options->tail_bytes_max)) {
-        drop_before(home, channel, stream_first(stream) + 1);
-    }
-    channel_mark_gaps(home, channel);
-}
-
-/* The publication after `top` is kept, or skipped: 0, or -ENOMEM and only skipping is possible. */
-static int keep(struct channel_home *home, struct channel *channel, struct blob *blob,
-                uint64_t time_ns)
-{
-    const size_t bytes = channel->stream.bytes;
-    const int result = stream_reserve(&channel->stream);
-    if (result == 0) {
-        stream_append(&channel->stream, blob, time_ns);
-        home->history_bytes += channel->stream.bytes - bytes;
-    }
-    return result;
-}
-
-static void skip(struct channel_home *home, struct channel *channel)
-{
-    drop_before(home, channel, channel->stream.top + 1);
-    stream_skip(&channel->stream);
-    channel->is_partial = channel->book != NULL;
-}
-
-static struct channel *oldest(const struct list_link *list)
-{
-    struct list_link *link = list_first(list);
-    return link == NULL ? NULL : LIST_OWNER(link, struct channel, age);
-}
-
-/* Ask before the channel may close. */
-static struct channel *younger(const struct list_link *list, const struct channel *channel)
-{
-    struct list_link *link = list_after(list, &channel->age);
-    return link == NULL ? NULL : LIST_OWNER(link, struct channel, age);
-}
-
-static bool is_expired(const struct channel_home *home, const struct channel *channel,
-                       uint64_t ttl_ns)
-{
-    return channel != NULL && home->now_ns >= channel->used_ns &&
-           home->now_ns - channel->used_ns >= ttl_ns;
-}
-
-/* The history goes, and with it what somebody who lags would have needed; the position stays. */
-static void forget_history(struct channel_home *home, struct channel *channel)
-{
-    drop_before(home, channel, channel->stream.top + 1);
-    channel_mark_gaps(home, channel);
-    channel_settle(home, channel);
-}
-
-/* Too old is too old for the store, too. */
-static void expire_history(struct channel_home *home, struct channel *channel)
-{
-    if (channel->book != NULL) {
-        ledger_trim(home->ledger, channel->book, channel->stream.top + 1, true);
-    }
-    channel_expire_keys(home, channel);
-    forget_history(home, channel);
-}
-
-/* There is no room for it: its keys, which are a part of it, go too, but for those under way. */
-static void evict_history(struct channel_home *home, struct channel *channel)
-{
-    channel->is_partial = channel->book != NULL;
-    if (channel->book == NULL || ledger_is_idle(channel->book)) {
-        channel_forget_keys(home, channel);
-    }
-    forget_history(home, channel);
-}
-
-static void expire_position(struct channel_home *home, struct channel *channel)
-{
-    if (channel->book == NULL) {
-        close_channel(home, channel);
-        return;
-    }
-    set_age(home, channel, NULL);
-    if (ledger_is_idle(channel->book)) {
-        ledger_remove(home->ledger, channel->book); /* and then it is settled */
-    }
-}
-
-static void expire(struct channel_home *home)
-{
-    const struct policy_table *policies = home->options.policies;
-
-    for (size_t i = 0; i < policies->policy_count; i++) {
-        const struct policy *policy = &policies->policies[i];
-        struct age *age = &home->ages[i];
-        while (is_expired(home, oldest(&age->kept), policy->history_ttl_ns)) {
-            expire_history(home, oldest(&age->kept));
-        }
-        struct channel *channel = oldest(&age->idle);
-        while (is_expired(home, channel, policy->history_meta_ttl_ns)) {
-            struct channel *const next = younger(&age->idle, channel);
-            expire_position(home, channel);
-            channel = next;
-        }
-    }
-}
-
-void channel_home_tick(struct channel_home *home, uint64_t now_ns)
-{
-    CHECK(now_ns >= home->now_ns);
-    home->now_ns = now_ns;
-    if (home->ledger != NULL) {
-        ledger_tick(home->ledger, now_ns);
-    }
-    if (now_ns >= home->expiry_ns) {
-        home->expiry_ns = now_ns + expiry_interval_ns;
-        expire(home);
-    }
-}
-
-static struct channel *older(struct channel *a, struct channel *b)
-{
-    if (a == NULL) {
-        return b;
-    }
-    return b != NULL && b->used_ns < a->used_ns ? b : a;
-}
-
-/* Of all channels that may lose something the one that was used least recently, or NULL. */
-static struct channel *oldest_of_all(const struct channel_home *home)
-{
-    struct channel *found = NULL;
-    for (size_t i = 0; i < home->options.policies->policy_count; i++) {
-        const struct age *age = &home->ages[i];
-        found = older(found, older(oldest(&age->kept), oldest(&age->idle)));
-    }
-    return found;
-}
-
-/* All histories together are too large: one goes, or a position that has no history any more. */
-void channel_shrink(struct channel_home *home)
-{
-    while (home->history_bytes > home->options.history_bytes_max) {
-        struct channel *channel = oldest_of_all(home);
-        if (channel == NULL) {
-            return; /* what is left is in use */
-        }
-        if (channel->stream.count > 0) {
-            evict_history(home, channel);
-        } else {
-            close_channel(home, channel);
-        }
-        metrics_add(home->options.metrics, METRIC_HISTORY_EVICTED, 1);
-    }
 }
 
 /* -- interest ---------------------------------------------------------------------------------- */
@@ -485,7 +259,7 @@ int channel_add_interest(struct channel_home *home, uint64_t hash, struct bytes 
         };
         *answer = (struct channel_interest){
             .channel = directory_handle(home->channels, channel->slot),
-            .position = position_of(channel),
+            .position = channel_position_of(channel),
         };
     }
     channel_settle(home, channel);
@@ -500,7 +274,7 @@ static void drop_interest(struct channel *channel, struct interest *interest)
 }
 
 /* The interest that a room has in a channel, or NULL: it is not there any more. */
-static struct interest *interest_of(struct channel *channel, struct ids_handle room)
+struct interest *channel_interest_of(struct channel *channel, struct ids_handle room)
 {
     struct interest *interest = channel == NULL ? NULL : find_interest(channel, room.reactor);
     return interest != NULL && ids_handle_equal(interest->room, room) ? interest : NULL;
@@ -510,12 +284,12 @@ void channel_remove_interest(struct channel_home *home, struct ids_handle handle
                              struct ids_handle room)
 {
     struct channel *channel = directory_at(home->channels, handle);
-    struct interest *interest = interest_of(channel, room);
+    struct interest *interest = channel_interest_of(channel, room);
     if (interest == NULL) {
         return;
     }
     drop_interest(channel, interest);
-    trim(home, channel);
+    channel_trim(home, channel);
     channel_settle(home, channel);
 }
 
@@ -578,18 +352,18 @@ void channel_send_out(struct channel_home *home, struct channel *channel, struct
 {
     const uint64_t offset = channel->stream.top + 1;
 
-    publication_finish(blob, name_of(channel), has_history(channel) ? offset : 0);
+    publication_finish(blob, channel_name(channel), channel_has_history(channel) ? offset : 0);
     const bool lagging = fan_out(home, channel, blob, offset);
-    const bool needed = has_history(channel) || lagging || channel->stream.count > 0;
-    if (!needed || keep(home, channel, blob, time_ns) != 0) {
-        skip(home, channel);
+    const bool needed = channel_has_history(channel) || lagging || channel->stream.count > 0;
+    if (!needed || channel_keep(home, channel, blob, time_ns) != 0) {
+        channel_skip(home, channel);
     }
-    trim(home, channel);
+    channel_trim(home, channel);
     if (lagging && !list_is_linked(&channel->lagging)) {
         list_push_back(&home->lagging, &channel->lagging);
     }
-    if (has_history(channel)) {
-        set_age(home, channel, &age_of(home, channel)->kept);
+    if (channel_has_history(channel)) {
+        channel_set_age(home, channel, &age_of(home, channel)->kept);
     }
 }
 
@@ -597,7 +371,7 @@ void channel_send_out(struct channel_home *home, struct channel *channel, struct
 static bool reserve(struct channel_home *home, struct channel *channel,
                     const struct post_publish *publish)
 {
-    if (!has_history(channel)) {
+    if (!channel_has_history(channel)) {
         return true;
     }
     if (stream_reserve(&channel->stream) != 0) {
@@ -612,7 +386,7 @@ static bool reserve(struct channel_home *home, struct channel *channel,
 
 void channel_begin(struct channel_home *home, struct channel *channel, uint64_t epoch, uint64_t top)
 {
-    drop_before(home, channel, channel->stream.top + 1);
+    channel_drop_before(home, channel, channel->stream.top + 1);
     channel_forget_keys(home, channel);
     channel->stream.epoch = epoch;
     channel->stream.top = top;
@@ -654,7 +428,8 @@ static enum codes_error publish_new(struct channel_home *home, struct channel *c
         channel_send_out(home, channel, publish->blob, home->now_ns);
     }
     metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
-    *position = channel == NULL ? (struct channel_position){.epoch = 0} : position_of(channel);
+    *position =
+        channel == NULL ? (struct channel_position){.epoch = 0} : channel_position_of(channel);
     channel_shrink(home); /* the channel itself may go */
     return CODES_ERROR_NONE;
 }
@@ -694,98 +469,6 @@ enum codes_error channel_publish(struct channel_home *home, const struct post_pu
     return error;
 }
 
-/* -- history ----------------------------------------------------------------------------------- */
-
-/* The range of a query, whose offset is one that there can be. */
-static struct page_range range_of(const struct channel_query *query, uint64_t first, uint64_t top,
-                                  uint32_t bytes_max)
-{
-    struct page_range range = {
-        .from = first,
-        .to = top,
-        .order = query->order,
-        .count_max = query->count_max,
-        .bytes_max = bytes_max,
-    };
-    if (query->has_since && query->order == PAGE_FORWARD && query->since >= first) {
-        range.from = query->since + 1;
-    }
-    if (query->has_since && query->order == PAGE_REVERSE && query->since <= top) {
-        range.to = query->since < first ? first - 1 : query->since - 1;
-    }
-    return range;
-}
-
-static enum codes_error read_page(struct channel_home *home, const struct channel *channel,
-                                  const struct channel_query *query, struct blob **page)
-{
-    const uint64_t top = channel->stream.top;
-    const uint64_t since_max = query->order == PAGE_FORWARD ? top : top + 1;
-
-    if (query->has_since &&
-        ((query->has_epoch && query->epoch != channel->stream.epoch) || query->since > since_max)) {
-        return CODES_ERROR_UNRECOVERABLE_POSITION;
-    }
-    *page = NULL;
-    if (query->count_max > 0) {
-        const struct page_range range = range_of(query, channel_history_first(home, channel), top,
-                                                 home->options.page_bytes_max);
-        *page = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
-        if (*page == NULL) {
-            metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-            return CODES_ERROR_INTERNAL;
-        }
-    }
-    return CODES_ERROR_NONE;
-}
-
-enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct bytes name,
-                              const struct channel_query *query, struct channel_reading *reading)
-{
-    struct channel *channel = channel_find_or_open(home, hash, name);
-    if (channel == NULL) {
-        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-        return CODES_ERROR_INTERNAL;
-    }
-    CHECK(has_history(channel));
-
-    struct blob *page;
-    const enum codes_error error = read_page(home, channel, query, &page);
-    if (error == CODES_ERROR_NONE) {
-        *reading = (struct channel_reading){.page = page, .position = position_of(channel)};
-    }
-    /* It may be a new one, remembered for nobody yet: names that are only read count, too. */
-    channel_settle(home, channel);
-    channel_shrink(home);
-    return error;
-}
-
-struct blob *channel_recover(struct channel_home *home, struct ids_handle handle,
-                             struct ids_handle room, uint64_t from, uint32_t count_max)
-{
-    struct channel *channel = directory_at(home->channels, handle);
-    const struct interest *interest = interest_of(channel, room);
-    if (interest == NULL || interest->gap) {
-        return NULL;
-    }
-    /* What the room has not been told yet will come to it, and to who waits there, later. */
-    const uint64_t first = channel_history_first(home, channel);
-    const uint64_t end = interest->next;
-    struct page_range range = {
-        .from = first > from ? first : from,
-        .to = end - 1,
-        .order = PAGE_FORWARD,
-        .count_max = count_max,
-        .bytes_max = home->options.page_bytes_max,
-    };
-    range.from = range.from < end ? range.from : end;
-    struct blob *page = page_create(home->options.pool, &channel->stream, name_of(channel), &range);
-    if (page == NULL) {
-        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-    }
-    return page;
-}
-
 /* -- catching up ------------------------------------------------------------------------------- */
 
 static bool tell_gap(struct channel_home *home, struct ids_handle room)
@@ -793,6 +476,12 @@ static bool tell_gap(struct channel_home *home, struct ids_handle room)
     struct post post = {.kind = POST_GAP, .gap = {.room = room}};
     const struct bus_post packed = post_pack(&post);
     return bus_tell(home->options.bus, home->options.reactor, room.reactor, &packed) == BUS_POSTED;
+}
+
+static bool is_lagging(const struct channel *channel, const struct interest *interest)
+{
+    return interest->gap || interest->next <= channel->stream.top ||
+           interest->heard < channel->news.top;
 }
 
 /* Returns true when nobody lags in the channel any more. */
@@ -831,7 +520,7 @@ void channel_catch_up(struct channel_home *home)
         }
         list_remove(&channel->lagging);
         channel_drop_news(home, channel);
-        trim(home, channel);
+        channel_trim(home, channel);
         channel_settle(home, channel);
     }
 }

@@ -5,7 +5,9 @@
  * The state of a home and its channels, and the steps that its files share. Private to
  * chat/channel*.c.
  *
- *   channel.c           order, history, who is interested
+ *   channel.c           order, who is interested
+ *   channel_kept.c      what is kept, and when that goes
+ *   channel_read.c      what is said of it
  *   channel_keys.c      what was published under an idempotency key
  *   channel_news.c      who came and went
  *   channel_durable.c   channels whose publications are stored first: between the ledger and these
@@ -70,19 +72,49 @@ struct channel_home {
     uint64_t expiry_ns; /* when to look again */
 };
 
+static inline struct bytes channel_name(const struct channel *channel)
+{
+    return (struct bytes){channel->name, channel->name_size};
+}
+
+static inline bool channel_has_history(const struct channel *channel)
+{
+    return policy_has_history(channel->policy);
+}
+
+static inline struct channel_position channel_position_of(const struct channel *channel)
+{
+    return (struct channel_position){channel->stream.epoch, channel->stream.top};
+}
+
 /* channel.c */
 struct channel *channel_find_or_open(struct channel_home *home, uint64_t hash, struct bytes name);
+/* Puts it at the end of the list, as used now, or in none (NULL). */
+void channel_set_age(struct channel_home *home, struct channel *channel, struct list_link *list);
+/* Nobody is interested, or nothing is kept any more: what is still to be remembered? */
 void channel_settle(struct channel_home *home, struct channel *channel);
+void channel_close(struct channel_home *home, struct channel *channel);
+void channel_drop_before(struct channel_home *home, struct channel *channel, uint64_t offset);
+/* The interest that a room has in a channel, or NULL: it is not there any more. */
+struct interest *channel_interest_of(struct channel *channel, struct ids_handle room);
 void channel_begin(struct channel_home *home, struct channel *channel, uint64_t epoch,
                    uint64_t top);
 void channel_send_out(struct channel_home *home, struct channel *channel, struct blob *blob,
                       uint64_t time_ns);
-/* Channels that are not in use may go. */
-void channel_shrink(struct channel_home *home);
-uint64_t channel_history_first(const struct channel_home *home, const struct channel *channel);
 uint64_t channel_new_epoch(struct channel_home *home);
+
+/* channel_kept.c */
+uint64_t channel_history_first(const struct channel_home *home, const struct channel *channel);
+/* The publication after `top` is kept; or -ENOMEM, and only skipping is possible. */
+NODISCARD int channel_keep(struct channel_home *home, struct channel *channel, struct blob *blob,
+                           uint64_t time_ns);
+void channel_skip(struct channel_home *home, struct channel *channel);
+/* Drops what neither the history nor who lags needs, or may have. */
+void channel_trim(struct channel_home *home, struct channel *channel);
 /* Who needed what is not kept any more lost it, and is going to be told so. */
 void channel_mark_gaps(struct channel_home *home, struct channel *channel);
+/* Channels that are not in use may go. */
+void channel_shrink(struct channel_home *home);
 
 /* channel_news.c. True when the interest, which has no gap, has all of them. */
 NODISCARD bool channel_catch_up_news(struct channel_home *home, struct channel *channel,
