@@ -4,6 +4,9 @@
  * and who is behind at rest.
  */
 
+/* PROTOCOL.md section 5: at most so many publications come with a subscribe. */
+const RECOVERY_MAX = 300;
+
 export function finishRun(checker) {
   for (const channel of checker.channels.values()) {
     checker.exposure.epochs += channel.epochs.size;
@@ -16,6 +19,7 @@ export function finishRun(checker) {
     }
   }
   judgeLives(checker);
+  judgeRefusals(checker);
   for (const client of checker.clients.values()) {
     for (const subscription of client.subscriptions.values()) {
       if (subscription.isAtRest && subscription.hasPosition) {
@@ -189,6 +193,33 @@ function judgeLives(checker) {
       judgeLife(checker, life, marks.get(channel), i + 1);
     }
   });
+}
+
+/*
+ * A subscribe was not recovered: was what it lacked there? A reply's offset may be behind the channel's
+ * top, for what is on its way to that reactor comes live; the history has moved on with the top.
+ */
+function judgeRefusals(checker) {
+  for (const { channel, record, since, lastAt, proof } of checker.refusals) {
+    const { recovery, historySize = 0, historyTtlMs = Infinity } = channel.options;
+    const isThere = topAt(channel, record) - since <= Math.min(RECOVERY_MAX, historySize)
+      && (record.t - lastAt) / 1e6 < historyTtlMs / 2;
+    if (recovery && isThere) {
+      checker.violate('unrecovered', `${record.client} lacks ${record.offset - since} of ${
+        record.channel}, which are there`, proof);
+    }
+  }
+}
+
+/* The highest offset that the channel can have had by then. */
+function topAt(channel, { epoch, offset, t }) {
+  let top = offset;
+  for (const [at, { sentAt }] of channel.slotsOf(epoch)) {
+    if (at > top && sentAt <= t) {
+      top = at;
+    }
+  }
+  return top;
 }
 
 function judgeRest(checker, { channel, client, epoch, offset, subscribedWhere, lastWhere }) {
