@@ -41,20 +41,20 @@ static bool policy_grants(const struct policy *policy, struct permission_subject
 {
     switch (verb) {
     case PERMISSION_SUBSCRIBE:
-        return policy->subscribe_for_client &&
-               (!subject.anonymous || policy->subscribe_for_anonymous);
+        return policy->allow_subscribe_for_client &&
+               (!subject.anonymous || policy->allow_subscribe_for_anonymous);
     case PERMISSION_PUBLISH:
-        return (policy->publish_for_client ||
-                (policy->publish_for_subscriber && subject.subscribed)) &&
-               (!subject.anonymous || policy->publish_for_anonymous);
+        return (policy->allow_publish_for_client ||
+                (policy->allow_publish_for_subscriber && subject.subscribed)) &&
+               (!subject.anonymous || policy->allow_publish_for_anonymous);
     case PERMISSION_HISTORY:
-        return (policy->history_for_client ||
-                (policy->history_for_subscriber && subject.subscribed)) &&
-               (!subject.anonymous || policy->history_for_anonymous);
+        return (policy->allow_history_for_client ||
+                (policy->allow_history_for_subscriber && subject.subscribed)) &&
+               (!subject.anonymous || policy->allow_history_for_anonymous);
     case PERMISSION_PRESENCE:
-        return (policy->presence_for_client ||
-                (policy->presence_for_subscriber && subject.subscribed)) &&
-               (!subject.anonymous || policy->presence_for_anonymous);
+        return (policy->allow_presence_for_client ||
+                (policy->allow_presence_for_subscriber && subject.subscribed)) &&
+               (!subject.anonymous || policy->allow_presence_for_anonymous);
     }
     NEVER("a verb without a rule");
 }

@@ -40,17 +40,17 @@ struct policy {
     struct bytes name; /* of the namespace; empty for channels without one */
     uint16_t index;    /* its place in the table: 0 without a namespace */
 
-    bool subscribe_for_client;
-    bool subscribe_for_anonymous;
-    bool publish_for_client;
-    bool publish_for_subscriber;
-    bool publish_for_anonymous;
-    bool history_for_client;
-    bool history_for_subscriber;
-    bool history_for_anonymous;
-    bool presence_for_client;
-    bool presence_for_subscriber;
-    bool presence_for_anonymous;
+    bool allow_subscribe_for_client;
+    bool allow_subscribe_for_anonymous;
+    bool allow_publish_for_client;
+    bool allow_publish_for_subscriber;
+    bool allow_publish_for_anonymous;
+    bool allow_history_for_client;
+    bool allow_history_for_subscriber;
+    bool allow_history_for_anonymous;
+    bool allow_presence_for_client;
+    bool allow_presence_for_subscriber;
+    bool allow_presence_for_anonymous;
 
     uint32_t history_size;        /* publications; 0: no history */
     uint64_t history_ttl_ns;      /* of a publication; not 0 where there is history */

@@ -190,31 +190,34 @@ static void write_id(struct json_writer *writer, uint32_t id)
     json_writer_uint64(writer, id);
 }
 
+/* The reply to a command: `result` under the command's name. */
+static void write_reply(struct json_writer *writer, uint32_t id, const char *name,
+                        const struct fields_table *table, const void *result)
+{
+    write_id(writer, id);
+    json_writer_text(writer, ",\"");
+    json_writer_text(writer, name);
+    json_writer_text(writer, "\":");
+    fields_write(writer, table, result);
+    json_writer_text(writer, "}");
+}
+
 void event_write_connected(struct json_writer *writer, uint32_t id,
                            const struct event_connected *result)
 {
-    write_id(writer, id);
-    json_writer_text(writer, ",\"connect\":");
-    fields_write(writer, &connected_table, result);
-    json_writer_text(writer, "}");
+    write_reply(writer, id, "connect", &connected_table, result);
 }
 
 void event_write_subscribed(struct json_writer *writer, uint32_t id,
                             const struct event_subscribed *result)
 {
-    write_id(writer, id);
-    json_writer_text(writer, ",\"subscribe\":");
-    fields_write(writer, &subscribed_table, result);
-    json_writer_text(writer, "}");
+    write_reply(writer, id, "subscribe", &subscribed_table, result);
 }
 
 void event_write_history(struct json_writer *writer, uint32_t id,
                          const struct event_history *result)
 {
-    write_id(writer, id);
-    json_writer_text(writer, ",\"history\":");
-    fields_write(writer, &history_table, result);
-    json_writer_text(writer, "}");
+    write_reply(writer, id, "history", &history_table, result);
 }
 
 void event_write_accepted(struct json_writer *writer, uint32_t id,

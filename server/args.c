@@ -267,7 +267,7 @@ static void set_listen(const struct args_address *given, char *address, uint16_t
 /* Development mode: everybody may do everything, and there is something to be seen. */
 static void open_up(struct config *config)
 {
-    struct config_channel_options *channels = &config->channel.without_namespace;
+    struct policy *channels = &config->channel.without_namespace;
 
     config->development = true;
     config->client.insecure = true;

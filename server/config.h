@@ -118,38 +118,10 @@ struct config_echo {
     uint32_t queue_max_size;     /* bytes queued for one connection: holds a whole message */
 };
 
-/* What each one means: chat/policy.h. */
-struct config_channel_options {
-    bool allow_subscribe_for_client;
-    bool allow_subscribe_for_anonymous;
-    bool allow_publish_for_client;
-    bool allow_publish_for_subscriber;
-    bool allow_publish_for_anonymous;
-    bool allow_history_for_client;
-    bool allow_history_for_subscriber;
-    bool allow_history_for_anonymous;
-    bool allow_presence_for_client;
-    bool allow_presence_for_subscriber;
-    bool allow_presence_for_anonymous;
-    uint32_t history_size; /* publications */
-    uint64_t history_ttl_ns;
-    uint64_t history_meta_ttl_ns;
-    bool force_recovery;
-    bool allow_recovery;
-    bool force_positioning;
-    bool allow_positioning;
-    enum policy_recovery_mode force_recovery_mode;
-    bool presence;
-    bool join_leave;
-    bool force_push_join_leave;
-    enum policy_durability durability;
-    uint64_t idempotency_ttl_ns; /* how long an idempotency key is remembered */
-    enum policy_slow_consumer slow_consumer;
-};
-
+/* A policy's name and its place in a table are not the configuration's: policies.h gives them. */
 struct config_namespace {
     char name[CONFIG_NAMESPACE_NAME_SIZE]; /* unique; [A-Za-z0-9_.-]+ */
-    struct config_channel_options options;
+    struct policy options;
 };
 
 struct config_namespaces {
@@ -160,7 +132,7 @@ struct config_namespaces {
 struct config_channel {
     uint32_t max_length;         /* bytes of a channel's name */
     uint64_t history_memory_max; /* bytes that all histories together may hold */
-    struct config_channel_options without_namespace;
+    struct policy without_namespace;
     struct config_namespaces namespaces;
 };
 

@@ -120,9 +120,8 @@ static bool whole_holds(const struct config *config, struct config_fault *fault)
 }
 
 /* What would be promised to publishers needs somebody who can keep it. */
-static bool durability_is_kept(const struct config *config,
-                               const struct config_channel_options *options, const char *prefix,
-                               struct config_fault *fault)
+static bool durability_is_kept(const struct config *config, const struct policy *options,
+                               const char *prefix, struct config_fault *fault)
 {
     if (options->durability < POLICY_DURABILITY_PROCESS ||
         config->store.engine == CONFIG_STORE_ROCKSDB) {
@@ -145,8 +144,8 @@ static bool store_has_a_path(const struct config *config, struct config_fault *f
                   "expected a directory with store.engine (rocksdb), found nothing");
 }
 
-bool config_rules_hold_for_channels(const struct config_channel_options *options,
-                                    const char *prefix, struct config_fault *fault)
+bool config_rules_hold_for_channels(const struct policy *options, const char *prefix,
+                                    struct config_fault *fault)
 {
     const bool history = options->history_size > 0;
     const struct {
@@ -196,7 +195,7 @@ bool config_rules_hold(const struct config *config, struct config_fault *fault)
     for (uint32_t i = 0; holds && i < channel->namespaces.count; i++) {
         char prefix[CONFIG_KEY_SIZE / 2];
         (void)snprintf(prefix, sizeof(prefix), "channel.namespaces[%u].", i);
-        const struct config_channel_options *options = &channel->namespaces.items[i].options;
+        const struct policy *options = &channel->namespaces.items[i].options;
         holds = config_rules_hold_for_channels(options, prefix, fault) &&
                 durability_is_kept(config, options, prefix, fault);
     }

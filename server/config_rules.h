@@ -12,7 +12,7 @@
 #include "server/config_value.h"
 
 struct config;
-struct config_channel_options;
+struct policy; /* chat/policy.h */
 
 /* The first rule that does not hold: which key is to blame, and what was expected of it. */
 struct config_fault {
@@ -27,7 +27,7 @@ NODISCARD bool config_rules_hold(const struct config *config, struct config_faul
  * Those of one namespace, which are those of channels without one too. `prefix` goes before the
  * key: "", or a section with its dot.
  */
-NODISCARD bool config_rules_hold_for_channels(const struct config_channel_options *options,
-                                              const char *prefix, struct config_fault *fault);
+NODISCARD bool config_rules_hold_for_channels(const struct policy *options, const char *prefix,
+                                              struct config_fault *fault);
 
 #endif /* SERVER_CONFIG_RULES_H */

@@ -7,38 +7,12 @@
 
 #include "server/config.h"
 
-static struct policy policy_of(const struct config_channel_options *options, const char *name,
-                               size_t index)
+static struct policy policy_of(const struct policy *options, const char *name, size_t index)
 {
-    return (struct policy){
-        .name = {(const uint8_t *)name, strlen(name)},
-        .index = (uint16_t)index,
-        .subscribe_for_client = options->allow_subscribe_for_client,
-        .subscribe_for_anonymous = options->allow_subscribe_for_anonymous,
-        .publish_for_client = options->allow_publish_for_client,
-        .publish_for_subscriber = options->allow_publish_for_subscriber,
-        .publish_for_anonymous = options->allow_publish_for_anonymous,
-        .history_for_client = options->allow_history_for_client,
-        .history_for_subscriber = options->allow_history_for_subscriber,
-        .history_for_anonymous = options->allow_history_for_anonymous,
-        .presence_for_client = options->allow_presence_for_client,
-        .presence_for_subscriber = options->allow_presence_for_subscriber,
-        .presence_for_anonymous = options->allow_presence_for_anonymous,
-        .history_size = options->history_size,
-        .history_ttl_ns = options->history_ttl_ns,
-        .history_meta_ttl_ns = options->history_meta_ttl_ns,
-        .force_recovery = options->force_recovery,
-        .allow_recovery = options->allow_recovery,
-        .force_positioning = options->force_positioning,
-        .allow_positioning = options->allow_positioning,
-        .force_recovery_mode = options->force_recovery_mode,
-        .presence = options->presence,
-        .join_leave = options->join_leave,
-        .force_push_join_leave = options->force_push_join_leave,
-        .durability = options->durability,
-        .idempotency_ttl_ns = options->idempotency_ttl_ns,
-        .slow_consumer = options->slow_consumer,
-    };
+    struct policy policy = *options;
+    policy.name = (struct bytes){(const uint8_t *)name, strlen(name)};
+    policy.index = (uint16_t)index;
+    return policy;
 }
 
 int policies_init(struct policies *policies, const struct config *config)

@@ -2,7 +2,7 @@
 #ifndef SERVER_POLICIES_H
 #define SERVER_POLICIES_H
 /*
- * The configured channel options as the table of chat/policy.h.
+ * The configured channel options as the table of chat/policy.h: each gets its name and its place.
  *
  * Owner     the caller; policies_deinit() frees what policies_init() allocated. Names are borrowed
  *           from the configuration, which must outlive the table. Frozen after policies_init().

@@ -24,12 +24,12 @@ static const struct policy_table *flood_policies(uint64_t history_ttl_ns)
         .name_size_max = 255,
     };
     policy = (struct policy){
-        .subscribe_for_client = true,
-        .subscribe_for_anonymous = true,
-        .publish_for_client = true,
-        .publish_for_anonymous = true,
-        .history_for_client = true,
-        .history_for_anonymous = true,
+        .allow_subscribe_for_client = true,
+        .allow_subscribe_for_anonymous = true,
+        .allow_publish_for_client = true,
+        .allow_publish_for_anonymous = true,
+        .allow_history_for_client = true,
+        .allow_history_for_anonymous = true,
         .history_size = HISTORY_SIZE,
         .history_ttl_ns = history_ttl_ns,
         .history_meta_ttl_ns = 3600000000000,

@@ -134,14 +134,14 @@ static const struct policy_table *script_policies(void)
 {
     static struct policy policy;
     policy = (struct policy){
-        .subscribe_for_client = true,
-        .subscribe_for_anonymous = true,
-        .publish_for_client = true,
-        .publish_for_anonymous = true,
-        .history_for_client = true,
-        .history_for_anonymous = true,
-        .presence_for_client = true,
-        .presence_for_anonymous = true,
+        .allow_subscribe_for_client = true,
+        .allow_subscribe_for_anonymous = true,
+        .allow_publish_for_client = true,
+        .allow_publish_for_anonymous = true,
+        .allow_history_for_client = true,
+        .allow_history_for_anonymous = true,
+        .allow_presence_for_client = true,
+        .allow_presence_for_anonymous = true,
         .history_size = 20,
         .history_ttl_ns = 3600000000000,
         .history_meta_ttl_ns = 3600000000000,

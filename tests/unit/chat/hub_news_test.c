@@ -312,6 +312,23 @@ START_TEST(the_way_to_the_home_is_full)
 }
 END_TEST
 
+/* Reactor 1 has a member and hears nothing, while one of reactor 0 comes and goes. */
+static void come_and_go(const char *channel, struct client *slow, struct client *moves, int times)
+{
+    subscribe(slow, channel);
+    subscribe(moves, channel);
+    slow->read = slow->size;
+    ck_assert_uint_gt(fill_ring(0, 1), 0);
+    for (int i = 0; i < times; i++) {
+        unsubscribe(moves, channel);
+        world.now_ns += second_ns;
+        (void)run(0);
+        ask(moves, "{\"id\":2,\"subscribe\":{\"channel\":\"%s\"}}", channel);
+        world.now_ns += second_ns;
+        (void)run(0);
+    }
+}
+
 /* The way to a reactor is full: the home keeps some frames, in order. */
 START_TEST(a_reactor_lags)
 {
@@ -320,18 +337,7 @@ START_TEST(a_reactor_lags)
     (void)channel_at(channel, "live", 0);
     struct client *slow = connected_client(1);
     struct client *moves = connected_client(0);
-    subscribe(slow, channel);
-    subscribe(moves, channel);
-    slow->read = slow->size;
-    ck_assert_uint_gt(fill_ring(0, 1), 0);
-    for (int i = 0; i < 10; i++) {
-        unsubscribe(moves, channel);
-        world.now_ns += second_ns;
-        (void)run(0);
-        ask(moves, "{\"id\":2,\"subscribe\":{\"channel\":\"%s\"}}", channel);
-        world.now_ns += second_ns;
-        (void)run(0);
-    }
+    come_and_go(channel, slow, moves, 10);
     ck_assert(hub_has_backlog(world.reactors[0].hub));
     settle();
     for (int i = 0; i < 10; i++) {
@@ -352,18 +358,7 @@ START_TEST(a_reactor_lags_too_far)
     (void)channel_at(channel, "live", 0);
     struct client *slow = connected_client(1);
     struct client *moves = connected_client(0);
-    subscribe(slow, channel);
-    subscribe(moves, channel);
-    slow->read = slow->size;
-    ck_assert_uint_gt(fill_ring(0, 1), 0);
-    for (int i = 0; i < 80; i++) {
-        unsubscribe(moves, channel);
-        world.now_ns += second_ns;
-        (void)run(0);
-        ask(moves, "{\"id\":2,\"subscribe\":{\"channel\":\"%s\"}}", channel);
-        world.now_ns += second_ns;
-        (void)run(0);
-    }
+    come_and_go(channel, slow, moves, 80);
     ck_assert_uint_eq(metric(0, METRIC_GAPS), 1);
     moves->read = moves->size;
     settle();

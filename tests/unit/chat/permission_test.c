@@ -11,11 +11,11 @@
 #include "tests/unit/chat/testing.h"
 
 static const struct policy open_all = {
-    .subscribe_for_client = true,
-    .subscribe_for_anonymous = true,
-    .publish_for_client = true,
-    .publish_for_subscriber = true,
-    .publish_for_anonymous = true,
+    .allow_subscribe_for_client = true,
+    .allow_subscribe_for_anonymous = true,
+    .allow_publish_for_client = true,
+    .allow_publish_for_subscriber = true,
+    .allow_publish_for_anonymous = true,
 };
 
 static struct policy policy_named(const char *name, struct policy policy)
@@ -138,24 +138,25 @@ static struct policy policy_for(enum permission_verb verb, bool client, bool mem
 {
     switch (verb) {
     case PERMISSION_SUBSCRIBE:
-        return (struct policy){.subscribe_for_client = client, .subscribe_for_anonymous = nobody};
+        return (struct policy){.allow_subscribe_for_client = client,
+                               .allow_subscribe_for_anonymous = nobody};
     case PERMISSION_PUBLISH:
         return (struct policy){
-            .publish_for_client = client,
-            .publish_for_subscriber = member,
-            .publish_for_anonymous = nobody,
+            .allow_publish_for_client = client,
+            .allow_publish_for_subscriber = member,
+            .allow_publish_for_anonymous = nobody,
         };
     case PERMISSION_HISTORY:
         return (struct policy){
-            .history_for_client = client,
-            .history_for_subscriber = member,
-            .history_for_anonymous = nobody,
+            .allow_history_for_client = client,
+            .allow_history_for_subscriber = member,
+            .allow_history_for_anonymous = nobody,
         };
     case PERMISSION_PRESENCE:
         return (struct policy){
-            .presence_for_client = client,
-            .presence_for_subscriber = member,
-            .presence_for_anonymous = nobody,
+            .allow_presence_for_client = client,
+            .allow_presence_for_subscriber = member,
+            .allow_presence_for_anonymous = nobody,
         };
     }
     abort();

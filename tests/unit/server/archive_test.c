@@ -23,8 +23,8 @@
 
 enum { HOME = 0, CONTROL = 1, ARCHIVE = 2, WAIT_S = 30, EPOCH = 77 };
 
-static char root[64];
-static char path[128];
+static char root[256];
+static char path[320];
 static struct metrics metrics;
 static struct bus *bus;
 static struct archive *archive;
@@ -58,7 +58,9 @@ static void end(void)
 
 static void set_up(void)
 {
-    (void)snprintf(root, sizeof(root), "/tmp/archive_test.XXXXXX");
+    const char *const parent = getenv("TMPDIR");
+    (void)snprintf(root, sizeof(root), "%.200s/archive_test.XXXXXX",
+                   parent != NULL ? parent : "/tmp");
     ck_assert_ptr_nonnull(mkdtemp(root));
     (void)snprintf(path, sizeof(path), "%s/store", root);
     memset(&metrics, 0, sizeof(metrics));
@@ -68,7 +70,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    char command[256];
+    char command[320];
     bus_destroy(bus);
     (void)snprintf(command, sizeof(command), "rm -rf %s", root);
     ck_assert_int_eq(system(command), 0);
@@ -316,13 +318,13 @@ END_TEST
 /* `sleep` takes what it is sent and never answers: the end does not wait for ever. */
 START_TEST(ends_although_the_store_does_not_answer)
 {
-    char program[128];
+    char program[320];
     (void)snprintf(program, sizeof(program), "%s/silent", root);
     FILE *file = fopen(program, "w");
     ck_assert_ptr_nonnull(file);
     (void)fprintf(file, "#!/bin/sh\nexec sleep 60\n");
     ck_assert_int_eq(fclose(file), 0);
-    char command[192];
+    char command[480];
     (void)snprintf(command, sizeof(command), "chmod +x %s", program);
     ck_assert_int_eq(system(command), 0);
 

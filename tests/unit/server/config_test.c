@@ -423,7 +423,7 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(config.channel.max_length, 255);
     ck_assert_uint_eq(config.channel.history_memory_max, 1 << 30);
     ck_assert_uint_eq(config.channel.namespaces.count, 0);
-    const struct config_channel_options *options = &config.channel.without_namespace;
+    const struct policy *options = &config.channel.without_namespace;
     ck_assert_uint_eq(options->history_size, 0);
     ck_assert_uint_eq(options->history_ttl_ns, 0);
     ck_assert_uint_eq(options->history_meta_ttl_ns, UINT64_C(2592000000000000));

@@ -101,12 +101,12 @@ static const char two[] =
 static bool policies_equal(const struct policy *a, const struct policy *b)
 {
     return a->name.size == b->name.size && memcmp(a->name.data, b->name.data, a->name.size) == 0 &&
-           a->index == b->index && a->history_for_client == b->history_for_client &&
-           a->history_for_subscriber == b->history_for_subscriber &&
-           a->history_for_anonymous == b->history_for_anonymous &&
-           a->presence_for_client == b->presence_for_client &&
-           a->presence_for_subscriber == b->presence_for_subscriber &&
-           a->presence_for_anonymous == b->presence_for_anonymous &&
+           a->index == b->index && a->allow_history_for_client == b->allow_history_for_client &&
+           a->allow_history_for_subscriber == b->allow_history_for_subscriber &&
+           a->allow_history_for_anonymous == b->allow_history_for_anonymous &&
+           a->allow_presence_for_client == b->allow_presence_for_client &&
+           a->allow_presence_for_subscriber == b->allow_presence_for_subscriber &&
+           a->allow_presence_for_anonymous == b->allow_presence_for_anonymous &&
            a->history_size == b->history_size && a->history_ttl_ns == b->history_ttl_ns &&
            a->history_meta_ttl_ns == b->history_meta_ttl_ns &&
            a->force_recovery == b->force_recovery && a->allow_recovery == b->allow_recovery &&
@@ -123,8 +123,8 @@ START_TEST(each_option_has_its_place)
     static const struct policy expected[] = {
         {
             .name = {(const uint8_t *)"", 0},
-            .history_for_client = true,
-            .presence_for_subscriber = true,
+            .allow_history_for_client = true,
+            .allow_presence_for_subscriber = true,
             .history_size = 7,
             .history_ttl_ns = UINT64_C(60000000000),
             .history_meta_ttl_ns = UINT64_C(2592000000000000),
@@ -138,10 +138,10 @@ START_TEST(each_option_has_its_place)
         {
             .name = {(const uint8_t *)"a", 1},
             .index = 1,
-            .history_for_subscriber = true,
-            .history_for_anonymous = true,
-            .presence_for_client = true,
-            .presence_for_anonymous = true,
+            .allow_history_for_subscriber = true,
+            .allow_history_for_anonymous = true,
+            .allow_presence_for_client = true,
+            .allow_presence_for_anonymous = true,
             .history_size = 8,
             .history_ttl_ns = UINT64_C(120000000000),
             .history_meta_ttl_ns = UINT64_C(3600000000000),
