@@ -63,6 +63,7 @@ OWNERS = [
     ("*intrin.h", SIMD),
     ("cpuid.h", ("core/cpu.c",)),
     ("yaml.h", ("server/config*.c", "server/libraries.c")),
+    ("pcre2.h", ("server/channel_regex.c",)),
     ("argp.h", ("server/*", "bench/*", "tests/*")),
     ("check.h", ("tests/*",)),
     ("benchmark/*", ("bench/micro/register.cc",)),
