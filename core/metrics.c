@@ -348,8 +348,10 @@ char *metrics_render(const struct metrics *const *all, const char *const *names,
     add(&text, "# HELP parley_loop_seconds Time of one turn of a reactor's loop, its sleep left "
                "out.\n# TYPE parley_loop_seconds histogram\n");
     struct reading store = {.sum_ns = 0};
+    struct reading delivery = {.sum_ns = 0};
     for (size_t i = 0; i < count; i++) {
         read_histogram(&store, &all[i]->store);
+        read_histogram(&delivery, &all[i]->delivery);
         if (names[i] != NULL) {
             char label[48];
             struct reading loop = {.sum_ns = 0};
@@ -361,6 +363,9 @@ char *metrics_render(const struct metrics *const *all, const char *const *names,
     add(&text, "# HELP parley_store_seconds Time from a run's way into the store to its answer.\n"
                "# TYPE parley_store_seconds histogram\n");
     add_histogram(&text, &store, "parley_store_seconds", "");
+    add(&text, "# HELP parley_delivery_seconds Time from a publication's arrival to its way to the "
+               "subscribers of one reactor.\n# TYPE parley_delivery_seconds histogram\n");
+    add_histogram(&text, &delivery, "parley_delivery_seconds", "");
     if (text.failed) {
         free(text.data);
         return NULL;
