@@ -116,6 +116,14 @@ enum metrics_id {
     METRIC_ERRORS_112,
     METRIC_ERRORS_113,
 
+    METRIC_TOKENS_VALID,
+    METRIC_TOKENS_EXPIRED,
+    METRIC_TOKENS_INVALID,
+    METRIC_TOKENS_UNAVAILABLE, /* the key was not there yet */
+
+    METRIC_EXPIRED_CONNECTIONS,
+    METRIC_EXPIRED_SUBSCRIPTIONS,
+
     METRIC_PUBLICATIONS, /* accepted at home */
     METRIC_DELIVERIES,   /* packet references queued */
     METRIC_GAPS,

@@ -97,6 +97,7 @@ static const struct config_option all_rows[] = {
     {AT(client, allow_anonymous_connect_without_token), BOOL(false)},
     {AT(client, allowed_origins), .kind = CONFIG_KIND_ORIGINS, .max = 1024},
     {AT_DURATION(client, stale_close_delay), DURATION(MS(100), SECONDS(3600), SECONDS(10))},
+    {AT_DURATION(client, expired_close_delay), DURATION(0, SECONDS(3600), SECONDS(25))},
     {AT_DURATION(client, ping_interval), DURATION(SECONDS(1), SECONDS(3600), SECONDS(25))},
     {AT_DURATION(client, pong_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(8))},
     {AT(client, channel_limit), NUMBER(1, 32768, 128, "channels")},

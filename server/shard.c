@@ -105,6 +105,8 @@ static int create_hub(struct shard *shard)
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
         .anonymous_allowed =
             config->client.insecure || config->client.allow_anonymous_connect_without_token,
+        .verifier = options->verifier,
+        .expired_close_delay_ns = config->client.expired_close_delay_ns,
         .version = "parley " PARLEY_VERSION,
         .policies = options->policies,
         .bus = options->bus,

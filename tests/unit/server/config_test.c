@@ -463,7 +463,8 @@ static const char everything_changed[] =
     "client:\n"
     "  insecure: true\n  allow_anonymous_connect_without_token: true\n"
     "  allowed_origins: [https://chat.example.org, 'http://[::1]:8080', capacitor://localhost]\n"
-    "  stale_close_delay: 1500ms\n  ping_interval: 1h\n  pong_timeout: '2m'\n"
+    "  stale_close_delay: 1500ms\n  expired_close_delay: 0s\n  ping_interval: 1h\n  pong_timeout: "
+    "'2m'\n"
     "  channel_limit: 32768\n  queue_max_size: 1073741824\n  write_stall_timeout: 1s\n"
     "  command_rate: 51\n  command_burst: 101\n  control_rate: 11\n  control_burst: 21\n"
     "  connection_limit: 1000\n  max_messages_per_frame: 1\n"
@@ -534,6 +535,7 @@ START_TEST(reads_every_option)
     ck_assert_str_eq(config.http_server.address, "::");
     ck_assert_str_eq(config.http_server.internal_address, "::1");
     ck_assert_uint_eq(config.client.stale_close_delay_ns, 1500000000);
+    ck_assert_uint_eq(config.client.expired_close_delay_ns, 0);
     ck_assert_uint_eq(config.client.pong_timeout_ns, UINT64_C(120000000000));
     ck_assert_uint_eq(config.client.queue_max_size, 1073741824);
     ck_assert_int_eq(config.reactor.backend, CONFIG_BACKEND_EPOLL);
