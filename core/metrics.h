@@ -31,6 +31,10 @@ enum metrics_id {
     METRIC_CLOSED_SLOW,
     METRIC_CLOSED_SHUTDOWN,
 
+    METRIC_DRAIN_WAITING, /* gauge: connections that a drain has not told yet */
+    METRIC_DRAIN_TOLD,
+    METRIC_DRAIN_CUT, /* of them: they did not read it in time */
+
     METRIC_HANDSHAKES, /* accepted upgrades */
 
     METRIC_TLS_HANDSHAKES, /* that succeeded */

@@ -167,7 +167,9 @@ struct config_log {
 };
 
 struct config_shutdown {
+    uint64_t grace_ns;   /* from SIGTERM until nobody new is let in; below timeout_ns */
     uint64_t timeout_ns; /* from SIGTERM to the exit */
+    uint32_t close_rate; /* connections a second that are closed at least, of the whole server */
 };
 
 struct config {

@@ -137,7 +137,9 @@ export class Server {
       list.push('--echo');
     }
     if (config !== undefined) {
-      list.push('--config', writeConfig(`config-${this.port}.json`, JSON.stringify(config)));
+      /* No load balancer has to notice that it ends, unless the test is about that. */
+      const whole = { ...config, shutdown: { grace: '0s', ...config.shutdown } };
+      list.push('--config', writeConfig(`config-${this.port}.json`, JSON.stringify(whole)));
     }
     return [...list, ...args];
   }

@@ -254,6 +254,8 @@ static const struct {
      "t:1:11: reactor.receive_buffers: expected a power of two, found 500"},
     {"half reserved", "bus: {reserve: 512}\n",
      "t:1:7: bus.reserve: expected less than half of bus.slots (1024), found 512"},
+    {"no time after the grace time", "shutdown: {timeout: 5s}\n",
+     "t: shutdown.grace: expected less than shutdown.timeout (5s), found 5s"},
     /* Several options of a namespace, or of channels without one. */
     {"history without a time", "channel:\n  without_namespace:\n    history_size: 5\n",
      "t: channel.without_namespace.history_ttl: expected more than 0s with history_size (5), found "
@@ -447,7 +449,9 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(config.bus.reserve, 256);
     ck_assert_int_eq(config.log.level, CONFIG_LOG_INFO);
     ck_assert_int_eq(config.log.format, CONFIG_LOG_LOGFMT);
+    ck_assert_uint_eq(config.shutdown.grace_ns, UINT64_C(5000000000));
     ck_assert_uint_eq(config.shutdown.timeout_ns, UINT64_C(25000000000));
+    ck_assert_uint_eq(config.shutdown.close_rate, 200);
 }
 END_TEST
 
@@ -506,7 +510,7 @@ static const char everything_changed[] =
     "          receive_buffer_size: 4096}\n"
     "bus: {slots: 2048, reserve: 255}\n"
     "log: {level: \"debug\", format: json}\n"
-    "shutdown: {timeout: 5s}\n";
+    "shutdown: {grace: 0s, timeout: 5s, close_rate: 1000000}\n";
 
 START_TEST(reads_every_option)
 {
