@@ -17,6 +17,23 @@ enum {
 
 static const uint64_t pause_ns_max = 1000000000;
 
+static struct herald_leave *leave_at(const struct herald *herald, uint32_t index)
+{
+    CHECK(index < herald->leave_count);
+    return &herald->leaves[(herald->leave_first + index) % herald->leave_capacity];
+}
+
+/* The oldest ones have been told, or nobody is there to be told. */
+static void forget_leaves(struct herald *herald, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        card_unref(leave_at(herald, i)->card);
+    }
+    herald->leave_count -= count;
+    herald->leave_first =
+        herald->leave_count > 0 ? (herald->leave_first + count) % herald->leave_capacity : 0;
+}
+
 struct herald *herald_create(struct timerwheel *wheel, uint32_t room)
 {
     struct herald *herald = calloc(1, sizeof(*herald));
@@ -33,17 +50,12 @@ void herald_destroy(struct herald *herald)
         return;
     }
     timerwheel_cancel(herald->wheel, &herald->timer);
+    forget_leaves(herald, herald->leave_count);
     free(herald->leaves);
     free(herald);
 }
 
 /* -- those who left ---------------------------------------------------------------------------- */
-
-static struct herald_leave *leave_at(const struct herald *herald, uint32_t index)
-{
-    CHECK(index < herald->leave_count);
-    return &herald->leaves[(herald->leave_first + index) % herald->leave_capacity];
-}
 
 /* Makes room for the leaves of `more` members besides those that are known already. */
 static bool reserve_leaves(struct herald *herald, uint32_t more)
@@ -93,7 +105,9 @@ void herald_remember(struct herald *herald, const struct roster_member *member,
     herald->told_count -= member->is_told ? 1 : 0;
     herald->known_count--;
     herald->leave_count++;
-    memcpy(leave_at(herald, herald->leave_count - 1)->id, session->id, SESSION_ID_SIZE);
+    struct herald_leave *leave = leave_at(herald, herald->leave_count - 1);
+    memcpy(leave->id, session->id, SESSION_ID_SIZE);
+    leave->card = card_ref(session_card(session));
 }
 
 /* -- how often --------------------------------------------------------------------------------- */
@@ -168,11 +182,10 @@ void herald_choose(const struct room *room, const struct herald_limits *limits,
 }
 
 static void write_push(struct json_writer *writer, const struct room *room,
-                       const uint8_t id[SESSION_ID_SIZE], bool is_join)
+                       const uint8_t id[SESSION_ID_SIZE], const struct card *card, bool is_join)
 {
     uint8_t text[SESSION_ID_TEXT_SIZE];
-    session_id_text(id, text);
-    const struct event_client_info info = {.client = {text, sizeof(text)}};
+    const struct event_client_info info = session_describe(id, card, text);
 
     if (writer->size > 0) {
         json_writer_text(writer, "\n");
@@ -188,12 +201,13 @@ static void write_batch(struct json_writer *writer, const struct room *room,
                         const struct herald_batch *batch, struct slab *sessions)
 {
     for (uint32_t i = 0; i < batch->leave_count; i++) {
-        write_push(writer, room, leave_at(room->herald, i)->id, false);
+        const struct herald_leave *leave = leave_at(room->herald, i);
+        write_push(writer, room, leave->id, leave->card, false);
     }
     for (uint32_t i = 0; i < batch->join_count; i++) {
         const struct session *session = slab_at(sessions, room->members[batch->joins[i]].session);
         CHECK(session != NULL);
-        write_push(writer, room, session->id, true);
+        write_push(writer, room, session->id, session_card(session), true);
     }
 }
 
@@ -225,12 +239,7 @@ void herald_spoke(struct room *room, const struct herald_batch *batch, uint64_t 
     struct herald *herald = room->herald;
 
     CHECK(batch->leave_count <= herald->leave_count);
-    herald->leave_count -= batch->leave_count;
-    if (herald->leave_count > 0) {
-        herald->leave_first = (herald->leave_first + batch->leave_count) % herald->leave_capacity;
-    } else {
-        herald->leave_first = 0;
-    }
+    forget_leaves(herald, batch->leave_count);
     for (uint32_t i = 0; i < batch->join_count; i++) {
         CHECK(batch->joins[i] < room->member_count);
         struct roster_member *member = &room->members[batch->joins[i]];

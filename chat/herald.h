@@ -38,9 +38,10 @@ struct herald_limits {
     uint16_t reactor_count; /* there are about as many members on each of the others */
 };
 
-/* Who left, and was known. Once clients have users and info, what a leave says of them. */
+/* Who left, and was known: what is to be said of it. */
 struct herald_leave {
     uint8_t id[SESSION_ID_SIZE];
+    struct card *card; /* holds a reference */
 };
 
 struct herald {

@@ -16,6 +16,7 @@
 #include "chat/policy.h"
 #include "chat/roster.h"
 #include "chat/session.h"
+#include "chat/users.h"
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
@@ -43,7 +44,10 @@ static int open_parts(struct hub *hub)
     hub->questions =
         slab_create(hub_question_size(options->reactor_count), options->question_count_max);
     hub->timers = timerwheel_create(0, herald_tick_ns);
-    if (hub->questions == NULL || hub->timers == NULL) {
+    hub->expiries = timerwheel_create(0, TIMERWHEEL_TICK_NS_DEFAULT);
+    hub->users = users_create(&options->key);
+    if (hub->questions == NULL || hub->timers == NULL || hub->expiries == NULL ||
+        hub->users == NULL) {
         return -ENOMEM;
     }
     int result = roster_create(options->reactor, options->room_count_max, &hub->roster);
@@ -111,6 +115,8 @@ void hub_destroy(struct hub *hub)
     roster_destroy(hub->roster);
     slab_destroy(hub->questions);
     slab_destroy(hub->sessions);
+    users_destroy(hub->users);
+    timerwheel_destroy(hub->expiries);
     timerwheel_destroy(hub->timers);
     free(hub->leaves);
     free(hub);
@@ -171,6 +177,7 @@ void hub_close(struct hub *hub, struct session *session)
     while (session->subscription_count > 0) {
         hub_leave_room(hub, session, session->subscription_count - 1U);
     }
+    hub_sign_out(hub, session);
     session_deinit(session);
     slab_give(hub->sessions, session->slot);
 }
@@ -294,7 +301,9 @@ bool hub_is_waiting(const struct hub *hub)
 
 uint64_t hub_due_ns(const struct hub *hub)
 {
-    return timerwheel_next_ns(hub->timers);
+    const uint64_t news_ns = timerwheel_next_ns(hub->timers);
+    const uint64_t expiry_ns = timerwheel_next_ns(hub->expiries);
+    return news_ns < expiry_ns ? news_ns : expiry_ns;
 }
 
 void hub_drain(struct hub *hub)
@@ -317,6 +326,7 @@ bool hub_has_given(const struct hub *hub)
 size_t hub_count_live(const struct hub *hub)
 {
     return channel_count(hub->home) + roster_count(hub->roster) + slab_count(hub->sessions) +
-           slab_count(hub->questions) + hub->leave_count +
+           slab_count(hub->questions) + hub->leave_count + users_count(hub->users) +
+           timerwheel_count(hub->expiries) +
            (ledger_of(hub) == NULL ? 0 : ledger_item_count(ledger_of(hub)));
 }

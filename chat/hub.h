@@ -23,6 +23,7 @@
 
 struct blob_pool;
 struct bus;
+struct claims_verifier;
 struct command;
 struct hub; /* opaque */
 struct metrics;
@@ -54,7 +55,9 @@ struct hub_options {
     uint16_t channel_limit;      /* subscriptions of one session */
     uint32_t ping_interval_s;    /* told in the connect reply */
     bool anonymous_allowed;      /* connect without a token */
-    const char *version;         /* told in the connect reply */
+    const struct claims_verifier *verifier; /* of tokens; NULL: no key is configured */
+    uint64_t expired_close_delay_ns; /* from the end of a token to the end of its connection */
+    const char *version;             /* told in the connect reply */
     const struct policy_table *policies;
 
     struct bus *bus;
@@ -90,6 +93,9 @@ NODISCARD bool hub_is_ready(struct hub *hub);
  */
 NODISCARD uint16_t hub_apply(struct hub *hub, struct session *session,
                              const struct command *command);
+
+/* Was its `connect` accepted? */
+NODISCARD bool hub_has_admitted(const struct session *session);
 
 /* Before everything else of an iteration: its time. */
 void hub_tick(struct hub *hub, uint64_t now_ns);

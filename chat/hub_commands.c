@@ -22,11 +22,6 @@
 #include "core/metrics.h"
 #include "proto/command.h"
 
-enum {
-    CLIENT_NAME_SIZE_MAX = 16,    /* bytes, PROTOCOL.md section 3 */
-    CLIENT_VERSION_SIZE_MAX = 64, /* bytes, likewise */
-};
-
 static const uint16_t stay = 0; /* not a disconnect code: the connection goes on */
 
 /* -- joining ----------------------------------------------------------------------------------- */
@@ -84,34 +79,6 @@ static void first_member(struct hub *hub, struct room *room)
 
 /* -- the commands ------------------------------------------------------------------------------ */
 
-static uint16_t apply_connect(struct hub *hub, struct session *session,
-                              const struct command *command)
-{
-    const struct command_connect *connect = &command->connect;
-
-    if (session->state != SESSION_NEW || connect->name.size > CLIENT_NAME_SIZE_MAX ||
-        connect->version.size > CLIENT_VERSION_SIZE_MAX) {
-        return CODES_DISCONNECT_BAD_REQUEST;
-    }
-    if (!hub->options.anonymous_allowed) {
-        /* No key is configured that a token could be checked with. */
-        return connect->token.size > 0 ? CODES_DISCONNECT_INVALID_TOKEN
-                                       : CODES_DISCONNECT_BAD_REQUEST;
-    }
-    session->state = SESSION_CONNECTED;
-
-    uint8_t id[SESSION_ID_TEXT_SIZE];
-    session_write_id(session, id);
-    const struct event_connected result = {
-        .client = {id, sizeof(id)},
-        .version = {(const uint8_t *)hub->options.version, strlen(hub->options.version)},
-        .ping_s = hub->options.ping_interval_s,
-        .pong = true,
-    };
-    hub_reply_connect(&hub->reply, session, command->id, &result);
-    return stay;
-}
-
 static enum codes_error error_for(const struct hub *hub, enum permission_verdict verdict)
 {
     struct metrics *metrics = hub->options.metrics;
@@ -145,7 +112,7 @@ enum codes_error hub_may(struct hub *hub, const struct session *session, struct 
 {
     const int subscription = find_subscription(hub, session, channel, hash);
     const struct permission_subject subject = {
-        .anonymous = true,
+        .anonymous = session_user(session).size == 0,
         .subscribed = subscription >= 0 && !session->subscriptions[subscription].is_waiting,
     };
     return error_for(hub, permission_judge(hub->options.policies, subject, channel, verb));
@@ -229,10 +196,14 @@ static uint16_t apply_unsubscribe(struct hub *hub, struct session *session,
     return stay;
 }
 
-/* Only `connect` opens a session, and whatever comes before it is no client of ours. */
+/*
+ * Only `connect` opens a session, once, and whatever comes before it is no client of ours. What a
+ * client sent together with a `connect` that was refused is not answered.
+ */
 static bool is_welcome(const struct session *session, const struct command *command)
 {
-    return session->state == SESSION_CONNECTED || command->method == COMMAND_CONNECT;
+    return session->state == SESSION_NEW ? command->method == COMMAND_CONNECT
+                                         : command->method != COMMAND_CONNECT;
 }
 
 uint16_t hub_apply(struct hub *hub, struct session *session, const struct command *command)
@@ -243,9 +214,12 @@ uint16_t hub_apply(struct hub *hub, struct session *session, const struct comman
     if (!is_welcome(session, command)) {
         return CODES_DISCONNECT_BAD_REQUEST;
     }
+    if (session->state == SESSION_REFUSED) {
+        return stay;
+    }
     switch (command->method) {
     case COMMAND_CONNECT:
-        return apply_connect(hub, session, command);
+        return hub_apply_connect(hub, session, command);
     case COMMAND_SUBSCRIBE:
         return apply_subscribe(hub, session, command);
     case COMMAND_UNSUBSCRIBE:
@@ -263,6 +237,7 @@ uint16_t hub_apply(struct hub *hub, struct session *session, const struct comman
     case COMMAND_PRESENCE_STATS:
         return hub_apply_presence(hub, session, command);
     case COMMAND_REFRESH:
+        return hub_apply_refresh(hub, session, command);
     case COMMAND_SUB_REFRESH:
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_NOT_AVAILABLE);
         return stay;

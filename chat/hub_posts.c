@@ -473,6 +473,7 @@ void hub_catch_up(struct hub *hub)
 {
     struct ledger *ledger = channel_ledger(hub->home);
 
+    hub_expire(hub);
     hub_tell_news(hub);
     hub_post_leaves(hub);
     if (ledger != NULL) {

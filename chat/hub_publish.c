@@ -14,16 +14,18 @@
 #include "core/metrics.h"
 #include "proto/command.h"
 
-enum { INFO_SIZE_MAX = 128 }; /* bytes: {"client":"..."}, with a client id as text */
+_Static_assert(HUB_INFO_SIZE_MAX >= JSON_WRITER_ESCAPE_SIZE_MAX * IDENTITY_USER_SIZE_MAX +
+                                        2 * IDENTITY_JSON_SIZE_MAX + 128,
+               "a user, two infos, a client id and their names");
 
-static struct bytes write_info(const struct session *session, struct span target)
+/* Who publishes. Good until the next one. */
+static struct bytes write_info(struct hub *hub, const struct session *session)
 {
     uint8_t id[SESSION_ID_TEXT_SIZE];
-    session_write_id(session, id);
-
+    const struct event_client_info info = session_describe(session->id, session_card(session), id);
     struct json_writer writer;
-    json_writer_init(&writer, target);
-    const struct event_client_info info = {.client = {id, sizeof(id)}};
+
+    json_writer_init(&writer, (struct span){hub->info, sizeof(hub->info)});
     event_write_client_info(&writer, &info);
     CHECK(json_writer_fits(&writer));
     return json_writer_bytes(&writer);
@@ -52,11 +54,10 @@ static enum codes_error ask_home(struct hub *hub, const struct session *session,
                                  const struct command *command,
                                  const struct command_publish *publish, uint64_t hash)
 {
-    uint8_t info[INFO_SIZE_MAX];
     const struct publication_source source = {
         .channel = publish->channel,
         .data = publish->data,
-        .info = write_info(session, (struct span){info, sizeof(info)}),
+        .info = write_info(hub, session),
         .key = publish->key,
     };
     struct blob *blob = publication_create(hub->options.pool, &source);

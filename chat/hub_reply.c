@@ -35,12 +35,20 @@ static void commit(const struct hub_reply *to, struct session *session,
         return;
     }
     if (!json_writer_fits(writer)) {
-        outbox_disconnect(to->outbox, session->conn, CODES_DISCONNECT_SERVER_ERROR);
-        session->is_ending = true;
+        hub_reply_disconnect(to, session, CODES_DISCONNECT_SERVER_ERROR);
     } else if (in_order) {
         outbox_commit_in_order(to->outbox, session->conn, json_writer_bytes(writer).size);
     } else {
         outbox_commit(to->outbox, session->conn, json_writer_bytes(writer).size);
+    }
+}
+
+void hub_reply_disconnect(const struct hub_reply *to, struct session *session,
+                          enum codes_disconnect code)
+{
+    if (!session->is_ending) {
+        outbox_disconnect(to->outbox, session->conn, (uint16_t)code);
+        session->is_ending = true;
     }
 }
 
@@ -49,6 +57,14 @@ void hub_reply_connect(const struct hub_reply *to, struct session *session, uint
 {
     struct json_writer writer = begin(to);
     event_write_connected(&writer, command, result);
+    commit(to, session, &writer, false);
+}
+
+void hub_reply_refresh(const struct hub_reply *to, struct session *session, uint32_t command,
+                       const struct event_connected *result)
+{
+    struct json_writer writer = begin(to);
+    event_write_refreshed(&writer, command, result);
     commit(to, session, &writer, false);
 }
 

@@ -27,6 +27,8 @@ struct hub_reply {
 
 void hub_reply_connect(const struct hub_reply *to, struct session *session, uint32_t command,
                        const struct event_connected *result);
+void hub_reply_refresh(const struct hub_reply *to, struct session *session, uint32_t command,
+                       const struct event_connected *result);
 void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command,
                          const struct event_subscribed *result);
 void hub_reply_history(const struct hub_reply *to, struct session *session, uint32_t command,
@@ -42,6 +44,9 @@ void hub_reply_empty(const struct hub_reply *to, struct session *session, uint32
                      enum event_empty result);
 void hub_reply_error(const struct hub_reply *to, struct session *session, uint32_t command,
                      enum codes_error error);
+/* Ends the connection, if it has not been told to end before. */
+void hub_reply_disconnect(const struct hub_reply *to, struct session *session,
+                          enum codes_disconnect code);
 void hub_reply_unsubscribe_push(const struct hub_reply *to, struct session *session,
                                 struct bytes channel, enum codes_unsubscribe code);
 

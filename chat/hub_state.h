@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "chat/channel.h"
+#include "chat/claims.h"
 #include "chat/hub.h"
 #include "chat/hub_reply.h"
 #include "chat/ids.h"
@@ -26,12 +27,15 @@ struct post_page;
 struct room;
 struct slab;
 struct timerwheel;
+struct users;
 
 /* A leave that found no room on the bus. There is at most one per room that was ever open. */
 struct hub_leave {
     struct ids_handle channel;
     struct ids_handle room;
 };
+
+enum { HUB_INFO_SIZE_MAX = 10 << 10 }; /* bytes */
 
 struct hub {
     struct hub_options options;
@@ -46,10 +50,13 @@ struct hub {
     size_t recovery_bytes;       /* publications that were recovered in this iteration */
     size_t subscription_count;   /* for the gauge */
     struct timerwheel *timers;   /* the heralds' */
-    struct slab *questions;      /* objects are those of hub_presence.c */
-    uint64_t now_ns;             /* of this iteration */
-    bool is_draining;            /* see hub_drain() */
-    uint64_t allowance;          /* commands that surely find a credit; see hub_is_ready() */
+    struct timerwheel *expiries; /* of tokens */
+    struct users *users;
+    struct slab *questions;          /* objects are those of hub_presence.c */
+    uint64_t now_ns;                 /* of this iteration */
+    bool is_draining;                /* see hub_drain() */
+    uint64_t allowance;              /* commands that surely find a credit; see hub_is_ready() */
+    uint8_t info[HUB_INFO_SIZE_MAX]; /* who publishes, while it is written */
 };
 
 struct session *hub_session(struct hub *hub, struct ids_handle handle); /* NULL: stale */
@@ -91,6 +98,16 @@ NODISCARD struct blob *hub_copy_name(struct hub *hub, struct bytes name);
 /* hub_commands.c: CODES_ERROR_NONE, or why the session may not do that in the channel. */
 NODISCARD enum codes_error hub_may(struct hub *hub, const struct session *session,
                                    struct bytes channel, uint64_t hash, enum permission_verb verb);
+
+/* hub_connect.c: who comes and who stays, and what becomes of those whose token has ended. */
+NODISCARD uint16_t hub_apply_connect(struct hub *hub, struct session *session,
+                                     const struct command *command);
+NODISCARD uint16_t hub_apply_refresh(struct hub *hub, struct session *session,
+                                     const struct command *command);
+NODISCARD enum claims_verdict hub_verify(struct hub *hub, enum claims_kind kind, struct bytes token,
+                                         struct claims *claims);
+void hub_sign_out(struct hub *hub, struct session *session);
+void hub_expire(struct hub *hub);
 
 /* hub_publish.c */
 NODISCARD uint16_t hub_apply_publish(struct hub *hub, struct session *session,

@@ -30,8 +30,7 @@ static const struct session *session_of(struct slab *sessions, const struct rost
 static void write_member(struct json_writer *writer, const struct session *session)
 {
     uint8_t id[SESSION_ID_TEXT_SIZE];
-    session_write_id(session, id);
-    const struct event_client_info info = {.client = {id, sizeof(id)}};
+    const struct event_client_info info = session_describe(session->id, session_card(session), id);
     event_write_member(writer, &info);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/check.h"
+#include "proto/event.h"
 
 enum { FIRST_CAPACITY = 1 }; /* most people are in one room */
 
@@ -27,6 +28,18 @@ void session_id_text(const uint8_t id[static SESSION_ID_SIZE],
 void session_write_id(const struct session *session, uint8_t text[static SESSION_ID_TEXT_SIZE])
 {
     session_id_text(session->id, text);
+}
+
+struct event_client_info session_describe(const uint8_t id[static SESSION_ID_SIZE],
+                                          const struct card *card,
+                                          uint8_t text[static SESSION_ID_TEXT_SIZE])
+{
+    session_id_text(id, text);
+    return (struct event_client_info){
+        .user = card_user(card),
+        .client = {text, SESSION_ID_TEXT_SIZE},
+        .conn_info = card_info(card),
+    };
 }
 
 int session_find(const struct session *session, uint32_t room)

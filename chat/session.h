@@ -12,9 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "chat/identity.h"
+#include "chat/users.h"
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "core/conn_id.h"
+
+struct event_client_info;
 
 enum {
     SESSION_ID_SIZE = 16,      /* bytes: 128 random bits */
@@ -24,6 +28,7 @@ enum {
 enum session_state {
     SESSION_NEW,       /* nothing but `connect` is welcome */
     SESSION_CONNECTED, /* after a successful `connect` */
+    SESSION_REFUSED,   /* `connect` had an error: it is not heard any more, and may try elsewhere */
 };
 
 struct session_subscription {
@@ -36,6 +41,7 @@ struct session {
     struct conn_id conn;
     uint8_t id[SESSION_ID_SIZE];
     struct session_subscription *subscriptions;
+    struct identity *identity; /* NULL: anonymous, and not by a token */
     uint16_t subscription_count;
     uint16_t subscription_capacity;
     uint32_t slot;  /* its own, in the hub's slab */
@@ -51,14 +57,29 @@ void session_id_text(const uint8_t id[static SESSION_ID_SIZE],
 /* The same of a session. */
 void session_write_id(const struct session *session, uint8_t text[static SESSION_ID_TEXT_SIZE]);
 
-/*
- * A hash of who is on the connection: equal for two sessions of one user. Nobody can sign in yet,
- * so everybody is the one user without a name.
- */
+/* The user id; empty: anonymous. */
+static inline struct bytes session_user(const struct session *session)
+{
+    return session->identity == NULL ? (struct bytes){NULL, 0} : card_user(session->identity->card);
+}
+
+/* A hash of it: equal for two sessions of one user, on whatever reactors. 0: anonymous. */
 static inline uint64_t session_user_hash(const struct session *session)
 {
-    (void)session;
-    return 0;
+    return session->identity == NULL || session->identity->user == NULL
+               ? 0
+               : session->identity->user->hash;
+}
+
+/* Who somebody is, for others: an id, which is written to `text`, and what its card says. */
+struct event_client_info session_describe(const uint8_t id[static SESSION_ID_SIZE],
+                                          const struct card *card,
+                                          uint8_t text[static SESSION_ID_TEXT_SIZE]);
+
+/* The card of a session; NULL: it has none, and says nothing of itself. */
+static inline struct card *session_card(const struct session *session)
+{
+    return session->identity == NULL ? NULL : session->identity->card;
 }
 
 /* Index of the subscription to a room, or -1. Linear: there are at most client.channel_limit. */
@@ -70,7 +91,7 @@ NODISCARD int session_add(struct session *session, struct session_subscription s
 /* Fills the gap with the last one and returns true if that one moved to `index`. */
 bool session_remove(struct session *session, uint32_t index);
 
-/* Gives back what the session allocated. It must have no subscription. */
+/* Gives back what its array holds. It must have no subscription. */
 void session_deinit(struct session *session);
 
 #endif /* CHAT_SESSION_H */

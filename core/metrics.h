@@ -31,6 +31,10 @@ enum metrics_id {
     METRIC_CLOSED_SLOW,
     METRIC_CLOSED_SHUTDOWN,
 
+    METRIC_DRAIN_WAITING, /* gauge: connections that a drain has not told yet */
+    METRIC_DRAIN_TOLD,
+    METRIC_DRAIN_CUT, /* of them: they did not read it in time */
+
     METRIC_HANDSHAKES, /* accepted upgrades */
 
     METRIC_TLS_HANDSHAKES, /* that succeeded */
@@ -111,6 +115,14 @@ enum metrics_id {
     METRIC_ERRORS_111,
     METRIC_ERRORS_112,
     METRIC_ERRORS_113,
+
+    METRIC_TOKENS_VALID,
+    METRIC_TOKENS_EXPIRED,
+    METRIC_TOKENS_INVALID,
+    METRIC_TOKENS_UNAVAILABLE, /* the key was not there yet */
+
+    METRIC_EXPIRED_CONNECTIONS,
+    METRIC_EXPIRED_SUBSCRIPTIONS,
 
     METRIC_PUBLICATIONS, /* accepted at home */
     METRIC_DELIVERIES,   /* packet references queued */

@@ -178,6 +178,8 @@ static const struct fields_row reply_rows[] = {
     INNER(rpc, "rpc", &data_table),
     INNER(presence, "presence", &presence_table),
     INNER(presence_stats, "presence_stats", &presence_stats_table),
+    INNER(refreshed, "refresh", &connect_table),
+    INNER(sub_refreshed, "sub_refresh", &stream_table),
 };
 static const struct fields_table reply_table = FIELDS_TABLE(reply_rows);
 
@@ -206,6 +208,18 @@ void event_write_connected(struct json_writer *writer, uint32_t id,
                            const struct event_connected *result)
 {
     write_reply(writer, id, "connect", &connected_table, result);
+}
+
+void event_write_refreshed(struct json_writer *writer, uint32_t id,
+                           const struct event_connected *result)
+{
+    write_reply(writer, id, "refresh", &connected_table, result);
+}
+
+void event_write_sub_refreshed(struct json_writer *writer, uint32_t id,
+                               const struct event_subscribed *result)
+{
+    write_reply(writer, id, "sub_refresh", &subscribed_table, result);
 }
 
 void event_write_subscribed(struct json_writer *writer, uint32_t id,
@@ -509,7 +523,13 @@ static enum event_kind reply_kind(const struct event_parts *parts)
     if (parts->presence) {
         return EVENT_PRESENCE;
     }
-    return parts->presence_stats ? EVENT_PRESENCE_STATS : EVENT_OTHER_REPLY;
+    if (parts->presence_stats) {
+        return EVENT_PRESENCE_STATS;
+    }
+    if (parts->refreshed) {
+        return EVENT_REFRESHED;
+    }
+    return parts->sub_refreshed ? EVENT_SUB_REFRESHED : EVENT_OTHER_REPLY;
 }
 
 static enum event_kind event_kind_of(const struct event *event)

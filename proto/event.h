@@ -96,6 +96,12 @@ struct event_publication {
 
 void event_write_connected(struct json_writer *writer, uint32_t id,
                            const struct event_connected *result);
+/* Of it, what is true after a refresh: client, version, expires, ttl_s. */
+void event_write_refreshed(struct json_writer *writer, uint32_t id,
+                           const struct event_connected *result);
+/* Of a subscription: expires, ttl_s. */
+void event_write_sub_refreshed(struct json_writer *writer, uint32_t id,
+                               const struct event_subscribed *result);
 void event_write_subscribed(struct json_writer *writer, uint32_t id,
                             const struct event_subscribed *result);
 void event_write_history(struct json_writer *writer, uint32_t id,
@@ -175,6 +181,8 @@ enum event_kind {
     EVENT_RPC,              /* id, data */
     EVENT_PRESENCE,         /* id, members */
     EVENT_PRESENCE_STATS,   /* id, client_count, user_count */
+    EVENT_REFRESHED,        /* id, client, version, expires, ttl_s */
+    EVENT_SUB_REFRESHED,    /* id, expires, ttl_s */
     EVENT_OTHER_REPLY,      /* id: one that we do not know; ignore it */
 };
 
@@ -227,7 +235,7 @@ struct event {
         bool error, push, info;
         bool pub, join, leave, unsubscribe, message, subscribe, disconnect, refresh;
         bool connected, subscribed, unsubscribed, published, history, ping, rpc;
-        bool presence, presence_stats;
+        bool presence, presence_stats, refreshed, sub_refreshed;
     } parts;
 };
 

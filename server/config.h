@@ -105,7 +105,8 @@ struct config_client {
     bool insecure;
     bool allow_anonymous_connect_without_token;
     struct config_origins allowed_origins;
-    uint64_t stale_close_delay_ns; /* from the upgrade to an accepted connect */
+    uint64_t stale_close_delay_ns;   /* from the upgrade to an accepted connect */
+    uint64_t expired_close_delay_ns; /* from the end of a token to the end of its connection */
     uint64_t ping_interval_ns;
     uint64_t pong_timeout_ns; /* below ping_interval_ns */
     uint32_t channel_limit;   /* channels of one connection */
@@ -184,7 +185,9 @@ struct config_log {
 };
 
 struct config_shutdown {
+    uint64_t grace_ns;   /* from SIGTERM until nobody new is let in; below timeout_ns */
     uint64_t timeout_ns; /* from SIGTERM to the exit */
+    uint32_t close_rate; /* connections a second that are closed at least, of the whole server */
 };
 
 struct config {

@@ -106,6 +106,7 @@ static const struct config_option all_rows[] = {
     {AT(client, allow_anonymous_connect_without_token), BOOL(false)},
     {AT(client, allowed_origins), .kind = CONFIG_KIND_ORIGINS, .max = 1024},
     {AT_DURATION(client, stale_close_delay), DURATION(MS(100), SECONDS(3600), SECONDS(10))},
+    {AT_DURATION(client, expired_close_delay), DURATION(0, SECONDS(3600), SECONDS(25))},
     {AT_DURATION(client, ping_interval), DURATION(SECONDS(1), SECONDS(3600), SECONDS(25))},
     {AT_DURATION(client, pong_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(8))},
     {AT(client, channel_limit), NUMBER(1, 32768, 128, "channels")},
@@ -157,7 +158,9 @@ static const struct config_option all_rows[] = {
     {AT(log, level), CHOICE(log_level_words, CONFIG_LOG_INFO)},
     {AT(log, format), CHOICE(log_format_words, CONFIG_LOG_LOGFMT)},
 
+    {AT_DURATION(shutdown, grace), DURATION(0, SECONDS(300), SECONDS(5))},
     {AT_DURATION(shutdown, timeout), DURATION(MS(100), SECONDS(600), SECONDS(25))},
+    {AT(shutdown, close_rate), NUMBER(1, 1000000, 200, "connections a second")},
 };
 
 static const struct config_option namespace_rows[] = {

@@ -146,7 +146,9 @@ static bool whole_holds(const struct config *config, struct config_fault *fault)
            is_power_of_two(config, fault, "reactor.receive_buffers") &&
            is_power_of_two(config, fault, "bus.slots") &&
            (config->bus.reserve < config->bus.slots / 2 ||
-            blame(whole(config), fault, "bus.reserve", "less than half of", "bus.slots"));
+            blame(whole(config), fault, "bus.reserve", "less than half of", "bus.slots")) &&
+           (config->shutdown.grace_ns < config->shutdown.timeout_ns ||
+            blame(whole(config), fault, "shutdown.grace", "less than", "shutdown.timeout"));
 }
 
 /* What would be promised to publishers needs somebody who can keep it. */

@@ -19,6 +19,7 @@
 #include "core/log.h"
 #include "core/logger.h"
 #include "core/metrics.h"
+#include "core/monotime.h"
 #include "core/thread.h"
 #include "net/backend_choose.h"
 #include "net/reactor.h"
@@ -483,14 +484,47 @@ static void stop_archive(struct control *control)
     thread_join(&control->store.thread);
 }
 
-static void stop_members(struct control *control)
+/* What all reactors together have counted. */
+static uint64_t count_all(const struct control *control, enum metrics_id id)
 {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < control->config->reactor.count; i++) {
+        sum += metrics_read(&control->metrics[i], id);
+    }
+    return sum;
+}
+
+static void report_drain(const struct control *control, const char *event)
+{
+    const struct log_field fields[] = {
+        log_uint("told", count_all(control, METRIC_DRAIN_TOLD)),
+        log_uint("waiting", count_all(control, METRIC_DRAIN_WAITING)),
+        log_uint("open", count_all(control, METRIC_CONNECTIONS_OPEN)),
+        log_uint("cut", count_all(control, METRIC_DRAIN_CUT)),
+    };
+    log_write(control->log, LOG_INFO, event, fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static void drain_members(struct control *control)
+{
+    uint64_t report_ns = monotime_read() + MONOTIME_NS_PER_S;
+
     while (!order_all(control, POST_STOP) || !all_drained(control)) {
         const uint32_t signal_number = wait_for_news(control, POLL_MS);
         if (signal_number != 0 && signal_number != SIGHUP) {
             exit_at_once(control);
         }
+        if (monotime_read() >= report_ns) {
+            report_drain(control, "draining");
+            report_ns += MONOTIME_NS_PER_S;
+        }
     }
+    report_drain(control, "drained");
+}
+
+static void stop_members(struct control *control)
+{
+    drain_members(control);
     stop_archive(control);
     for (size_t i = 0; i < control->config->reactor.count; i++) {
         control->members[i].is_told = false;

@@ -72,7 +72,7 @@ static void apply(struct gateway *gateway, struct peer *peer, const struct comma
         end_bad_command(gateway, peer, code);
         return;
     }
-    if (!peer->is_connected && command->method == COMMAND_CONNECT) {
+    if (!peer->is_connected && hub_has_admitted(peer->session)) {
         gateway_begin_pings(gateway, peer);
     }
 }

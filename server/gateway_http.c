@@ -110,7 +110,8 @@ static void answer_page(struct gateway *gateway, struct peer *peer,
     metrics_add(gateway->options.metrics, answer.count, 1);
 
     uint8_t head[HTTP_RESPONSE_SIZE_MAX];
-    const bool closes = request->close || request->body != HTTP_BODY_NONE;
+    const bool closes = request->close || request->body != HTTP_BODY_NONE ||
+                        (gateway->draining && !is_internal(peer));
     const struct http_response response = {
         .status = answer.status,
         .content_type = answer.content_type,

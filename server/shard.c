@@ -20,6 +20,7 @@
 #include "net/tls_config.h"
 #include "server/config.h"
 #include "server/delivery.h"
+#include "server/drain.h"
 #include "server/gateway.h"
 
 enum {
@@ -53,14 +54,13 @@ struct shard {
     struct gateway *gateway;
     struct reactor *reactor;
     struct delivery delivery;
-    uint64_t drain_deadline_ns; /* of the reactor's clock; while is_draining */
-    uint64_t report_ns;         /* when to look again at what follows */
+    struct drain drain;
+    uint64_t report_ns; /* when to look again at what follows */
     uint64_t reported_accept_errors;
     uint64_t reported_gaps;
-    bool has_posts;   /* the bus had more than one iteration takes */
-    bool is_draining; /* POST_STOP came */
-    bool is_drained;  /* and POST_DRAINED was posted */
-    bool is_exiting;  /* POST_EXIT came */
+    bool has_posts;  /* the bus had more than one iteration takes */
+    bool is_drained; /* POST_DRAINED was posted */
+    bool is_exiting; /* POST_EXIT came */
 };
 
 static uint32_t conn_count_max(const struct config *config)
@@ -106,6 +106,8 @@ static int create_hub(struct shard *shard)
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
         .anonymous_allowed =
             config->client.insecure || config->client.allow_anonymous_connect_without_token,
+        .verifier = options->verifier,
+        .expired_close_delay_ns = config->client.expired_close_delay_ns,
         .version = "parley " PARLEY_VERSION,
         .policies = options->policies,
         .bus = options->bus,
@@ -231,6 +233,14 @@ int shard_create(const struct shard_options *options, struct shard **shard)
         .metrics = options->metrics,
         .messages_per_frame_max = options->config->client.max_messages_per_frame,
     };
+    created->drain = (struct drain){
+        .config = options->config,
+        .reactor = created->reactor,
+        .gateway = created->gateway,
+        .hub = created->hub,
+        .metrics = options->metrics,
+        .seed = options->seed,
+    };
     *shard = created;
     return 0;
 }
@@ -262,38 +272,17 @@ int shard_listen(struct shard *shard, size_t index, int fd, struct tls_config *t
 
 /* -- draining ---------------------------------------------------------------------------------- */
 
-static void begin_drain(struct shard *shard) ON_REACTOR
-{
-    shard->is_draining = true;
-    shard->drain_deadline_ns =
-        reactor_now(shard->reactor) + shard->options.config->shutdown.timeout_ns;
-    reactor_stop_listening(shard->reactor);
-    hub_drain(shard->hub);
-    gateway_drain(shard->gateway);
-}
-
-static void abort_conn(struct conn *conn, void *context) ON_REACTOR
-{
-    (void)context;
-    conn_abort(conn, 0);
-}
-
 /* Tells the control, once, that nobody is connected any more and nothing is left to be posted. */
 static void go_on_draining(struct shard *shard) ON_REACTOR
 {
-    if (!shard->is_draining || shard->is_drained) {
-        return;
-    }
-    if (reactor_now(shard->reactor) >= shard->drain_deadline_ns) {
-        reactor_each_conn(shard->reactor, abort_conn, NULL);
-    }
-    if (reactor_conn_count(shard->reactor) > 0 || !hub_is_quiet(shard->hub)) {
+    drain_step(&shard->drain);
+    if (shard->is_drained || !drain_is_over(&shard->drain) || !hub_is_quiet(shard->hub)) {
         return;
     }
     /* A store that stands still answers when it is ended, which is after this. */
     const uint64_t patience_ns = shard->options.config->store.timeout_ns;
     if (hub_has_given(shard->hub) &&
-        reactor_now(shard->reactor) < shard->drain_deadline_ns + patience_ns) {
+        reactor_now(shard->reactor) < shard->drain.deadline_ns + patience_ns) {
         return;
     }
     const struct post post = {.kind = POST_DRAINED};
@@ -311,7 +300,7 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
     const struct post post = post_unpack(packed);
 
     if (post.kind == POST_STOP) {
-        begin_drain(shard);
+        drain_begin(&shard->drain);
     } else if (post.kind == POST_EXIT) {
         shard->is_exiting = true;
         hub_forget(shard->hub);
@@ -326,6 +315,7 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
 static void take_posts(struct shard *shard) ON_REACTOR
 {
     struct bus_post posts[OUTBOX_POSTS_MAX];
+    const bool was_exiting = shard->is_exiting;
     size_t taken = 0;
     size_t count = 0;
 
@@ -341,7 +331,11 @@ static void take_posts(struct shard *shard) ON_REACTOR
         taken += count;
     } while (count == OUTBOX_POSTS_MAX && taken < POSTS_PER_ITERATION);
 
-    shard->has_posts = count == OUTBOX_POSTS_MAX;
+    /*
+     * After POST_EXIT once more: everybody's last posts were there before it, but maybe not yet
+     * when this looked into their rings.
+     */
+    shard->has_posts = count == OUTBOX_POSTS_MAX || shard->is_exiting != was_exiting;
     hub_catch_up(shard->hub);
     (void)blob_pool_collect(shard->pool);
 }
@@ -353,10 +347,11 @@ static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
         reactor_has_leftover(shard->reactor)) {
         return 0;
     }
-    const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway) ||
-                         (shard->is_draining && !shard->is_drained);
+    const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway);
     const uint64_t now_ns = reactor_now(shard->reactor);
-    const uint64_t due_ns = hub_due_ns(shard->hub);
+    const uint64_t hub_ns = hub_due_ns(shard->hub);
+    const uint64_t drain_ns = shard->is_drained ? UINT64_MAX : drain_due_ns(&shard->drain);
+    const uint64_t due_ns = hub_ns < drain_ns ? hub_ns : drain_ns;
     const uint64_t until_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const uint64_t most_ns = until_ns < wait_ns ? until_ns : wait_ns;
     if (retries && most_ns > RETRY_NS) {

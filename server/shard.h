@@ -19,6 +19,7 @@
 
 struct backend_ops;
 struct bus;
+struct claims_verifier;
 struct config;
 struct log;
 struct metrics;
@@ -31,6 +32,7 @@ struct tls_config;
 struct shard_options {
     const struct config *config;
     const struct policy_table *policies;
+    const struct claims_verifier *verifier; /* of this shard; NULL: no key is configured */
     const struct site *site;
     const struct simd_ops *simd;
     const struct backend_ops *backend;

@@ -104,8 +104,7 @@ static void answer_internal(const struct site *site, struct bytes path, bool dra
     if (path_is(path, "/metrics")) {
         answer_metrics(site, answer);
     } else if (path_is(path, "/health")) {
-        answer_text(answer, draining ? 503 : 200, draining ? "draining\n" : "ok\n",
-                    METRIC_HTTP_HEALTH);
+        answer_text(answer, 200, "ok\n", METRIC_HTTP_HEALTH);
     } else if (path_is(path, "/ready")) {
         answer_ready(site, draining, answer);
     } else {

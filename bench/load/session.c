@@ -217,6 +217,8 @@ static void take_event(struct client *client, const struct event *event, struct 
     case EVENT_RPC:
     case EVENT_PRESENCE:
     case EVENT_PRESENCE_STATS:
+    case EVENT_REFRESHED:
+    case EVENT_SUB_REFRESHED:
     case EVENT_OTHER_REPLY:
         return;
     }

@@ -54,7 +54,9 @@ static struct config choose_config(const struct sim_profile *profile)
     config.reactor.count = profile->shard_count;
     config.bus.slots = profile->bus_slots;
     config.bus.reserve = profile->bus_reserve;
+    config.shutdown.grace_ns = profile->grace_ns;
     config.shutdown.timeout_ns = 10 * SIM_S;
+    config.shutdown.close_rate = profile->close_rate;
     return config;
 }
 

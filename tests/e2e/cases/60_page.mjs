@@ -13,7 +13,7 @@ import { chromium } from 'playwright-core';
 import { Sdk } from '../lib/chat.mjs';
 import { Link } from '../lib/link.mjs';
 import { group } from '../lib/runner.mjs';
-import { ARTEFACTS, Server } from '../lib/server.mjs';
+import { Server, settings } from '../lib/server.mjs';
 import { PATIENCE_MS, until } from '../lib/wait.mjs';
 
 const CHROMIUM = '/usr/bin/chromium';
@@ -447,7 +447,7 @@ function inChromium(name, run, configFor = () => undefined) {
     } finally {
       const file = `chat-${run.name}-${point.backend}`;
       await Promise.all(pages.filter((page) => !page.isClosed()).map((page, index) =>
-        page.screenshot({ path: path.join(ARTEFACTS, `${file}-${index + 1}.png`) }).catch(() => {})));
+        page.screenshot({ path: path.join(settings.artefacts, `${file}-${index + 1}.png`) }).catch(() => {})));
       await browser.close();
       await server.stop();
       fs.rmSync(directory, { recursive: true, force: true });

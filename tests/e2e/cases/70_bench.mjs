@@ -16,7 +16,7 @@ import { runBench } from '../lib/bench.mjs';
 import { certificate } from '../lib/certificates.mjs';
 import { closeAtEnd } from '../lib/cleanup.mjs';
 import { group } from '../lib/runner.mjs';
-import { ARTEFACTS, settings } from '../lib/server.mjs';
+import { settings } from '../lib/server.mjs';
 import { until, within } from '../lib/wait.mjs';
 
 const SHORT = ['--warmup', '0', '-d', '0.5'];
@@ -453,7 +453,7 @@ async function findMax() {
       send(data);
     }
   });
-  const html = path.join(ARTEFACTS, 'find-max.html');
+  const html = path.join(settings.artefacts, 'find-max.html');
   const run = await runBench(['echo', url, '--find-max', '-c', '4', '-r', '200', '--p99', '60000',
     '--warmup', '0', '-d', '0.4', '--drain', '0.2', '--html', html]);
   assert.ok(run.json.knee_rate >= 200 && run.json.knee_rate < 3000, run.stdout);

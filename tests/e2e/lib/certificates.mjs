@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 import { closeAtEnd } from './cleanup.mjs';
-import { ARTEFACTS } from './server.mjs';
+import { settings } from './server.mjs';
 import { until, within } from './wait.mjs';
 
 const KEYS = {
@@ -20,7 +20,10 @@ const made = new Map();
 let folder = null;
 
 function inFolder(name) {
-  folder ??= fs.mkdtempSync(path.join(ARTEFACTS, 'tls-'));
+  if (folder === null) {
+    fs.mkdirSync(settings.artefacts, { recursive: true });
+    folder = fs.mkdtempSync(path.join(settings.artefacts, 'tls-'));
+  }
   return path.join(folder, name);
 }
 

@@ -116,7 +116,7 @@ static const struct {
      "{\"id\":1,\"connect\":{\"token\":\"\",\"data\":{\"a\":[1]},\"subs\":{},\"headers\":{},"
      "\"flag\":1}}",
      0, 3501},
-    {"a token", "{\"id\":1,\"connect\":{\"token\":\"abc.def.ghi\"}}", 0, 3500},
+    {"a token, and no key", "{\"id\":1,\"connect\":{\"token\":\"abc.def.ghi\"}}", 3500, 3500},
     {"too long a name with a token",
      "{\"id\":1,\"connect\":{\"token\":\"t\",\"name\":"
      "\"12345678901234567\"}}",

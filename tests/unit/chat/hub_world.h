@@ -35,15 +35,16 @@ enum {
 
 struct world_options {
     uint16_t hub_count;
-    size_t slots;                        /* of a ring; 0: 64 */
-    size_t reserve;                      /* credits; 0: 8 */
-    uint32_t entries;                    /* of an outbox; 0: 1000 */
-    uint32_t room_max;                   /* 0: 1000 */
-    uint32_t channel_max;                /* 0: 1000 */
-    uint32_t tail_max;                   /* 0: 100 */
-    uint32_t presence_max;               /* 0: 1000 */
-    size_t pool_bytes;                   /* 0: plenty */
-    size_t history_bytes;                /* of a home; 0: 4 MiB */
+    size_t slots;          /* of a ring; 0: 64 */
+    size_t reserve;        /* credits; 0: 8 */
+    uint32_t entries;      /* of an outbox; 0: 1000 */
+    uint32_t room_max;     /* 0: 1000 */
+    uint32_t channel_max;  /* 0: 1000 */
+    uint32_t tail_max;     /* 0: 100 */
+    uint32_t presence_max; /* 0: 1000 */
+    size_t pool_bytes;     /* 0: plenty */
+    size_t history_bytes;  /* of a home; 0: 4 MiB */
+    const struct claims_verifier *verifier;
     bool closed;                         /* nobody may connect without a token */
     uint32_t text;                       /* of an outbox; 0: 1 MiB */
     const struct policy_table *policies; /* NULL: world_policies() */
@@ -183,6 +184,8 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .channel_limit = 8,
         .ping_interval_s = 25,
         .anonymous_allowed = !options->closed,
+        .verifier = options->verifier,
+        .expired_close_delay_ns = 5000000000,
         .version = "parley 0",
         .policies = options->policies != NULL ? options->policies : world_policies(),
         .bus = world.bus,

@@ -269,6 +269,8 @@ static const struct {
      "t:1:11: reactor.receive_buffers: expected a power of two, found 500"},
     {"half reserved", "bus: {reserve: 512}\n",
      "t:1:7: bus.reserve: expected less than half of bus.slots (1024), found 512"},
+    {"no time after the grace time", "shutdown: {timeout: 5s}\n",
+     "t: shutdown.grace: expected less than shutdown.timeout (5s), found 5s"},
     /* Several options of a namespace, or of channels without one. */
     {"history without a time", "channel:\n  without_namespace:\n    history_size: 5\n",
      "t: channel.without_namespace.history_ttl: expected more than 0s with history_size (5), found "
@@ -403,18 +405,6 @@ START_TEST(defaults_are_those_of_the_design)
     config_init_defaults(&config);
 
     ck_assert(!config.development);
-    ck_assert_str_eq(config.http_server.address, "127.0.0.1");
-    ck_assert_uint_eq(config.http_server.port, 8000);
-    ck_assert_str_eq(config.http_server.internal_address, "127.0.0.1");
-    ck_assert_uint_eq(config.http_server.internal_port, 9000);
-    ck_assert(!config.http_server.tls.enabled);
-    ck_assert_int_eq(config.http_server.tls.min_version, CONFIG_TLS_1_2);
-    ck_assert_uint_eq(config.http_server.tls.handshake_timeout_ns, UINT64_C(5000000000));
-    ck_assert_uint_eq(config.http_server.tls.ticket_rotation_ns, UINT64_C(43200000000000));
-    ck_assert_uint_eq(config.http_server.max_header_bytes, 8192);
-    ck_assert_uint_eq(config.http_server.max_headers, 64);
-    ck_assert_uint_eq(config.http_server.max_uri, 4096);
-    ck_assert_uint_eq(config.http_server.handshake_timeout_ns, UINT64_C(10000000000));
     ck_assert(!config.client.insecure);
     ck_assert(!config.client.allow_anonymous_connect_without_token);
     ck_assert_uint_eq(config.client.allowed_origins.count, 0);
@@ -466,7 +456,29 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(config.bus.reserve, 256);
     ck_assert_int_eq(config.log.level, CONFIG_LOG_INFO);
     ck_assert_int_eq(config.log.format, CONFIG_LOG_LOGFMT);
+    ck_assert_uint_eq(config.shutdown.grace_ns, UINT64_C(5000000000));
     ck_assert_uint_eq(config.shutdown.timeout_ns, UINT64_C(25000000000));
+    ck_assert_uint_eq(config.shutdown.close_rate, 200);
+}
+END_TEST
+
+START_TEST(defaults_of_the_listeners)
+{
+    struct config config;
+    config_init_defaults(&config);
+
+    ck_assert_str_eq(config.http_server.address, "127.0.0.1");
+    ck_assert_uint_eq(config.http_server.port, 8000);
+    ck_assert_str_eq(config.http_server.internal_address, "127.0.0.1");
+    ck_assert_uint_eq(config.http_server.internal_port, 9000);
+    ck_assert(!config.http_server.tls.enabled);
+    ck_assert_int_eq(config.http_server.tls.min_version, CONFIG_TLS_1_2);
+    ck_assert_uint_eq(config.http_server.tls.handshake_timeout_ns, UINT64_C(5000000000));
+    ck_assert_uint_eq(config.http_server.tls.ticket_rotation_ns, UINT64_C(43200000000000));
+    ck_assert_uint_eq(config.http_server.max_header_bytes, 8192);
+    ck_assert_uint_eq(config.http_server.max_headers, 64);
+    ck_assert_uint_eq(config.http_server.max_uri, 4096);
+    ck_assert_uint_eq(config.http_server.handshake_timeout_ns, UINT64_C(10000000000));
 }
 END_TEST
 
@@ -480,7 +492,8 @@ static const char everything_changed[] =
     "client:\n"
     "  insecure: true\n  allow_anonymous_connect_without_token: true\n"
     "  allowed_origins: [https://chat.example.org, 'http://[::1]:8080', capacitor://localhost]\n"
-    "  stale_close_delay: 1500ms\n  ping_interval: 1h\n  pong_timeout: '2m'\n"
+    "  stale_close_delay: 1500ms\n  expired_close_delay: 0s\n  ping_interval: 1h\n  pong_timeout: "
+    "'2m'\n"
     "  channel_limit: 32768\n  queue_max_size: 1073741824\n  write_stall_timeout: 1s\n"
     "  command_rate: 51\n  command_burst: 101\n  control_rate: 11\n  control_burst: 21\n"
     "  connection_limit: 1000\n  max_messages_per_frame: 1\n"
@@ -526,7 +539,7 @@ static const char everything_changed[] =
     "          receive_buffer_size: 4096}\n"
     "bus: {slots: 2048, reserve: 255}\n"
     "log: {level: \"debug\", format: json}\n"
-    "shutdown: {timeout: 5s}\n";
+    "shutdown: {grace: 0s, timeout: 5s, close_rate: 1000000}\n";
 
 START_TEST(reads_every_option)
 {
@@ -551,6 +564,7 @@ START_TEST(reads_every_option)
     ck_assert_str_eq(config.http_server.address, "::");
     ck_assert_str_eq(config.http_server.internal_address, "::1");
     ck_assert_uint_eq(config.client.stale_close_delay_ns, 1500000000);
+    ck_assert_uint_eq(config.client.expired_close_delay_ns, 0);
     ck_assert_uint_eq(config.client.pong_timeout_ns, UINT64_C(120000000000));
     ck_assert_uint_eq(config.client.queue_max_size, 1073741824);
     ck_assert_int_eq(config.reactor.backend, CONFIG_BACKEND_EPOLL);
@@ -875,6 +889,7 @@ int main(void)
     TCase *accepted = tcase_create("accepted");
     tcase_add_test(accepted, empty_is_the_defaults);
     tcase_add_test(accepted, defaults_are_those_of_the_design);
+    tcase_add_test(accepted, defaults_of_the_listeners);
     tcase_add_test(accepted, reads_every_option);
     tcase_add_test(accepted, what_is_described_loads_to_the_same);
     tcase_add_test(accepted, reads_json);
