@@ -115,6 +115,11 @@ static const struct {
      METRIC_STORE_QUEUE_BYTES},
     {"parley_store_waiting", "gauge", "Batches and pages that the store's queue has no room for.",
      NULL, METRIC_STORE_WAITING},
+    {"parley_store_table_bytes", "gauge", "Bytes of the store's tables on the disk.", NULL,
+     METRIC_STORE_TABLE_BYTES},
+    {"parley_store_expired_total", "counter",
+     "What got too old in the store while nobody had its channel open.", "what",
+     METRIC_STORE_EXPIRED_PUBLICATIONS},
 };
 
 enum { FAMILY_COUNT = sizeof(families) / sizeof(families[0]) };
@@ -214,6 +219,8 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_STORE_RUNS_OK] = "stored",
     [METRIC_STORE_RUNS_REFUSED] = "refused",
     [METRIC_STORE_RUNS_LOST] = "lost",
+    [METRIC_STORE_EXPIRED_PUBLICATIONS] = "publication",
+    [METRIC_STORE_EXPIRED_CHANNELS] = "channel",
 };
 
 void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)

@@ -162,10 +162,13 @@ enum metrics_id {
     METRIC_STORE_RUNS_OK, /* what of one channel goes together */
     METRIC_STORE_RUNS_REFUSED,
     METRIC_STORE_RUNS_LOST,
-    METRIC_STORE_PAGES,       /* channels asked for */
-    METRIC_STORE_QUESTIONS,   /* gauge: open */
-    METRIC_STORE_QUEUE_BYTES, /* gauge: not sent to the process yet */
-    METRIC_STORE_WAITING,     /* gauge: batches and pages that the queue has no room for */
+    METRIC_STORE_PAGES,                /* channels asked for */
+    METRIC_STORE_QUESTIONS,            /* gauge: open */
+    METRIC_STORE_QUEUE_BYTES,          /* gauge: not sent to the process yet */
+    METRIC_STORE_WAITING,              /* gauge: batches and pages that the queue has no room for */
+    METRIC_STORE_TABLE_BYTES,          /* gauge: of what lies on the disk, without the log */
+    METRIC_STORE_EXPIRED_PUBLICATIONS, /* too old, of channels that nobody had open */
+    METRIC_STORE_EXPIRED_CHANNELS,
 
     METRIC_COUNT
 };
