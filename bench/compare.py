@@ -109,6 +109,7 @@ def parleyd_command(name, port, folder):
     limits = {"command_rate": 1000000, "command_burst": 1000000,
               "queue_max_size": 16 * 1024 * 1024}
     config.write_text(json.dumps({"client": {"insecure": True, **limits},
+                                  "shutdown": {"grace": "0s"},
                                   "echo": {"enabled": True}}))
     return [PARLEYD, "--config", config, "--backend", name.split()[1], "--reactors", "1",
             "--listen", f"127.0.0.1:{port}", "--internal-listen", f"127.0.0.1:{free_port()}",

@@ -250,25 +250,23 @@ static bool write_one(struct hub *hub, const struct session *session, uint32_t i
 {
     struct room *room;
     const struct roster_waiter *waiter = waiter_of(hub, session, index, &room);
-    uint8_t epoch[STREAM_EPOCH_SIZE];
-    struct event_subscribed result;
-
     struct recovery_answer answer = hub_judge(hub, room, waiter, NULL);
+    struct hub_told told = {.page = waiter->page};
+
     if (answer.verdict == RECOVERY_READ) {
-        /* After so many rounds: nothing, and it has to come again. */
-        answer = (struct recovery_answer){.verdict = RECOVERY_COMPLETE, .from = answer.from};
+        answer.verdict = RECOVERY_COMPLETE; /* after so many rounds, with nothing */
     }
-    bool has_all = hub_describe(hub, room, waiter, answer, waiter->page, epoch, &result);
-    if (result.publications.size > *left) {
-        result.publications = (struct bytes){NULL, 0};
-        has_all = false;
+    hub_describe(hub, room, waiter, answer, &told);
+    if (told.result.publications.size > *left) {
+        told.result.publications = (struct bytes){NULL, 0};
+        told.has_all = false;
     }
-    *left -= result.publications.size;
+    *left -= told.result.publications.size;
     if (index > 0) {
         json_writer_text(writer, ",");
     }
-    event_write_subscription(writer, room_name(room), &result);
-    return has_all;
+    event_write_subscription(writer, room_name(room), &told.result);
+    return told.has_all;
 }
 
 /* The object `subs` of the reply; the client's queue has room for so many publications. */

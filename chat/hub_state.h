@@ -104,19 +104,23 @@ void hub_ask_homes(struct hub *hub);
 NODISCARD int hub_enter_room(struct hub *hub, struct session *session, struct room *room,
                              const struct hub_entry *entry);
 
-/*
- * What a waiter is to be told, and given: `page` is what the home has read from room->asked_from
- * on, or NULL: then what was kept for it. hub_describe() fills `result` for an answer that is not
- * RECOVERY_READ; it views `epoch` and the page. False: the page, if any, has not all of it yet.
- */
+/* What a waiter is told. `page`: what the home has read from room->asked_from on, or NULL. */
 NODISCARD struct recovery_answer hub_judge(const struct hub *hub, const struct room *room,
                                            const struct roster_waiter *waiter,
                                            const struct blob *page);
-NODISCARD bool hub_describe(const struct hub *hub, const struct room *room,
-                            const struct roster_waiter *waiter, struct recovery_answer answer,
-                            const struct blob *page, uint8_t epoch[static STREAM_EPOCH_SIZE],
-                            struct event_subscribed *result);
 
+/* The same in the words of the protocol, with views of the page and of itself. */
+struct hub_told {
+    const struct blob *page; /* given: what there is of what it missed; NULL: nothing */
+    struct event_subscribed result;
+    uint8_t epoch[STREAM_EPOCH_SIZE];
+    bool has_all; /* false: the page is not all of it yet */
+};
+
+/* The answer is not RECOVERY_READ. */
+void hub_describe(const struct hub *hub, const struct room *room,
+                  const struct roster_waiter *waiter, struct recovery_answer answer,
+                  struct hub_told *told);
 void hub_count_recovery(const struct hub *hub, enum recovery_verdict verdict);
 
 /* Somebody waits there for what the home has to read, which may not be under way. */
@@ -185,8 +189,8 @@ void hub_unsubscribe(struct hub *hub, struct session *session, uint32_t index,
 void hub_expire_subscription(struct hub *hub, struct session *session, uint32_t room);
 
 /*
- * hub_arrival.c: subscriptions that the server makes. A connect waits for those of its token, and is
- * answered when all are there. An error: nothing has begun, and the connect is not answered.
+ * hub_arrival.c: subscriptions that the server makes. A connect waits for those of its token, and
+ * is answered when all are there. An error: nothing has begun, and the connect is not answered.
  */
 NODISCARD enum codes_error hub_begin_arrival(struct hub *hub, struct session *session,
                                              const struct command *command,

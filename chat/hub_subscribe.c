@@ -94,39 +94,46 @@ void hub_count_recovery(const struct hub *hub, enum recovery_verdict verdict)
     NEVER("a verdict that is not one");
 }
 
-bool hub_describe(const struct hub *hub, const struct room *room,
-                  const struct roster_waiter *waiter, struct recovery_answer answer,
-                  const struct blob *page, uint8_t epoch[static STREAM_EPOCH_SIZE],
-                  struct event_subscribed *result)
+/* From which offset on there is something to be given, up to the end of the page. */
+static void describe_recovery(const struct room *room, uint64_t from, struct hub_told *told)
 {
-    CHECK(answer.verdict != RECOVERY_READ);
     const uint64_t position = room_position(room);
-    const struct grant *grant = session_of(hub, waiter)->subscriptions[waiter->subscription].grant;
     uint64_t end = position;
 
-    *result = (struct event_subscribed){
+    told->result.recovered = true;
+    told->result.offset = from - 1;
+    if (from <= position) {
+        end = told->page == NULL ? from - 1 : page_end(room, told->page);
+    }
+    if (told->page != NULL && from <= end) {
+        told->result.publications = page_part(told->page, from, end);
+    }
+    told->has_all = end == position;
+}
+
+void hub_describe(const struct hub *hub, const struct room *room,
+                  const struct roster_waiter *waiter, struct recovery_answer answer,
+                  struct hub_told *told)
+{
+    CHECK(answer.verdict != RECOVERY_READ);
+    const struct grant *grant = session_of(hub, waiter)->subscriptions[waiter->subscription].grant;
+
+    told->has_all = true;
+    told->result = (struct event_subscribed){
         .data = grant == NULL ? (struct bytes){NULL, 0} : card_info(grant->data),
         .positioned = waiter->positioned,
         .recoverable = waiter->recoverable,
         .was_recovering = waiter->recovers,
     };
-    hub_tell_term(hub, grant, result);
+    hub_tell_term(hub, grant, &told->result);
     if (waiter->positioned) {
-        stream_write_epoch(room->epoch, epoch);
-        result->epoch = (struct bytes){epoch, STREAM_EPOCH_SIZE};
-        result->offset = position;
+        stream_write_epoch(room->epoch, told->epoch);
+        told->result.epoch = (struct bytes){told->epoch, STREAM_EPOCH_SIZE};
+        told->result.offset = room_position(room);
     }
     if (answer.verdict == RECOVERY_COMPLETE) {
-        result->recovered = true;
-        result->offset = answer.from - 1;
-        if (answer.from <= position) {
-            end = page == NULL ? answer.from - 1 : page_end(room, page);
-        }
-        if (page != NULL && answer.from <= end) {
-            result->publications = page_part(page, answer.from, end);
-        }
+        describe_recovery(room, answer.from, told);
     }
-    return end == position;
 }
 
 /* What somebody is told who subscribed. Returns false when it has not all of it yet. */
@@ -134,20 +141,19 @@ static bool confirm(struct hub *hub, struct room *room, const struct roster_wait
                     struct recovery_answer answer, const struct blob *page)
 {
     struct session *session = session_of(hub, waiter);
-    uint8_t epoch[STREAM_EPOCH_SIZE];
-    struct event_subscribed result;
+    struct hub_told told = {.page = page};
 
     CHECK(waiter->origin != ROSTER_BY_CONNECT);
-    const bool has_all = hub_describe(hub, room, waiter, answer, page, epoch, &result);
-    hub->recovery_bytes += result.publications.size;
+    hub_describe(hub, room, waiter, answer, &told);
+    hub->recovery_bytes += told.result.publications.size;
     hub_count_recovery(hub, answer.verdict);
     if (waiter->origin == ROSTER_BY_CLIENT) {
-        hub_reply_subscribe(&hub->reply, session, waiter->command, &result);
+        hub_reply_subscribe(&hub->reply, session, waiter->command, &told.result);
     } else {
-        hub_reply_subscribe_push(&hub->reply, session, room_name(room), &result);
+        hub_reply_subscribe_push(&hub->reply, session, room_name(room), &told.result);
     }
     hub_news_changed(hub, room);
-    return has_all;
+    return told.has_all;
 }
 
 void hub_tell_unsubscribed(struct hub *hub, struct session *session, const struct room *room,

@@ -2,9 +2,9 @@
 #ifndef CHAT_PERMISSION_H
 #define CHAT_PERMISSION_H
 /*
- * May somebody do that in this channel, and which rule says so? One function decides, and every path
- * asks it (LIMITS.md row 58), `parleyd explain` too. What is open to whom stands in the policies of
- * the frozen configuration.
+ * May somebody do that in this channel, and which rule says so? One function decides, and every
+ * path asks it (LIMITS.md row 58), `parleyd explain` too. What is open to whom stands in the
+ * policies of the frozen configuration.
  *
  * Pure, but for the pattern of a policy. ANY_THREAD. Channel names and namespaces: PROTOCOL.md
  * section 7.
@@ -46,9 +46,9 @@ struct permission_answer {
 
 /*
  * What has to be so, in this order: the name is one; its namespace is known and likes it; what is
- * asked for exists there. Then client.insecure and the back end may everything. `$` is for who has a
- * token, or came in with one; `#` for the users behind it, whatever else they have. A token opens
- * subscribing, and what is left is the allow_* options'.
+ * asked for exists there. Then client.insecure and the back end may do everything. `$` is for who
+ * has a token, or came in with one; `#` for the users behind it, whatever else they have. A token
+ * opens subscribing, and what is left is the allow_* options'.
  */
 NODISCARD struct permission_answer permission_judge(const struct policy_table *table,
                                                     struct permission_subject subject,

@@ -29,8 +29,16 @@ static const struct {
      METRIC_CONNECTIONS_ACCEPTED},
     {"parley_connections_closed_total", "counter", "Connections closed, by who or what ended them.",
      "reason", METRIC_CLOSED_BY_CLIENT},
+    {"parley_drain_waiting", "gauge", "Connections that wait to be closed because the server ends.",
+     NULL, METRIC_DRAIN_WAITING},
+    {"parley_drain_connections_total", "counter",
+     "Connections closed because the server ends: told so, and of them those that did not read it.",
+     "outcome", METRIC_DRAIN_TOLD},
     {"parley_handshakes_total", "counter", "WebSocket handshakes accepted.", NULL,
      METRIC_HANDSHAKES},
+    {"parley_compression_offers_total", "counter",
+     "Handshakes that offered permessage-deflate, by what became of it.", "result",
+     METRIC_COMPRESSION_ACCEPTED},
     {"parley_tls_handshakes_total", "counter", "TLS handshakes that succeeded.", NULL,
      METRIC_TLS_HANDSHAKES},
     {"parley_http_requests_total", "counter", "Plain HTTP requests answered.", "path",
@@ -44,6 +52,15 @@ static const struct {
     {"parley_bytes_received_total", "counter", "Bytes received from clients.", NULL,
      METRIC_BYTES_RECEIVED},
     {"parley_bytes_sent_total", "counter", "Bytes sent to clients.", NULL, METRIC_BYTES_SENT},
+    {"parley_inflate_bytes_total", "counter",
+     "Compressed messages received: their bytes, and what they became.", "of",
+     METRIC_INFLATE_COMPRESSED},
+    {"parley_deflate_bytes_total", "counter",
+     "Messages compressed, once for all who get them: their bytes, and what they became.", "of",
+     METRIC_DEFLATE_PLAIN},
+    {"parley_deflate_skipped_total", "counter",
+     "Messages sent as they were to who would have taken them compressed.", "reason",
+     METRIC_DEFLATE_OVER_BUDGET},
     {"parley_commands_total", "counter", "Client commands, by method.", "method",
      METRIC_COMMANDS_CONNECT},
     {"parley_errors_total", "counter", "Commands answered with an error, by its code.", "code",
@@ -110,6 +127,11 @@ static const struct {
      METRIC_STORE_QUEUE_BYTES},
     {"parley_store_waiting", "gauge", "Batches and pages that the store's queue has no room for.",
      NULL, METRIC_STORE_WAITING},
+    {"parley_store_table_bytes", "gauge", "Bytes of the store's tables on the disk.", NULL,
+     METRIC_STORE_TABLE_BYTES},
+    {"parley_store_expired_total", "counter",
+     "What got too old in the store while nobody had its channel open.", "what",
+     METRIC_STORE_EXPIRED_PUBLICATIONS},
 };
 
 enum { FAMILY_COUNT = sizeof(families) / sizeof(families[0]) };
@@ -122,6 +144,17 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_CLOSED_TIMEOUT] = "timeout",
     [METRIC_CLOSED_SLOW] = "slow",
     [METRIC_CLOSED_SHUTDOWN] = "shutdown",
+    [METRIC_COMPRESSION_ACCEPTED] = "accepted",
+    [METRIC_COMPRESSION_DECLINED] = "declined",
+    [METRIC_COMPRESSION_MALFORMED] = "malformed",
+    [METRIC_INFLATE_COMPRESSED] = "compressed",
+    [METRIC_INFLATE_PLAIN] = "plain",
+    [METRIC_DEFLATE_PLAIN] = "plain",
+    [METRIC_DEFLATE_COMPRESSED] = "compressed",
+    [METRIC_DEFLATE_OVER_BUDGET] = "over_budget",
+    [METRIC_DEFLATE_NO_GAIN] = "no_gain",
+    [METRIC_DRAIN_TOLD] = "told",
+    [METRIC_DRAIN_CUT] = "cut",
     [METRIC_NEWS_JOINS] = "join",
     [METRIC_NEWS_LEAVES] = "leave",
     [METRIC_RECOVERIES_COMPLETE] = "true",
@@ -145,6 +178,7 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_REJECTED_ACCEPT_ERROR] = "accept_error",
     [METRIC_REJECTED_PROTOCOL_ERROR] = "protocol_error",
     [METRIC_REJECTED_INVALID_UTF8] = "invalid_utf8",
+    [METRIC_REJECTED_INVALID_DEFLATE] = "invalid_deflate",
     [METRIC_REJECTED_MESSAGE_TOO_BIG] = "message_too_big",
     [METRIC_REJECTED_TOO_MANY_FRAGMENTS] = "too_many_fragments",
     [METRIC_REJECTED_MESSAGE_TIMEOUT] = "message_timeout",
@@ -207,6 +241,8 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_STORE_RUNS_OK] = "stored",
     [METRIC_STORE_RUNS_REFUSED] = "refused",
     [METRIC_STORE_RUNS_LOST] = "lost",
+    [METRIC_STORE_EXPIRED_PUBLICATIONS] = "publication",
+    [METRIC_STORE_EXPIRED_CHANNELS] = "channel",
 };
 
 void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)
@@ -348,8 +384,10 @@ char *metrics_render(const struct metrics *const *all, const char *const *names,
     add(&text, "# HELP parley_loop_seconds Time of one turn of a reactor's loop, its sleep left "
                "out.\n# TYPE parley_loop_seconds histogram\n");
     struct reading store = {.sum_ns = 0};
+    struct reading delivery = {.sum_ns = 0};
     for (size_t i = 0; i < count; i++) {
         read_histogram(&store, &all[i]->store);
+        read_histogram(&delivery, &all[i]->delivery);
         if (names[i] != NULL) {
             char label[48];
             struct reading loop = {.sum_ns = 0};
@@ -361,6 +399,9 @@ char *metrics_render(const struct metrics *const *all, const char *const *names,
     add(&text, "# HELP parley_store_seconds Time from a run's way into the store to its answer.\n"
                "# TYPE parley_store_seconds histogram\n");
     add_histogram(&text, &store, "parley_store_seconds", "");
+    add(&text, "# HELP parley_delivery_seconds Time from a publication's arrival to its way to the "
+               "subscribers of one reactor.\n# TYPE parley_delivery_seconds histogram\n");
+    add_histogram(&text, &delivery, "parley_delivery_seconds", "");
     if (text.failed) {
         free(text.data);
         return NULL;

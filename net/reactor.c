@@ -243,7 +243,7 @@ static void drop_conn(struct reactor *reactor, struct conn *conn)
     conn->state = CONN_STATE_DROPPED;
     timerwheel_cancel(reactor->conn_timers, &conn->timer);
     if (conn->user != NULL) {
-        reactor->listeners[conn->listener].handler->on_close(conn, conn->reason);
+        reactor->listeners[conn->listener].handler->on_close(conn, -(int)conn->error);
     }
     /* Only now, so that on_close can still ask where the client was. */
     reactor->ops->drop(reactor->backend, &conn->io, conn->reset);
@@ -431,6 +431,12 @@ void reactor_renew_tls(struct reactor *reactor, int listener, struct tls_config 
     reactor->listeners[listener].tls = config;
 }
 
+void reactor_close_listener(struct reactor *reactor, int listener)
+{
+    CHECK(listener >= 0 && (uint32_t)listener < reactor->listener_count);
+    reactor_accept_unlisten(reactor, (uint32_t)listener);
+}
+
 void reactor_stop_listening(struct reactor *reactor)
 {
     for (uint32_t i = 0; i < reactor->listener_count; i++) {
@@ -487,11 +493,24 @@ uint32_t reactor_conn_count(const struct reactor *reactor)
 void reactor_each_conn(struct reactor *reactor, void (*fn)(struct conn *conn, void *context),
                        void *context)
 {
+    uint32_t slot = 0;
+    for (;;) {
+        struct conn *conn = reactor_next_conn(reactor, &slot);
+        if (conn == NULL) {
+            return;
+        }
+        fn(conn, context);
+    }
+}
+
+struct conn *reactor_next_conn(struct reactor *reactor, uint32_t *slot)
+{
     const uint32_t end = slab_slot_end(reactor->conns);
-    for (uint32_t slot = 0; slot < end; slot++) {
-        struct conn *conn = slab_at(reactor->conns, slot);
+    while (*slot < end) {
+        struct conn *conn = slab_at(reactor->conns, (*slot)++);
         if (conn != NULL && is_known(conn)) {
-            fn(conn, context);
+            return conn;
         }
     }
+    return NULL;
 }

@@ -97,6 +97,9 @@ NODISCARD int reactor_dialer_tls(struct reactor *reactor, const struct conn_hand
 NODISCARD struct conn *reactor_dial(struct reactor *reactor, int fd, int dialer, void *user)
     ON_REACTOR;
 
+/* Closes one listener; its connections stay. Again: nothing. */
+void reactor_close_listener(struct reactor *reactor, int listener) ON_REACTOR;
+
 /* Closes the listeners; connections stay. */
 void reactor_stop_listening(struct reactor *reactor) ON_REACTOR;
 
@@ -138,5 +141,11 @@ NODISCARD uint32_t reactor_conn_count(const struct reactor *reactor);
 /* Calls `fn` for each connection that has had on_open and not on_close. */
 void reactor_each_conn(struct reactor *reactor, void (*fn)(struct conn *conn, void *context),
                        void *context) ON_REACTOR;
+
+/*
+ * The first of them from `slot` on, which moves behind it; from 0 on, all of them. What is closed
+ * or opened in between has no effect on the others. NULL: the end.
+ */
+NODISCARD struct conn *reactor_next_conn(struct reactor *reactor, uint32_t *slot) ON_REACTOR;
 
 #endif /* NET_REACTOR_H */

@@ -9,8 +9,8 @@
  *           embedded JSON are removed in place: nothing of what was read can be read a second time.
  * Absent    a text or value that was not sent has size 0.
  * Not here: limits of single fields, which channel names there are, who may do what: chat/.
- *           Members of `headers` and `tf` are only known to be valid JSON, and those of `subs` until
- *           command_subs_next().
+ *           Members of `headers` and `tf` are only known to be valid JSON, and so are those of
+ *           `subs` until command_subs_next().
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -66,9 +66,27 @@ enum config_store_engine {
     CONFIG_STORE_ROCKSDB,
 };
 
+enum config_tls_version {
+    CONFIG_TLS_1_2 = 0,
+    CONFIG_TLS_1_3,
+};
+
+/* Paths of PEM files; empty: none. */
+struct config_tls {
+    bool enabled; /* of the public listener */
+    char cert_pem_file[CONFIG_PATH_SIZE];
+    char key_pem_file[CONFIG_PATH_SIZE];
+    char client_ca_pem_file[CONFIG_PATH_SIZE]; /* clients need a certificate of one of these */
+    enum config_tls_version min_version;
+    uint64_t handshake_timeout_ns;
+    char ticket_key_file[CONFIG_PATH_SIZE]; /* empty: a secret of this process */
+    uint64_t ticket_rotation_ns;            /* whole seconds */
+};
+
 struct config_http_server {
     char address[CONFIG_ADDRESS_SIZE]; /* IPv4 or IPv6, no brackets */
     uint16_t port;                     /* 1-65535 */
+    struct config_tls tls;
     char internal_address[CONFIG_ADDRESS_SIZE];
     uint16_t internal_port;        /* 1-65535 */
     uint32_t max_header_bytes;     /* bytes of the whole request head */
@@ -111,10 +129,14 @@ struct config_client {
 };
 
 struct config_websocket {
-    uint32_t message_size_limit; /* bytes of one incoming message */
-    uint32_t max_fragments;      /* of one incoming message */
-    uint64_t message_timeout_ns; /* from its first to its last byte */
-    uint64_t close_timeout_ns;   /* for the peer's end of the close handshake */
+    uint32_t message_size_limit;      /* bytes of one incoming message */
+    uint32_t max_fragments;           /* of one incoming message */
+    uint64_t message_timeout_ns;      /* from its first to its last byte */
+    uint64_t close_timeout_ns;        /* for the peer's end of the close handshake */
+    bool compression;                 /* permessage-deflate, for who offers it; on /echo too */
+    uint32_t compression_min_size;    /* bytes; shorter messages are sent as they are */
+    uint32_t compression_level;       /* zlib's, 1-9 */
+    uint32_t compression_window_bits; /* of what is sent: 2 to that power are bytes */
 };
 
 struct config_echo {
@@ -172,7 +194,9 @@ struct config_log {
 };
 
 struct config_shutdown {
+    uint64_t grace_ns;   /* from SIGTERM until nobody new is let in; below timeout_ns */
     uint64_t timeout_ns; /* from SIGTERM to the exit */
+    uint32_t close_rate; /* connections a second that are closed at least, of the whole server */
 };
 
 struct config {

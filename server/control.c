@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "chat/post.h"
@@ -19,21 +20,21 @@
 #include "core/log.h"
 #include "core/logger.h"
 #include "core/metrics.h"
+#include "core/monotime.h"
 #include "core/thread.h"
-#include "net/address.h"
 #include "net/backend_choose.h"
-#include "net/listener.h"
 #include "net/reactor.h"
 #include "proto/simd.h"
 #include "server/archive.h"
 #include "server/config.h"
+#include "server/listening.h"
 #include "server/policies.h"
+#include "server/reload.h"
 #include "server/shard.h"
 #include "server/site.h"
 #include "server/store_program.h"
 
 enum {
-    BACKLOG = 4096,
     NAME_SIZE = 32,
     POLL_MS = 100, /* how soon a post that found no room is tried again */
     EXIT_INTERRUPTED = 130,
@@ -74,6 +75,8 @@ struct control {
     struct bus *bus;
     struct policies policies;
     struct site site;
+    struct listening listening;
+    struct reload reload;
     struct table_key key;
     struct member *members;
     struct store_part store;
@@ -161,6 +164,9 @@ static int open_descriptors(struct control *control)
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
+    if (!control->config->development) {
+        (void)sigaddset(&signals, SIGHUP); /* else it ends with its terminal */
+    }
     const int blocked = pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (blocked != 0) {
         return fail(control, -blocked, "signals");
@@ -217,62 +223,15 @@ static int allocate(struct control *control)
         .metrics = control->all_metrics,
         .metric_names = control->metric_names,
         .metric_count = working,
+        .process =
+            {
+                .started_s = (uint64_t)time(NULL),
+                .connection_limit = control->config->client.connection_limit,
+            },
         .echo_enabled = control->config->echo.enabled,
     };
     fill_random(NULL, &control->key, sizeof(control->key));
     return 0;
-}
-
-static int open_listener(struct control *control, const char *host, uint16_t port, bool shared,
-                         int *fd)
-{
-    char text[CONFIG_ADDRESS_SIZE + 16];
-    struct listener_options options = {.backlog = BACKLOG, .share_port = shared};
-
-    (void)snprintf(text, sizeof(text), strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
-                   (unsigned)port);
-    int result = address_parse(text, &options.address);
-    if (result == 0) {
-        result = listener_open(&options, fd);
-    }
-    return result == 0 ? 0 : fail(control, result, text);
-}
-
-/* Reactors share a port; a second parleyd would, too, and get half of the clients. */
-static int check_ports_are_free(struct control *control)
-{
-    const struct config_http_server *http = &control->config->http_server;
-    int fd;
-
-    int result = open_listener(control, http->address, http->port, false, &fd);
-    if (result == 0) {
-        (void)close(fd);
-        result = open_listener(control, http->internal_address, http->internal_port, false, &fd);
-    }
-    if (result == 0) {
-        (void)close(fd);
-    }
-    return result;
-}
-
-static int open_listeners(struct control *control, struct shard *shard)
-{
-    const struct config_http_server *http = &control->config->http_server;
-    int public_fd;
-    int internal_fd;
-
-    int result = open_listener(control, http->address, http->port, true, &public_fd);
-    if (result != 0) {
-        return result;
-    }
-    result =
-        open_listener(control, http->internal_address, http->internal_port, true, &internal_fd);
-    if (result != 0) {
-        (void)close(public_fd);
-        return result;
-    }
-    result = shard_listen(shard, public_fd, internal_fd);
-    return result == 0 ? 0 : fail(control, result, "listen");
 }
 
 static int create_member(struct control *control, size_t index)
@@ -300,7 +259,7 @@ static int create_member(struct control *control, size_t index)
         return fail(control, result, member->name);
     }
     bus_port_on_wake(control->bus, index, wake_reactor, shard_reactor(member->shard));
-    return open_listeners(control, member->shard);
+    return listening_open(&control->listening, member->shard, control->error, control->error_size);
 }
 
 static int start_members(struct control *control)
@@ -381,6 +340,17 @@ static int start_archive(struct control *control)
     return 0;
 }
 
+static int start_listening(struct control *control)
+{
+    const int result =
+        listening_init(&control->listening, control->config, control->error, control->error_size);
+    reload_init(&control->reload, &control->listening, control->bus, control->log,
+                control->config->reactor.count);
+    return result != 0
+               ? result
+               : listening_check_free(&control->listening, control->error, control->error_size);
+}
+
 static int start(struct control *control)
 {
     int result = open_descriptors(control);
@@ -391,7 +361,7 @@ static int start(struct control *control)
         result = allocate(control);
     }
     if (result == 0) {
-        result = check_ports_are_free(control);
+        result = start_listening(control);
     }
     if (result == 0) {
         result = start_archive(control);
@@ -421,8 +391,8 @@ static void announce(struct control *control)
         log_uint("internal_port", http->internal_port),
     };
     log_write(control->log, LOG_INFO, "listening", fields, sizeof(fields) / sizeof(fields[0]));
-    (void)printf(v6 ? "chat page: http://[%s]:%u/\n" : "chat page: http://%s:%u/\n", http->address,
-                 (unsigned)http->port);
+    (void)printf(v6 ? "chat page: %s://[%s]:%u/\n" : "chat page: %s://%s:%u/\n",
+                 http->tls.enabled ? "https" : "http", http->address, (unsigned)http->port);
     (void)fflush(stdout);
 }
 
@@ -520,13 +490,47 @@ static void stop_archive(struct control *control)
     thread_join(&control->store.thread);
 }
 
-static void stop_members(struct control *control)
+/* What all reactors together have counted. */
+static uint64_t count_all(const struct control *control, enum metrics_id id)
 {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < control->config->reactor.count; i++) {
+        sum += metrics_read(&control->metrics[i], id);
+    }
+    return sum;
+}
+
+static void report_drain(const struct control *control, const char *event)
+{
+    const struct log_field fields[] = {
+        log_uint("told", count_all(control, METRIC_DRAIN_TOLD)),
+        log_uint("waiting", count_all(control, METRIC_DRAIN_WAITING)),
+        log_uint("open", count_all(control, METRIC_CONNECTIONS_OPEN)),
+        log_uint("cut", count_all(control, METRIC_DRAIN_CUT)),
+    };
+    log_write(control->log, LOG_INFO, event, fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static void drain_members(struct control *control)
+{
+    uint64_t report_ns = monotime_read() + MONOTIME_NS_PER_S;
+
     while (!order_all(control, POST_STOP) || !all_drained(control)) {
-        if (wait_for_news(control, POLL_MS) != 0) {
+        const uint32_t signal_number = wait_for_news(control, POLL_MS);
+        if (signal_number != 0 && signal_number != SIGHUP) {
             exit_at_once(control);
         }
+        if (monotime_read() >= report_ns) {
+            report_drain(control, "draining");
+            report_ns += MONOTIME_NS_PER_S;
+        }
     }
+    report_drain(control, "drained");
+}
+
+static void stop_members(struct control *control)
+{
+    drain_members(control);
     stop_archive(control);
     for (size_t i = 0; i < control->config->reactor.count; i++) {
         control->members[i].is_told = false;
@@ -547,6 +551,7 @@ static void deinit(struct control *control)
     for (size_t i = 0; control->members != NULL && i < control->config->reactor.count; i++) {
         shard_destroy(control->members[i].shard);
     }
+    listening_deinit(&control->listening);
     policies_deinit(&control->policies);
     free(control->metric_names);
     free(control->all_metrics);
@@ -577,8 +582,11 @@ int control_run(const struct config *config, struct logger *logger, char *error,
     if (result == 0) {
         announce(&control);
         uint32_t signal_number = 0;
-        while (signal_number == 0) {
-            signal_number = wait_for_news(&control, -1);
+        while (signal_number == 0 || signal_number == SIGHUP) {
+            if (signal_number == SIGHUP) {
+                reload_begin(&control.reload);
+            }
+            signal_number = wait_for_news(&control, reload_go_on(&control.reload) ? -1 : POLL_MS);
         }
         const struct log_field fields[] = {log_text("signal", strsignal((int)signal_number))};
         log_write(control.log, LOG_INFO, "stopping", fields, 1);

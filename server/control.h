@@ -5,7 +5,7 @@
  * The server as a whole: builds the shards, starts their threads, waits for a signal, and ends
  * everything in order. The main thread, whose port on the bus is the one behind the reactors'.
  *
- * Order of an end: POST_STOP to every reactor (drain); each answers POST_DRAINED when nobody is
+ * Order of an end: POST_STOP to every reactor (drain.h); each answers POST_DRAINED when nobody is
  * connected to it any more and nothing of it waits to be stored; when all have, POST_EXIT to the
  * archive, which answers what it still has, and when it has ended, to the reactors. A second signal
  * ends the process at once.

@@ -247,7 +247,7 @@ static void *on_open(struct conn *conn) ON_REACTOR
 {
     struct gateway *gateway = gateway_of(conn);
     uint32_t slot = 0;
-    struct peer *peer = gateway->draining ? NULL : slab_take(gateway->peers, &slot);
+    struct peer *peer = slab_take(gateway->peers, &slot);
     if (peer == NULL) {
         return NULL;
     }
@@ -259,6 +259,7 @@ static void *on_open(struct conn *conn) ON_REACTOR
     peer->phase_deadline =
         gateway_after_ns(gateway, gateway->options.config->http_server.handshake_timeout_ns);
     gateway_arm(gateway, peer);
+    gateway->client_count += peer->listener != GATEWAY_INTERNAL;
     return peer;
 }
 
@@ -300,12 +301,11 @@ void gateway_is_behind(struct gateway *gateway, struct conn *conn)
     }
 }
 
-static enum metrics_id closed_for(const struct gateway *gateway, const struct peer *peer,
-                                  int reason)
+static enum metrics_id closed_for(const struct peer *peer, int reason)
 {
     switch (reason) {
     case 0:
-        if (gateway->draining) {
+        if (peer->is_sent_away) {
             return METRIC_CLOSED_SHUTDOWN;
         }
         return peer->closed_by_client ? METRIC_CLOSED_BY_CLIENT : METRIC_CLOSED_BY_SERVER;
@@ -326,7 +326,7 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
     struct peer *peer = conn_user(conn);
     struct metrics *metrics = gateway->options.metrics;
 
-    metrics_add(metrics, closed_for(gateway, peer, reason), 1);
+    metrics_add(metrics, closed_for(peer, reason), 1);
     if (reason == -ETIMEDOUT) {
         metrics_add(metrics, METRIC_REJECTED_WRITE_STALL, 1);
     }
@@ -338,6 +338,7 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
         gateway_free_assembly(peer);
     }
     free(peer->held);
+    gateway->client_count -= peer->listener != GATEWAY_INTERNAL;
     slab_give(gateway->peers, peer->slot);
 }
 
@@ -355,14 +356,18 @@ static void take_limits(struct gateway *gateway, const struct config *config)
         .header_count_max = config->http_server.max_headers,
         .target_size_max = config->http_server.max_uri,
     };
-    gateway->chat_limits = (struct stream_limits){
-        .message_size_max = config->websocket.message_size_limit,
-        .fragment_count_max = config->websocket.max_fragments,
-    };
-    gateway->echo_limits = (struct stream_limits){
-        .message_size_max = config->echo.message_size_limit,
-        .fragment_count_max = UINT32_MAX,
-    };
+    for (int compression = 0; compression < 2; compression++) {
+        gateway->chat_limits[compression] = (struct stream_limits){
+            .message_size_max = config->websocket.message_size_limit,
+            .fragment_count_max = config->websocket.max_fragments,
+            .compression = compression != 0,
+        };
+        gateway->echo_limits[compression] = (struct stream_limits){
+            .message_size_max = config->echo.message_size_limit,
+            .fragment_count_max = UINT32_MAX,
+            .compression = compression != 0,
+        };
+    }
     gateway->command_rate = (struct limits_rate){
         .per_second = config->client.command_rate,
         .burst = config->client.command_burst,
@@ -446,6 +451,11 @@ void gateway_destroy(struct gateway *gateway)
     free(gateway->waiting);
     slab_destroy(gateway->peers);
     free(gateway);
+}
+
+uint32_t gateway_client_count(const struct gateway *gateway)
+{
+    return gateway->client_count;
 }
 
 size_t gateway_count(const struct gateway *gateway)

@@ -16,6 +16,7 @@
 #include "core/annot.h"
 #include "core/timerwheel.h"
 
+struct compression;
 struct config;
 struct conn;
 struct conn_handler;
@@ -41,6 +42,7 @@ struct gateway_options {
     const struct site *site;
     struct hub *hub;
     struct outbox *outbox;
+    struct compression *compression; /* NULL: off, nobody is offered it */
     struct metrics *metrics;
     struct log *log; /* NULL: none */
     uint32_t conn_count_max;
@@ -78,8 +80,20 @@ void gateway_is_behind(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 /* Phase 4, for delivery: it does not take what we send. Its queue is dropped; 3008. */
 void gateway_too_slow(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 
-/* Everybody is told to come back elsewhere (3001); /health says no. */
+/* From now on /ready says no, and who asks for a page is told not to ask again here. */
 void gateway_drain(struct gateway *gateway) ON_REACTOR;
+
+/* Connections that came by another listener than the internal one. */
+NODISCARD uint32_t gateway_client_count(const struct gateway *gateway);
+
+/* A client, not of the internal listener, that nobody has said goodbye to. */
+NODISCARD bool gateway_stays(const struct conn *conn) ON_REACTOR;
+
+/* To one that stays: it is to come back elsewhere (3001), which is said behind what it is owed. */
+void gateway_say_goodbye(struct gateway *gateway, struct conn *conn) ON_REACTOR;
+
+/* Closes the connections of the internal listener. */
+void gateway_drain_internal(struct gateway *gateway) ON_REACTOR;
 
 /* Live peers, for tests. */
 NODISCARD size_t gateway_count(const struct gateway *gateway);

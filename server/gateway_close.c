@@ -28,7 +28,7 @@ static const char *reason_for(const struct peer *peer, uint16_t code)
     case CLOSE_PROTOCOL_ERROR:
         return "protocol error";
     case CLOSE_INVALID_PAYLOAD:
-        return "invalid UTF-8";
+        return "invalid payload";
     case CLOSE_POLICY_VIOLATION:
         return "policy violation";
     case CLOSE_MESSAGE_TOO_BIG:
@@ -81,7 +81,7 @@ void gateway_say_close(struct gateway *gateway, struct conn *conn, uint16_t code
         return;
     }
     const char *reason = reason_for(peer, code);
-    if (!peer->closed_by_client && !gateway->draining) {
+    if (!peer->closed_by_client && !peer->is_sent_away) {
         gateway_log(gateway, peer, "closing", log_uint("code", code), log_text("reason", reason));
     }
     peer->state = PEER_CLOSING;
@@ -131,27 +131,42 @@ void gateway_give_up(struct gateway *gateway, struct peer *peer)
     conn_abort(peer->conn, -ENOMEM);
 }
 
-static void say_goodbye(struct conn *conn, void *context) ON_REACTOR
-{
-    struct gateway *gateway = context;
-    const struct peer *peer = conn_user(conn);
-
-    switch ((enum peer_state)peer->state) {
-    case PEER_HTTP:
-        conn_close(conn, GATEWAY_HTTP_LINGER_MS);
-        return;
-    case PEER_ECHO:
-    case PEER_CHAT:
-        gateway_say_close(gateway, conn, CODES_DISCONNECT_SHUTDOWN);
-        return;
-    case PEER_CLOSING:
-        return; /* its own close frame is on the way */
-    }
-    NEVER("a peer without a state");
-}
-
 void gateway_drain(struct gateway *gateway)
 {
     gateway->draining = true;
-    reactor_each_conn(gateway->reactor, say_goodbye, gateway);
+}
+
+bool gateway_stays(const struct conn *conn)
+{
+    const struct peer *peer = conn_user(conn);
+    return peer->listener != GATEWAY_INTERNAL && peer->state != PEER_CLOSING &&
+           !conn_is_closing(conn);
+}
+
+void gateway_say_goodbye(struct gateway *gateway, struct conn *conn)
+{
+    struct peer *peer = conn_user(conn);
+
+    peer->is_sent_away = true;
+    if (peer->state == PEER_HTTP) {
+        conn_close(conn, GATEWAY_HTTP_LINGER_MS);
+    } else {
+        gateway_end(gateway, peer, CODES_DISCONNECT_SHUTDOWN);
+    }
+}
+
+static void close_internal(struct conn *conn, void *context) ON_REACTOR
+{
+    struct peer *peer = conn_user(conn);
+
+    (void)context;
+    if (peer->listener == GATEWAY_INTERNAL) {
+        peer->is_sent_away = true;
+        conn_close(conn, GATEWAY_HTTP_LINGER_MS);
+    }
+}
+
+void gateway_drain_internal(struct gateway *gateway)
+{
+    reactor_each_conn(gateway->reactor, close_internal, NULL);
 }

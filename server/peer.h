@@ -60,6 +60,7 @@ struct peer {
     bool closed_by_client;     /* its close frame came before ours */
     bool waits_for_hub;        /* in gateway->waiting: held until hub_is_ready() */
     bool waits_for_reply;      /* its connect is not answered yet: it is not read */
+    bool is_sent_away;         /* it was told goodbye: the server drains */
 };
 
 _Static_assert(sizeof(struct peer) <= 168, "one per connection, idle ones too");

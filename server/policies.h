@@ -20,7 +20,10 @@ struct policies {
     struct channel_regex **regexes;  /* of that */
 };
 
-/* 0, or -ENOMEM; a channel_regex was read by config_load_*(), so it can be compiled. Zeroed policies may be deinitialised too. */
+/*
+ * 0, or -ENOMEM; config_load_*() has seen that each channel_regex can be compiled. Zeroed policies
+ * may be deinitialised too.
+ */
 NODISCARD int policies_init(struct policies *policies, const struct config *config);
 void policies_deinit(struct policies *policies);
 

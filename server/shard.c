@@ -18,8 +18,11 @@
 #include "core/monotime.h"
 #include "net/conn.h"
 #include "net/reactor.h"
+#include "net/tls_config.h"
+#include "server/compression.h"
 #include "server/config.h"
 #include "server/delivery.h"
+#include "server/drain.h"
 #include "server/gateway.h"
 
 enum {
@@ -48,19 +51,20 @@ static const size_t blob_bytes_max = (size_t)1
 struct shard {
     struct shard_options options;
     struct blob_pool *pool;
+    struct compression *compression; /* NULL: off */
     struct outbox *outbox;
     struct hub *hub;
     struct gateway *gateway;
     struct reactor *reactor;
     struct delivery delivery;
-    uint64_t drain_deadline_ns; /* of the reactor's clock; while is_draining */
-    uint64_t report_ns;         /* when to look again at what follows */
+    struct delivery_times times;
+    struct drain drain;
+    uint64_t report_ns; /* when to look again at what follows */
     uint64_t reported_accept_errors;
     uint64_t reported_gaps;
-    bool has_posts;   /* the bus had more than one iteration takes */
-    bool is_draining; /* POST_STOP came */
-    bool is_drained;  /* and POST_DRAINED was posted */
-    bool is_exiting;  /* POST_EXIT came */
+    bool has_posts;  /* the bus had more than one iteration takes */
+    bool is_drained; /* POST_DRAINED was posted */
+    bool is_exiting; /* POST_EXIT came */
 };
 
 static uint32_t conn_count_max(const struct config *config)
@@ -155,6 +159,7 @@ static int create_reactor(struct shard *shard)
         .queue_bytes_max_large = large_queue(config),
         .pending_max = PENDING_MAX,
         .write_stall_ns = config->client.write_stall_timeout_ns,
+        .tls_handshake_ns = config->http_server.tls.handshake_timeout_ns,
         .receive_budget_bytes = RECEIVE_BUDGET,
         .receive_buffer_count = config->reactor.receive_buffers,
         .receive_buffer_size = config->reactor.receive_buffer_size,
@@ -176,6 +181,7 @@ static int create_gateway(struct shard *shard)
         .site = options->site,
         .hub = shard->hub,
         .outbox = shard->outbox,
+        .compression = shard->compression,
         .metrics = options->metrics,
         .log = options->log,
         .conn_count_max = conn_count_max(options->config),
@@ -197,7 +203,11 @@ static int create_parts(struct shard *shard)
     if (shard->pool == NULL) {
         return -ENOMEM;
     }
+    const struct config_websocket *websocket = &shard->options.config->websocket;
     int result = outbox_create(&outbox, &shard->outbox);
+    if (result == 0 && websocket->compression) {
+        result = compression_create(websocket, shard->options.metrics, &shard->compression);
+    }
     if (result == 0) {
         result = create_hub(shard);
     }
@@ -235,7 +245,17 @@ int shard_create(const struct shard_options *options, struct shard **shard)
         .gateway = created->gateway,
         .pool = created->pool,
         .metrics = options->metrics,
+        .compression = created->compression,
+        .times = &created->times,
         .messages_per_frame_max = options->config->client.max_messages_per_frame,
+    };
+    created->drain = (struct drain){
+        .config = options->config,
+        .reactor = created->reactor,
+        .gateway = created->gateway,
+        .hub = created->hub,
+        .metrics = options->metrics,
+        .seed = options->seed,
     };
     *shard = created;
     return 0;
@@ -253,61 +273,33 @@ void shard_destroy(struct shard *shard)
     gateway_destroy(shard->gateway);
     hub_destroy(shard->hub);
     outbox_destroy(shard->outbox);
+    compression_destroy(shard->compression);
     blob_pool_destroy(shard->pool);
     free(shard);
 }
 
-int shard_listen(struct shard *shard, int public_fd, int internal_fd)
+int shard_listen(struct shard *shard, size_t index, int fd, struct tls_config *tls)
 {
     const struct conn_handler *handler = gateway_handler(shard->gateway);
+    const int listener = reactor_listen_tls(shard->reactor, fd, handler, tls);
 
-    int listener = reactor_listen(shard->reactor, public_fd, handler);
-    if (listener < 0) {
-        return listener;
-    }
-    CHECK(listener == GATEWAY_PUBLIC);
-    listener = reactor_listen(shard->reactor, internal_fd, handler);
-    if (listener < 0) {
-        return listener;
-    }
-    CHECK(listener == GATEWAY_INTERNAL);
-    return 0;
+    CHECK(listener < 0 || (size_t)listener == index);
+    return listener < 0 ? listener : 0;
 }
 
 /* -- draining ---------------------------------------------------------------------------------- */
 
-static void begin_drain(struct shard *shard) ON_REACTOR
-{
-    shard->is_draining = true;
-    shard->drain_deadline_ns =
-        reactor_now(shard->reactor) + shard->options.config->shutdown.timeout_ns;
-    reactor_stop_listening(shard->reactor);
-    hub_drain(shard->hub);
-    gateway_drain(shard->gateway);
-}
-
-static void abort_conn(struct conn *conn, void *context) ON_REACTOR
-{
-    (void)context;
-    conn_abort(conn, 0);
-}
-
 /* Tells the control, once, that nobody is connected any more and nothing is left to be posted. */
 static void go_on_draining(struct shard *shard) ON_REACTOR
 {
-    if (!shard->is_draining || shard->is_drained) {
-        return;
-    }
-    if (reactor_now(shard->reactor) >= shard->drain_deadline_ns) {
-        reactor_each_conn(shard->reactor, abort_conn, NULL);
-    }
-    if (reactor_conn_count(shard->reactor) > 0 || !hub_is_quiet(shard->hub)) {
+    drain_step(&shard->drain);
+    if (shard->is_drained || !drain_is_over(&shard->drain) || !hub_is_quiet(shard->hub)) {
         return;
     }
     /* A store that stands still answers when it is ended, which is after this. */
     const uint64_t patience_ns = shard->options.config->store.timeout_ns;
     if (hub_has_given(shard->hub) &&
-        reactor_now(shard->reactor) < shard->drain_deadline_ns + patience_ns) {
+        reactor_now(shard->reactor) < shard->drain.deadline_ns + patience_ns) {
         return;
     }
     const struct post post = {.kind = POST_DRAINED};
@@ -325,10 +317,13 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
     const struct post post = post_unpack(packed);
 
     if (post.kind == POST_STOP) {
-        begin_drain(shard);
+        drain_begin(&shard->drain);
     } else if (post.kind == POST_EXIT) {
         shard->is_exiting = true;
         hub_forget(shard->hub);
+    } else if (post.kind == POST_RENEW_TLS) {
+        reactor_renew_tls(shard->reactor, (int)post.renew_tls.listener, post.renew_tls.tls);
+        tls_config_unref(post.renew_tls.tls);
     } else {
         hub_take(shard->hub, &post);
     }
@@ -337,6 +332,7 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
 static void take_posts(struct shard *shard) ON_REACTOR
 {
     struct bus_post posts[OUTBOX_POSTS_MAX];
+    const bool was_exiting = shard->is_exiting;
     size_t taken = 0;
     size_t count = 0;
 
@@ -352,7 +348,11 @@ static void take_posts(struct shard *shard) ON_REACTOR
         taken += count;
     } while (count == OUTBOX_POSTS_MAX && taken < POSTS_PER_ITERATION);
 
-    shard->has_posts = count == OUTBOX_POSTS_MAX;
+    /*
+     * After POST_EXIT once more: everybody's last posts were there before it, but maybe not yet
+     * when this looked into their rings.
+     */
+    shard->has_posts = count == OUTBOX_POSTS_MAX || shard->is_exiting != was_exiting;
     hub_catch_up(shard->hub);
     (void)blob_pool_collect(shard->pool);
 }
@@ -364,10 +364,11 @@ static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
         reactor_has_leftover(shard->reactor)) {
         return 0;
     }
-    const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway) ||
-                         (shard->is_draining && !shard->is_drained);
+    const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway);
     const uint64_t now_ns = reactor_now(shard->reactor);
-    const uint64_t due_ns = hub_due_ns(shard->hub);
+    const uint64_t hub_ns = hub_due_ns(shard->hub);
+    const uint64_t drain_ns = shard->is_drained ? UINT64_MAX : drain_due_ns(&shard->drain);
+    const uint64_t due_ns = hub_ns < drain_ns ? hub_ns : drain_ns;
     const uint64_t until_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const uint64_t most_ns = until_ns < wait_ns ? until_ns : wait_ns;
     if (retries && most_ns > RETRY_NS) {
@@ -414,6 +415,19 @@ static void report(struct shard *shard)
     }
 }
 
+/* What was delivered is on its way: the back end has it, or the kernel. */
+static void observe_deliveries(struct shard *shard, uint64_t now_ns) ON_REACTOR
+{
+    struct delivery_times *times = &shard->times;
+
+    for (uint32_t i = 0; i < times->count; i++) {
+        const uint64_t taken_ns = times->taken_ns[i];
+        metrics_observe(&shard->options.metrics->delivery,
+                        now_ns > taken_ns ? now_ns - taken_ns : 0);
+    }
+    times->count = 0;
+}
+
 static void update_metrics(struct shard *shard, uint64_t began_ns)
 {
     struct metrics *metrics = shard->options.metrics;
@@ -423,7 +437,9 @@ static void update_metrics(struct shard *shard, uint64_t began_ns)
     metrics_set(metrics, METRIC_LOG_DROPPED, log_dropped(shard->options.log));
     hub_gauge(shard->hub);
     report(shard);
-    metrics_observe(&metrics->loop, monotime_read() - began_ns);
+    const uint64_t spent_ns = monotime_read() - began_ns;
+    metrics_observe(&metrics->loop, spent_ns);
+    observe_deliveries(shard, reactor_now(shard->reactor) + spent_ns);
 }
 
 /*
@@ -435,6 +451,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
 {
     wait(shard, wait_ns); /* 1 */
     const uint64_t began_ns = monotime_read();
+    compression_refill(shard->compression);
     take_posts(shard);                                   /* 2 */
     gateway_resume(shard->gateway);                      /* 3 */
     reactor_receive(shard->reactor);                     /* 3 */

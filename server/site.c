@@ -67,15 +67,18 @@ static void answer_metrics(const struct site *site, struct site_answer *answer)
 {
     size_t size;
     char *rendered = metrics_render(site->metrics, site->metric_names, site->metric_count, &size);
-    if (rendered == NULL) {
+    char *whole = rendered == NULL ? NULL : realloc(rendered, size + PROCESS_TEXT_SIZE);
+    if (whole == NULL) {
+        free(rendered);
         answer_text(answer, 503, "no memory\n", METRIC_HTTP_METRICS);
         return;
     }
+    size += process_render(&site->process, whole + size);
     *answer = (struct site_answer){
         .status = 200,
         .content_type = metrics_text,
-        .body = {(const uint8_t *)rendered, size},
-        .allocated = rendered,
+        .body = {(const uint8_t *)whole, size},
+        .allocated = whole,
         .count = METRIC_HTTP_METRICS,
     };
 }
@@ -104,8 +107,7 @@ static void answer_internal(const struct site *site, struct bytes path, bool dra
     if (path_is(path, "/metrics")) {
         answer_metrics(site, answer);
     } else if (path_is(path, "/health")) {
-        answer_text(answer, draining ? 503 : 200, draining ? "draining\n" : "ok\n",
-                    METRIC_HTTP_HEALTH);
+        answer_text(answer, 200, "ok\n", METRIC_HTTP_HEALTH);
     } else if (path_is(path, "/ready")) {
         answer_ready(site, draining, answer);
     } else {

@@ -3,8 +3,9 @@
 #define SERVER_SITE_H
 /*
  * What is at which path: the chat page on the public listener, /health, /ready and /metrics on the
- * internal one, and where WebSocket connections go. /health says that the process serves, /ready
- * that it can do everything it is configured for.
+ * internal one, and where WebSocket connections go. /health says that the process serves, and goes
+ * on saying so while it drains: who restarts what is not healthy would cut everybody. /ready says
+ * that clients may be sent here, because it can do everything it is configured for and will stay.
  *
  * Frozen after start but for `draining`, which each reactor's gateway passes in. ANY_THREAD.
  * Not here: reading requests and sending the answers (gateway.h).
@@ -16,6 +17,7 @@
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "core/metrics.h"
+#include "server/process.h"
 
 struct archive;
 struct http_request;
@@ -25,6 +27,7 @@ struct site {
     const struct metrics *const *metrics;
     const char *const *metric_names;
     size_t metric_count;
+    struct process process;
     const struct archive *archive; /* NULL: nothing is stored */
     bool echo_enabled;
 };

@@ -2,20 +2,23 @@
 /*
  * The tests from end to end: parleyd as people run it, and clients that nobody here wrote.
  *
- * usage: node run.mjs [--parleyd PATH] [--only TEXT] [--backend uring|epoll] [--quick]
+ * usage: node run.mjs [--parleyd PATH] [--only TEXT] [--backend uring|epoll] [--quick] [--jobs N]
  *
  *   --parleyd PATH   the server (PARLEYD, or build/release/parleyd)
  *   --only TEXT      the cases whose group/name has this in it
  *   --backend NAME   one back end; default: both, as far as the kernel has them
  *   --quick          two reactors only
+ *   --jobs N         servers at a time, each with its clients in a process (2)
  *
  * The last line is the totals. What the servers logged, and pictures, are in build/artefacts/e2e.
  */
 import fs from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { runAll } from './lib/runner.mjs';
+import { countPoints, runPoint } from './lib/runner.mjs';
 import { ARTEFACTS, killAll, runParleyd, settings } from './lib/server.mjs';
+import { isWorker, runAll, serve } from './lib/workers.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -23,11 +26,10 @@ const { values } = parseArgs({
     only: { type: 'string' },
     backend: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    jobs: { type: 'string', default: '2' },
   },
 });
 settings.parleyd = values.parleyd ?? settings.parleyd;
-fs.rmSync(ARTEFACTS, { recursive: true, force: true });
-fs.mkdirSync(ARTEFACTS, { recursive: true });
 
 /* io_uring may be switched off in the kernel: then one back end is all that can be tested. */
 async function findBackends() {
@@ -38,7 +40,6 @@ async function findBackends() {
   if (version.stdout.includes('back end io_uring') || version.stdout.includes('back end uring')) {
     return ['uring', 'epoll'];
   }
-  process.stdout.write(`only epoll here: ${version.stdout}\n`);
   return ['epoll'];
 }
 
@@ -56,15 +57,20 @@ for (const file of fs.readdirSync(new URL('./cases/', import.meta.url)).sort()) 
     await import(new URL(`./cases/${file}`, import.meta.url));
   }
 }
-const started = Date.now();
-const totals = await runAll({
+
+const options = {
   backends: await findBackends(),
   quick: values.quick,
   only: values.only ?? null,
-});
-process.stdout.write(`after ${Math.round((Date.now() - started) / 1000)} s\n`);
-if (process.exitCode === 1) {
-  totals.failed += 1;
+};
+if (isWorker()) {
+  fs.mkdirSync(settings.artefacts, { recursive: true });
+  serve((index) => runPoint(index, options));
+} else {
+  const started = Date.now();
+  fs.rmSync(ARTEFACTS, { recursive: true, force: true });
+  const totals = await runAll(fileURLToPath(import.meta.url), countPoints(options), Number(values.jobs));
+  process.stdout.write(`${options.backends.join(' and ')}, after ${Math.round((Date.now() - started) / 1000)} s\n`);
+  process.stdout.write(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
+  process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
 }
-process.stdout.write(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
-process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);

@@ -43,7 +43,7 @@ static bool begin(struct sim_client *client)
     struct sim_world *world = client->world;
     struct sim_random *random = &world->random;
 
-    if (client->lives_left == 0 || !world->is_talking || world->is_stopping ||
+    if (client->lives_left == 0 || !world->is_talking ||
         world->net.now_ns < client->quiet_until_ns ||
         world->connection_count == SIM_CONNECTION_MAX) {
         return false;
@@ -83,6 +83,7 @@ static bool begin(struct sim_client *client)
     }
     sim_wire_put_upgrade(&client->out);
     sim_stats_add(world->stats, SIM_CONNECTIONS, 1);
+    sim_stats_add(world->stats, SIM_LATECOMERS, world->is_stopping);
     sim_stats_add(world->stats, SIM_GARBAGE, client->is_bad);
     sim_world_tell(world, "client %zu is connection %u at shard %zu%s", client->index,
                    client->connection, shard, client->is_bad ? ", bad" : "");
@@ -117,7 +118,7 @@ static bool may_close_with(const struct sim_client *client, uint16_t code)
     case CLOSE_NORMAL:
         return client->is_leaving; /* the answer to ours */
     case CODES_DISCONNECT_SHUTDOWN:
-        return world->is_stopping;
+        return world->is_stopping && world->net.now_ns >= world->paced_ns;
     case CODES_DISCONNECT_TOO_MANY_REQUESTS:
         return world->profile.is_throttled;
     case CODES_DISCONNECT_SLOW:

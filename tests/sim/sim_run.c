@@ -267,6 +267,8 @@ static void stop(struct run *run)
     const uint64_t limit_ns = world->net.now_ns + 12 * SIM_S; /* shutdown.timeout and a little */
 
     world->is_stopping = true;
+    world->paced_ns = world->net.now_ns + world->profile.grace_ns;
+    sim_world_tell(world, "the server is told to stop");
     sim_server_stop(&run->server);
     run_until(run, is_drained, "draining");
     if (!world->is_failed && world->net.now_ns > limit_ns) {

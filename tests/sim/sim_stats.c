@@ -40,6 +40,7 @@ static const char *const names[SIM_STAT_COUNT] = {
     [SIM_LISTS] = "lists",
     [SIM_SLOW_CLOSED] = "slow-closed",
     [SIM_THROTTLED] = "throttled",
+    [SIM_LATECOMERS] = "latecomers",
     [SIM_DRAINED] = "drained",
     [SIM_STORE_DEATHS] = "store-deaths",
     [SIM_STORE_REFUSED] = "store-refused",

@@ -46,6 +46,7 @@ enum sim_stat {
     SIM_LISTS,         /* of who is there, asked for when all was quiet */
     SIM_SLOW_CLOSED,   /* by the server, for not reading, not answering, not writing */
     SIM_THROTTLED,     /* 3013, or commands that were held back: seeds with a low command rate */
+    SIM_LATECOMERS,    /* connections begun in the grace time */
     SIM_DRAINED,       /* connections closed with 3001 */
     SIM_STORE_DEATHS,  /* with something that it had been given */
     SIM_STORE_REFUSED, /* error 100: not stored, or not known to be */

@@ -50,6 +50,7 @@ static void choose_limits(struct sim_profile *profile, struct sim_random *random
 static struct sim_profile choose_profile(struct sim_random *random)
 {
     static const uint32_t faults[] = {0, 0, 100, 300, 1000};
+    static const uint32_t rates[] = {1, 10, 100, 1000, 1000000};
     static const uint32_t payloads[] = {20, 20, 100, 1000, 6000};
     struct sim_profile profile = {
         .shard_count = (uint32_t)sim_random_range(random, 1, SIM_SHARD_MAX),
@@ -63,6 +64,8 @@ static struct sim_profile choose_profile(struct sim_random *random)
         .freeze_steps_max =
             sim_random_once_in(random, 2) ? (uint32_t)sim_random_range(random, 1, 2000) : 0,
         .stops_in_flight = sim_random_once_in(random, 3),
+        .grace_ns = sim_random_once_in(random, 2) ? sim_random_below(random, 2000) * SIM_MS : 0,
+        .close_rate = rates[sim_random_below(random, sizeof(rates) / sizeof(rates[0]))],
     };
     choose_limits(&profile, random);
     if (profile.has_gaps) {

@@ -64,6 +64,8 @@ struct sim_profile {
     bool has_presence;     /* and joins and leaves are told to everybody */
     bool is_sampled;       /* more are there than may be listed */
     bool stops_in_flight;  /* shut down in the middle of the talking */
+    uint64_t grace_ns;     /* who still comes then is served */
+    uint32_t close_rate;   /* connections a second */
     enum policy_slow_consumer slow_consumer;
 };
 
@@ -82,6 +84,7 @@ struct sim_world {
     bool is_talking;  /* clients begin new things */
     bool is_stopping; /* the server was told to stop */
     bool is_failed;
+    uint64_t paced_ns; /* while is_stopping: nobody is sent away before */
 
     int listeners[SIM_SHARD_MAX]; /* public, one for each shard */
     struct sim_client *clients;   /* the run's */

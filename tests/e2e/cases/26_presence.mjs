@@ -4,6 +4,7 @@
  * subscribed, wherever they are connected, and is gone when its connection is, however that ends.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 
 import WebSocket from 'ws';
 
@@ -179,11 +180,15 @@ async function atRest(server) {
   });
   for (let round = 0; round < 8; round += 1) {
     const open = state.sockets.filter((one) => one.readyState === WebSocket.OPEN);
-    open.filter((_, i) => (i + round) % 3 === 0).forEach((one) => one.terminate());
+    const cut = open.filter((_, i) => (i + round) % 3 === 0).map((one) => {
+      one.terminate();
+      return once(one, 'close');
+    });
     rooms.filter((_, i) => (i + round) % 4 === 0).forEach((room) => {
       room.subscription.unsubscribe();
       room.subscription.subscribe();
     });
+    await Promise.all(cut); /* until then the SDK takes itself to be connected */
     await Promise.all(sdks.map((one) => one.centrifuge.ready()));
     await Promise.all(rooms.map((room) => room.subscription.ready()));
   }

@@ -6,16 +6,16 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { ARTEFACTS, settings } from './server.mjs';
+import { settings } from './server.mjs';
 import { PATIENCE_MS, within } from './wait.mjs';
 
 let runCount = 0;
 
 /* {status, stdout, stderr, json}: json is null when it wrote none. */
 export async function runBench(args, { ms = 2 * PATIENCE_MS } = {}) {
-  fs.mkdirSync(ARTEFACTS, { recursive: true });
+  fs.mkdirSync(settings.artefacts, { recursive: true });
   runCount += 1;
-  const file = path.join(ARTEFACTS, `bench-${runCount}.json`);
+  const file = path.join(settings.artefacts, `bench-${runCount}.json`);
   const program = path.join(path.dirname(settings.parleyd), 'parley-bench');
   const child = spawn(program, [...args, ...(args.length > 1 ? ['--json', file] : [])],
     { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Groups of cases. A group has one server for all its cases (or none); the groups of the matrix have
- * one for each back end and number of reactors. After the cases of a group its server must have
+ * one for each back end and number of reactors, a point each. After the cases of a group its server must have
  * nothing left of its clients, and end well.
  */
 import assert from 'node:assert/strict';
@@ -18,7 +18,7 @@ const groups = [];
 
 /*
  * options: name; on: 'matrix', 'backends' (both, two reactors) or 'once'; server: options of
- * Server.start, or false; cases: [[name, async (server, point) => ...], ...]. A case may return
+ * Server.start, a function that gives them, or false; cases: [[name, async (server, point) => ...], ...]. A case may return
  * {skipped: 'why'}. remains: metrics that need not be 0 at the end, such as what has a history.
  */
 export function group(options) {
@@ -31,20 +31,27 @@ function pointsOf(on, { backends, quick }) {
   return chosen.flatMap((backend) => reactors.map((count) => ({ backend, reactors: count })));
 }
 
+/* Counts, and the lines of what was counted. */
 class Totals {
   passed = 0;
   failed = 0;
   skipped = 0;
+  text = '';
 
   say(outcome, name, detail = '') {
     this[outcome] += 1;
-    process.stdout.write(`${outcome.padEnd(8)} ${name}${detail === '' ? '' : `\n${detail}`}\n`);
+    this.text += `${outcome.padEnd(8)} ${name}${detail === '' ? '' : `\n${detail}`}\n`;
   }
+}
+
+/* SDKs reject with objects that are no errors. */
+function describe(error) {
+  return error.stack ?? (typeof error === 'object' ? JSON.stringify(error) : String(error));
 }
 
 function explain(error, server) {
   const log = server === null ? '' : server.log().trim().split('\n').slice(-15).join('\n');
-  return `${error.stack ?? error}${log === '' ? '' : `\n-- the server's log:\n${log}`}`
+  return `${describe(error)}${log === '' ? '' : `\n-- the server's log:\n${log}`}`
     .split('\n').map((line) => `         ${line}`).join('\n');
 }
 
@@ -76,16 +83,13 @@ async function endServer(server, remains) {
   assert.doesNotMatch(server.log(), /CHECK|Sanitizer|runtime error/, 'the log');
 }
 
-async function runPoint(totals, one, point, wanted) {
+async function runCases(totals, one, point, cases) {
   const where = `${one.name} [${point.backend} ${point.reactors}]`;
-  const cases = one.cases.filter(([name]) => wanted(`${one.name}/${name}`));
-  if (cases.length === 0) {
-    return;
-  }
   let server = null;
   if (one.server !== false) {
     const error = await runCase(totals, `${where} starts`, async () => {
-      server = await Server.start({ ...point, ...one.server });
+      const options = typeof one.server === 'function' ? one.server() : one.server;
+      server = await Server.start({ ...point, ...options });
     });
     if (error !== null) {
       totals.say('failed', `${where} starts`, explain(error, null));
@@ -111,14 +115,24 @@ async function runPoint(totals, one, point, wanted) {
   }
 }
 
-/* options: backends, quick, only (part of a name) */
-export async function runAll(options) {
+function wantedCases(one, { only }) {
+  return one.cases.filter(([name]) => only === null || `${one.name}/${name}`.includes(only));
+}
+
+/* A point of a group is what one worker runs. options: backends, quick, only (part of a name) */
+function findPoints(options) {
+  return groups.filter((one) => wantedCases(one, options).length > 0)
+    .flatMap((one) => pointsOf(one.on, options).map((point) => ({ one, point })));
+}
+
+export function countPoints(options) {
+  return findPoints(options).length;
+}
+
+/* The same options give the same points in the same order. Returns {passed, failed, skipped, text}. */
+export async function runPoint(index, options) {
   const totals = new Totals();
-  const wanted = (name) => options.only === null || name.includes(options.only);
-  for (const one of groups) {
-    for (const point of pointsOf(one.on, options)) {
-      await runPoint(totals, one, point, wanted);
-    }
-  }
-  return totals;
+  const { one, point } = findPoints(options)[index];
+  await runCases(totals, one, point, wantedCases(one, options));
+  return { ...totals };
 }

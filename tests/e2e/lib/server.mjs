@@ -18,15 +18,24 @@ export const ARTEFACTS = path.join(ROOT, 'build', 'artefacts', 'e2e');
 const running = new Set();
 let logCount = 0;
 
+/* This process among those that run tests, see workers.mjs. */
+const WORKER = Number(process.env.PARLEY_E2E_WORKER ?? 0);
+const WORKERS = Number(process.env.PARLEY_E2E_WORKERS ?? 1);
+
 export const settings = {
   parleyd: process.env.PARLEYD ?? path.join(ROOT, 'build/release/parleyd'),
-  artefacts: ARTEFACTS,
+  artefacts: WORKERS === 1 ? ARTEFACTS : path.join(ARTEFACTS, `worker-${WORKER}`),
 };
 
-/* Below the ports that the kernel gives to outgoing connections, so that none of them is in the way. */
+/*
+ * Below the ports that the kernel gives to outgoing connections, so that none of them is in the way,
+ * and none that another worker looks at: it is free from here until parleyd has it.
+ */
+const PORT_COUNT = Math.floor(10000 / WORKERS);
+
 async function findPort() {
   for (let attempt = 0; attempt < 50; attempt += 1) {
-    const port = 20000 + Math.floor(Math.random() * 10000);
+    const port = 20000 + WORKER * PORT_COUNT + Math.floor(Math.random() * PORT_COUNT);
     const probe = net.createServer();
     const isFree = await new Promise((resolve) => {
       probe.once('error', () => resolve(false));
@@ -110,8 +119,12 @@ export class Server {
     return `ws://127.0.0.1:${this.port}/echo`;
   }
 
+  get scheme() {
+    return this.options.config?.http_server?.tls?.enabled ? 'https' : 'http';
+  }
+
   get page() {
-    return `http://127.0.0.1:${this.port}/`;
+    return `${this.scheme}://127.0.0.1:${this.port}/`;
   }
 
   #args() {
@@ -128,7 +141,9 @@ export class Server {
       list.push('--echo');
     }
     if (config !== undefined) {
-      list.push('--config', writeConfig(`config-${this.port}.json`, JSON.stringify(config)));
+      /* No load balancer has to notice that it ends, unless the test is about that. */
+      const whole = { ...config, shutdown: { grace: '0s', ...config.shutdown } };
+      list.push('--config', writeConfig(`config-${this.port}.json`, JSON.stringify(whole)));
     }
     return [...list, ...args];
   }
@@ -158,7 +173,7 @@ export class Server {
         if (end !== null) {
           throw new Error(`parleyd did not start: ${JSON.stringify(end)}\n${this.log()}`);
         }
-        return this.stdout.includes('chat page: http://');
+        return /chat page: https?:/.test(this.stdout);
       }, 'parleyd to start');
     } catch (error) {
       this.child.kill('SIGKILL');

@@ -208,6 +208,7 @@ START_TEST(development_mode_is_open_and_local)
     ck_assert_int_eq(args_apply(&args, &config, error, sizeof(error)), 0);
     ck_assert(config.development);
     ck_assert(config.client.insecure);
+    ck_assert_uint_eq(config.shutdown.grace_ns, 0);
     const struct policy *options = &config.channel.without_namespace;
     ck_assert_uint_eq(options->history_size, 100);
     ck_assert_uint_eq(options->history_ttl_ns, UINT64_C(600000000000));

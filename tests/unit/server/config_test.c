@@ -147,6 +147,16 @@ static const struct {
      "t:1:25: client.channel_limit: expected 1 to 32768 channels, found the string \"5\""},
     {"unit", "websocket: {message_size_limit: 64k}\n",
      "t:1:33: websocket.message_size_limit: expected 128 to 67108864 bytes, found \"64k\""},
+    {"a window that zlib does not have", "websocket: {compression_window_bits: 8}\n",
+     "t:1:38: websocket.compression_window_bits: expected 9 to 15 bits, found \"8\""},
+    {"a window of no use", "websocket: {compression_window_bits: 16}\n",
+     "t:1:38: websocket.compression_window_bits: expected 9 to 15 bits, found \"16\""},
+    {"no compression by another name", "websocket: {compression_level: 0}\n",
+     "t:1:32: websocket.compression_level: expected 1 to 9 levels, found \"0\" "
+     "(nothing is unlimited)"},
+    {"nothing is too short", "websocket: {compression_min_size: 0}\n",
+     "t:1:35: websocket.compression_min_size: expected 1 to 1048576 bytes, found \"0\" "
+     "(nothing is unlimited)"},
     {"hexadecimal", "bus: {slots: 0x400}\n",
      "t:1:14: bus.slots: expected 64 to 65536 slots, found \"0x400\""},
     {"octal or not", "client: {channel_limit: 010}\n",
@@ -238,6 +248,21 @@ static const struct {
     {"listener of every address", "http_server:\n  address: 0.0.0.0\n  port: 9000\n",
      "t: http_server.internal_port: expected another port than http_server.port (9000), found "
      "9000"},
+    {"TLS without a certificate", "http_server:\n  tls:\n    enabled: true\n",
+     "t: http_server.tls.cert_pem_file: expected a file with http_server.tls.enabled (true), found "
+     "nothing"},
+    {"TLS without a key", "http_server:\n  tls: {enabled: true, cert_pem_file: /c}\n",
+     "t: http_server.tls.key_pem_file: expected a file with http_server.tls.cert_pem_file, found "
+     "nothing"},
+    {"a certificate without a key", "http_server:\n  tls: {cert_pem_file: /c}\n",
+     "t: http_server.tls.key_pem_file: expected a file with http_server.tls.cert_pem_file, found "
+     "nothing"},
+    {"a key without a certificate",
+     "http_server:\n  tls:\n    cert_pem_file: ''\n    key_pem_file: /k\n",
+     "t:3:5: http_server.tls.cert_pem_file: expected a file with http_server.tls.key_pem_file, "
+     "found nothing"},
+    {"old TLS", "http_server:\n  tls: {min_version: 1.1}\n",
+     "t:2:22: http_server.tls.min_version: expected one of 1.2, 1.3, found \"1.1\""},
     {"pong after the next ping", "client:\n  ping_interval: 8s\n",
      "t: client.pong_timeout: expected less than client.ping_interval (8s), found 8s"},
     {"target as long as the head", "http_server: {max_header_bytes: 4096}\n",
@@ -254,6 +279,8 @@ static const struct {
      "t:1:11: reactor.receive_buffers: expected a power of two, found 500"},
     {"half reserved", "bus: {reserve: 512}\n",
      "t:1:7: bus.reserve: expected less than half of bus.slots (1024), found 512"},
+    {"no time after the grace time", "shutdown: {timeout: 5s}\n",
+     "t: shutdown.grace: expected less than shutdown.timeout (5s), found 5s"},
     /* Several options of a namespace, or of channels without one. */
     {"a pattern that is none", "channel: {namespaces: [{name: a, channel_regex: '(x'}]}\n",
      "t:1:49: channel.namespaces[0].channel_regex: expected a regular expression of at most 255 "
@@ -399,14 +426,6 @@ START_TEST(defaults_are_those_of_the_design)
     config_init_defaults(&config);
 
     ck_assert(!config.development);
-    ck_assert_str_eq(config.http_server.address, "127.0.0.1");
-    ck_assert_uint_eq(config.http_server.port, 8000);
-    ck_assert_str_eq(config.http_server.internal_address, "127.0.0.1");
-    ck_assert_uint_eq(config.http_server.internal_port, 9000);
-    ck_assert_uint_eq(config.http_server.max_header_bytes, 8192);
-    ck_assert_uint_eq(config.http_server.max_headers, 64);
-    ck_assert_uint_eq(config.http_server.max_uri, 4096);
-    ck_assert_uint_eq(config.http_server.handshake_timeout_ns, UINT64_C(10000000000));
     ck_assert(!config.client.insecure);
     ck_assert(!config.client.allow_anonymous_connect_without_token);
     ck_assert_uint_eq(config.client.allowed_origins.count, 0);
@@ -429,6 +448,8 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(config.websocket.max_fragments, 64);
     ck_assert_uint_eq(config.websocket.message_timeout_ns, UINT64_C(20000000000));
     ck_assert_uint_eq(config.websocket.close_timeout_ns, UINT64_C(3000000000));
+    ck_assert(!config.websocket.compression);
+    ck_assert_uint_eq(config.websocket.compression_min_size, 128);
     ck_assert(!config.echo.enabled);
     ck_assert_uint_eq(config.echo.message_size_limit, 16777216);
     ck_assert_uint_eq(config.channel.max_length, 255);
@@ -458,7 +479,29 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(config.bus.reserve, 256);
     ck_assert_int_eq(config.log.level, CONFIG_LOG_INFO);
     ck_assert_int_eq(config.log.format, CONFIG_LOG_LOGFMT);
+    ck_assert_uint_eq(config.shutdown.grace_ns, UINT64_C(5000000000));
     ck_assert_uint_eq(config.shutdown.timeout_ns, UINT64_C(25000000000));
+    ck_assert_uint_eq(config.shutdown.close_rate, 200);
+}
+END_TEST
+
+START_TEST(defaults_of_the_listeners)
+{
+    struct config config;
+    config_init_defaults(&config);
+
+    ck_assert_str_eq(config.http_server.address, "127.0.0.1");
+    ck_assert_uint_eq(config.http_server.port, 8000);
+    ck_assert_str_eq(config.http_server.internal_address, "127.0.0.1");
+    ck_assert_uint_eq(config.http_server.internal_port, 9000);
+    ck_assert(!config.http_server.tls.enabled);
+    ck_assert_int_eq(config.http_server.tls.min_version, CONFIG_TLS_1_2);
+    ck_assert_uint_eq(config.http_server.tls.handshake_timeout_ns, UINT64_C(5000000000));
+    ck_assert_uint_eq(config.http_server.tls.ticket_rotation_ns, UINT64_C(43200000000000));
+    ck_assert_uint_eq(config.http_server.max_header_bytes, 8192);
+    ck_assert_uint_eq(config.http_server.max_headers, 64);
+    ck_assert_uint_eq(config.http_server.max_uri, 4096);
+    ck_assert_uint_eq(config.http_server.handshake_timeout_ns, UINT64_C(10000000000));
 }
 END_TEST
 
@@ -466,6 +509,8 @@ END_TEST
 static const char everything_changed[] =
     "http_server:\n"
     "  address: \"::\"\n  port: 1\n  internal_address: ::1\n  internal_port: 65535\n"
+    "  tls: {enabled: true, cert_pem_file: /c, key_pem_file: /k, client_ca_pem_file: '/a b',\n"
+    "        min_version: 1.3, handshake_timeout: 1m, ticket_key_file: /t, ticket_rotation: 2d}\n"
     "  max_header_bytes: 65536\n  max_headers: 8\n  max_uri: 16384\n  handshake_timeout: 100ms\n"
     "client:\n"
     "  insecure: true\n  allow_anonymous_connect_without_token: true\n"
@@ -480,7 +525,8 @@ static const char everything_changed[] =
     "  history_max_publication_limit: 10000\n  recovery_max_publication_limit: 1\n"
     "  presence_max_list: 100000\n"
     "websocket: {message_size_limit: 67108864, max_fragments: 1, message_timeout: 1s,\n"
-    "            close_timeout: 1m}\n"
+    "            close_timeout: 1m, compression: true, compression_min_size: 1,\n"
+    "            compression_level: 9, compression_window_bits: 9}\n"
     "echo: {enabled: true, message_size_limit: 128, message_timeout: 1h, queue_max_size: 4096}\n"
     "channel:\n"
     "  max_length: 64\n"
@@ -520,7 +566,7 @@ static const char everything_changed[] =
     "          receive_buffer_size: 4096}\n"
     "bus: {slots: 2048, reserve: 255}\n"
     "log: {level: \"debug\", format: json}\n"
-    "shutdown: {timeout: 5s}\n";
+    "shutdown: {grace: 0s, timeout: 5s, close_rate: 1000000}\n";
 
 START_TEST(reads_every_option)
 {
@@ -875,6 +921,7 @@ int main(void)
     TCase *accepted = tcase_create("accepted");
     tcase_add_test(accepted, empty_is_the_defaults);
     tcase_add_test(accepted, defaults_are_those_of_the_design);
+    tcase_add_test(accepted, defaults_of_the_listeners);
     tcase_add_test(accepted, reads_every_option);
     tcase_add_test(accepted, what_is_described_loads_to_the_same);
     tcase_add_test(accepted, reads_json);

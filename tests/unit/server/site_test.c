@@ -81,7 +81,7 @@ static const struct {
     {"nothing there", "/nothing", HTTP_GET, false, false, 404, NULL, METRIC_HTTP_OTHER},
     {"no upgrade", "/connection/websocket", HTTP_GET, false, false, 426, NULL, METRIC_HTTP_OTHER},
     {"serving", "/health", HTTP_GET, true, false, 200, "ok\n", METRIC_HTTP_HEALTH},
-    {"draining", "/health", HTTP_GET, true, true, 503, "draining\n", METRIC_HTTP_HEALTH},
+    {"still", "/health", HTTP_GET, true, true, 200, "ok\n", METRIC_HTTP_HEALTH},
     {"ready", "/ready", HTTP_GET, true, false, 200, "ready\n", METRIC_HTTP_HEALTH},
     {"not while draining", "/ready", HTTP_GET, true, true, 503, "draining\n", METRIC_HTTP_HEALTH},
     {"metrics", "/metrics", HTTP_GET, true, false, 200, "# HELP parley_", METRIC_HTTP_METRICS},

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_DRAIN_H
+#define SERVER_DRAIN_H
+/*
+ * How the clients of one reactor are sent away.
+ *
+ *   grace    /ready says no; everything else goes on, also for who still comes, until load
+ *            balancers have noticed (shutdown.grace)
+ *   paced    the public listener is closed; one connection after the other is told 3001, behind
+ *            everything that it is owed: as slowly as the time allows, not below
+ *            shutdown.close_rate, so that those who come back elsewhere are no storm there
+ *   told     nobody is left to be told; who was has the rest of shutdown.timeout to take what it is
+ *            owed and to answer, then it is cut
+ *   last     no client is there any more: the internal listener goes, too, and who asks there
+ *
+ * Owner     a shard. ON its reactor. A plain value; zeroed: no drain.
+ * Not here  what still is under way in the hub, and who is told that it is over (shard.c).
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+#include "server/pace.h"
+
+struct config;
+struct gateway;
+struct hub;
+struct metrics;
+struct reactor;
+
+enum drain_phase {
+    DRAIN_NONE = 0,
+    DRAIN_GRACE,
+    DRAIN_PACED,
+    DRAIN_TOLD,
+    DRAIN_LAST,
+};
+
+struct drain {
+    const struct config *config;
+    struct reactor *reactor;
+    struct gateway *gateway;
+    struct hub *hub;
+    struct metrics *metrics;
+    uint64_t seed;
+    enum drain_phase phase;
+    uint64_t grace_end_ns; /* of the reactor's clock, like all times here */
+    uint64_t deadline_ns;
+    struct pace pace;
+    uint32_t slot;      /* where the search for the next one goes on */
+    uint32_t remaining; /* not told yet; those who left by themselves since the last count, too */
+};
+
+/* SIGTERM has come. */
+void drain_begin(struct drain *drain) ON_REACTOR;
+
+/* Once an iteration, after delivery. */
+void drain_step(struct drain *drain) ON_REACTOR;
+
+/* When to call it at the latest; UINT64_MAX: any time. */
+NODISCARD uint64_t drain_due_ns(const struct drain *drain) ON_REACTOR;
+
+/* Nobody is connected any more, and nobody can be. */
+NODISCARD bool drain_is_over(const struct drain *drain) ON_REACTOR;
+
+#endif /* SERVER_DRAIN_H */

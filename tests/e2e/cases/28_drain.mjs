@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * SIGTERM as a load balancer and its clients see it: not ready at once, serving on, then one client
+ * after the other is sent away, and nothing that was queued is lost. Where a test looks at a time in
+ * between, that time has no end but a second signal.
+ */
+import assert from 'node:assert/strict';
+
+import { CHAT, RawChat } from '../lib/chat.mjs';
+import { FrameClient, CLOSE } from '../lib/frames.mjs';
+import { Wire, head, request } from '../lib/http.mjs';
+import { group } from '../lib/runner.mjs';
+import { Server } from '../lib/server.mjs';
+import { until, within } from '../lib/wait.mjs';
+
+const client = { insecure: true, queue_max_size: 16 * 1024 * 1024 };
+
+async function start(point, shutdown, more = {}) {
+  return Server.start({ ...point, config: { client, shutdown, ...more } });
+}
+
+async function statusOf(server, path) {
+  const got = await request(server.internalPort, 'GET', path);
+  return `${got.status} ${got.body.toString().trim()}`;
+}
+
+const untilNotReady = (server) => until(
+  async () => (await statusOf(server, '/ready')) === '503 draining', '/ready to say no');
+
+async function endAtOnce(server) {
+  server.kill('SIGTERM');
+  const end = await within(server.exited, 'an exit at once');
+  assert.notEqual(end.status, 0);
+  assert.match(server.log(), /second signal/);
+}
+
+/* Not ready, but healthy; who is there and who still comes is served. */
+async function grace(_, point) {
+  const server = await start(point, { grace: '5m', timeout: '10m' });
+  const old = await RawChat.connect(server);
+  await old.subscribe('grace');
+  assert.equal(await statusOf(server, '/ready'), '200 ready');
+  server.kill('SIGTERM');
+  await untilNotReady(server);
+  assert.equal(await statusOf(server, '/health'), '200 ok');
+  const fresh = await RawChat.connect(server);
+  await fresh.publish('grace', 'still');
+  assert.equal((await old.push()).pub.data, 'still');
+  const wire = await Wire.open(server.port);
+  wire.write(head('GET', '/'));
+  const page = await wire.response();
+  assert.equal(page.status, 200);
+  assert.equal(page.headers.get('connection'), 'close', 'who keeps connections for later does not');
+  const inside = await request(server.internalPort, 'GET', '/metrics');
+  assert.notEqual(inside.headers.get('connection'), 'close', 'but inside it may');
+  await endAtOnce(server);
+}
+
+/* The first is sent away, and the others do not notice. Nobody new is let in. */
+async function oneAfterTheOther(_, point) {
+  const server = await start(point, { grace: '0s', timeout: '10m', close_rate: 1 });
+  const chats = await Promise.all(Array.from({ length: 12 }, () => RawChat.connect(server)));
+  const closed = chats.map((chat) => within(chat.frames.next('its close frame'), 'a close', 60000));
+  server.kill('SIGTERM');
+  const first = await Promise.race(closed);
+  assert.equal(first.opcode, CLOSE);
+  assert.equal(first.payload.readUInt16BE(0), 3001);
+  const metrics = await server.metrics();
+  const told = metrics.value('parley_drain_connections_total{outcome="told"}');
+  assert.ok(told >= 1 && told < 12, `${told} of 12 told`);
+  assert.equal(told + metrics.value('parley_drain_waiting'), 12);
+  assert.equal(metrics.value('parley_drain_connections_total{outcome="cut"}'), 0);
+  assert.equal(await statusOf(server, '/ready'), '503 draining');
+  await assert.rejects(FrameClient.connect(server.port, CHAT), 'a connection while they go');
+  chats.forEach((chat) => chat.say({ id: 9, publish: { channel: 'on', data: 1 } }));
+  const answered = closed.map(async (frame) => {
+    const { opcode, payload } = await frame;
+    assert.notEqual(opcode, CLOSE);
+    assert.deepEqual(JSON.parse(payload.toString()), { id: 9, publish: {} });
+  });
+  await Promise.any(answered);
+  await endAtOnce(server);
+}
+
+/* 2 MiB that wait for who does not read: more than what the kernel takes. */
+async function owe(server, count = 64) {
+  const [reader, writer] = await Promise.all([RawChat.connect(server), RawChat.connect(server)]);
+  await reader.subscribe('owed');
+  reader.frames.wire.socket.pause();
+  for (let i = 0; i < count; i += 1) {
+    await writer.publish('owed', `${i} ${'x'.repeat(32768)}`);
+  }
+  return { reader, writer };
+}
+
+async function flushes(_, point) {
+  const server = await start(point, { grace: '0s', timeout: '10m' },
+    { websocket: { close_timeout: '1m' } });
+  const { reader, writer } = await owe(server);
+  server.kill('SIGTERM');
+  await server.untilMetric('parley_drain_connections_total{outcome="told"}', (value) => value === 2);
+  reader.frames.wire.socket.resume();
+  for (let i = 0; i < 64; i += 1) {
+    assert.equal((await reader.push('what was queued')).pub.data.split(' ')[0], String(i));
+  }
+  await reader.expectClose(3001, 'shutdown behind it');
+  await writer.expectClose(3001, 'shutdown');
+  assert.deepEqual(await within(server.exited, 'the exit'), { status: 0, signal: null });
+  assert.match(server.log(), /drained.* told=2 waiting=0 open=0 cut=0/);
+}
+
+/* Who does not read what it is owed has the time that there is, and then is cut. */
+async function cuts(_, point) {
+  const server = await start(point, { grace: '0s', timeout: '500ms' },
+    { client: { ...client, write_stall_timeout: '1m' } });
+  const { reader, writer } = await owe(server);
+  server.kill('SIGTERM');
+  await writer.expectClose(3001, 'shutdown of one that reads');
+  assert.deepEqual(await within(server.exited, 'the exit'), { status: 0, signal: null });
+  assert.match(server.log(), /drained.* told=2 waiting=0 open=0 cut=1/);
+  reader.destroy();
+}
+
+group({
+  name: 'drain',
+  on: 'backends',
+  server: false,
+  cases: [
+    ['a grace time', grace],
+    ['one after the other', oneAfterTheOther],
+    ['what is queued is flushed', flushes],
+    ['who does not read is cut', cuts],
+  ],
+});
