@@ -161,6 +161,7 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_NEWS:
     case POST_NEWS_COPY:
     case POST_STOP:
+    case POST_RENEW_TLS:
     case POST_DRAINED:
     case POST_EXIT:
     case POST_ARCHIVE_APPEND:

@@ -376,6 +376,7 @@ void hub_take(struct hub *hub, const struct post *post)
         hub_take_news_copy(hub, post);
         return;
     case POST_STOP:
+    case POST_RENEW_TLS:
     case POST_DRAINED:
     case POST_EXIT:
     case POST_ARCHIVE_APPEND:

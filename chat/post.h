@@ -35,6 +35,7 @@ enum post_kind {
     POST_NEWS,            /* tell    reactor where members came and went -> home */
     POST_NEWS_COPY,       /* tell    home -> interested reactor */
     POST_STOP,            /* tell    control -> reactor: drain, see server/control.h */
+    POST_RENEW_TLS,       /* tell    control -> reactor: certificates, see server/reload.h */
     POST_DRAINED,         /* tell    reactor -> control: no connection left */
     POST_EXIT,            /* tell    control -> reactor: every reactor has drained; -> archive */
 
@@ -159,6 +160,12 @@ struct post_news {
     struct ids_handle target;
 };
 
+/* One reference to a struct tls_config, of which chat/ knows no more. */
+struct post_renew_tls {
+    void *tls;
+    uint32_t listener;
+};
+
 struct post {
     uint16_t from; /* written by the bus */
     uint8_t role;  /* written by the bus */
@@ -180,6 +187,7 @@ struct post {
         struct post_presence presence;
         struct post_presence_part presence_part;
         struct post_news news;
+        struct post_renew_tls renew_tls;
         uint8_t room_for[56];
     };
 };

@@ -9,12 +9,10 @@
 #include <string.h>
 
 #include "core/check.h"
+#include "net/tls_certificates.h"
 #include "net/tls_private.h"
 
-static const unsigned char alpn[] = "\x08http/1.1"; /* as on the wire: each name after its size */
-
-/* Keeps the library's first complaint, and returns false. */
-static bool refuse(char error[static TLS_CONFIG_ERROR_SIZE], const char *what, const char *file)
+bool tls_config_refuse(char error[static TLS_CONFIG_ERROR_SIZE], const char *what, const char *file)
 {
     const unsigned long code = ERR_peek_error();
     const char *why = NULL;
@@ -29,33 +27,7 @@ static bool refuse(char error[static TLS_CONFIG_ERROR_SIZE], const char *what, c
     return false;
 }
 
-/* A key with a password is refused: nobody is there to be asked. */
-static int have_no_password(char *password, int size, int is_writing, void *context)
-{
-    (void)password;
-    (void)size;
-    (void)is_writing;
-    (void)context;
-    return 0;
-}
-
-static int select_protocol(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_size,
-                           const unsigned char *offered, unsigned int offered_size, void *context)
-{
-    unsigned char *found = NULL;
-    (void)ssl;
-    (void)context;
-    /* Without a protocol in common RFC 7301, 3.2 wants an alert and not a guess. */
-    if (SSL_select_next_proto(&found, chosen_size, alpn, sizeof(alpn) - 1, offered, offered_size) !=
-        OPENSSL_NPN_NEGOTIATED) {
-        return SSL_TLSEXT_ERR_ALERT_FATAL;
-    }
-    *chosen = found;
-    return SSL_TLSEXT_ERR_OK;
-}
-
-/* NULL: no memory. */
-static struct tls_config *create(bool is_server)
+struct tls_config *tls_config_create(bool is_server)
 {
     struct tls_config *config = calloc(1, sizeof(*config));
     if (config == NULL) {
@@ -77,41 +49,6 @@ static struct tls_config *create(bool is_server)
     (void)SSL_CTX_set_mode(config->context, SSL_MODE_RELEASE_BUFFERS);
     /* Tickets carry the state to the client and back; here nothing is kept, and no lock taken. */
     (void)SSL_CTX_set_session_cache_mode(config->context, SSL_SESS_CACHE_OFF);
-    return config;
-}
-
-static bool load_files(SSL_CTX *context, const struct tls_config_server_files *files,
-                       char error[static TLS_CONFIG_ERROR_SIZE])
-{
-    SSL_CTX_set_default_passwd_cb(context, have_no_password);
-    ERR_clear_error();
-    if (SSL_CTX_use_certificate_chain_file(context, files->certificate_file) != 1) {
-        return refuse(error, "the certificate chain in", files->certificate_file);
-    }
-    if (SSL_CTX_use_PrivateKey_file(context, files->key_file, SSL_FILETYPE_PEM) != 1) {
-        return refuse(error, "the private key in", files->key_file);
-    }
-    if (SSL_CTX_check_private_key(context) != 1) {
-        return refuse(error, "the private key in", files->key_file);
-    }
-    return true;
-}
-
-struct tls_config *tls_config_create_server(const struct tls_config_server_files *files,
-                                            char error[static TLS_CONFIG_ERROR_SIZE])
-{
-    CHECK(files->certificate_file != NULL);
-    CHECK(files->key_file != NULL);
-    struct tls_config *config = create(true);
-    if (config == NULL) {
-        (void)BIO_snprintf(error, TLS_CONFIG_ERROR_SIZE, "no memory for TLS");
-        return NULL;
-    }
-    if (!load_files(config->context, files, error)) {
-        tls_config_unref(config);
-        return NULL;
-    }
-    SSL_CTX_set_alpn_select_cb(config->context, select_protocol, NULL);
     return config;
 }
 
@@ -149,12 +86,13 @@ static bool set_trust(struct tls_config *config, const struct tls_config_trust *
     }
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     if (trust->ca_file == NULL && SSL_CTX_set_default_verify_paths(context) != 1) {
-        return refuse(error, "the certificates that are trusted by", "the system");
+        return tls_config_refuse(error, "the certificates that are trusted by", "the system");
     }
     if (trust->ca_file != NULL && SSL_CTX_load_verify_file(context, trust->ca_file) != 1) {
-        return refuse(error, "the trusted certificates in", trust->ca_file);
+        return tls_config_refuse(error, "the trusted certificates in", trust->ca_file);
     }
-    return expect_host(config, trust->host) || refuse(error, "the host name", trust->host);
+    return expect_host(config, trust->host) ||
+           tls_config_refuse(error, "the host name", trust->host);
 }
 
 struct tls_config *tls_config_create_client(const struct tls_config_trust *trust,
@@ -167,9 +105,10 @@ struct tls_config *tls_config_create_client(const struct tls_config_trust *trust
                            TLS_HOST_SIZE_MAX - 1);
         return NULL;
     }
-    struct tls_config *config = create(false);
+    struct tls_config *config = tls_config_create(false);
     /* The odd one out: 0 is success. */
-    if (config == NULL || SSL_CTX_set_alpn_protos(config->context, alpn, sizeof(alpn) - 1) != 0) {
+    if (config == NULL || SSL_CTX_set_alpn_protos(config->context, (const unsigned char *)TLS_ALPN,
+                                                  sizeof(TLS_ALPN) - 1) != 0) {
         (void)BIO_snprintf(error, TLS_CONFIG_ERROR_SIZE, "no memory for TLS");
         tls_config_unref(config);
         return NULL;
@@ -199,6 +138,8 @@ void tls_config_unref(struct tls_config *config)
     CHECK(before > 0);
     if (before == 1) {
         SSL_CTX_free(config->context);
+        tls_certificates_destroy(config->certificates);
+        OPENSSL_cleanse(&config->tickets, sizeof(config->tickets));
         BIO_meth_free(config->method);
         free(config);
     }

@@ -537,6 +537,7 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_PUBLICATION:
     case POST_GAP:
     case POST_STOP:
+    case POST_RENEW_TLS:
     case POST_DRAINED:
     case POST_ARCHIVE_APPENDED:
     case POST_ARCHIVE_PAGE:

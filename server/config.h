@@ -66,9 +66,27 @@ enum config_store_engine {
     CONFIG_STORE_ROCKSDB,
 };
 
+enum config_tls_version {
+    CONFIG_TLS_1_2 = 0,
+    CONFIG_TLS_1_3,
+};
+
+/* Paths of PEM files; empty: none. */
+struct config_tls {
+    bool enabled; /* of the public listener */
+    char cert_pem_file[CONFIG_PATH_SIZE];
+    char key_pem_file[CONFIG_PATH_SIZE];
+    char client_ca_pem_file[CONFIG_PATH_SIZE]; /* clients need a certificate of one of these */
+    enum config_tls_version min_version;
+    uint64_t handshake_timeout_ns;
+    char ticket_key_file[CONFIG_PATH_SIZE]; /* empty: a secret of this process */
+    uint64_t ticket_rotation_ns;            /* whole seconds */
+};
+
 struct config_http_server {
     char address[CONFIG_ADDRESS_SIZE]; /* IPv4 or IPv6, no brackets */
     uint16_t port;                     /* 1-65535 */
+    struct config_tls tls;
     char internal_address[CONFIG_ADDRESS_SIZE];
     uint16_t internal_port;        /* 1-65535 */
     uint32_t max_header_bytes;     /* bytes of the whole request head */

@@ -34,6 +34,7 @@
 
 static const char *const backend_words[] = {"auto", "uring", "epoll", NULL};
 static const char *const simd_words[] = {"auto", "scalar", "sse4", "avx2", "avx512", NULL};
+static const char *const tls_version_words[] = {"1.2", "1.3", NULL};
 static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_format_words[] = {"logfmt", "json", NULL};
 static const char *const recovery_mode_words[] = {"stream", "cache", NULL};
@@ -88,6 +89,14 @@ static const struct config_option all_rows[] = {
     {AT(http_server, port), PORT(8000)},
     {AT(http_server, internal_address), ADDRESS("127.0.0.1")},
     {AT(http_server, internal_port), PORT(9000)},
+    {AT(http_server, tls.enabled), BOOL(false)},
+    {AT(http_server, tls.cert_pem_file), PATH("")},
+    {AT(http_server, tls.key_pem_file), PATH("")},
+    {AT(http_server, tls.client_ca_pem_file), PATH("")},
+    {AT(http_server, tls.min_version), CHOICE(tls_version_words, CONFIG_TLS_1_2)},
+    {AT_DURATION(http_server, tls.handshake_timeout), DURATION(MS(100), SECONDS(60), SECONDS(5))},
+    {AT(http_server, tls.ticket_key_file), PATH("")},
+    {AT_DURATION(http_server, tls.ticket_rotation), DURATION(SECONDS(1), DAYS(2), SECONDS(43200))},
     {AT(http_server, max_header_bytes), NUMBER(KIB(1), KIB(64), KIB(8), "bytes")},
     {AT(http_server, max_headers), NUMBER(8, 64, 64, "headers")},
     {AT(http_server, max_uri), NUMBER(64, KIB(16), KIB(4), "bytes")},

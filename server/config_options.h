@@ -19,8 +19,8 @@
 #include "core/annot.h"
 
 enum {
-    CONFIG_OPTIONS_MAX = 96, /* rows of one table */
-    CONFIG_KEY_SIZE = 96,    /* bytes: the longest dotted key, its NUL, and room for a typo */
+    CONFIG_OPTIONS_MAX = 192, /* rows of one table */
+    CONFIG_KEY_SIZE = 96,     /* bytes: the longest dotted key, its NUL, and room for a typo */
 };
 
 /* How an option is written, and the C type of its field. */

@@ -80,6 +80,36 @@ static bool listeners_differ(const struct config *config, struct config_fault *f
                  "http_server.port");
 }
 
+/* A file that a switched-on option cannot do without. */
+static bool file_is_given(const struct config *config, struct config_fault *fault, const char *key,
+                          const char *path, const char *needed_by)
+{
+    char what[CONFIG_WHAT_SIZE];
+
+    if (path[0] != '\0') {
+        return true;
+    }
+    (void)snprintf(what, sizeof(what), "expected a file with %s, found nothing", needed_by);
+    return accuse(whole(config), fault, key, what);
+}
+
+static bool tls_has_its_files(const struct config *config, struct config_fault *fault)
+{
+    const struct config_tls *tls = &config->http_server.tls;
+    static const char enabled[] = "http_server.tls.enabled (true)";
+    const bool has_certificate = tls->cert_pem_file[0] != '\0';
+
+    if (!tls->enabled && !has_certificate) {
+        return tls->key_pem_file[0] == '\0' ||
+               file_is_given(config, fault, "http_server.tls.cert_pem_file", tls->cert_pem_file,
+                             "http_server.tls.key_pem_file");
+    }
+    return file_is_given(config, fault, "http_server.tls.cert_pem_file", tls->cert_pem_file,
+                         enabled) &&
+           file_is_given(config, fault, "http_server.tls.key_pem_file", tls->key_pem_file,
+                         "http_server.tls.cert_pem_file");
+}
+
 static bool is_power_of_two(const struct config *config, struct config_fault *fault,
                             const char *key)
 {
@@ -99,7 +129,7 @@ static bool whole_holds(const struct config *config, struct config_fault *fault)
 {
     const uint64_t message = config->websocket.message_size_limit;
 
-    return listeners_differ(config, fault) &&
+    return listeners_differ(config, fault) && tls_has_its_files(config, fault) &&
            (config->http_server.max_uri < config->http_server.max_header_bytes ||
             blame(whole(config), fault, "http_server.max_uri", "less than",
                   "http_server.max_header_bytes")) &&

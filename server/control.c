@@ -21,21 +21,20 @@
 #include "core/metrics.h"
 #include "core/monotime.h"
 #include "core/thread.h"
-#include "net/address.h"
 #include "net/backend_choose.h"
-#include "net/listener.h"
 #include "net/reactor.h"
 #include "proto/simd.h"
 #include "server/archive.h"
 #include "server/config.h"
+#include "server/listening.h"
 #include "server/policies.h"
+#include "server/reload.h"
 #include "server/service.h"
 #include "server/shard.h"
 #include "server/site.h"
 #include "server/store_program.h"
 
 enum {
-    BACKLOG = 4096,
     NAME_SIZE = 32,
     POLL_MS = 100, /* how soon a post that found no room is tried again */
     EXIT_INTERRUPTED = 130,
@@ -79,6 +78,8 @@ struct control {
     struct policies policies;
     struct site site;
     struct service service;
+    struct listening listening;
+    struct reload reload;
     struct table_key key;
     struct member *members;
     struct store_part store;
@@ -172,6 +173,9 @@ static int open_descriptors(struct control *control)
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
+    if (!control->config->development) {
+        (void)sigaddset(&signals, SIGHUP); /* else it ends with its terminal */
+    }
     const int blocked = pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (blocked != 0) {
         return fail(control, -blocked, "signals");
@@ -234,58 +238,6 @@ static int allocate(struct control *control)
     return 0;
 }
 
-static int open_listener(struct control *control, const char *host, uint16_t port, bool shared,
-                         int *fd)
-{
-    char text[CONFIG_ADDRESS_SIZE + 16];
-    struct listener_options options = {.backlog = BACKLOG, .share_port = shared};
-
-    (void)snprintf(text, sizeof(text), strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
-                   (unsigned)port);
-    int result = address_parse(text, &options.address);
-    if (result == 0) {
-        result = listener_open(&options, fd);
-    }
-    return result == 0 ? 0 : fail(control, result, text);
-}
-
-/* Reactors share a port; a second parleyd would, too, and get half of the clients. */
-static int check_ports_are_free(struct control *control)
-{
-    const struct config_http_server *http = &control->config->http_server;
-    int fd;
-
-    int result = open_listener(control, http->address, http->port, false, &fd);
-    if (result == 0) {
-        (void)close(fd);
-        result = open_listener(control, http->internal_address, http->internal_port, false, &fd);
-    }
-    if (result == 0) {
-        (void)close(fd);
-    }
-    return result;
-}
-
-static int open_listeners(struct control *control, struct shard *shard)
-{
-    const struct config_http_server *http = &control->config->http_server;
-    int public_fd;
-    int internal_fd;
-
-    int result = open_listener(control, http->address, http->port, true, &public_fd);
-    if (result != 0) {
-        return result;
-    }
-    result =
-        open_listener(control, http->internal_address, http->internal_port, true, &internal_fd);
-    if (result != 0) {
-        (void)close(public_fd);
-        return result;
-    }
-    result = shard_listen(shard, public_fd, internal_fd);
-    return result == 0 ? 0 : fail(control, result, "listen");
-}
-
 static int create_member(struct control *control, size_t index)
 {
     struct member *member = &control->members[index];
@@ -311,7 +263,7 @@ static int create_member(struct control *control, size_t index)
         return fail(control, result, member->name);
     }
     bus_port_on_wake(control->bus, index, wake_reactor, shard_reactor(member->shard));
-    return open_listeners(control, member->shard);
+    return listening_open(&control->listening, member->shard, control->error, control->error_size);
 }
 
 static int start_members(struct control *control)
@@ -411,6 +363,17 @@ static void start_service(struct control *control)
     }
 }
 
+static int start_listening(struct control *control)
+{
+    const int result =
+        listening_init(&control->listening, control->config, control->error, control->error_size);
+    reload_init(&control->reload, &control->listening, control->bus, control->log,
+                control->config->reactor.count);
+    return result != 0
+               ? result
+               : listening_check_free(&control->listening, control->error, control->error_size);
+}
+
 static int start(struct control *control)
 {
     int result = open_descriptors(control);
@@ -421,7 +384,7 @@ static int start(struct control *control)
         result = allocate(control);
     }
     if (result == 0) {
-        result = check_ports_are_free(control);
+        result = start_listening(control);
     }
     if (result == 0) {
         result = start_archive(control);
@@ -454,8 +417,8 @@ static void announce(struct control *control)
         log_uint("internal_port", http->internal_port),
     };
     log_write(control->log, LOG_INFO, "listening", fields, sizeof(fields) / sizeof(fields[0]));
-    (void)printf(v6 ? "chat page: http://[%s]:%u/\n" : "chat page: http://%s:%u/\n", http->address,
-                 (unsigned)http->port);
+    (void)printf(v6 ? "chat page: %s://[%s]:%u/\n" : "chat page: %s://%s:%u/\n",
+                 http->tls.enabled ? "https" : "http", http->address, (unsigned)http->port);
     (void)fflush(stdout);
 }
 
@@ -596,7 +559,8 @@ static void drain_members(struct control *control)
     uint64_t report_ns = monotime_read() + MONOTIME_NS_PER_S;
 
     while (!order_all(control, POST_STOP) || !all_drained(control)) {
-        if (wait_for_news(control, POLL_MS) != 0) {
+        const uint32_t signal_number = wait_for_news(control, POLL_MS);
+        if (signal_number != 0 && signal_number != SIGHUP) {
             exit_at_once(control);
         }
         if (monotime_read() >= report_ns) {
@@ -631,6 +595,7 @@ static void deinit(struct control *control)
         shard_destroy(control->members[i].shard);
     }
     service_deinit(&control->service);
+    listening_deinit(&control->listening);
     policies_deinit(&control->policies);
     free(control->metric_names);
     free(control->all_metrics);
@@ -643,6 +608,20 @@ static void deinit(struct control *control)
     if (control->signal_fd >= 0) {
         (void)close(control->signal_fd);
     }
+}
+
+/* Returns how long to sleep before the next call. */
+static int go_on_reloading(struct control *control, uint32_t signal_number)
+{
+    if (signal_number == SIGHUP) {
+        service_reloading(&control->service, monotime_read());
+        reload_begin(&control->reload);
+    }
+    if (!reload_go_on(&control->reload)) {
+        return POLL_MS;
+    }
+    service_reloaded(&control->service);
+    return -1;
 }
 
 int control_run(const struct config *config, struct logger *logger, char *error, size_t error_size)
@@ -661,8 +640,8 @@ int control_run(const struct config *config, struct logger *logger, char *error,
     if (result == 0) {
         announce(&control);
         uint32_t signal_number = 0;
-        while (signal_number == 0) {
-            signal_number = wait_for_news(&control, -1);
+        while (signal_number == 0 || signal_number == SIGHUP) {
+            signal_number = wait_for_news(&control, go_on_reloading(&control, signal_number));
         }
         const struct log_field fields[] = {log_text("signal", strsignal((int)signal_number))};
         log_write(control.log, LOG_INFO, "stopping", fields, 1);

@@ -8,8 +8,8 @@
  *           asked for patience; while it cannot be opened it is not, so that a start with a store
  *           that never comes fails where somebody sees it.
  * WATCHDOG  only when every reactor has turned since the last time. Who sleeps has nothing to do
- *           and is woken for it, so that it turns once. How often a reactor has turned is the count of
- *           its loop histogram, so that nothing is added to the loop.
+ *           and is woken for it, so that it turns once. How often a reactor has turned is the
+ *           count of its loop histogram, so that nothing is added to the loop.
  *
  * Owner     the control. The main thread, or whoever runs it.
  * Not here  the way there (notify.h); signals and posts (control.c).

@@ -17,6 +17,7 @@
 #include "core/monotime.h"
 #include "net/conn.h"
 #include "net/reactor.h"
+#include "net/tls_config.h"
 #include "server/config.h"
 #include "server/delivery.h"
 #include "server/drain.h"
@@ -149,6 +150,7 @@ static int create_reactor(struct shard *shard)
         .queue_bytes_max_large = large_queue(config),
         .pending_max = PENDING_MAX,
         .write_stall_ns = config->client.write_stall_timeout_ns,
+        .tls_handshake_ns = config->http_server.tls.handshake_timeout_ns,
         .receive_budget_bytes = RECEIVE_BUDGET,
         .receive_buffer_count = config->reactor.receive_buffers,
         .receive_buffer_size = config->reactor.receive_buffer_size,
@@ -259,21 +261,13 @@ void shard_destroy(struct shard *shard)
     free(shard);
 }
 
-int shard_listen(struct shard *shard, int public_fd, int internal_fd)
+int shard_listen(struct shard *shard, size_t index, int fd, struct tls_config *tls)
 {
     const struct conn_handler *handler = gateway_handler(shard->gateway);
+    const int listener = reactor_listen_tls(shard->reactor, fd, handler, tls);
 
-    int listener = reactor_listen(shard->reactor, public_fd, handler);
-    if (listener < 0) {
-        return listener;
-    }
-    CHECK(listener == GATEWAY_PUBLIC);
-    listener = reactor_listen(shard->reactor, internal_fd, handler);
-    if (listener < 0) {
-        return listener;
-    }
-    CHECK(listener == GATEWAY_INTERNAL);
-    return 0;
+    CHECK(listener < 0 || (size_t)listener == index);
+    return listener < 0 ? listener : 0;
 }
 
 /* -- draining ---------------------------------------------------------------------------------- */
@@ -310,6 +304,9 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
     } else if (post.kind == POST_EXIT) {
         shard->is_exiting = true;
         hub_forget(shard->hub);
+    } else if (post.kind == POST_RENEW_TLS) {
+        reactor_renew_tls(shard->reactor, (int)post.renew_tls.listener, post.renew_tls.tls);
+        tls_config_unref(post.renew_tls.tls);
     } else {
         hub_take(shard->hub, &post);
     }

@@ -27,6 +27,7 @@ struct policy_table;
 struct shard; /* opaque */
 struct simd_ops;
 struct site;
+struct tls_config;
 
 struct shard_options {
     const struct config *config;
@@ -57,8 +58,11 @@ NODISCARD int shard_create(const struct shard_options *options, struct shard **s
 /* After every shard of the bus has stopped running. */
 void shard_destroy(struct shard *shard);
 
-/* Takes over two listening descriptors. 0 or -errno. */
-NODISCARD int shard_listen(struct shard *shard, int public_fd, int internal_fd);
+/*
+ * Takes over a listening descriptor. `index` is the listener's in the server's table, and counts
+ * from 0. `tls` may be NULL. 0, or -errno and the descriptor is still the caller's.
+ */
+NODISCARD int shard_listen(struct shard *shard, size_t index, int fd, struct tls_config *tls);
 
 /* The loop, for a thread of its own: enters the reactor, iterates until POST_EXIT, leaves it. */
 void shard_run(void *shard);

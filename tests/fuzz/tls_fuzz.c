@@ -27,7 +27,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argv;
     tls_files_make(&files);
     const struct tls_config_server_files names = {files.certificate, files.key};
-    config = tls_config_create_server(&names, error);
+    config = tls_config_create_server(
+        &(struct tls_config_server){.certificates = &names, .certificate_count = 1}, error);
     CHECK(config != NULL);
     tls_files_remove(&files);
     return 0;

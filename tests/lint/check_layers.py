@@ -45,7 +45,7 @@ ARROWS = {
 }
 
 SIMD = ("proto/*_sse4.c", "proto/*_avx2.c", "proto/*_avx512.c", "proto/simd_*.h")
-SOCKETS = ("net/*", "tests/*", "bench/load/*", "store/child.c", "store/store.c", "store/spawn.c")
+SOCKETS = ("net/*", "tests/*", "bench/load/*", "store/child.c", "store/store.c", "store/spawn.c", "server/notify.c")
 THREADS = ("core/*", "server/*", "tests/*", "bench/*")
 
 # server/libraries.c asks the foreign libraries for their versions, and nothing else.
@@ -57,9 +57,8 @@ OWNERS = [
                      "tests/*")),
     ("rocksdb/c.h", ("store/engine_rocksdb.c",)),
     ("liburing/io_uring_version.h", ("net/backend_uring*.c", "server/libraries.c")),
-    ("openssl/crypto.h", ("proto/upgrade.c", "net/tls.c", "net/tls_config.c",
-                          "server/libraries.c")),
-    ("openssl/*", ("proto/upgrade*.c", "net/tls.c", "net/tls_config.c")),
+    ("openssl/crypto.h", ("proto/upgrade.c", "net/tls*.c", "server/libraries.c")),
+    ("openssl/*", ("proto/upgrade*.c", "net/tls*.c")),
     ("*intrin.h", SIMD),
     ("cpuid.h", ("core/cpu.c",)),
     ("yaml.h", ("server/config*.c", "server/libraries.c")),
@@ -89,7 +88,8 @@ OWNERS = [
 # Private header -> who may include it.
 PRIVATE = [
     ("net/backend.h", ("net/*", "tests/*")),
-    ("net/tls_private.h", ("net/tls.c", "net/tls_config.c")),
+    ("net/tls_private.h", ("net/tls*.c",)),
+    ("net/tls_certificates.h", ("net/tls*.c",)),
     ("net/*_private.h", ("net/*", "tests/*")),
     ("proto/simd_*.h", ("proto/*", "tests/unit/proto/*", "tests/fuzz/*")),
     ("core/*_private.h", ("core/*", "tests/*")),

@@ -19,6 +19,7 @@
 #include "net/listener.h"
 #include "net/tls.h"
 #include "net/tls_config.h"
+#include "net/tls_tickets.h"
 #include "tests/net/cases.h"
 #include "tests/net/fixture.h"
 #include "tests/net/plug_tls.h"
@@ -299,10 +300,14 @@ START_TEST(renews_its_certificate)
     if (fixture->plug->is_tls) {
         char error[TLS_CONFIG_ERROR_SIZE] = "";
         const struct tls_files *files = plug_tls_files();
+        const struct tls_tickets tickets = {.count = 1, .rotation_s = 3600};
         const struct tls_config_server_files names = {files->certificate, files->key};
         struct fixture_peer *old = NULL;
         const int before = fixture_connect(fixture, &old);
-        struct tls_config *fresh = tls_config_create_server(&names, error);
+        struct tls_config *fresh = tls_config_create_server(
+            &(struct tls_config_server){
+                .certificates = &names, .certificate_count = 1, .tickets = &tickets},
+            error);
         ck_assert_msg(fresh != NULL, "%s", error);
         reactor_renew_tls(fixture->reactor, 0, fresh);
         tls_config_unref(fresh);

@@ -12,6 +12,7 @@
 
 #include "net/tls.h"
 #include "net/tls_config.h"
+#include "net/tls_tickets.h"
 #include "tests/net/plug.h"
 #include "tests/unit/net/tls_files.h"
 
@@ -46,9 +47,13 @@ void plug_tls_begin(void)
 {
     char error[TLS_CONFIG_ERROR_SIZE] = "";
     tls_files_make(&files);
+    const struct tls_tickets tickets = {.count = 1, .rotation_s = 3600};
     const struct tls_config_server_files names = {files.certificate, files.key};
     const struct tls_config_trust trust = {.host = "localhost", .ca_file = files.ca};
-    server = tls_config_create_server(&names, error);
+    server = tls_config_create_server(&(struct tls_config_server){.certificates = &names,
+                                                                  .certificate_count = 1,
+                                                                  .tickets = &tickets},
+                                      error);
     client_side = tls_config_create_client(&trust, error);
     if (server == NULL || client_side == NULL) {
         fprintf(stderr, "%s\n", error);

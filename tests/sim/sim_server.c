@@ -112,7 +112,9 @@ static void begin_member(struct sim_server *server, size_t index, struct table_k
     CHECK(result == 0);
     bus_port_on_wake(server->bus, index, wake, shard_reactor(member->shard));
     world->listeners[index] = sim_net_listen(&world->net);
-    result = shard_listen(member->shard, world->listeners[index], sim_net_listen(&world->net));
+    result = shard_listen(member->shard, 0, world->listeners[index], NULL);
+    CHECK(result == 0);
+    result = shard_listen(member->shard, 1, sim_net_listen(&world->net), NULL);
     CHECK(result == 0);
     member->fiber = sim_fiber_create(shard_run, member->shard);
     CHECK(member->fiber != NULL);

@@ -4,7 +4,7 @@
  * against one that does wrong on purpose: each fault that it plants must be found and counted.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import https from 'node:https';
 import net from 'node:net';
@@ -13,6 +13,7 @@ import path from 'node:path';
 import { WebSocketServer } from 'ws';
 
 import { runBench } from '../lib/bench.mjs';
+import { certificate } from '../lib/certificates.mjs';
 import { closeAtEnd } from '../lib/cleanup.mjs';
 import { group } from '../lib/runner.mjs';
 import { settings } from '../lib/server.mjs';
@@ -163,28 +164,9 @@ group({
 
 /* -- TLS --------------------------------------------------------------------------------------- */
 
-let certificate = null;
-
-/* Self-signed, for localhost; made once by the openssl command. */
-function certificateFiles() {
-  if (certificate === null) {
-    const folder = fs.mkdtempSync(path.join(settings.artefacts, 'tls-'));
-    const [key, cert, other] = ['key.pem', 'cert.pem', 'other.pem']
-      .map((name) => path.join(folder, name));
-    for (const [name, file] of [['localhost', cert], ['elsewhere', other]]) {
-      execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt',
-        'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', `/CN=${name}`, '-addext',
-        `subjectAltName=DNS:${name}`, '-keyout', name === 'localhost' ? key : `${key}.other`,
-        '-out', file], { stdio: 'ignore' });
-    }
-    certificate = { key, cert, other };
-  }
-  return certificate;
-}
-
 /* npm ws behind node's https. */
 async function startSecure(onMessage, options = {}) {
-  const { key, cert } = certificateFiles();
+  const { key, cert } = certificate();
   const server = https.createServer({
     key: fs.readFileSync(key), cert: fs.readFileSync(cert), ...options,
   });
@@ -203,7 +185,7 @@ async function startSecure(onMessage, options = {}) {
 }
 
 async function secureEcho() {
-  const { cert } = certificateFiles();
+  const { cert } = certificate();
   for (const version of ['TLSv1.2', 'TLSv1.3']) {
     const port = await startSecure((data, send) => send(data),
       { minVersion: version, maxVersion: version });
@@ -237,7 +219,8 @@ async function secureConnectAndIdle() {
 
 /* What is not trusted gets no request, and the reason is told. */
 async function secureDistrust() {
-  const { cert, other } = certificateFiles();
+  const { cert } = certificate();
+  const { cert: other } = certificate('elsewhere');
   const port = await startSecure((data, send) => send(data));
   const cases = [
     [`wss://localhost:${port}/`, [], /2 of 2 connections failed\n.*TLS: self-signed certificate/],

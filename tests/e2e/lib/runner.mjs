@@ -18,7 +18,7 @@ const groups = [];
 
 /*
  * options: name; on: 'matrix', 'backends' (both, two reactors) or 'once'; server: options of
- * Server.start, or false; cases: [[name, async (server, point) => ...], ...]. A case may return
+ * Server.start, a function that gives them, or false; cases: [[name, async (server, point) => ...], ...]. A case may return
  * {skipped: 'why'}. remains: metrics that need not be 0 at the end, such as what has a history.
  */
 export function group(options) {
@@ -88,7 +88,8 @@ async function runCases(totals, one, point, cases) {
   let server = null;
   if (one.server !== false) {
     const error = await runCase(totals, `${where} starts`, async () => {
-      server = await Server.start({ ...point, ...one.server });
+      const options = typeof one.server === 'function' ? one.server() : one.server;
+      server = await Server.start({ ...point, ...options });
     });
     if (error !== null) {
       totals.say('failed', `${where} starts`, explain(error, null));

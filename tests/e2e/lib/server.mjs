@@ -119,8 +119,12 @@ export class Server {
     return `ws://127.0.0.1:${this.port}/echo`;
   }
 
+  get scheme() {
+    return this.options.config?.http_server?.tls?.enabled ? 'https' : 'http';
+  }
+
   get page() {
-    return `http://127.0.0.1:${this.port}/`;
+    return `${this.scheme}://127.0.0.1:${this.port}/`;
   }
 
   #args() {
@@ -169,7 +173,7 @@ export class Server {
         if (end !== null) {
           throw new Error(`parleyd did not start: ${JSON.stringify(end)}\n${this.log()}`);
         }
-        return this.stdout.includes('chat page: http://');
+        return /chat page: https?:/.test(this.stdout);
       }, 'parleyd to start');
     } catch (error) {
       this.child.kill('SIGKILL');

@@ -577,7 +577,7 @@ int main(void)
     tcase_add_test(posts, a_gap_ends_the_subscription);
     tcase_add_loop_test(posts, a_gap_for_a_room_that_is_gone, 0, 2);
     tcase_add_loop_test(posts, one_order_for_all, 0, 6);
-    tcase_add_loop_test_raise_signal(posts, other_posts_are_a_bug, SIGABRT, 0, 3);
+    tcase_add_loop_test_raise_signal(posts, other_posts_are_a_bug, SIGABRT, 0, 4);
     Suite *suite = suite_create("chat/hub: posts");
     suite_add_tcase(suite, posts);
     return run_suite(suite);

@@ -29,7 +29,8 @@ static struct tls_config *server_config(void)
 {
     char error[TLS_CONFIG_ERROR_SIZE] = "";
     const struct tls_config_server_files names = {files.certificate, files.key};
-    struct tls_config *config = tls_config_create_server(&names, error);
+    struct tls_config *config = tls_config_create_server(
+        &(struct tls_config_server){.certificates = &names, .certificate_count = 1}, error);
     ck_assert_msg(config != NULL, "%s", error);
     ck_assert(tls_config_is_server(config));
     return config;
@@ -349,7 +350,9 @@ START_TEST(files_that_do_not_do)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char error[TLS_CONFIG_ERROR_SIZE] = "";
-        ck_assert_ptr_null(tls_config_create_server(&cases[i].files, error));
+        ck_assert_ptr_null(tls_config_create_server(
+            &(struct tls_config_server){.certificates = &cases[i].files, .certificate_count = 1},
+            error));
         ck_assert_msg(strstr(error, cases[i].named) != NULL, "%s", error);
         ck_assert_ptr_nonnull(strstr(error, "cannot use the "));
     }

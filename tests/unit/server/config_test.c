@@ -238,6 +238,21 @@ static const struct {
     {"listener of every address", "http_server:\n  address: 0.0.0.0\n  port: 9000\n",
      "t: http_server.internal_port: expected another port than http_server.port (9000), found "
      "9000"},
+    {"TLS without a certificate", "http_server:\n  tls:\n    enabled: true\n",
+     "t: http_server.tls.cert_pem_file: expected a file with http_server.tls.enabled (true), found "
+     "nothing"},
+    {"TLS without a key", "http_server:\n  tls: {enabled: true, cert_pem_file: /c}\n",
+     "t: http_server.tls.key_pem_file: expected a file with http_server.tls.cert_pem_file, found "
+     "nothing"},
+    {"a certificate without a key", "http_server:\n  tls: {cert_pem_file: /c}\n",
+     "t: http_server.tls.key_pem_file: expected a file with http_server.tls.cert_pem_file, found "
+     "nothing"},
+    {"a key without a certificate",
+     "http_server:\n  tls:\n    cert_pem_file: ''\n    key_pem_file: /k\n",
+     "t:3:5: http_server.tls.cert_pem_file: expected a file with http_server.tls.key_pem_file, "
+     "found nothing"},
+    {"old TLS", "http_server:\n  tls: {min_version: 1.1}\n",
+     "t:2:22: http_server.tls.min_version: expected one of 1.2, 1.3, found \"1.1\""},
     {"pong after the next ping", "client:\n  ping_interval: 8s\n",
      "t: client.pong_timeout: expected less than client.ping_interval (8s), found 8s"},
     {"target as long as the head", "http_server: {max_header_bytes: 4096}\n",
@@ -390,14 +405,6 @@ START_TEST(defaults_are_those_of_the_design)
     config_init_defaults(&config);
 
     ck_assert(!config.development);
-    ck_assert_str_eq(config.http_server.address, "127.0.0.1");
-    ck_assert_uint_eq(config.http_server.port, 8000);
-    ck_assert_str_eq(config.http_server.internal_address, "127.0.0.1");
-    ck_assert_uint_eq(config.http_server.internal_port, 9000);
-    ck_assert_uint_eq(config.http_server.max_header_bytes, 8192);
-    ck_assert_uint_eq(config.http_server.max_headers, 64);
-    ck_assert_uint_eq(config.http_server.max_uri, 4096);
-    ck_assert_uint_eq(config.http_server.handshake_timeout_ns, UINT64_C(10000000000));
     ck_assert(!config.client.insecure);
     ck_assert(!config.client.allow_anonymous_connect_without_token);
     ck_assert_uint_eq(config.client.allowed_origins.count, 0);
@@ -455,10 +462,32 @@ START_TEST(defaults_are_those_of_the_design)
 }
 END_TEST
 
+START_TEST(defaults_of_the_listeners)
+{
+    struct config config;
+    config_init_defaults(&config);
+
+    ck_assert_str_eq(config.http_server.address, "127.0.0.1");
+    ck_assert_uint_eq(config.http_server.port, 8000);
+    ck_assert_str_eq(config.http_server.internal_address, "127.0.0.1");
+    ck_assert_uint_eq(config.http_server.internal_port, 9000);
+    ck_assert(!config.http_server.tls.enabled);
+    ck_assert_int_eq(config.http_server.tls.min_version, CONFIG_TLS_1_2);
+    ck_assert_uint_eq(config.http_server.tls.handshake_timeout_ns, UINT64_C(5000000000));
+    ck_assert_uint_eq(config.http_server.tls.ticket_rotation_ns, UINT64_C(43200000000000));
+    ck_assert_uint_eq(config.http_server.max_header_bytes, 8192);
+    ck_assert_uint_eq(config.http_server.max_headers, 64);
+    ck_assert_uint_eq(config.http_server.max_uri, 4096);
+    ck_assert_uint_eq(config.http_server.handshake_timeout_ns, UINT64_C(10000000000));
+}
+END_TEST
+
 /* Each field differs from its default here, so a field that is not read is seen. */
 static const char everything_changed[] =
     "http_server:\n"
     "  address: \"::\"\n  port: 1\n  internal_address: ::1\n  internal_port: 65535\n"
+    "  tls: {enabled: true, cert_pem_file: /c, key_pem_file: /k, client_ca_pem_file: '/a b',\n"
+    "        min_version: 1.3, handshake_timeout: 1m, ticket_key_file: /t, ticket_rotation: 2d}\n"
     "  max_header_bytes: 65536\n  max_headers: 8\n  max_uri: 16384\n  handshake_timeout: 100ms\n"
     "client:\n"
     "  insecure: true\n  allow_anonymous_connect_without_token: true\n"
@@ -860,6 +889,7 @@ int main(void)
     TCase *accepted = tcase_create("accepted");
     tcase_add_test(accepted, empty_is_the_defaults);
     tcase_add_test(accepted, defaults_are_those_of_the_design);
+    tcase_add_test(accepted, defaults_of_the_listeners);
     tcase_add_test(accepted, reads_every_option);
     tcase_add_test(accepted, what_is_described_loads_to_the_same);
     tcase_add_test(accepted, reads_json);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * service, and notify below it: a socket stands in for the service manager's, a table of metrics for
- * the reactors, and the test's own clock decides what is due.
+ * service, and notify below it: a socket stands in for the service manager's, a table of metrics
+ * for the reactors, and the test's own clock decides what is due.
  */
 #include "server/service.h"
 

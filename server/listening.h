@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_LISTENING_H
+#define SERVER_LISTENING_H
+/*
+ * Where the server listens: which listeners there are, their sockets, and what they have of TLS.
+ *
+ * Owner     the control. The main thread opens, reloads and closes; the table of listeners is
+ *           frozen after listening_init(), and the gateways read it.
+ * Sockets   one of each listener for each reactor (SO_REUSEPORT), handed to the shard.
+ * TLS       each listener with TLS has a configuration of its own. The ticket keys of a process
+ *           without a file for them stay the same when certificates are reloaded.
+ * Failures  -errno, or -EINVAL for files that will not do, and a sentence in `error`.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/annot.h"
+#include "net/tls_tickets.h"
+
+struct config;
+struct shard;
+struct tls_config;
+
+enum { LISTENING_MAX = 8 }; /* what a reactor has room for */
+
+/* What a connection may expect of the listener that it came in by. */
+struct listening_item {
+    const char *address; /* of the configuration */
+    uint16_t port;
+    bool is_internal; /* /health, /metrics and the like, and no clients */
+    bool has_tls;
+    struct tls_config *tls; /* one reference; the control's alone to look at */
+};
+
+/* The first is the public one of http_server, the second the internal one. */
+struct listening {
+    const struct config *config;
+    size_t count;
+    struct listening_item items[LISTENING_MAX];
+    struct tls_tickets tickets; /* of this process, when there is no file; count 0: not yet made */
+};
+
+/* The table, and what the files of the configuration hold. */
+NODISCARD int listening_init(struct listening *listening, const struct config *config, char *error,
+                             size_t error_size);
+void listening_deinit(struct listening *listening);
+
+/* Reactors share ports; a second parleyd would, too, and get half of the clients. */
+NODISCARD int listening_check_free(const struct listening *listening, char *error,
+                                   size_t error_size);
+
+/* Opens a socket of each listener, and gives them to a shard that does not run yet. */
+NODISCARD int listening_open(const struct listening *listening, struct shard *shard, char *error,
+                             size_t error_size);
+
+/* Reads certificates and keys again: all of them are used from then on, or none. */
+NODISCARD int listening_reload(struct listening *listening, char *error, size_t error_size);
+
+#endif /* SERVER_LISTENING_H */
