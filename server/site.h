@@ -18,6 +18,7 @@
 #include "core/bytes.h"
 #include "core/metrics.h"
 #include "server/archive.h"
+#include "server/process.h"
 
 struct http_request;
 
@@ -26,6 +27,7 @@ struct site {
     const struct metrics *const *metrics;
     const char *const *metric_names;
     size_t metric_count;
+    struct process process;
     const struct archive *archive; /* NULL: nothing is stored */
     bool echo_enabled;
 };
