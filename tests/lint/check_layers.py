@@ -62,6 +62,8 @@ OWNERS = [
     ("openssl/*", ("proto/upgrade*.c", "net/tls*.c")),
     ("*intrin.h", SIMD),
     ("cpuid.h", ("core/cpu.c",)),
+    ("zlib.h", ("proto/permessage.c", "server/libraries.c", "tests/unit/proto/permessage_test.c",
+                "tests/fuzz/inflate_fuzz.c")),
     ("yaml.h", ("server/config*.c", "server/libraries.c")),
     ("argp.h", ("server/*", "bench/*", "tests/*")),
     ("check.h", ("tests/*",)),
