@@ -273,6 +273,15 @@ void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)
     atomic_store_explicit(&histogram->sum_ns, total + duration_ns, memory_order_relaxed);
 }
 
+uint64_t metrics_observed(const struct metrics_histogram *histogram)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < METRICS_BUCKET_COUNT; i++) {
+        count += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+    }
+    return count;
+}
+
 /* A text that grows. Once memory is out it stays `failed`, and what follows is ignored. */
 struct text {
     char *data;

@@ -241,6 +241,9 @@ NODISCARD static inline uint64_t metrics_read(const struct metrics *metrics, enu
 /* Something took this long; a turn of a reactor's loop without its sleep. Owner only. */
 void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns);
 
+/* How often something was observed. */
+NODISCARD uint64_t metrics_observed(const struct metrics_histogram *histogram) ANY_THREAD;
+
 /*
  * The text format 0.0.4 of everything: values summed over the `count` threads of `all`, one loop
  * histogram per thread whose names[i] is not NULL, labelled reactor="<names[i]>", and one each of
