@@ -28,6 +28,7 @@
 #include "server/archive.h"
 #include "server/config.h"
 #include "server/listening.h"
+#include "server/overload.h"
 #include "server/policies.h"
 #include "server/reload.h"
 #include "server/shard.h"
@@ -77,6 +78,7 @@ struct control {
     struct site site;
     struct listening listening;
     struct reload reload;
+    struct overload overload;
     struct table_key key;
     struct member *members;
     struct store_part store;
@@ -226,6 +228,7 @@ static int allocate(struct control *control)
         .process =
             {
                 .started_s = (uint64_t)time(NULL),
+                .memory_budget = control->config->overload.memory_budget,
                 .connection_limit = control->config->client.connection_limit,
             },
         .echo_enabled = control->config->echo.enabled,
@@ -346,6 +349,8 @@ static int start_listening(struct control *control)
         listening_init(&control->listening, control->config, control->error, control->error_size);
     reload_init(&control->reload, &control->listening, control->bus, control->log,
                 control->config->reactor.count);
+    overload_init(&control->overload, control->bus, control->log,
+                  control->config->overload.memory_budget, control->config->reactor.count);
     return result != 0
                ? result
                : listening_check_free(&control->listening, control->error, control->error_size);
@@ -586,7 +591,9 @@ int control_run(const struct config *config, struct logger *logger, char *error,
             if (signal_number == SIGHUP) {
                 reload_begin(&control.reload);
             }
-            signal_number = wait_for_news(&control, reload_go_on(&control.reload) ? -1 : POLL_MS);
+            overload_step(&control.overload, monotime_read());
+            signal_number =
+                wait_for_news(&control, reload_go_on(&control.reload) ? OVERLOAD_LOOK_MS : POLL_MS);
         }
         const struct log_field fields[] = {log_text("signal", strsignal((int)signal_number))};
         log_write(control.log, LOG_INFO, "stopping", fields, 1);
