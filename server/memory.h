@@ -2,7 +2,8 @@
 #ifndef SERVER_MEMORY_H
 #define SERVER_MEMORY_H
 /*
- * How much memory this process has, and how much it may have: what /proc and the control groups say.
+ * How much memory this process has, and how much it may have: what /proc and the control groups
+ * say.
  *
  * Sources   proc(5), cgroups(7): version 2 (memory.max) and 1 (memory.limit_in_bytes). A limit of a
  *           group counts for everything below it. ANY_THREAD; reads files, so not in a reactor's

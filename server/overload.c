@@ -60,7 +60,7 @@ static void look(struct overload *overload, uint64_t now_ns)
 
     if (overload_level(overload->level, used, overload->budget) > POST_OVERLOAD_NONE &&
         now_ns >= overload->trim_ns) {
-        /* What is free already, in pages that the allocator keeps, is no reason to refuse anybody. */
+        /* What is free, in pages that the allocator keeps, is no reason to refuse anybody. */
         (void)malloc_trim(0);
         overload->trim_ns = now_ns + TRIM_MS * NS_PER_MS;
         used = memory_resident();
