@@ -102,6 +102,10 @@ enum codes_error hub_has_place(struct hub *hub, const struct session *session, s
     if (hub_find(hub, session, channel, hash) >= 0) {
         return CODES_ERROR_ALREADY_SUBSCRIBED;
     }
+    if (hub->refuses_subscriptions) {
+        metrics_add(hub->options.metrics, METRIC_REJECTED_OVERLOAD_SUBSCRIPTION, 1);
+        return CODES_ERROR_LIMIT_EXCEEDED;
+    }
     if (session->subscription_count >= hub->options.channel_limit) {
         metrics_add(hub->options.metrics, METRIC_REJECTED_CHANNEL_LIMIT, 1);
         return CODES_ERROR_LIMIT_EXCEEDED;

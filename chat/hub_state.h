@@ -62,6 +62,7 @@ struct hub {
     struct slab *questions;          /* objects are those of hub_presence.c */
     uint64_t now_ns;                 /* of this iteration */
     bool is_draining;                /* see hub_drain() */
+    bool refuses_subscriptions;      /* see hub_refuse_subscriptions() */
     uint64_t allowance;              /* commands that surely find a credit; see hub_is_ready() */
     uint8_t info[HUB_INFO_SIZE_MAX]; /* who publishes, while it is written */
 };
@@ -177,7 +178,7 @@ NODISCARD uint16_t hub_apply_subscribe(struct hub *hub, struct session *session,
                                        const struct command *command);
 NODISCARD uint16_t hub_apply_sub_refresh(struct hub *hub, struct session *session,
                                          const struct command *command);
-/* Not yet subscribed, and below client.channel_limit? */
+/* Not yet subscribed, below client.channel_limit, and memory is not short? */
 NODISCARD enum codes_error hub_has_place(struct hub *hub, const struct session *session,
                                          struct bytes channel, uint64_t hash);
 void hub_tell_term(const struct hub *hub, const struct grant *grant,
