@@ -20,6 +20,7 @@
 #include "server/args.h"
 #include "server/config.h"
 #include "server/control.h"
+#include "server/explain.h"
 #include "server/libraries.h"
 #include "server/memory.h"
 #include "server/store_program.h"
@@ -132,6 +133,9 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     if (argc > 1 && strcmp(argv[1], "store") == 0) {
         return store_program_run(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "explain") == 0) {
+        return explain_run(argc - 1, argv + 1);
     }
     if (argc > 1 && strcmp(argv[1], "gentoken") == 0) {
         return token_program_generate(argc - 1, argv + 1);

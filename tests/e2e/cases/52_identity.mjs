@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 
 import { RawChat, Sdk } from '../lib/chat.mjs';
 import { group } from '../lib/runner.mjs';
+import { runParleyd, writeConfig } from '../lib/server.mjs';
 import { SECRET, makeKey, makeToken, seconds } from '../lib/tokens.mjs';
 import { until, within } from '../lib/wait.mjs';
 
@@ -188,6 +189,40 @@ async function whoIsThere(server) {
   ann.close();
   twin.close();
 }
+
+async function explains() {
+  const file = writeConfig('explain.json', JSON.stringify(config));
+  for (const [args, status, first, rule, more] of [
+    [['ann', 'subscribe', 'open:a'], 0, 'granted', 'allow_subscribe_for_client', 'options: namespace open'],
+    [['', 'publish', 'open:a'], 1, 'refused with 103 (permission denied)', 'allow_publish_for_anonymous'],
+    [['ann', 'publish', 'room:a'], 1, 'refused with 103 (permission denied)', 'allow_publish_for_subscriber',
+      'To a subscriber it would be granted: allow_publish_for_subscriber'],
+    [['--subscribed', 'ann', 'publish', 'room:a'], 0, 'granted', 'allow_publish_for_subscriber'],
+    [['ann', 'subscribe', '$room:a'], 1, 'refused with 103 (permission denied)', '$ needs a subscription token',
+      'With a subscription token it would be granted: subscription token'],
+    [['--token', 'ann', 'subscribe', '$room:a'], 0, 'granted', 'subscription token'],
+    [['carl', 'subscribe', 'talk:x#ann,bob'], 1, 'refused with 103 (permission denied)', '# names other users'],
+    [['ann', 'subscribe', 'digits:x'], 1, 'refused with 107 (bad request)', 'channel_regex'],
+    [['ann', 'history', 'open:a'], 1, 'refused with 108 (not available)', 'history_size'],
+    [['ann', 'subscribe', 'x:a'], 1, 'refused with 102 (unknown channel)', 'channel.namespaces', 'options: of no namespace'],
+  ]) {
+    const got = await runParleyd(['explain', '--config', file, ...args]);
+    assert.equal(got.status, status, got.stdout + got.stderr);
+    const lines = got.stdout.split('\n');
+    assert.deepEqual(lines.slice(0, 2), [first, `rule:    ${rule}`]);
+    assert.ok(more === undefined || lines.includes(more), got.stdout);
+  }
+  for (const args of [[], ['ann', 'subscribe'], ['ann', 'eat', 'a'], ['ann', 'subscribe', 'a', 'b']]) {
+    assert.equal((await runParleyd(['explain', '--config', file, ...args])).status, 2);
+  }
+  assert.equal((await runParleyd(['explain', 'ann', 'subscribe', 'a'])).status, 2);
+}
+
+group({
+  name: 'identity, command line',
+  server: false,
+  cases: [['which rule decides', explains]],
+});
 
 group({
   name: 'identity',
