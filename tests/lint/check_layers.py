@@ -62,7 +62,7 @@ OWNERS = [
     ("*intrin.h", SIMD),
     ("cpuid.h", ("core/cpu.c",)),
     ("zlib.h", ("proto/permessage.c", "server/libraries.c", "tests/unit/proto/permessage_test.c",
-                "tests/fuzz/inflate_fuzz.c")),
+                "tests/fuzz/inflate_fuzz.c", "tests/sim/sim_wire.c")),
     ("yaml.h", ("server/config*.c", "server/libraries.c")),
     ("argp.h", ("server/*", "bench/*", "tests/*")),
     ("check.h", ("tests/*",)),
