@@ -41,6 +41,8 @@ static const struct {
      METRIC_COMPRESSION_ACCEPTED},
     {"parley_tls_handshakes_total", "counter", "TLS handshakes that succeeded.", NULL,
      METRIC_TLS_HANDSHAKES},
+    {"parley_tokens_rejected_total", "counter", "Tokens that were not valid, by why.", "reason",
+     METRIC_TOKENS_REJECTED_TOO_LONG},
     {"parley_http_requests_total", "counter", "Plain HTTP requests answered.", "path",
      METRIC_HTTP_HEALTH},
     {"parley_rejected_total", "counter", "What a limit or a rule refused.", "reason",
@@ -159,6 +161,17 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_NEWS_LEAVES] = "leave",
     [METRIC_RECOVERIES_COMPLETE] = "true",
     [METRIC_RECOVERIES_IMPOSSIBLE] = "false",
+    [METRIC_TOKENS_REJECTED_TOO_LONG] = "too_long",
+    [METRIC_TOKENS_REJECTED_MALFORMED] = "malformed",
+    [METRIC_TOKENS_REJECTED_BAD_ALGORITHM] = "bad_algorithm",
+    [METRIC_TOKENS_REJECTED_UNKNOWN_KEY] = "unknown_key",
+    [METRIC_TOKENS_REJECTED_BAD_SIGNATURE] = "bad_signature",
+    [METRIC_TOKENS_REJECTED_BAD_CLAIMS] = "bad_claims",
+    [METRIC_TOKENS_REJECTED_WRONG_KIND] = "wrong_kind",
+    [METRIC_TOKENS_REJECTED_WRONG_ISSUER] = "wrong_issuer",
+    [METRIC_TOKENS_REJECTED_WRONG_AUDIENCE] = "wrong_audience",
+    [METRIC_TOKENS_REJECTED_NOT_YET] = "not_yet",
+    [METRIC_TOKENS_REJECTED_EXPIRED] = "expired",
     [METRIC_TOKENS_VALID] = "valid",
     [METRIC_TOKENS_EXPIRED] = "expired",
     [METRIC_TOKENS_INVALID] = "invalid",
@@ -258,6 +271,15 @@ void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)
     atomic_store_explicit(&histogram->buckets[bucket], count + 1, memory_order_relaxed);
     const uint64_t total = atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed);
     atomic_store_explicit(&histogram->sum_ns, total + duration_ns, memory_order_relaxed);
+}
+
+uint64_t metrics_observed(const struct metrics_histogram *histogram)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < METRICS_BUCKET_COUNT; i++) {
+        count += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+    }
+    return count;
 }
 
 /* A text that grows. Once memory is out it stays `failed`, and what follows is ignored. */

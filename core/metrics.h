@@ -43,6 +43,18 @@ enum metrics_id {
 
     METRIC_TLS_HANDSHAKES, /* that succeeded */
 
+    METRIC_TOKENS_REJECTED_TOO_LONG, /* in the order of enum token_reason */
+    METRIC_TOKENS_REJECTED_MALFORMED,
+    METRIC_TOKENS_REJECTED_BAD_ALGORITHM,
+    METRIC_TOKENS_REJECTED_UNKNOWN_KEY,
+    METRIC_TOKENS_REJECTED_BAD_SIGNATURE,
+    METRIC_TOKENS_REJECTED_BAD_CLAIMS,
+    METRIC_TOKENS_REJECTED_WRONG_KIND,
+    METRIC_TOKENS_REJECTED_WRONG_ISSUER,
+    METRIC_TOKENS_REJECTED_WRONG_AUDIENCE,
+    METRIC_TOKENS_REJECTED_NOT_YET,
+    METRIC_TOKENS_REJECTED_EXPIRED,
+
     METRIC_HTTP_HEALTH,
     METRIC_HTTP_METRICS,
     METRIC_HTTP_PAGE,
@@ -228,6 +240,9 @@ NODISCARD static inline uint64_t metrics_read(const struct metrics *metrics, enu
 
 /* Something took this long; a turn of a reactor's loop without its sleep. Owner only. */
 void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns);
+
+/* How often something was observed. */
+NODISCARD uint64_t metrics_observed(const struct metrics_histogram *histogram) ANY_THREAD;
 
 /*
  * The text format 0.0.4 of everything: values summed over the `count` threads of `all`, one loop
