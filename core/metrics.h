@@ -107,6 +107,7 @@ enum metrics_id {
 
     METRIC_INFLATE_COMPRESSED, /* bytes */
     METRIC_INFLATE_PLAIN,
+    METRIC_INFLATE_WAITS,
     METRIC_DEFLATE_PLAIN,
     METRIC_DEFLATE_COMPRESSED,
     METRIC_DEFLATE_OVER_BUDGET, /* messages that were worth it */

@@ -422,7 +422,7 @@ static void observe_deliveries(struct shard *shard, uint64_t now_ns) ON_REACTOR
     times->count = 0;
 }
 
-static void update_metrics(struct shard *shard, uint64_t began_ns)
+static void update_metrics(struct shard *shard, uint64_t began_ns) ON_REACTOR
 {
     struct metrics *metrics = shard->options.metrics;
 

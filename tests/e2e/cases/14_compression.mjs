@@ -229,6 +229,35 @@ async function attacks(server) {
   honest.close();
 }
 
+/*
+ * Many who send little that becomes much, all at once: they take turns, nothing is lost, and nobody
+ * is closed for it.
+ */
+async function turns(server) {
+  const CLIENTS = 40;
+  const EACH = 20;
+  const before = await server.metrics();
+  const chats = [];
+  for (let i = 0; i < CLIENTS; i += 1) {
+    const chat = RawChat.over(await FrameClient.connect(server.port, CHAT, DEFLATE));
+    await chat.ask({ connect: {} });
+    chats.push(chat);
+  }
+  const messages = Array.from({ length: EACH }, (_, i) => frame(TEXT,
+    deflated(`{"id":${i + 10},"publish":{"channel":"turns","data":"${'a'.repeat(60000)}"}}`), { rsv: 4 }));
+  chats.forEach((chat) => chat.frames.write(Buffer.concat(messages)));
+  for (const chat of chats) {
+    for (let i = 0; i < EACH; i += 1) {
+      assert.deepEqual(await chat.next('an answer'), { id: i + 10, publish: {} });
+    }
+    await chat.close();
+  }
+  const metrics = await server.metrics();
+  const more = (name) => metrics.value(name) - before.value(name);
+  assert.ok(more('parley_inflate_waits_total') > 0, 'they took turns');
+  assert.ok(more('parley_inflate_bytes_total{of="plain"}') > CLIENTS * EACH * 60000);
+}
+
 /* The streams of RFC 7692 section 7.2.3, and commands that come one byte at a time. */
 async function streams(server) {
   const echo = await FrameClient.connect(server.port, '/echo', DEFLATE);
@@ -320,7 +349,7 @@ group({
   cases: [
     ['offers', offers], ['ws', echoes], ['python3-websockets', python('compressed')],
     ['compressed once for all', sharedOnce], ['short ones go together', joined], ['history', history],
-    ['attacks', attacks], ['streams', streams], ['who does not read', resync],
+    ['attacks', attacks], ['turns', turns], ['streams', streams], ['who does not read', resync],
   ],
 });
 
