@@ -3,8 +3,8 @@
  * Input: one byte with a count of chunk sizes, the sizes, and then what a client sends. The head,
  * fed in chunks of those sizes, over and over, gets the same verdict and the same request as in
  * one piece, and no byte is looked at more than four times. Then the handshake: its verdict, its
- * answer, and that an origin that is allowed is one that is valid. And what it offers: what is taken
- * with one window is taken with every smaller one.
+ * answer, and that an origin that is allowed is one that is valid. And what it offers: what is
+ * taken with one window is taken with every smaller one.
  */
 #include "proto/upgrade.h"
 
