@@ -7,8 +7,9 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import zlib from 'node:zlib';
 
-import WebSocket from 'ws';
+import WebSocket, { WebSocketServer } from 'ws';
 
+import { runBench } from '../lib/bench.mjs';
 import { CHAT, RawChat, Sdk } from '../lib/chat.mjs';
 import {
   BINARY, CONTINUATION, DEFLATE, FrameClient, PING, TEXT, deflated, frame,
@@ -327,6 +328,27 @@ async function resync(server) {
   [writer, slow, reader].forEach((one) => one.close());
 }
 
+/* parley-bench verifies every byte; a server that does not compress is no server for --compress. */
+async function bench(server) {
+  const before = await server.metrics();
+  const load = ['--warmup', '0', '-d', '0.5', '--compress'];
+  const run = await runBench(['chat', server.url, ...load, '-c', '40', '--rooms', '2', '-r', '500', '-s', '20-900']);
+  assert.equal(run.status, 0, `${run.stdout}\n${run.stderr}`);
+  const echo = await runBench(['echo', server.echoUrl, ...load, '-c', '5', '-w', '4', '-s', '3000']);
+  assert.equal(echo.status, 0, `${echo.stdout}\n${echo.stderr}`);
+  const metrics = await server.metrics();
+  const more = (name) => metrics.value(name) - before.value(name);
+  assert.ok(more('parley_deflate_bytes_total{of="plain"}') > 100000);
+  const other = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
+  await within(new Promise((resolve) => { other.once('listening', resolve); }), 'the other server');
+  try {
+    const refused = await runBench(['echo', `ws://127.0.0.1:${other.address().port}/`, ...load, '-c', '2']);
+    assert.notEqual(refused.status, 0, refused.stdout);
+  } finally {
+    other.close();
+  }
+}
+
 group({
   name: 'compression',
   on: 'backends',
@@ -349,7 +371,7 @@ group({
   cases: [
     ['offers', offers], ['ws', echoes], ['python3-websockets', python('compressed')],
     ['compressed once for all', sharedOnce], ['short ones go together', joined], ['history', history],
-    ['attacks', attacks], ['turns', turns], ['streams', streams], ['who does not read', resync],
+    ['attacks', attacks], ['turns', turns], ['streams', streams], ['who does not read', resync], ['parley-bench', bench],
   ],
 });
 
