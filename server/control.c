@@ -28,6 +28,7 @@
 #include "server/archive.h"
 #include "server/config.h"
 #include "server/listening.h"
+#include "server/overload.h"
 #include "server/policies.h"
 #include "server/reload.h"
 #include "server/service.h"
@@ -86,6 +87,7 @@ struct control {
     struct service service;
     struct listening listening;
     struct reload reload;
+    struct overload overload;
     struct table_key key;
     struct member *members;
     struct store_part store;
@@ -252,6 +254,7 @@ static int allocate(struct control *control)
         .process =
             {
                 .started_s = (uint64_t)time(NULL),
+                .memory_budget = control->config->overload.memory_budget,
                 .connection_limit = control->config->client.connection_limit,
             },
         .echo_enabled = control->config->echo.enabled,
@@ -421,6 +424,8 @@ static int start_listening(struct control *control)
         listening_init(&control->listening, control->config, control->error, control->error_size);
     reload_init(&control->reload, &control->listening, control->bus, control->log,
                 control->config->reactor.count);
+    overload_init(&control->overload, control->bus, control->log,
+                  control->config->overload.memory_budget, control->config->reactor.count);
     return result != 0
                ? result
                : listening_check_free(&control->listening, control->error, control->error_size);
@@ -667,9 +672,10 @@ static void deinit(struct control *control)
     }
 }
 
-/* Returns how long to sleep before the next call. */
-static int go_on_reloading(struct control *control, uint32_t signal_number)
+/* What there is to do while it serves. Returns how long to sleep before the next call. */
+static int look_after(struct control *control, uint32_t signal_number)
 {
+    overload_step(&control->overload, monotime_read());
     if (signal_number == SIGHUP) {
         service_reloading(&control->service, monotime_read());
         reload_begin(&control->reload);
@@ -678,7 +684,7 @@ static int go_on_reloading(struct control *control, uint32_t signal_number)
         return POLL_MS;
     }
     service_reloaded(&control->service);
-    return -1;
+    return OVERLOAD_LOOK_MS;
 }
 
 int control_run(const struct config *config, struct logger *logger, char *error, size_t error_size)
@@ -698,7 +704,7 @@ int control_run(const struct config *config, struct logger *logger, char *error,
         announce(&control);
         uint32_t signal_number = 0;
         while (signal_number == 0 || signal_number == SIGHUP) {
-            signal_number = wait_for_news(&control, go_on_reloading(&control, signal_number));
+            signal_number = wait_for_news(&control, look_after(&control, signal_number));
         }
         const struct log_field fields[] = {log_text("signal", strsignal((int)signal_number))};
         log_write(control.log, LOG_INFO, "stopping", fields, 1);

@@ -530,6 +530,7 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(config.bus.reserve, 256);
     ck_assert_int_eq(config.log.level, CONFIG_LOG_INFO);
     ck_assert_int_eq(config.log.format, CONFIG_LOG_LOGFMT);
+    ck_assert_uint_eq(config.overload.memory_budget, 0);
     ck_assert_uint_eq(config.shutdown.grace_ns, UINT64_C(5000000000));
     ck_assert_uint_eq(config.shutdown.timeout_ns, UINT64_C(25000000000));
     ck_assert_uint_eq(config.shutdown.close_rate, 200);
@@ -623,6 +624,7 @@ static const char everything_changed[] =
     "          receive_buffer_size: 4096}\n"
     "bus: {slots: 2048, reserve: 255}\n"
     "log: {level: \"debug\", format: json}\n"
+    "overload: {memory_budget: 1099511627776}\n"
     "shutdown: {grace: 0s, timeout: 5s, close_rate: 1000000}\n";
 
 /* Half of them exclude each other: a key is given, or its file is. */
@@ -890,30 +892,43 @@ START_TEST(resolves_auto)
     struct config config;
 
     config_init_defaults(&config);
-    ck_assert_int_eq(config_resolve(&config, 4, 1024, error, sizeof(error)), 0);
+    ck_assert_int_eq(
+        config_resolve(&config, &(struct config_facts){4, 1024, 1000000000}, error, sizeof(error)),
+        0);
     ck_assert_uint_eq(config.reactor.count, 4);
     ck_assert_uint_eq(config.client.connection_limit, 960);
+    ck_assert_uint_eq(config.overload.memory_budget, 800000000);
 
     config_init_defaults(&config);
     config.reactor.count = 3;
     config.client.connection_limit = 960;
-    ck_assert_int_eq(config_resolve(&config, 4, 1024, error, sizeof(error)), 0);
+    config.overload.memory_budget = 1 << 30;
+    ck_assert_int_eq(
+        config_resolve(&config, &(struct config_facts){4, 1024, 1000000000}, error, sizeof(error)),
+        0);
     ck_assert_uint_eq(config.reactor.count, 3);
     ck_assert_uint_eq(config.client.connection_limit, 960);
+    ck_assert_uint_eq(config.overload.memory_budget, 1 << 30);
 
     config_init_defaults(&config);
-    ck_assert_int_eq(config_resolve(&config, 4, UINT64_MAX, error, sizeof(error)), 0);
+    ck_assert_int_eq(config_resolve(&config, &(struct config_facts){4, UINT64_MAX, 1000000000},
+                                    error, sizeof(error)),
+                     0);
     ck_assert_uint_eq(config.client.connection_limit, 10000000);
 
     config_init_defaults(&config);
     config.client.connection_limit = 961;
-    ck_assert_int_eq(config_resolve(&config, 4, 1024, error, sizeof(error)), -EINVAL);
+    ck_assert_int_eq(
+        config_resolve(&config, &(struct config_facts){4, 1024, 1000000000}, error, sizeof(error)),
+        -EINVAL);
     ck_assert_str_eq(error, "client.connection_limit: expected at least 1025 open files for it "
                             "(ulimit -n), found 1024");
     ck_assert_uint_eq(config.reactor.count, 0);
 
     config_init_defaults(&config);
-    ck_assert_int_eq(config_resolve(&config, 4, 64, error, sizeof(error)), -EINVAL);
+    ck_assert_int_eq(
+        config_resolve(&config, &(struct config_facts){4, 64, 1000000000}, error, sizeof(error)),
+        -EINVAL);
     ck_assert_str_eq(error, "client.connection_limit: expected at least 65 open files for it "
                             "(ulimit -n), found 64");
 }
