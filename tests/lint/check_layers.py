@@ -69,6 +69,7 @@ OWNERS = [
     ("zlib.h", ("proto/permessage.c", "server/libraries.c", "tests/unit/proto/permessage_test.c",
                 "tests/fuzz/inflate_fuzz.c", "tests/sim/sim_wire.c")),
     ("yaml.h", ("server/config*.c", "server/libraries.c")),
+    ("pcre2.h", ("server/channel_regex.c",)),
     ("argp.h", ("server/*", "bench/*", "tests/*")),
     ("check.h", ("tests/*",)),
     ("benchmark/*", ("bench/micro/register.cc",)),
