@@ -41,9 +41,10 @@ struct archive_options {
 enum archive_state {
     ARCHIVE_STARTING = 0, /* the store is being opened; publishers wait */
     ARCHIVE_READY,
-    ARCHIVE_DOWN, /* the child died, or cannot open the store */
-    ARCHIVE_FULL, /* the disk has no space left: nothing is appended */
-    ARCHIVE_SLOW, /* the oldest question has waited for longer than timeout_ns */
+    ARCHIVE_DOWN,       /* the child died, or cannot open the store */
+    ARCHIVE_FULL,       /* the disk has no space left: nothing is appended */
+    ARCHIVE_UNREPAIRED, /* the store cannot be opened: its files are, and it could not repair them */
+    ARCHIVE_SLOW,       /* the oldest question has waited for longer than timeout_ns */
 };
 
 /* 0 or -errno: -ENOENT or -EACCES when there is no such program. Does not start it yet. */
