@@ -36,8 +36,13 @@ static const struct {
      "outcome", METRIC_DRAIN_TOLD},
     {"parley_handshakes_total", "counter", "WebSocket handshakes accepted.", NULL,
      METRIC_HANDSHAKES},
+    {"parley_compression_offers_total", "counter",
+     "Handshakes that offered permessage-deflate, by what became of it.", "result",
+     METRIC_COMPRESSION_ACCEPTED},
     {"parley_tls_handshakes_total", "counter", "TLS handshakes that succeeded.", NULL,
      METRIC_TLS_HANDSHAKES},
+    {"parley_tokens_rejected_total", "counter", "Tokens that were not valid, by why.", "reason",
+     METRIC_TOKENS_REJECTED_TOO_LONG},
     {"parley_http_requests_total", "counter", "Plain HTTP requests answered.", "path",
      METRIC_HTTP_HEALTH},
     {"parley_rejected_total", "counter", "What a limit or a rule refused.", "reason",
@@ -49,6 +54,15 @@ static const struct {
     {"parley_bytes_received_total", "counter", "Bytes received from clients.", NULL,
      METRIC_BYTES_RECEIVED},
     {"parley_bytes_sent_total", "counter", "Bytes sent to clients.", NULL, METRIC_BYTES_SENT},
+    {"parley_inflate_bytes_total", "counter",
+     "Compressed messages received: their bytes, and what they became.", "of",
+     METRIC_INFLATE_COMPRESSED},
+    {"parley_deflate_bytes_total", "counter",
+     "Messages compressed, once for all who get them: their bytes, and what they became.", "of",
+     METRIC_DEFLATE_PLAIN},
+    {"parley_deflate_skipped_total", "counter",
+     "Messages sent as they were to who would have taken them compressed.", "reason",
+     METRIC_DEFLATE_OVER_BUDGET},
     {"parley_commands_total", "counter", "Client commands, by method.", "method",
      METRIC_COMMANDS_CONNECT},
     {"parley_errors_total", "counter", "Commands answered with an error, by its code.", "code",
@@ -135,12 +149,32 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_CLOSED_TIMEOUT] = "timeout",
     [METRIC_CLOSED_SLOW] = "slow",
     [METRIC_CLOSED_SHUTDOWN] = "shutdown",
+    [METRIC_COMPRESSION_ACCEPTED] = "accepted",
+    [METRIC_COMPRESSION_DECLINED] = "declined",
+    [METRIC_COMPRESSION_MALFORMED] = "malformed",
+    [METRIC_INFLATE_COMPRESSED] = "compressed",
+    [METRIC_INFLATE_PLAIN] = "plain",
+    [METRIC_DEFLATE_PLAIN] = "plain",
+    [METRIC_DEFLATE_COMPRESSED] = "compressed",
+    [METRIC_DEFLATE_OVER_BUDGET] = "over_budget",
+    [METRIC_DEFLATE_NO_GAIN] = "no_gain",
     [METRIC_DRAIN_TOLD] = "told",
     [METRIC_DRAIN_CUT] = "cut",
     [METRIC_NEWS_JOINS] = "join",
     [METRIC_NEWS_LEAVES] = "leave",
     [METRIC_RECOVERIES_COMPLETE] = "true",
     [METRIC_RECOVERIES_IMPOSSIBLE] = "false",
+    [METRIC_TOKENS_REJECTED_TOO_LONG] = "too_long",
+    [METRIC_TOKENS_REJECTED_MALFORMED] = "malformed",
+    [METRIC_TOKENS_REJECTED_BAD_ALGORITHM] = "bad_algorithm",
+    [METRIC_TOKENS_REJECTED_UNKNOWN_KEY] = "unknown_key",
+    [METRIC_TOKENS_REJECTED_BAD_SIGNATURE] = "bad_signature",
+    [METRIC_TOKENS_REJECTED_BAD_CLAIMS] = "bad_claims",
+    [METRIC_TOKENS_REJECTED_WRONG_KIND] = "wrong_kind",
+    [METRIC_TOKENS_REJECTED_WRONG_ISSUER] = "wrong_issuer",
+    [METRIC_TOKENS_REJECTED_WRONG_AUDIENCE] = "wrong_audience",
+    [METRIC_TOKENS_REJECTED_NOT_YET] = "not_yet",
+    [METRIC_TOKENS_REJECTED_EXPIRED] = "expired",
     [METRIC_TOKENS_VALID] = "valid",
     [METRIC_TOKENS_EXPIRED] = "expired",
     [METRIC_TOKENS_INVALID] = "invalid",
@@ -160,6 +194,7 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_REJECTED_ACCEPT_ERROR] = "accept_error",
     [METRIC_REJECTED_PROTOCOL_ERROR] = "protocol_error",
     [METRIC_REJECTED_INVALID_UTF8] = "invalid_utf8",
+    [METRIC_REJECTED_INVALID_DEFLATE] = "invalid_deflate",
     [METRIC_REJECTED_MESSAGE_TOO_BIG] = "message_too_big",
     [METRIC_REJECTED_TOO_MANY_FRAGMENTS] = "too_many_fragments",
     [METRIC_REJECTED_MESSAGE_TIMEOUT] = "message_timeout",
@@ -178,6 +213,9 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_REJECTED_TLS_HANDSHAKE] = "tls_handshake",
     [METRIC_REJECTED_TLS_TIMEOUT] = "tls_timeout",
     [METRIC_REJECTED_TLS_FAULT] = "tls_fault",
+    [METRIC_REJECTED_OVERLOAD_CONNECTION] = "overload_connection",
+    [METRIC_REJECTED_OVERLOAD_SUBSCRIPTION] = "overload_subscription",
+    [METRIC_REJECTED_OVERLOAD_QUEUE] = "overload_queue",
     [METRIC_LAGS_RESYNC] = "resync",
     [METRIC_LAGS_LATEST] = "latest",
     [METRIC_LAGS_DROP] = "drop",
@@ -241,6 +279,15 @@ void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)
     atomic_store_explicit(&histogram->buckets[bucket], count + 1, memory_order_relaxed);
     const uint64_t total = atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed);
     atomic_store_explicit(&histogram->sum_ns, total + duration_ns, memory_order_relaxed);
+}
+
+uint64_t metrics_observed(const struct metrics_histogram *histogram)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < METRICS_BUCKET_COUNT; i++) {
+        count += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+    }
+    return count;
 }
 
 /* A text that grows. Once memory is out it stays `failed`, and what follows is ignored. */

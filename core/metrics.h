@@ -37,7 +37,23 @@ enum metrics_id {
 
     METRIC_HANDSHAKES, /* accepted upgrades */
 
+    METRIC_COMPRESSION_ACCEPTED, /* what became of offers */
+    METRIC_COMPRESSION_DECLINED,
+    METRIC_COMPRESSION_MALFORMED,
+
     METRIC_TLS_HANDSHAKES, /* that succeeded */
+
+    METRIC_TOKENS_REJECTED_TOO_LONG, /* in the order of enum token_reason */
+    METRIC_TOKENS_REJECTED_MALFORMED,
+    METRIC_TOKENS_REJECTED_BAD_ALGORITHM,
+    METRIC_TOKENS_REJECTED_UNKNOWN_KEY,
+    METRIC_TOKENS_REJECTED_BAD_SIGNATURE,
+    METRIC_TOKENS_REJECTED_BAD_CLAIMS,
+    METRIC_TOKENS_REJECTED_WRONG_KIND,
+    METRIC_TOKENS_REJECTED_WRONG_ISSUER,
+    METRIC_TOKENS_REJECTED_WRONG_AUDIENCE,
+    METRIC_TOKENS_REJECTED_NOT_YET,
+    METRIC_TOKENS_REJECTED_EXPIRED,
 
     METRIC_HTTP_HEALTH,
     METRIC_HTTP_METRICS,
@@ -53,6 +69,7 @@ enum metrics_id {
     METRIC_REJECTED_ACCEPT_ERROR,
     METRIC_REJECTED_PROTOCOL_ERROR,
     METRIC_REJECTED_INVALID_UTF8,
+    METRIC_REJECTED_INVALID_DEFLATE,
     METRIC_REJECTED_MESSAGE_TOO_BIG,
     METRIC_REJECTED_TOO_MANY_FRAGMENTS,
     METRIC_REJECTED_MESSAGE_TIMEOUT,
@@ -71,6 +88,9 @@ enum metrics_id {
     METRIC_REJECTED_TLS_HANDSHAKE, /* it failed; not: the client left meanwhile */
     METRIC_REJECTED_TLS_TIMEOUT,
     METRIC_REJECTED_TLS_FAULT, /* after the handshake */
+    METRIC_REJECTED_OVERLOAD_CONNECTION,
+    METRIC_REJECTED_OVERLOAD_SUBSCRIPTION,
+    METRIC_REJECTED_OVERLOAD_QUEUE,
 
     METRIC_FRAMES_RECEIVED_TEXT,
     METRIC_FRAMES_RECEIVED_BINARY,
@@ -87,6 +107,13 @@ enum metrics_id {
 
     METRIC_BYTES_RECEIVED,
     METRIC_BYTES_SENT,
+
+    METRIC_INFLATE_COMPRESSED, /* bytes */
+    METRIC_INFLATE_PLAIN,
+    METRIC_DEFLATE_PLAIN,
+    METRIC_DEFLATE_COMPRESSED,
+    METRIC_DEFLATE_OVER_BUDGET, /* messages that were worth it */
+    METRIC_DEFLATE_NO_GAIN,
 
     METRIC_COMMANDS_CONNECT,
     METRIC_COMMANDS_SUBSCRIBE,
@@ -218,6 +245,9 @@ NODISCARD static inline uint64_t metrics_read(const struct metrics *metrics, enu
 
 /* Something took this long; a turn of a reactor's loop without its sleep. Owner only. */
 void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns);
+
+/* How often something was observed. */
+NODISCARD uint64_t metrics_observed(const struct metrics_histogram *histogram) ANY_THREAD;
 
 /*
  * The text format 0.0.4 of everything: values summed over the `count` threads of `all`, one loop

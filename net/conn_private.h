@@ -51,7 +51,8 @@ struct conn {
     uint32_t touched_next;        /* slot */
     uint32_t ready_next;          /* slot */
     uint32_t progress_ms;         /* when the kernel last took bytes, or the queue began */
-    int16_t reason;               /* for on_close: 0 or -errno */
+    uint16_t error : 12;          /* errno for on_close, or 0 */
+    bool marked : 1;              /* conn_set_mark() */
     uint8_t state : 3;            /* enum conn_state */
     uint8_t listener : 3;         /* index */
     bool touched : 1;             /* in the touched list */

@@ -28,11 +28,15 @@
 #include "server/archive.h"
 #include "server/config.h"
 #include "server/listening.h"
+#include "server/overload.h"
 #include "server/policies.h"
 #include "server/reload.h"
+#include "server/service.h"
 #include "server/shard.h"
 #include "server/site.h"
 #include "server/store_program.h"
+#include "server/token.h"
+#include "server/token_keys.h"
 
 enum {
     NAME_SIZE = 32,
@@ -41,6 +45,8 @@ enum {
     STORE_QUESTIONS_MAX = 8192, /* open at the store, a power of two */
     STORE_FLAG_SIZE = 16,
 };
+
+static const uint64_t end_time_ns = 10 * MONOTIME_NS_PER_S; /* of the store and the threads */
 
 /* What the durable store needs; all zero without one. */
 struct store_part {
@@ -57,6 +63,8 @@ struct store_part {
 /* One reactor's part of what the control keeps. */
 struct member {
     struct shard *shard;
+    struct token_verifier *verifier; /* NULL: no key is configured */
+    struct claims_verifier claims;   /* how the hub knows it */
     struct thread thread;
     struct log *log;
     char name[NAME_SIZE];   /* of the thread */
@@ -74,9 +82,12 @@ struct control {
     const struct simd_ops *simd;
     struct bus *bus;
     struct policies policies;
+    struct token_keys *keys;
     struct site site;
+    struct service service;
     struct listening listening;
     struct reload reload;
+    struct overload overload;
     struct table_key key;
     struct member *members;
     struct store_part store;
@@ -114,6 +125,12 @@ static void fill_random(void *context, void *target, size_t size)
 static void wake_reactor(void *context)
 {
     reactor_wake(context);
+}
+
+static void wake_member(void *context, size_t index)
+{
+    const struct control *control = context;
+    reactor_wake(shard_reactor(control->members[index].shard));
 }
 
 static void wake_control(void *context)
@@ -182,6 +199,17 @@ static int open_descriptors(struct control *control)
     return 0;
 }
 
+static int load_keys(struct control *control)
+{
+    char error[CONFIG_ERROR_SIZE] = "";
+    control->keys = token_keys_create(&control->config->client, error);
+    if (control->keys == NULL) {
+        (void)snprintf(control->error, control->error_size, "%s", error);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static bool has_store(const struct control *control)
 {
     return control->config->store.engine == CONFIG_STORE_ROCKSDB;
@@ -226,6 +254,7 @@ static int allocate(struct control *control)
         .process =
             {
                 .started_s = (uint64_t)time(NULL),
+                .memory_budget = control->config->overload.memory_budget,
                 .connection_limit = control->config->client.connection_limit,
             },
         .echo_enabled = control->config->echo.enabled,
@@ -234,14 +263,44 @@ static int allocate(struct control *control)
     return 0;
 }
 
+static uint64_t read_clock(void *context)
+{
+    (void)context;
+    return monotime_realtime_ms();
+}
+
+static int create_verifier(struct control *control, struct member *member, struct metrics *metrics)
+{
+    const struct token_verifier_options options = {
+        .keys = control->keys,
+        .now_ms = read_clock,
+        .metrics = metrics,
+        .log = member->log,
+    };
+    if (token_keys_is_empty(control->keys)) {
+        return 0;
+    }
+    member->verifier = token_verifier_create(&options);
+    if (member->verifier == NULL) {
+        return fail(control, -ENOMEM, member->name);
+    }
+    member->claims = token_verifier_seam(member->verifier);
+    return 0;
+}
+
 static int create_member(struct control *control, size_t index)
 {
     struct member *member = &control->members[index];
     member->log = logger_attach(control->logger, member->name);
+    int result = create_verifier(control, member, &control->metrics[index]);
+    if (result != 0) {
+        return result;
+    }
 
     struct shard_options options = {
         .config = control->config,
         .policies = &control->policies.table,
+        .verifier = member->verifier != NULL ? &member->claims : NULL,
         .site = &control->site,
         .simd = control->simd,
         .backend = control->backend,
@@ -254,7 +313,7 @@ static int create_member(struct control *control, size_t index)
         .fill_random = fill_random,
     };
     fill_random(NULL, &options.seed, sizeof(options.seed));
-    const int result = shard_create(&options, &member->shard);
+    result = shard_create(&options, &member->shard);
     if (result != 0) {
         return fail(control, result, member->name);
     }
@@ -340,12 +399,33 @@ static int start_archive(struct control *control)
     return 0;
 }
 
+/* Who cannot be reached is not told; the log is, for a manager that waits for us will end us. */
+static void start_service(struct control *control)
+{
+    const struct config *config = control->config;
+    const struct service_options options = {
+        .metrics = control->metrics,
+        .reactor_count = config->reactor.count,
+        .wake = wake_member,
+        .context = control,
+        .log = control->log,
+        .stop_time_ns = config->shutdown.timeout_ns + config->store.timeout_ns + end_time_ns,
+    };
+    const int result = service_init(&control->service, &options);
+    if (result != 0) {
+        const struct log_field fields[] = {log_text("error", strerror(-result))};
+        log_write(control->log, LOG_WARN, "no way to NOTIFY_SOCKET", fields, 1);
+    }
+}
+
 static int start_listening(struct control *control)
 {
     const int result =
         listening_init(&control->listening, control->config, control->error, control->error_size);
     reload_init(&control->reload, &control->listening, control->bus, control->log,
                 control->config->reactor.count);
+    overload_init(&control->overload, control->bus, control->log,
+                  control->config->overload.memory_budget, control->config->reactor.count);
     return result != 0
                ? result
                : listening_check_free(&control->listening, control->error, control->error_size);
@@ -358,6 +438,9 @@ static int start(struct control *control)
         result = choose(control);
     }
     if (result == 0) {
+        result = load_keys(control);
+    }
+    if (result == 0) {
         result = allocate(control);
     }
     if (result == 0) {
@@ -368,6 +451,9 @@ static int start(struct control *control)
     }
     if (result == 0) {
         result = start_members(control);
+    }
+    if (result == 0) {
+        start_service(control);
     }
     return result;
 }
@@ -447,6 +533,22 @@ static uint32_t take_signal(struct control *control)
     return size == (ssize_t)sizeof(info) ? info.ssi_signo : 0;
 }
 
+/* Tells the service manager what is due. Returns how long to sleep then; -1: for ever. */
+static int tick(struct control *control, int timeout_ms)
+{
+    const uint64_t now_ns = monotime_read();
+    const struct archive *archive = control->site.archive;
+
+    service_tick(&control->service, now_ns,
+                 archive == NULL ? ARCHIVE_READY : archive_state(archive));
+    const uint64_t due_ns = service_due_ns(&control->service);
+    if (due_ns == UINT64_MAX) {
+        return timeout_ms;
+    }
+    const uint64_t until_ms = due_ns > now_ns ? (due_ns - now_ns) / MONOTIME_NS_PER_MS + 1 : 0;
+    return timeout_ms < 0 || until_ms < (uint64_t)timeout_ms ? (int)until_ms : timeout_ms;
+}
+
 /* Sleeps until a signal or a post may be there. Returns the signal, or 0. */
 static uint32_t wait_for_news(struct control *control, int timeout_ms)
 {
@@ -456,6 +558,7 @@ static uint32_t wait_for_news(struct control *control, int timeout_ms)
     };
     const size_t port = control->config->reactor.count;
 
+    timeout_ms = tick(control, timeout_ms);
     if (bus_may_sleep(control->bus, port)) {
         (void)poll(polled, sizeof(polled) / sizeof(polled[0]), timeout_ms);
         bus_awake(control->bus, port);
@@ -550,7 +653,10 @@ static void deinit(struct control *control)
     archive_destroy(control->store.archive);
     for (size_t i = 0; control->members != NULL && i < control->config->reactor.count; i++) {
         shard_destroy(control->members[i].shard);
+        token_verifier_destroy(control->members[i].verifier);
     }
+    token_keys_destroy(control->keys);
+    service_deinit(&control->service);
     listening_deinit(&control->listening);
     policies_deinit(&control->policies);
     free(control->metric_names);
@@ -564,6 +670,21 @@ static void deinit(struct control *control)
     if (control->signal_fd >= 0) {
         (void)close(control->signal_fd);
     }
+}
+
+/* What there is to do while it serves. Returns how long to sleep before the next call. */
+static int look_after(struct control *control, uint32_t signal_number)
+{
+    overload_step(&control->overload, monotime_read());
+    if (signal_number == SIGHUP) {
+        service_reloading(&control->service, monotime_read());
+        reload_begin(&control->reload);
+    }
+    if (!reload_go_on(&control->reload)) {
+        return POLL_MS;
+    }
+    service_reloaded(&control->service);
+    return OVERLOAD_LOOK_MS;
 }
 
 int control_run(const struct config *config, struct logger *logger, char *error, size_t error_size)
@@ -583,13 +704,11 @@ int control_run(const struct config *config, struct logger *logger, char *error,
         announce(&control);
         uint32_t signal_number = 0;
         while (signal_number == 0 || signal_number == SIGHUP) {
-            if (signal_number == SIGHUP) {
-                reload_begin(&control.reload);
-            }
-            signal_number = wait_for_news(&control, reload_go_on(&control.reload) ? -1 : POLL_MS);
+            signal_number = wait_for_news(&control, look_after(&control, signal_number));
         }
         const struct log_field fields[] = {log_text("signal", strsignal((int)signal_number))};
         log_write(control.log, LOG_INFO, "stopping", fields, 1);
+        service_stopping(&control.service, monotime_read());
     }
     if (control.members != NULL) {
         stop_members(&control);

@@ -224,6 +224,10 @@ static struct gateway *gateway_of(const struct conn *conn) ON_REACTOR
 static void *on_open(struct conn *conn) ON_REACTOR
 {
     struct gateway *gateway = gateway_of(conn);
+    if (gateway->refuses_connections && conn_is_tls(conn)) {
+        metrics_add(gateway->options.metrics, METRIC_REJECTED_OVERLOAD_CONNECTION, 1);
+        return NULL; /* a handshake costs more than who is there already can spare */
+    }
     uint32_t slot = 0;
     struct peer *peer = slab_take(gateway->peers, &slot);
     if (peer == NULL) {
@@ -334,14 +338,18 @@ static void take_limits(struct gateway *gateway, const struct config *config)
         .header_count_max = config->http_server.max_headers,
         .target_size_max = config->http_server.max_uri,
     };
-    gateway->chat_limits = (struct stream_limits){
-        .message_size_max = config->websocket.message_size_limit,
-        .fragment_count_max = config->websocket.max_fragments,
-    };
-    gateway->echo_limits = (struct stream_limits){
-        .message_size_max = config->echo.message_size_limit,
-        .fragment_count_max = UINT32_MAX,
-    };
+    for (int compression = 0; compression < 2; compression++) {
+        gateway->chat_limits[compression] = (struct stream_limits){
+            .message_size_max = config->websocket.message_size_limit,
+            .fragment_count_max = config->websocket.max_fragments,
+            .compression = compression != 0,
+        };
+        gateway->echo_limits[compression] = (struct stream_limits){
+            .message_size_max = config->echo.message_size_limit,
+            .fragment_count_max = UINT32_MAX,
+            .compression = compression != 0,
+        };
+    }
     gateway->command_rate = (struct limits_rate){
         .per_second = config->client.command_rate,
         .burst = config->client.command_burst,
@@ -387,6 +395,11 @@ destroy_peers:
 free_created:
     free(created);
     return -ENOMEM;
+}
+
+void gateway_refuse_connections(struct gateway *gateway, bool refuses)
+{
+    gateway->refuses_connections = refuses;
 }
 
 int gateway_attach(struct gateway *gateway, struct reactor *reactor)

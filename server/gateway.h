@@ -16,6 +16,7 @@
 #include "core/annot.h"
 #include "core/timerwheel.h"
 
+struct compression;
 struct config;
 struct conn;
 struct conn_handler;
@@ -41,6 +42,7 @@ struct gateway_options {
     const struct site *site;
     struct hub *hub;
     struct outbox *outbox;
+    struct compression *compression; /* NULL: off, nobody is offered it */
     struct metrics *metrics;
     struct log *log; /* NULL: none */
     uint32_t conn_count_max;
@@ -74,6 +76,9 @@ void gateway_is_behind(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 
 /* Phase 4, for delivery: it does not take what we send. Its queue is dropped; 3008. */
 void gateway_too_slow(struct gateway *gateway, struct conn *conn) ON_REACTOR;
+
+/* Memory is short: who is new gets 503, as /ready does, until it is no more. */
+void gateway_refuse_connections(struct gateway *gateway, bool refuses) ON_REACTOR;
 
 /* From now on /ready says no, and who asks for a page is told not to ask again here. */
 void gateway_drain(struct gateway *gateway) ON_REACTOR;

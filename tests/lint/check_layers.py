@@ -45,7 +45,8 @@ ARROWS = {
 }
 
 SIMD = ("proto/*_sse4.c", "proto/*_avx2.c", "proto/*_avx512.c", "proto/simd_*.h")
-SOCKETS = ("net/*", "tests/*", "bench/load/*", "store/child.c", "store/store.c", "store/spawn.c")
+SOCKETS = ("net/*", "tests/*", "bench/load/*", "store/child.c", "store/store.c", "store/spawn.c",
+           "server/notify.c")
 THREADS = ("core/*", "server/*", "tests/*", "bench/*")
 
 # server/libraries.c asks the foreign libraries for their versions, and nothing else.
@@ -58,10 +59,15 @@ OWNERS = [
     ("rocksdb/c.h", ("store/engine_rocksdb.c",)),
     ("rocksdb/ldb_tool.h", ("store/rocksdb_tool.cc",)),
     ("liburing/io_uring_version.h", ("net/backend_uring*.c", "server/libraries.c")),
-    ("openssl/crypto.h", ("proto/upgrade.c", "net/tls*.c", "server/libraries.c")),
-    ("openssl/*", ("proto/upgrade*.c", "net/tls*.c")),
+    ("openssl/crypto.h", ("proto/upgrade.c", "net/tls*.c", "server/token_key.c",
+                          "server/libraries.c")),
+    ("openssl/*", ("proto/upgrade*.c", "net/tls*.c", "server/token_key.c",
+                   "tests/unit/server/token_forge.h")),
+    ("cjose/*", ("server/token_key.c", "server/libraries.c")),
     ("*intrin.h", SIMD),
     ("cpuid.h", ("core/cpu.c",)),
+    ("zlib.h", ("proto/permessage.c", "server/libraries.c", "tests/unit/proto/permessage_test.c",
+                "tests/fuzz/inflate_fuzz.c")),
     ("yaml.h", ("server/config*.c", "server/libraries.c")),
     ("argp.h", ("server/*", "bench/*", "tests/*")),
     ("check.h", ("tests/*",)),
