@@ -43,7 +43,7 @@ enum archive_state {
     ARCHIVE_READY,
     ARCHIVE_DOWN,       /* the child died, or cannot open the store */
     ARCHIVE_FULL,       /* the disk has no space left: nothing is appended */
-    ARCHIVE_UNREPAIRED, /* the store cannot be opened: its files are, and it could not repair them */
+    ARCHIVE_UNREPAIRED, /* its files are damaged, and it could not repair them: it stays closed */
     ARCHIVE_SLOW,       /* the oldest question has waited for longer than timeout_ns */
 };
 

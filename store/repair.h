@@ -8,7 +8,7 @@
  * with a gap in it: clients are told that they cannot recover. Everything else stays as it is.
  *
  * Each thing that is lost is a line on standard error. A store that was killed in the middle of it
- * is repaired again: what the drop of the table will take is gone from the streams before, or noted.
+ * is repaired again: what the drop of the table takes is gone from the streams before, or noted.
  *
  * Not here  how damage is noticed (child.h) and remembered (damage.h); damage of the log or of the
  *           list of tables, which concerns everything: the store does not open, and people decide.
