@@ -27,6 +27,7 @@ enum {
 enum run {
     RUN_DONE,         /* no command is left, or the peer is over */
     RUN_WAITS_HUB,    /* an answer could not be promised now */
+    RUN_WAITS_REPLY,  /* a connect is not answered yet */
     RUN_WAITS_TOKENS, /* above command_rate: resume_at says until when */
 };
 
@@ -126,6 +127,10 @@ static enum run run_commands(struct gateway *gateway, struct peer *peer,
             return RUN_DONE;
         }
         apply(gateway, peer, &command);
+        if (peer->state == PEER_CHAT && hub_is_arriving(peer->session)) {
+            peer->waits_for_reply = true;
+            return RUN_WAITS_REPLY;
+        }
         if (peer->state != PEER_CHAT || command_reader_rest(reader).size == 0) {
             return RUN_DONE;
         }
@@ -136,6 +141,10 @@ static enum run run_commands(struct gateway *gateway, struct peer *peer,
 static void hold(struct gateway *gateway, struct peer *peer, struct span rest) ON_REACTOR
 {
     CHECK(peer->held == NULL);
+    if (rest.size == 0) {
+        conn_pause(peer->conn);
+        return;
+    }
     peer->held = malloc(sizeof(*peer->held) + rest.size);
     if (peer->held == NULL) {
         gateway_give_up(gateway, peer);
@@ -149,20 +158,24 @@ static void hold(struct gateway *gateway, struct peer *peer, struct span rest) O
 
 bool gateway_read_held(struct gateway *gateway, struct peer *peer)
 {
-    if (peer->held == NULL || peer->state != PEER_CHAT || conn_is_closing(peer->conn)) {
+    if (peer->held == NULL || peer->waits_for_reply || peer->state != PEER_CHAT ||
+        conn_is_closing(peer->conn)) {
         return true;
     }
     struct command_reader reader;
     command_reader_init(&reader, (struct span){peer->held->text + peer->held->offset,
                                                peer->held->size - peer->held->offset});
     const enum run stop = run_commands(gateway, peer, &reader);
-    if (stop != RUN_DONE) {
-        peer->held->offset = peer->held->size - command_reader_rest(&reader).size;
+    const size_t left = command_reader_rest(&reader).size;
+    if (stop != RUN_DONE && left > 0) {
+        peer->held->offset = peer->held->size - left;
         return stop != RUN_WAITS_HUB;
     }
     free(peer->held);
     peer->held = NULL;
-    conn_resume(peer->conn);
+    if (stop == RUN_DONE) {
+        conn_resume(peer->conn);
+    }
     return true;
 }
 
