@@ -219,6 +219,8 @@ enum metrics_id {
     METRIC_STORE_TABLE_BYTES,          /* gauge: of what lies on the disk, without the log */
     METRIC_STORE_EXPIRED_PUBLICATIONS, /* too old, of channels that nobody had open */
     METRIC_STORE_EXPIRED_CHANNELS,
+    METRIC_STORE_DAMAGED_TABLES,   /* dropped */
+    METRIC_STORE_DAMAGED_CHANNELS, /* that began anew */
 
     METRIC_COUNT
 };

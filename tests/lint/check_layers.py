@@ -57,6 +57,7 @@ OWNERS = [
     ("sys/epoll.h", ("net/backend_epoll.c", "bench/load/floor_epoll.c", "store/store.c",
                      "tests/*")),
     ("rocksdb/c.h", ("store/engine_rocksdb.c",)),
+    ("rocksdb/ldb_tool.h", ("store/rocksdb_tool.cc",)),
     ("liburing/io_uring_version.h", ("net/backend_uring*.c", "server/libraries.c")),
     ("openssl/crypto.h", ("proto/upgrade.c", "net/tls*.c", "server/token_key.c",
                           "server/api_key.c", "server/libraries.c")),
