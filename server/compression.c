@@ -11,7 +11,7 @@
 #include "server/config.h"
 
 enum {
-    BUDGET = 256 << 10, /* bytes of messages in one iteration: a few milliseconds at level 1 */
+    BUDGET = 256 << 10, /* bytes of messages in one iteration: about a millisecond at level 1 */
     INFLATE_BUDGET = 1 << 20, /* bytes that may come of messages in one iteration */
     MESSAGE_COST = 1 << 9,    /* bytes that beginning counts for: zlib forgets what it knew */
 };
