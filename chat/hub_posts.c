@@ -379,6 +379,7 @@ void hub_take(struct hub *hub, const struct post *post)
     case POST_RENEW_TLS:
     case POST_DRAINED:
     case POST_EXIT:
+    case POST_OVERLOAD:
     case POST_ARCHIVE_APPEND:
     case POST_ARCHIVE_READ:
         break;

@@ -28,12 +28,15 @@
 #include "server/archive.h"
 #include "server/config.h"
 #include "server/listening.h"
+#include "server/overload.h"
 #include "server/policies.h"
 #include "server/reload.h"
 #include "server/service.h"
 #include "server/shard.h"
 #include "server/site.h"
 #include "server/store_program.h"
+#include "server/token.h"
+#include "server/token_keys.h"
 
 enum {
     NAME_SIZE = 32,
@@ -60,6 +63,8 @@ struct store_part {
 /* One reactor's part of what the control keeps. */
 struct member {
     struct shard *shard;
+    struct token_verifier *verifier; /* NULL: no key is configured */
+    struct claims_verifier claims;   /* how the hub knows it */
     struct thread thread;
     struct log *log;
     char name[NAME_SIZE];   /* of the thread */
@@ -77,10 +82,12 @@ struct control {
     const struct simd_ops *simd;
     struct bus *bus;
     struct policies policies;
+    struct token_keys *keys;
     struct site site;
     struct service service;
     struct listening listening;
     struct reload reload;
+    struct overload overload;
     struct table_key key;
     struct member *members;
     struct store_part store;
@@ -192,6 +199,17 @@ static int open_descriptors(struct control *control)
     return 0;
 }
 
+static int load_keys(struct control *control)
+{
+    char error[CONFIG_ERROR_SIZE] = "";
+    control->keys = token_keys_create(&control->config->client, error);
+    if (control->keys == NULL) {
+        (void)snprintf(control->error, control->error_size, "%s", error);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static bool has_store(const struct control *control)
 {
     return control->config->store.engine == CONFIG_STORE_ROCKSDB;
@@ -236,6 +254,7 @@ static int allocate(struct control *control)
         .process =
             {
                 .started_s = (uint64_t)time(NULL),
+                .memory_budget = control->config->overload.memory_budget,
                 .connection_limit = control->config->client.connection_limit,
             },
         .echo_enabled = control->config->echo.enabled,
@@ -244,14 +263,44 @@ static int allocate(struct control *control)
     return 0;
 }
 
+static uint64_t read_clock(void *context)
+{
+    (void)context;
+    return monotime_realtime_ms();
+}
+
+static int create_verifier(struct control *control, struct member *member, struct metrics *metrics)
+{
+    const struct token_verifier_options options = {
+        .keys = control->keys,
+        .now_ms = read_clock,
+        .metrics = metrics,
+        .log = member->log,
+    };
+    if (token_keys_is_empty(control->keys)) {
+        return 0;
+    }
+    member->verifier = token_verifier_create(&options);
+    if (member->verifier == NULL) {
+        return fail(control, -ENOMEM, member->name);
+    }
+    member->claims = token_verifier_seam(member->verifier);
+    return 0;
+}
+
 static int create_member(struct control *control, size_t index)
 {
     struct member *member = &control->members[index];
     member->log = logger_attach(control->logger, member->name);
+    int result = create_verifier(control, member, &control->metrics[index]);
+    if (result != 0) {
+        return result;
+    }
 
     struct shard_options options = {
         .config = control->config,
         .policies = &control->policies.table,
+        .verifier = member->verifier != NULL ? &member->claims : NULL,
         .site = &control->site,
         .simd = control->simd,
         .backend = control->backend,
@@ -264,7 +313,7 @@ static int create_member(struct control *control, size_t index)
         .fill_random = fill_random,
     };
     fill_random(NULL, &options.seed, sizeof(options.seed));
-    const int result = shard_create(&options, &member->shard);
+    result = shard_create(&options, &member->shard);
     if (result != 0) {
         return fail(control, result, member->name);
     }
@@ -375,6 +424,8 @@ static int start_listening(struct control *control)
         listening_init(&control->listening, control->config, control->error, control->error_size);
     reload_init(&control->reload, &control->listening, control->bus, control->log,
                 control->config->reactor.count);
+    overload_init(&control->overload, control->bus, control->log,
+                  control->config->overload.memory_budget, control->config->reactor.count);
     return result != 0
                ? result
                : listening_check_free(&control->listening, control->error, control->error_size);
@@ -385,6 +436,9 @@ static int start(struct control *control)
     int result = open_descriptors(control);
     if (result == 0) {
         result = choose(control);
+    }
+    if (result == 0) {
+        result = load_keys(control);
     }
     if (result == 0) {
         result = allocate(control);
@@ -599,7 +653,9 @@ static void deinit(struct control *control)
     archive_destroy(control->store.archive);
     for (size_t i = 0; control->members != NULL && i < control->config->reactor.count; i++) {
         shard_destroy(control->members[i].shard);
+        token_verifier_destroy(control->members[i].verifier);
     }
+    token_keys_destroy(control->keys);
     service_deinit(&control->service);
     listening_deinit(&control->listening);
     policies_deinit(&control->policies);
@@ -616,9 +672,10 @@ static void deinit(struct control *control)
     }
 }
 
-/* Returns how long to sleep before the next call. */
-static int go_on_reloading(struct control *control, uint32_t signal_number)
+/* What there is to do while it serves. Returns how long to sleep before the next call. */
+static int look_after(struct control *control, uint32_t signal_number)
 {
+    overload_step(&control->overload, monotime_read());
     if (signal_number == SIGHUP) {
         service_reloading(&control->service, monotime_read());
         reload_begin(&control->reload);
@@ -627,7 +684,7 @@ static int go_on_reloading(struct control *control, uint32_t signal_number)
         return POLL_MS;
     }
     service_reloaded(&control->service);
-    return -1;
+    return OVERLOAD_LOOK_MS;
 }
 
 int control_run(const struct config *config, struct logger *logger, char *error, size_t error_size)
@@ -647,7 +704,7 @@ int control_run(const struct config *config, struct logger *logger, char *error,
         announce(&control);
         uint32_t signal_number = 0;
         while (signal_number == 0 || signal_number == SIGHUP) {
-            signal_number = wait_for_news(&control, go_on_reloading(&control, signal_number));
+            signal_number = wait_for_news(&control, look_after(&control, signal_number));
         }
         const struct log_field fields[] = {log_text("signal", strsignal((int)signal_number))};
         log_write(control.log, LOG_INFO, "stopping", fields, 1);
