@@ -8,8 +8,8 @@ usage()
 {
     cat <<'TEXT'
 Tries the Debian package in a Debian of its own, which is booted with its own systemd: installs,
-starts, reloads, stops, watches, upgrades, removes and purges it. deploy/try_package_inside.sh is what
-happens in there. Needs root, and a machine that lets systemd-nspawn boot.
+starts, reloads, stops, watches, upgrades, removes and purges it. What happens in there is in
+deploy/try_package_inside.sh. Needs root, and a machine that lets systemd-nspawn boot.
 
 usage: deploy/try_package.sh [--no-install] PACKAGE.deb
 
