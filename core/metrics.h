@@ -58,6 +58,7 @@ enum metrics_id {
     METRIC_HTTP_HEALTH,
     METRIC_HTTP_METRICS,
     METRIC_HTTP_PAGE,
+    METRIC_HTTP_API, /* also those without a key */
     METRIC_HTTP_OTHER,
 
     METRIC_REJECTED_HEAD_TOO_BIG,
@@ -88,6 +89,10 @@ enum metrics_id {
     METRIC_REJECTED_TLS_HANDSHAKE, /* it failed; not: the client left meanwhile */
     METRIC_REJECTED_TLS_TIMEOUT,
     METRIC_REJECTED_TLS_FAULT, /* after the handshake */
+    METRIC_REJECTED_API_KEY,
+    METRIC_REJECTED_API_REQUESTS, /* too many at a time */
+    METRIC_REJECTED_BODY_TOO_BIG,
+    METRIC_REJECTED_BODY_TIMEOUT,
     METRIC_REJECTED_OVERLOAD_CONNECTION,
     METRIC_REJECTED_OVERLOAD_SUBSCRIPTION,
     METRIC_REJECTED_OVERLOAD_QUEUE,
@@ -110,6 +115,7 @@ enum metrics_id {
 
     METRIC_INFLATE_COMPRESSED, /* bytes */
     METRIC_INFLATE_PLAIN,
+    METRIC_INFLATE_WAITS,
     METRIC_DEFLATE_PLAIN,
     METRIC_DEFLATE_COMPRESSED,
     METRIC_DEFLATE_OVER_BUDGET, /* messages that were worth it */
@@ -142,6 +148,23 @@ enum metrics_id {
     METRIC_ERRORS_111,
     METRIC_ERRORS_112,
     METRIC_ERRORS_113,
+
+    METRIC_API_COMMANDS_PUBLISH, /* in the order of enum api_method, and so are their errors */
+    METRIC_API_COMMANDS_BROADCAST,
+    METRIC_API_COMMANDS_PRESENCE,
+    METRIC_API_COMMANDS_PRESENCE_STATS,
+    METRIC_API_COMMANDS_HISTORY,
+    METRIC_API_COMMANDS_INFO,
+    METRIC_API_COMMANDS_RPC,
+
+    METRIC_API_ERRORS_PUBLISH,
+    METRIC_API_ERRORS_BROADCAST, /* of it, or one of its publications */
+    METRIC_API_ERRORS_PRESENCE,
+    METRIC_API_ERRORS_PRESENCE_STATS,
+    METRIC_API_ERRORS_HISTORY,
+    METRIC_API_ERRORS_INFO,
+    METRIC_API_ERRORS_RPC,
+    METRIC_API_ERRORS_UNKNOWN, /* there is no such method, or it cannot be read */
 
     METRIC_TOKENS_VALID,
     METRIC_TOKENS_EXPIRED,
@@ -196,6 +219,8 @@ enum metrics_id {
     METRIC_STORE_TABLE_BYTES,          /* gauge: of what lies on the disk, without the log */
     METRIC_STORE_EXPIRED_PUBLICATIONS, /* too old, of channels that nobody had open */
     METRIC_STORE_EXPIRED_CHANNELS,
+    METRIC_STORE_DAMAGED_TABLES,   /* dropped */
+    METRIC_STORE_DAMAGED_CHANNELS, /* that began anew */
 
     METRIC_COUNT
 };

@@ -126,11 +126,32 @@ static bool is_power_of_two(const struct config *config, struct config_fault *fa
     return accuse(whole(config), fault, key, what);
 }
 
+/* The namespace of personal channels has to be one. */
+static bool personal_namespace_is_there(const struct config *config, struct config_fault *fault)
+{
+    static const char key[] =
+        "client.subscribe_to_user_personal_channel.personal_channel_namespace";
+    const struct config_namespaces *namespaces = &config->channel.namespaces;
+    const char *name = config->client.subscribe_to_user_personal_channel.personal_channel_namespace;
+    bool is_there = name[0] == '\0';
+
+    for (uint32_t i = 0; !is_there && i < namespaces->count; i++) {
+        is_there = strcmp(name, namespaces->items[i].name) == 0;
+    }
+    if (is_there) {
+        return true;
+    }
+    char what[CONFIG_WHAT_SIZE];
+    (void)snprintf(what, sizeof(what), "expected one of channel.namespaces, found \"%s\"", name);
+    return accuse(whole(config), fault, key, what);
+}
+
 static bool whole_holds(const struct config *config, struct config_fault *fault)
 {
     const uint64_t message = config->websocket.message_size_limit;
 
     return listeners_differ(config, fault) && tls_has_its_files(config, fault) &&
+           personal_namespace_is_there(config, fault) &&
            (config->http_server.max_uri < config->http_server.max_header_bytes ||
             blame(whole(config), fault, "http_server.max_uri", "less than",
                   "http_server.max_header_bytes")) &&
@@ -192,6 +213,21 @@ static bool token_holds(const struct config_token *token, const char *section,
     return false;
 }
 
+static bool api_key_holds(const struct config *config, struct config_fault *fault)
+{
+    const struct config_http_api *api = &config->http_api;
+    const struct bytes key = config_secret_reveal(api->key);
+
+    if (key.size > 0 && api->key_file != NULL) {
+        return accuse(whole(config), fault, "http_api.key",
+                      "expected this or key_file, found both");
+    }
+    /* What --check-config prints is a configuration, but for this. */
+    return key.size == 0 || strcmp((const char *)key.data, CONFIG_SECRET_SHOWN) != 0 ||
+           accuse(whole(config), fault, "http_api.key",
+                  "expected the secret, found what is shown in its place");
+}
+
 static bool tokens_hold(const struct config *config, struct config_fault *fault)
 {
     const struct config_client *client = &config->client;
@@ -251,7 +287,7 @@ bool config_rules_hold(const struct config *config, struct config_fault *fault)
     const struct config_channel *channel = &config->channel;
     static const char plain[] = "channel.without_namespace.";
     bool holds = whole_holds(config, fault) && tokens_hold(config, fault) &&
-                 store_has_a_path(config, fault) &&
+                 api_key_holds(config, fault) && store_has_a_path(config, fault) &&
                  config_rules_hold_for_channels(&channel->without_namespace, plain, fault) &&
                  durability_is_kept(config, &channel->without_namespace, plain, fault);
 

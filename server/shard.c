@@ -4,6 +4,7 @@
 #include "version.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "chat/herald.h"
 #include "chat/hub.h"
@@ -86,6 +87,8 @@ static int create_hub(struct shard *shard)
 {
     const struct shard_options *options = &shard->options;
     const struct config *config = options->config;
+    const char *personal_namespace =
+        config->client.subscribe_to_user_personal_channel.personal_channel_namespace;
     const struct hub_options hub = {
         .key = options->key,
         .reactor = options->index,
@@ -113,6 +116,9 @@ static int create_hub(struct shard *shard)
             config->client.insecure || config->client.allow_anonymous_connect_without_token,
         .verifier = options->verifier,
         .expired_close_delay_ns = config->client.expired_close_delay_ns,
+        .expired_sub_close_delay_ns = config->client.expired_sub_close_delay_ns,
+        .personal_channels = config->client.subscribe_to_user_personal_channel.enabled,
+        .personal_namespace = {(const uint8_t *)personal_namespace, strlen(personal_namespace)},
         .version = "parley " PARLEY_VERSION,
         .policies = options->policies,
         .bus = options->bus,
@@ -125,12 +131,15 @@ static int create_hub(struct shard *shard)
     return hub_create(&hub, &shard->hub);
 }
 
-/* For pages and echoes: no less than a client of the chat may have, nor than the page needs. */
+/* For pages, echoes and back ends: no less than a client of the chat may have. */
 static uint32_t large_queue(const struct config *config)
 {
     uint32_t size = PAGE_QUEUE_MIN;
     if (size < config->client.queue_max_size) {
         size = config->client.queue_max_size;
+    }
+    if (size < 2 * config->http_api.max_answer_bytes) {
+        size = 2 * config->http_api.max_answer_bytes;
     }
     return size < config->echo.queue_max_size ? config->echo.queue_max_size : size;
 }
@@ -173,6 +182,7 @@ static int create_gateway(struct shard *shard)
     const struct shard_options *options = &shard->options;
     const struct gateway_options gateway = {
         .config = options->config,
+        .api_key = options->api_key,
         .simd = options->simd,
         .site = options->site,
         .hub = shard->hub,
@@ -366,7 +376,7 @@ static void take_posts(struct shard *shard) ON_REACTOR
 static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
 {
     if (shard->has_posts || outbox_count(shard->outbox) > 0 ||
-        reactor_has_leftover(shard->reactor)) {
+        gateway_has_answers(shard->gateway) || reactor_has_leftover(shard->reactor)) {
         return 0;
     }
     const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway);
@@ -433,7 +443,7 @@ static void observe_deliveries(struct shard *shard, uint64_t now_ns) ON_REACTOR
     times->count = 0;
 }
 
-static void update_metrics(struct shard *shard, uint64_t began_ns)
+static void update_metrics(struct shard *shard, uint64_t began_ns) ON_REACTOR
 {
     struct metrics *metrics = shard->options.metrics;
 
@@ -469,6 +479,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     gateway_resume(shard->gateway);                      /* 3 */
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */
+    gateway_open_settled(shard->gateway);                /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
     shed(shard);                                         /* 4 */
     hub_flush(shard->hub);                               /* 5 */

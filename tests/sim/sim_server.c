@@ -49,6 +49,8 @@ static struct config choose_config(const struct sim_profile *profile)
     config.client.control_burst = 1000000;
     config.client.connection_limit = profile->connection_limit;
     config.http_server.handshake_timeout_ns = 5 * SIM_S;
+    config.websocket.compression = profile->has_compression;
+    config.websocket.compression_min_size = 64;
     config.websocket.message_timeout_ns = 5 * SIM_S;
     config.websocket.close_timeout_ns = 2 * SIM_S;
     config.reactor.count = profile->shard_count;
@@ -145,6 +147,8 @@ void sim_server_begin(struct sim_server *server, struct sim_world *world)
         .metrics = server->all_metrics,
         .metric_names = server->metric_names,
         .metric_count = server->count,
+        .node_name = "sim",
+        .node_uid = "0",
     };
     struct table_key key;
     fill_random(world, &key, sizeof(key));
