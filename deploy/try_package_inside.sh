@@ -100,6 +100,20 @@ check 'the store can be looked into' \
     runuser -u parley -- parleyd store stat --config /etc/parley/parley.yaml
 check 'its manual says how' sh -c 'zgrep -q "parleyd store" /usr/share/man/man8/parleyd.8.gz'
 
+# As deploy/README.md says, for a port below 1024.
+mkdir -p /run/systemd/system/parleyd.service.d
+printf '[Service]\n%s\n%s\n%s\n' AmbientCapabilities=CAP_NET_BIND_SERVICE \
+    CapabilityBoundingSet=CAP_NET_BIND_SERVICE PrivateUsers=no \
+    >/run/systemd/system/parleyd.service.d/port.conf
+systemctl daemon-reload
+before=$(cat /etc/parley/parley.yaml)
+configure <<<"$before
+http_server: {port: 80}"
+check 'a low port' answers http://127.0.0.1:80/ 200
+rm -r /run/systemd/system/parleyd.service.d
+systemctl daemon-reload
+configure <<<"$before"
+
 # What systemd does when it dies, or stands still.
 systemctl start parleyd.service
 kill -KILL "$(of MainPID)"
