@@ -3,6 +3,8 @@
 
 #include "chat/hub_state.h"
 #include "chat/idempotency.h"
+#include "chat/identity.h"
+#include "chat/order.h"
 #include "chat/outbox.h"
 #include "chat/page.h"
 #include "chat/permission.h"
@@ -95,21 +97,37 @@ void hub_api_take_page(struct hub *hub, const struct post_page *page)
     commit(hub, asker, &writer);
 }
 
-void hub_api_take_presence(struct hub *hub, struct hub_asker asker, struct presence_parts parts,
-                           const struct presence_limits *limits)
+static void take_channels(struct hub *hub, struct hub_asker asker, struct presence_parts parts)
 {
-    struct json_writer writer = begin(hub, presence_size(parts, limits));
-    api_result_write_presence_begin(&writer);
-    presence_write(&writer, parts, limits);
-    api_result_write_presence_end(&writer);
-    commit(hub, asker, &writer);
+    struct json_writer writer = begin(hub, hub_channels_size(parts));
+    api_result_write_channels_begin(&writer);
+    const bool written = hub_write_channels(&writer, parts);
+    api_result_write_channels_end(&writer);
+    if (written) {
+        commit(hub, asker, &writer);
+    } else {
+        hub_api_refuse(hub, asker, CODES_ERROR_INTERNAL);
+    }
 }
 
-void hub_api_take_presence_stats(struct hub *hub, struct hub_asker asker,
-                                 const struct presence_numbers *numbers)
+void hub_api_take_parts(struct hub *hub, struct hub_asker asker, enum post_what what,
+                        struct presence_parts parts, const struct presence_limits *limits)
 {
-    struct json_writer writer = begin(hub, 0);
-    api_result_write_presence_stats(&writer, numbers->client_count, numbers->user_count);
+    if (what == POST_CHANNELS) {
+        take_channels(hub, asker, parts);
+        return;
+    }
+    struct json_writer writer = begin(hub, what == POST_WHO ? presence_size(parts, limits) : 0);
+    if (what == POST_WHO) {
+        api_result_write_presence_begin(&writer);
+        presence_write(&writer, parts, limits);
+        api_result_write_presence_end(&writer);
+    } else if (what == POST_HOW_MANY) {
+        const struct presence_numbers numbers = presence_count(parts);
+        api_result_write_presence_stats(&writer, numbers.client_count, numbers.user_count);
+    } else {
+        api_result_write_done(&writer);
+    }
     commit(hub, asker, &writer);
 }
 
@@ -173,7 +191,7 @@ static enum codes_error ask_history(struct hub *hub, struct hub_asker asker,
 }
 
 static enum codes_error ask_presence(struct hub *hub, struct hub_asker asker, struct bytes channel,
-                                     bool wants_numbers)
+                                     enum post_what what)
 {
     const enum codes_error error = judge(hub, channel);
     if (error != CODES_ERROR_NONE) {
@@ -182,8 +200,8 @@ static enum codes_error ask_presence(struct hub *hub, struct hub_asker asker, st
     if (!policy_find(hub->options.policies, channel)->presence) {
         return CODES_ERROR_NOT_AVAILABLE;
     }
-    return hub_ask_presence(hub, asker, channel, table_hash(&hub->options.key, channel),
-                            wants_numbers);
+    return hub_ask_everybody(hub, asker, what, hub_copy_name(hub, channel),
+                             table_hash(&hub->options.key, channel));
 }
 
 static enum codes_error ask(struct hub *hub, struct hub_asker asker,
@@ -191,15 +209,26 @@ static enum codes_error ask(struct hub *hub, struct hub_asker asker,
 {
     switch (command->method) {
     case API_PRESENCE:
-        return ask_presence(hub, asker, command->presence.channel, false);
+        return ask_presence(hub, asker, command->presence.channel, POST_WHO);
     case API_PRESENCE_STATS:
-        return ask_presence(hub, asker, command->presence.channel, true);
+        return ask_presence(hub, asker, command->presence.channel, POST_HOW_MANY);
     case API_HISTORY:
         return ask_history(hub, asker, &command->history);
+    case API_CHANNELS:
+        return hub_ask_everybody(hub, asker, POST_CHANNELS,
+                                 hub_copy_name(hub, command->channels.channel), 0);
     case API_PUBLISH:
     case API_BROADCAST:
     case API_INFO:
     case API_RPC:
+    case API_SUBSCRIBE:
+    case API_UNSUBSCRIBE:
+    case API_DISCONNECT:
+    case API_REFRESH:
+    case API_BLOCK_USER:
+    case API_UNBLOCK_USER:
+    case API_REVOKE_TOKEN:
+    case API_INVALIDATE_USER_TOKENS:
         break;
     }
     NEVER("a method that is not one question");
@@ -209,6 +238,28 @@ void hub_api_ask(struct hub *hub, struct hub_api_asker asker, const struct api_c
 {
     hub_use_allowance(hub);
     const enum codes_error error = ask(hub, asker_of(asker), command);
+    if (error != CODES_ERROR_NONE) {
+        hub_api_refuse(hub, asker_of(asker), error);
+    }
+}
+
+static enum codes_error order_all(struct hub *hub, struct hub_asker asker,
+                                  const struct order *order)
+{
+    enum codes_error error =
+        order->channel.size > 0 ? judge(hub, order->channel) : CODES_ERROR_NONE;
+    if (!identity_json_is_good(order->info) || !identity_json_is_good(order->data)) {
+        error = CODES_ERROR_BAD_REQUEST;
+    }
+    return error != CODES_ERROR_NONE
+               ? error
+               : hub_ask_everybody(hub, asker, POST_ORDER, order_pack(hub->options.pool, order), 0);
+}
+
+void hub_api_order(struct hub *hub, struct hub_api_asker asker, const struct order *order)
+{
+    hub_use_allowance(hub);
+    const enum codes_error error = order_all(hub, asker_of(asker), order);
     if (error != CODES_ERROR_NONE) {
         hub_api_refuse(hub, asker_of(asker), error);
     }

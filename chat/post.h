@@ -144,19 +144,26 @@ struct post_archive_page {
     struct archive_page *page;
 };
 
-/* The blob is the channel's name. */
+/* What every reactor is asked. */
+enum post_what {
+    POST_WHO = 0,  /* is in the channel that the blob names */
+    POST_HOW_MANY, /* are */
+    POST_CHANNELS, /* have a name like the pattern in the blob */
+    POST_ORDER,    /* to be done: chat/order.h */
+};
+
 struct post_presence {
     struct blob *blob;
     uint64_t hash;
     uint32_t question; /* slot at the asker's, which keeps it until every answer is there */
-    bool wants_numbers;
+    uint8_t what;      /* enum post_what */
 };
 
 /* The blob is a part (chat/presence.h), or NULL: nobody is there, or it failed. */
 struct post_presence_part {
     struct blob *blob;
     uint32_t question;
-    bool has_failed;
+    uint8_t error; /* enum codes_error */
 };
 
 /* The blob is a frame of joins and leaves, for a channel (POST_NEWS) or a room (POST_NEWS_COPY). */
