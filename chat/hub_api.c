@@ -79,11 +79,22 @@ void hub_api_take_published(struct hub *hub, const struct post_publish_answer *a
     commit(hub, asker, &writer);
 }
 
+static void take_done(struct hub *hub, struct hub_asker asker)
+{
+    struct json_writer writer = begin(hub, 0);
+    api_result_write_done(&writer);
+    commit(hub, asker, &writer);
+}
+
 void hub_api_take_page(struct hub *hub, const struct post_page *page)
 {
     const struct hub_asker asker = {.handle = page->asker, .number = page->command};
     if (page->error != CODES_ERROR_NONE) {
         hub_api_refuse(hub, asker, (enum codes_error)page->error);
+        return;
+    }
+    if (page->is_removal) {
+        take_done(hub, asker);
         return;
     }
     uint8_t epoch[STREAM_EPOCH_SIZE];
@@ -177,15 +188,47 @@ void hub_api_publish(struct hub *hub, struct hub_api_asker asker, struct bytes c
     }
 }
 
-static enum codes_error ask_history(struct hub *hub, struct hub_asker asker,
-                                    const struct command_history *history)
+/* The same, and whether there is history. */
+static enum codes_error judge_history(struct hub *hub, struct bytes channel)
 {
-    const enum codes_error error = judge(hub, history->channel);
+    const enum codes_error error = judge(hub, channel);
     if (error != CODES_ERROR_NONE) {
         return error;
     }
-    if (!policy_has_history(policy_find(hub->options.policies, history->channel))) {
-        return CODES_ERROR_NOT_AVAILABLE;
+    return policy_has_history(policy_find(hub->options.policies, channel))
+               ? CODES_ERROR_NONE
+               : CODES_ERROR_NOT_AVAILABLE;
+}
+
+static enum codes_error ask_removal(struct hub *hub, struct hub_asker asker, struct bytes channel)
+{
+    const enum codes_error error = judge_history(hub, channel);
+    struct blob *name = error == CODES_ERROR_NONE ? hub_copy_name(hub, channel) : NULL;
+    if (name == NULL) {
+        return error == CODES_ERROR_NONE ? CODES_ERROR_INTERNAL : error;
+    }
+    const uint64_t hash = table_hash(&hub->options.key, channel);
+    const struct post post = {
+        .kind = POST_HISTORY,
+        .history =
+            {
+                .blob = name,
+                .hash = hash,
+                .session = asker.handle,
+                .command = asker.number,
+                .flags = POST_HISTORY_API | POST_HISTORY_REMOVE,
+            },
+    };
+    hub_ask(hub, ids_home_of(hash, hub->options.reactor_count), &post);
+    return CODES_ERROR_NONE;
+}
+
+static enum codes_error ask_history(struct hub *hub, struct hub_asker asker,
+                                    const struct command_history *history)
+{
+    const enum codes_error error = judge_history(hub, history->channel);
+    if (error != CODES_ERROR_NONE) {
+        return error;
     }
     return hub_ask_history(hub, asker, history, table_hash(&hub->options.key, history->channel));
 }
@@ -214,6 +257,8 @@ static enum codes_error ask(struct hub *hub, struct hub_asker asker,
         return ask_presence(hub, asker, command->presence.channel, POST_HOW_MANY);
     case API_HISTORY:
         return ask_history(hub, asker, &command->history);
+    case API_HISTORY_REMOVE:
+        return ask_removal(hub, asker, command->presence.channel);
     case API_CHANNELS:
         return hub_ask_everybody(hub, asker, POST_CHANNELS,
                                  hub_copy_name(hub, command->channels.channel), 0);

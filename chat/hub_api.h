@@ -31,7 +31,7 @@ void hub_api_publish(struct hub *hub, struct hub_api_asker asker, struct bytes c
 /* To every reactor; {} when it is done on all of them. */
 void hub_api_order(struct hub *hub, struct hub_api_asker asker, const struct order *order);
 
-/* API_PRESENCE, API_PRESENCE_STATS, API_HISTORY, API_CHANNELS. */
+/* API_PRESENCE, API_PRESENCE_STATS, API_HISTORY, API_HISTORY_REMOVE, API_CHANNELS. */
 void hub_api_ask(struct hub *hub, struct hub_api_asker asker, const struct api_command *command);
 
 #endif /* CHAT_HUB_API_H */

@@ -87,7 +87,8 @@ enum post_history_flag {
     POST_HISTORY_REVERSE = 1,
     POST_HISTORY_SINCE = 2,
     POST_HISTORY_EPOCH = 4,
-    POST_HISTORY_API = 8, /* who asks is a back end */
+    POST_HISTORY_API = 8,     /* who asks is a back end */
+    POST_HISTORY_REMOVE = 16, /* it is to be forgotten */
 };
 
 /* The blob is the channel's name. See struct channel_query for the rest. */
@@ -118,6 +119,7 @@ struct post_page {
     uint32_t command; /* 0: the asker is a room, unless it is a back end */
     uint32_t error;   /* enum codes_error */
     bool is_api;
+    bool is_removal; /* nothing was read */
 };
 
 struct post_leave {

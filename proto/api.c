@@ -103,6 +103,7 @@ static const struct fields_row method_rows[API_METHOD_COUNT] = {
     [API_PRESENCE_STATS] = METHOD("presence_stats", &channel_table),
     [API_HISTORY] = METHOD("history", &history_table),
     [API_INFO] = METHOD("info", &empty_table),
+    [API_HISTORY_REMOVE] = METHOD("history_remove", &channel_table),
     [API_CHANNELS] = METHOD("channels", &pattern_table),
     [API_RPC] = METHOD("rpc", &empty_table),
     [API_SUBSCRIBE] = METHOD("subscribe", &user_table),
@@ -223,6 +224,7 @@ static bool settle(const struct simd_ops *simd, struct api_command *command)
         return command->publish.channels.size > 0 && settle_publish(simd, &command->publish);
     case API_PRESENCE:
     case API_PRESENCE_STATS:
+    case API_HISTORY_REMOVE:
         return command->presence.channel.size > 0;
     case API_HISTORY:
         return command->history.channel.size > 0;

@@ -29,6 +29,7 @@ enum api_method {
     API_PRESENCE,
     API_PRESENCE_STATS,
     API_HISTORY,
+    API_HISTORY_REMOVE,
     API_CHANNELS,
     API_INFO,
     API_RPC,
@@ -88,7 +89,7 @@ struct api_command {
     enum api_method method;
     union {
         struct api_publish publish;  /* and broadcast */
-        struct api_channel presence; /* and presence_stats */
+        struct api_channel presence; /* and presence_stats, history_remove */
         struct api_channel channels; /* a pattern */
         struct api_user user;
         struct command_history history;

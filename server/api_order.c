@@ -76,6 +76,7 @@ static enum order_kind kind_of(enum api_method method)
     case API_PRESENCE:
     case API_PRESENCE_STATS:
     case API_HISTORY:
+    case API_HISTORY_REMOVE:
     case API_CHANNELS:
     case API_INFO:
     case API_RPC:

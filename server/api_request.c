@@ -185,6 +185,7 @@ static int ask(struct api_request *request)
     case API_PRESENCE:
     case API_PRESENCE_STATS:
     case API_HISTORY:
+    case API_HISTORY_REMOVE:
     case API_CHANNELS:
         result = ask_hub(request);
         break;

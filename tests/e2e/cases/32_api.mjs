@@ -96,6 +96,15 @@ async function methods(server) {
     [{ data: { b: [1] }, offset: 3 }]);
   assert.equal(await api.error('history', { channel: 'kept:methods', limit: 9, since: { offset: 7 } }), 112);
 
+  /* What is forgotten keeps its place: the next one follows, and nobody is told anything. */
+  await api.result('publish', { channel: 'kept:removed', data: 1 });
+  const removed = await alice.subscribe('kept:removed');
+  assert.deepEqual(await api.result('history_remove', { channel: 'kept:removed' }), {});
+  assert.deepEqual((await api.result('history', { channel: 'kept:removed', limit: 9 })).publications, []);
+  assert.equal((await api.result('publish', { channel: 'kept:removed', data: 2 })).offset, 2);
+  assert.equal((await removed.publication.take('the next one')).offset, 2);
+  assert.equal(await api.error('history_remove', { channel: 'plain:x' }), 108);
+
   const { presence } = await api.result('presence', { channel: 'kept:methods' });
   assert.deepEqual(Object.keys(presence).sort(), [alice, bob].map((one) => one.context.client).sort());
   assert.deepEqual(await api.result('presence_stats', { channel: 'kept:methods' }),
@@ -357,6 +366,11 @@ async function kill(_, point) {
     assert.deepEqual(again.map((one) => one.publish.offset).sort((a, b) => a - b), numbers(3000).map((i) => i + 1));
     const { offset } = await api.result('history', { channel: 'durable:x' });
     assert.equal(offset, 3000);
+    /* In the store, too. */
+    await api.result('history_remove', { channel: 'durable:x' });
+    assert.equal((await api.result('publish', { channel: 'durable:x', data: 'new' })).offset, 3001);
+    const left = await api.result('history', { channel: 'durable:x', limit: 9 });
+    assert.deepEqual(left.publications, [{ data: 'new', offset: 3001 }]);
     assert.deepEqual(await server.stop(), { status: 0, signal: null });
   } finally {
     server.kill('SIGKILL');

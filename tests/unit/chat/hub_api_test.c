@@ -123,6 +123,18 @@ START_TEST(history_and_presence)
                                                 .since_offset = 9}});
         settle();
         hear_answer(back_end, "4 112 \n");
+        /* What is forgotten keeps its place. */
+        ask_as(back_end, 5,
+               (struct api_command){.method = API_HISTORY_REMOVE, .presence = {view(channels[i])}});
+        settle();
+        hear_answer(back_end, "5 0 {}\n");
+        publish(back_end, 6, channels[i], "3");
+        ask_as(back_end, 7,
+               (struct api_command){.method = API_HISTORY,
+                                    .history = {.channel = view(channels[i]), .limit = 10}});
+        settle();
+        hear_answer(back_end, "6 0 {\"offset\":3,");
+        hear_answer(back_end, "7 0 {\"publications\":[{\"data\":3,\"offset\":3}]");
     }
     struct client *member = connected_client((uint16_t)(hub_count - 1));
     subscribe(member, "live:x");
@@ -160,9 +172,11 @@ START_TEST(lists_channels)
     subscribe(connected_client(2), "ab");
     for (int i = 0; i < COUNT(patterns); i++) {
         char line[128];
-        ask_as(
-            back_end, 1,
-            (struct api_command){.method = API_CHANNELS, .channels = {view(patterns[i].pattern)}});
+        struct api_command command = {.method = API_CHANNELS};
+        if (patterns[i].pattern[0] != '\0') {
+            command.channels.channel = view(patterns[i].pattern);
+        }
+        ask_as(back_end, 1, command);
         settle();
         (void)snprintf(line, sizeof(line), "1 0 {\"channels\":{%s}}\n", patterns[i].answer);
         hear_answer(back_end, line);
@@ -253,6 +267,9 @@ static const struct {
     {"nor anywhere",
      {.method = API_HISTORY, .history = {.channel = {(const uint8_t *)"no:x", 4}}},
      "9 102 \n"},
+    {"nothing to forget there",
+     {.method = API_HISTORY_REMOVE, .presence = {{(const uint8_t *)"x", 1}}},
+     "9 108 \n"},
     {"an epoch that is none",
      {.method = API_HISTORY,
       .history = {.channel = {(const uint8_t *)"hist:x", 6},

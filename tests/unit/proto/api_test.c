@@ -74,6 +74,8 @@ static const struct {
     {"of nothing", API_PRESENCE, "{}", API_BAD_REQUEST},
     {"presence_stats", API_PRESENCE_STATS, "{\"channel\":\"x\"}", API_OK},
     {"history", API_HISTORY, "{\"channel\":\"x\",\"limit\":-1,\"reverse\":true}", API_OK},
+    {"history_remove", API_HISTORY_REMOVE, "{\"channel\":\"x\"}", API_OK},
+    {"of nothing", API_HISTORY_REMOVE, "{}", API_BAD_REQUEST},
     {"of nothing", API_HISTORY, "{\"limit\":1}", API_BAD_REQUEST},
     {"info", API_INFO, "{}", API_OK},
     {"info without a body", API_INFO, "", API_OK},
