@@ -440,7 +440,10 @@ void delivery_run(const struct delivery *delivery)
             break;
         case OUTBOX_DISCONNECT:
             conn = find_conn(delivery, entry->conn);
-            if (conn != NULL) {
+            if (conn != NULL && entry->has_reason) {
+                gateway_say_close_with(delivery->gateway, conn, entry->code,
+                                       outbox_text(delivery->outbox, entry));
+            } else if (conn != NULL) {
                 gateway_say_close(delivery->gateway, conn, entry->code);
             }
             break;
