@@ -156,11 +156,29 @@ static void hold(struct gateway *gateway, struct peer *peer, struct span rest) O
     conn_pause(peer->conn);
 }
 
+/* Nothing is held: if it is paused, then for what it sent compressed. False: others go first. */
+static bool read_on(struct gateway *gateway, struct peer *peer) ON_REACTOR
+{
+    struct compression *compression = gateway->options.compression;
+
+    if (!conn_is_paused(peer->conn)) {
+        return true;
+    }
+    if (compression != NULL &&
+        !compression_admit(compression, gateway->options.config->websocket.message_size_limit)) {
+        return false;
+    }
+    conn_resume(peer->conn);
+    return true;
+}
+
 bool gateway_read_held(struct gateway *gateway, struct peer *peer)
 {
-    if (peer->held == NULL || peer->waits_for_reply || peer->state != PEER_CHAT ||
-        conn_is_closing(peer->conn)) {
+    if (peer->waits_for_reply || peer->state != PEER_CHAT || conn_is_closing(peer->conn)) {
         return true;
+    }
+    if (peer->held == NULL) {
+        return read_on(gateway, peer);
     }
     struct command_reader reader;
     command_reader_init(&reader, (struct span){peer->held->text + peer->held->offset,
@@ -416,6 +434,17 @@ static bool inflate_message(struct gateway *gateway, struct peer *peer, struct s
     return true;
 }
 
+/* What came of its messages took long enough: the others first. */
+static void take_turns(struct gateway *gateway, struct peer *peer) ON_REACTOR
+{
+    if (peer->state == PEER_CHAT && !conn_is_paused(peer->conn) && !conn_is_closing(peer->conn) &&
+        compression_is_spent(gateway->options.compression)) {
+        metrics_add(gateway->options.metrics, METRIC_INFLATE_WAITS, 1);
+        conn_pause(peer->conn);
+        gateway_wait_for_hub(gateway, peer);
+    }
+}
+
 static void act_on_message(struct gateway *gateway, struct peer *peer,
                            const struct stream_event *event) ON_REACTOR
 {
@@ -442,6 +471,7 @@ static void take_message(struct gateway *gateway, struct peer *peer,
             act_on_message(gateway, peer, &inflated);
         }
         compression_rest(gateway->options.compression);
+        take_turns(gateway, peer);
     }
     if (event->is_assembled) {
         gateway_free_assembly(peer); /* an idle connection keeps no buffer */
