@@ -30,7 +30,7 @@
 enum {
     HUB_COUNT_MAX = 3,
     CLIENT_COUNT_MAX = 256,
-    NAME_SIZE = 32, /* bytes, the NUL included */
+    NAME_SIZE = 48, /* bytes, the NUL included: a prefix and two numbers of any size */
 };
 
 struct world_options {
