@@ -54,28 +54,30 @@ static inline void forge_deinit(struct forge *forge)
     }
 }
 
-static inline char *forge_public_pem(EVP_PKEY *key)
+/* What was written, with a NUL behind it. */
+static inline char *forge_text_of(BIO *bio)
 {
     char *text = NULL;
+    const size_t size = (size_t)BIO_get_mem_data(bio, &text);
+    char *copy = calloc(1, size + 1);
+    CHECK(copy != NULL);
+    memcpy(copy, text, size);
+    BIO_free(bio);
+    return copy;
+}
+
+static inline char *forge_public_pem(EVP_PKEY *key)
+{
     BIO *bio = BIO_new(BIO_s_mem());
     CHECK(bio != NULL && PEM_write_bio_PUBKEY(bio, key) == 1);
-    const long size = BIO_get_mem_data(bio, &text);
-    char *copy = strndup(text, (size_t)size);
-    BIO_free(bio);
-    CHECK(copy != NULL);
-    return copy;
+    return forge_text_of(bio);
 }
 
 static inline char *forge_private_pem(EVP_PKEY *key)
 {
-    char *text = NULL;
     BIO *bio = BIO_new(BIO_s_mem());
     CHECK(bio != NULL && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1);
-    const long size = BIO_get_mem_data(bio, &text);
-    char *copy = strndup(text, (size_t)size);
-    BIO_free(bio);
-    CHECK(copy != NULL);
-    return copy;
+    return forge_text_of(bio);
 }
 
 static inline char *forge_base64url(const void *data, size_t size)
