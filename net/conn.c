@@ -49,18 +49,18 @@ void conn_fail(struct conn *conn, int reason)
         return;
     }
     if (conn->state == CONN_STATE_OPEN) {
-        conn->reason = (int16_t)reason;
+        conn->reason = (uint8_t)-reason;
     }
     die(conn, true);
 }
 
 void conn_abort(struct conn *conn, int reason)
 {
-    CHECK(reason <= 0 && reason > INT16_MIN);
+    CHECK(reason <= 0 && reason >= -UINT8_MAX);
     if (conn->state >= CONN_STATE_DYING) {
         return;
     }
-    conn->reason = (int16_t)reason;
+    conn->reason = (uint8_t)-reason;
     die(conn, true);
 }
 
@@ -68,7 +68,7 @@ void conn_begin_closing(struct conn *conn, int reason, uint64_t delay_ns)
 {
     CHECK(conn->state == CONN_STATE_OPEN);
     conn->state = CONN_STATE_CLOSING;
-    conn->reason = (int16_t)reason;
+    conn->reason = (uint8_t)-reason;
     if (conn->paused) {
         conn->paused = false;
         conn->reactor->ops->receive(conn->reactor->backend, &conn->io, true);
@@ -123,6 +123,10 @@ void conn_expire(struct conn *conn)
         return;
     }
     if (conn->state != CONN_STATE_OPEN) {
+        return;
+    }
+    if (conn->proxy_due) {
+        conn_proxy_fail(conn, METRIC_REJECTED_PROXY_TIMEOUT);
         return;
     }
     if (conn_is_shaking(conn)) {
@@ -234,6 +238,10 @@ void conn_deliver(struct conn *conn, struct span in)
 void conn_end_input(struct conn *conn)
 {
     conn->ended = true;
+    if (conn->proxy_due) {
+        conn_fail(conn, -ESHUTDOWN); /* a health check that only connects, or nobody */
+        return;
+    }
     if (!holds_input(conn)) {
         end_input(conn);
     }
@@ -246,6 +254,9 @@ void conn_receive(struct conn *conn, struct span in)
         return;
     }
     reactor_count(conn->reactor, METRIC_BYTES_RECEIVED, in.size);
+    if (conn->proxy_due && !conn_proxy_receive(conn, &in)) {
+        return;
+    }
     if (conn->tls != NULL) {
         conn_tls_receive(conn, in);
     } else if (conn->state == CONN_STATE_OPEN) {
@@ -261,7 +272,7 @@ void conn_serve(struct conn *conn)
             handler_of(conn)->on_drained(conn);
         }
     }
-    if (conn->feed_due) {
+    if (conn->feed_due && !conn->proxy_due) {
         conn->feed_due = false;
         if (conn_is_shaking(conn)) {
             conn_tls_serve(conn);
@@ -282,7 +293,7 @@ void conn_pause(struct conn *conn)
         return;
     }
     conn->paused = true;
-    if (!conn_is_shaking(conn)) { /* else when the handshake is done: it needs bytes */
+    if (!conn_is_shaking(conn) && !conn->proxy_due) { /* else when that is done: it needs bytes */
         conn->reactor->ops->receive(conn->reactor->backend, &conn->io, false);
     }
 }

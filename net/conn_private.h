@@ -15,6 +15,7 @@
 
 #include "core/annot.h"
 #include "core/bytes.h"
+#include "core/metrics.h"
 #include "core/timerwheel.h"
 #include "net/backend.h"
 #include "net/conn.h"
@@ -51,7 +52,7 @@ struct conn {
     uint32_t touched_next;        /* slot */
     uint32_t ready_next;          /* slot */
     uint32_t progress_ms;         /* when the kernel last took bytes, or the queue began */
-    int16_t reason;               /* for on_close: 0 or -errno */
+    uint8_t reason;               /* for on_close, which gets it negative: 0 or an errno */
     uint8_t state : 3;            /* enum conn_state */
     uint8_t listener : 3;         /* index */
     bool touched : 1;             /* in the touched list */
@@ -62,8 +63,9 @@ struct conn {
     bool feed_due : 1;            /* resumed with pending bytes, or with the end of input */
     bool ended : 1;               /* the peer's FIN was received */
     bool paused : 1;
-    bool large : 1; /* its queue may hold queue_bytes_max_large */
-    bool reset : 1; /* DYING: drop it with a reset */
+    bool large : 1;     /* its queue may hold queue_bytes_max_large */
+    bool reset : 1;     /* DYING: drop it with a reset */
+    bool proxy_due : 1; /* a PROXY header has to come first; `pending` is what there is of it */
 };
 
 _Static_assert(sizeof(struct conn) <= 120, "memory of an idle connection");
@@ -104,6 +106,15 @@ NODISCARD bool conn_has_output(const struct conn *conn);
 
 /* conn_tls.c: the handshake has yet to be done, and has not failed. */
 NODISCARD bool conn_is_shaking(const struct conn *conn);
+
+/*
+ * conn_proxy.c: bytes came while a header is due. True: it is there and taken, and `in` is what
+ * follows it.
+ */
+NODISCARD bool conn_proxy_receive(struct conn *conn, struct span *in) ON_REACTOR;
+
+/* The header took too long, or will not come. */
+void conn_proxy_fail(struct conn *conn, enum metrics_id why);
 
 /* A new connection of a listener or dialler with TLS. 0 or -ENOMEM. */
 NODISCARD int conn_tls_begin(struct conn *conn, struct tls_config *config);

@@ -132,7 +132,11 @@ static struct fixture *prepare(const struct plug *plug, const struct reactor_opt
     memset(fixture, 0, sizeof(*fixture));
     fixture->plug = plug;
     fixture->world = plug->create();
-    fixture->handler = (struct conn_handler){on_open, on_bytes, on_drained, on_close, fixture};
+    fixture->handler = (struct conn_handler){.on_open = on_open,
+                                             .on_bytes = on_bytes,
+                                             .on_drained = on_drained,
+                                             .on_close = on_close,
+                                             .context = fixture};
 
     struct reactor_options mine = *options;
     mine.backend = plug->is_tls ? plug->base->ops : plug->ops;
@@ -142,9 +146,11 @@ static struct fixture *prepare(const struct plug *plug, const struct reactor_opt
     mine.context = fixture;
     ck_assert_int_eq(reactor_create(&mine, &fixture->reactor), 0);
     fixture->listener = plug->listen(fixture->world);
-    struct tls_config *config = plug->is_tls ? plug_tls_server() : NULL;
-    ck_assert_int_eq(
-        reactor_listen_tls(fixture->reactor, fixture->listener, &fixture->handler, config), 0);
+    const struct reactor_listening listening = {
+        .handler = &fixture->handler,
+        .tls = plug->is_tls ? plug_tls_server() : NULL,
+    };
+    ck_assert_int_eq(reactor_listen_with(fixture->reactor, fixture->listener, &listening), 0);
     ck_assert_ptr_eq(reactor_user(fixture->reactor), fixture);
     return fixture;
 }
