@@ -44,7 +44,7 @@ enum archive_result {
 
 enum archive_kind {
     ARCHIVE_APPEND = 1, /* offset, value */
-    ARCHIVE_RESET,      /* the stream begins, with the run's epoch */
+    ARCHIVE_RESET,      /* the stream begins, with the run's epoch, behind offset */
     ARCHIVE_TRIM,       /* what lies below offset goes */
     ARCHIVE_REMOVE,     /* the stream goes */
 };
@@ -63,6 +63,9 @@ struct archive_run {
     uint32_t first; /* of the batch's entries */
     uint32_t count; /* at least 1 */
     bool power;     /* has to survive the loss of power */
+    /* How long the store keeps what nobody asks for, from now on; 0: as it was told before. */
+    uint64_t record_ms;
+    uint64_t position_ms; /* and when no record is left */
     enum archive_result result;
 };
 
@@ -103,8 +106,11 @@ struct archive_page {
     enum archive_result result; /* never CONFLICT */
     bool more;                  /* the range has records that did not fit */
     uint64_t epoch;
-    uint64_t top;   /* 0: nothing was ever appended */
-    uint64_t first; /* the oldest that is kept; top + 1: none is */
+    uint64_t top;       /* 0: nothing was ever appended */
+    uint64_t first;     /* the oldest that is kept; top + 1: none is */
+    uint64_t idle_ms;   /* the age of the newest record, or of the stream */
+    uint64_t record_ms; /* how long the store keeps them, and then the position; 0: for ever */
+    uint64_t position_ms;
     uint32_t record_count;
     struct archive_record *records; /* in order, without a gap */
     /* The archive's: */

@@ -119,6 +119,12 @@ struct ledger *channel_ledger(struct channel_home *home)
     return home->ledger;
 }
 
+/* Of what somebody configured; the store wants at least one. */
+static uint64_t whole_ms(uint64_t ns)
+{
+    return ns < ns_per_ms ? 1 : ns / ns_per_ms;
+}
+
 int channel_open_book(struct channel_home *home, struct channel *channel)
 {
     if (home->ledger == NULL || !policy_is_durable(channel->policy)) {
@@ -128,6 +134,8 @@ int channel_open_book(struct channel_home *home, struct channel *channel)
         .owner = channel,
         .channel = {channel->name, channel->name_size},
         .keep_count = channel->policy->history_size,
+        .keep_ms = whole_ms(channel->policy->history_ttl_ns),
+        .position_ms = whole_ms(channel->policy->history_meta_ttl_ns),
         .power = channel->policy->durability == POLICY_DURABILITY_POWER,
     };
     channel->book = ledger_open(home->ledger, &options);

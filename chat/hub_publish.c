@@ -59,6 +59,7 @@ static enum codes_error ask_home(struct hub *hub, const struct session *session,
         .data = publish->data,
         .info = write_info(hub, session),
         .key = publish->key,
+        .now_ns = hub->now_ns,
     };
     struct blob *blob = publication_create(hub->options.pool, &source);
     if (blob == NULL) {

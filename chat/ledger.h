@@ -16,6 +16,8 @@
  *           page asked for, from the last publication that is known to be stored on: what is on it
  *           was stored and is delivered, what is not was not and goes out again under the same
  *           offset, as long as its publisher waits for it. So an offset never has two contents.
+ *           What the store has dropped for its age, while the book was open, was stored all the
+ *           same; and a stream that is gone from it for that begins again where it was.
  * Bounds    an item waits for timeout_ns, then it is answered with CODES_ERROR_INTERNAL. A
  *           publication that was sent by then may be delivered all the same: its outcome was not
  *           known. Bytes and items have maxima; above, ledger_publish() and ledger_ask() say no.
@@ -83,6 +85,8 @@ struct ledger_book_options {
     void *owner;
     struct bytes channel; /* borrowed, as long as the book is there */
     uint32_t keep_count;  /* publications that its history keeps */
+    uint64_t keep_ms;     /* and how long, not 0; the store sees to it when nobody is here */
+    uint64_t position_ms; /* how long epoch and offset are kept after that, not 0 */
     bool power;           /* has to survive the loss of power */
 };
 

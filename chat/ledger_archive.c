@@ -17,6 +17,7 @@ enum {
     ENTRIES_BESIDES = 2,      /* a reset before the publications, a trim behind */
     TRIM_COUNT_MIN = 64,      /* a trim costs the store about as much as a publication */
     PAGE_COUNT = ARCHIVE_PAGE_COUNT_MAX,
+    NS_PER_MS = 1000000,
 };
 
 void ledger_mark_dirty(struct ledger *ledger, struct ledger_book *book)
@@ -34,6 +35,12 @@ void ledger_want_page(struct ledger *ledger, struct ledger_book *book)
         book->state = LEDGER_WANTED;
         list_push_back(&ledger->wanted, &book->wanted);
     }
+}
+
+static void set_idle(const struct ledger *ledger, struct ledger_book *book, uint64_t idle_ms)
+{
+    book->idle_ms = idle_ms;
+    book->idle_ns = ledger->now_ns;
 }
 
 static void mark_delivery(struct ledger *ledger, struct ledger_book *book)
@@ -130,13 +137,18 @@ static void add_run(struct ledger_book *book, struct archive_batch *batch)
                                         .epoch = book->epoch,
                                         .power = book->options.power,
                                     });
+    if (book->must_keep && !book->must_remove) {
+        run->record_ms = book->options.keep_ms;
+        run->position_ms = book->options.position_ms;
+    }
     if (book->must_remove) {
         archive_post_add_entry(batch, (struct archive_entry){.kind = ARCHIVE_REMOVE});
         book->must_remove = false;
         book->is_removed = true;
     } else {
         if (book->must_reset) {
-            archive_post_add_entry(batch, (struct archive_entry){.kind = ARCHIVE_RESET});
+            archive_post_add_entry(
+                batch, (struct archive_entry){.kind = ARCHIVE_RESET, .offset = book->stored});
         }
         add_publications(book, batch, run);
         if (wants_trim(book)) {
@@ -217,6 +229,7 @@ static void take_back(struct ledger *ledger, struct ledger_book *book)
 static void run_is_stored(struct ledger *ledger, struct ledger_book *book,
                           const struct archive_batch *batch, const struct archive_run *run)
 {
+    book->must_keep = book->must_keep && run->record_ms == 0;
     for (uint32_t i = 0; i < run->count; i++) {
         const struct archive_entry *entry = &batch->entries[run->first + i];
         switch (entry->kind) {
@@ -226,6 +239,7 @@ static void run_is_stored(struct ledger *ledger, struct ledger_book *book,
         case ARCHIVE_APPEND:
             CHECK(entry->offset == book->stored + 1);
             book->stored = entry->offset;
+            set_idle(ledger, book, 0);
             break;
         case ARCHIVE_TRIM:
             book->kept = entry->offset;
@@ -316,8 +330,26 @@ static void begin(struct ledger *ledger, struct ledger_book *book, uint64_t epoc
 
 static void begin_anew(struct ledger *ledger, struct ledger_book *book)
 {
+    set_idle(ledger, book, 0);
     begin(ledger, book, ledger->options.ops->new_epoch(ledger->options.context), 0);
     book->must_reset = true;
+    book->must_keep = true;
+}
+
+/* Did the store have reason to remove it for its age? Else it has lost it. */
+static bool is_outlived(const struct ledger *ledger, const struct ledger_book *book)
+{
+    return book->is_begun && book->idle_ms + (ledger->now_ns - book->idle_ns) / NS_PER_MS >=
+                                 book->options.position_ms;
+}
+
+/* The store has it no more, and nothing of it is lost: it goes on where it was. */
+static void begin_again(struct ledger_book *book)
+{
+    book->must_reset = true;
+    book->must_keep = true;
+    book->kept = book->stored + 1;
+    book->keep = book->keep > book->kept ? book->keep : book->kept;
 }
 
 /* All is known: what was sent and is not there goes again, and who has asked may. */
@@ -336,12 +368,28 @@ static void settle(struct ledger *ledger, struct ledger_book *book)
     ledger_maybe_idle(ledger, book);
 }
 
+/* What was sent up to there was stored, and was too old before anybody could be given it. */
+static void end_expired(struct ledger *ledger, struct ledger_book *book, uint64_t top)
+{
+    for (struct list_link *link = list_first(&book->sent);
+         link != NULL && LEDGER_PLACED(link)->answer.offset <= top;
+         link = list_first(&book->sent)) {
+        struct ledger_item *const item = LEDGER_PLACED(link);
+        ledger_end_item(ledger, item, CODES_ERROR_NONE);
+        ledger_drop_publication(ledger, item);
+    }
+}
+
 /* The page has records for us: they are delivered one by one, and then it is settled. */
 static void take_records(struct ledger *ledger, struct ledger_book *book, struct archive_page *page)
 {
     const bool continues = page->epoch == book->epoch && page->top >= book->stored;
-    if (book->is_begun && !continues) {
-        /* Another life than the one we know: as if we knew nothing. */
+    const bool has_gap = book->is_begun && page->first > book->stored + 1;
+    if (continues && has_gap) {
+        end_expired(ledger, book, page->top);
+    }
+    if (book->is_begun && (!continues || has_gap)) {
+        /* Another life than the one we know, or a later part of it: as if we knew nothing. */
         book->is_begun = false;
         book->is_loaded = false;
         book->state = LEDGER_CLOSED;
@@ -355,6 +403,9 @@ static void take_records(struct ledger *ledger, struct ledger_book *book, struct
         book->kept = page->first;
     }
     book->must_reset = false;
+    set_idle(ledger, book, page->idle_ms);
+    book->must_keep =
+        page->record_ms != book->options.keep_ms || page->position_ms != book->options.position_ms;
     book->page = page;
     book->page_next = 0;
     mark_delivery(ledger, book);
@@ -382,8 +433,9 @@ void ledger_take_page(struct ledger *ledger, struct archive_page *page)
         ledger_maybe_idle(ledger, book);
         return;
     }
-    if (book->is_begun && book->stored == 0 && result == ARCHIVE_ABSENT) {
-        book->must_reset = true; /* the one we know was never stored, and nothing of it is lost */
+    if (result == ARCHIVE_ABSENT &&
+        ((book->is_begun && book->stored == 0) || is_outlived(ledger, book))) {
+        begin_again(book);
     } else {
         begin_anew(ledger, book);
     }

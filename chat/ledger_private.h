@@ -44,13 +44,16 @@ struct ledger_book {
     bool is_loaded;   /* and all of it */
     bool must_reset;  /* the stream is not in the store yet */
     bool must_remove; /* it is to be forgotten there */
+    bool must_keep;   /* the store does not know for how long, or of another time */
     bool trims_soon;  /* without waiting for enough to be trimmed */
     bool has_run;     /* with the archive */
     bool is_removed;  /* by that run */
     uint64_t epoch;
-    uint64_t stored;         /* the last offset that is known to be stored */
-    uint64_t kept;           /* the first that the store keeps, as far as it was told */
-    uint64_t keep;           /* the first that it needs to keep */
+    uint64_t stored;  /* the last offset that is known to be stored */
+    uint64_t kept;    /* the first that the store keeps, as far as it was told */
+    uint64_t keep;    /* the first that it needs to keep */
+    uint64_t idle_ms; /* the age of its last publication, at idle_ns */
+    uint64_t idle_ns;
     struct list_link queued; /* items: publications that are to be sent */
     struct list_link sent;   /* those of the run that is under way; or, without one, unknown */
     struct list_link stored_items; /* those that are to be delivered */

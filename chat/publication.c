@@ -57,6 +57,7 @@ struct blob *publication_create(struct blob_pool *pool, const struct publication
         return NULL;
     }
     uint8_t *const data = blob->data + blob->begin;
+    blob->made_ns = source->now_ns;
     memcpy(data, source->data.data, source->data.size);
     const size_t written = event_put_suffix(&publisher, data + source->data.size);
     blob->end += (uint32_t)(source->data.size + written - event_suffix_size(&nobody));

@@ -25,6 +25,7 @@ struct publication_source {
     struct bytes data; /* JSON */
     struct bytes info; /* JSON: who it is; empty: nobody */
     struct bytes key;  /* for idempotency; empty: none */
+    uint64_t now_ns;   /* when it was taken from them, of the clock that all reactors share */
 };
 
 /* On the publisher's reactor: copied into a new blob. NULL: no memory. */

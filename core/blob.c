@@ -177,7 +177,7 @@ struct blob *blob_create(struct blob_pool *pool, size_t capacity)
     blob->begin = 0;
     blob->end = 0;
     blob->home = pool;
-    blob->next = NULL;
+    blob->made_ns = 0;
     pool->bytes += size;
     pool->count++;
     return blob;

@@ -31,7 +31,10 @@ struct blob {
     uint32_t begin;          /* valid bytes are data[begin, end) */
     uint32_t end;
     struct blob_pool *home;
-    struct blob *next; /* of a free list or the return list; not the holder's business */
+    union {
+        struct blob *next; /* of a free list or the return list; not the holder's business */
+        uint64_t made_ns;  /* while it is held: what its maker says of when; 0: nothing */
+    };
     uint8_t data[];
 };
 

@@ -115,6 +115,11 @@ static const struct {
      METRIC_STORE_QUEUE_BYTES},
     {"parley_store_waiting", "gauge", "Batches and pages that the store's queue has no room for.",
      NULL, METRIC_STORE_WAITING},
+    {"parley_store_table_bytes", "gauge", "Bytes of the store's tables on the disk.", NULL,
+     METRIC_STORE_TABLE_BYTES},
+    {"parley_store_expired_total", "counter",
+     "What got too old in the store while nobody had its channel open.", "what",
+     METRIC_STORE_EXPIRED_PUBLICATIONS},
 };
 
 enum { FAMILY_COUNT = sizeof(families) / sizeof(families[0]) };
@@ -217,6 +222,8 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_STORE_RUNS_OK] = "stored",
     [METRIC_STORE_RUNS_REFUSED] = "refused",
     [METRIC_STORE_RUNS_LOST] = "lost",
+    [METRIC_STORE_EXPIRED_PUBLICATIONS] = "publication",
+    [METRIC_STORE_EXPIRED_CHANNELS] = "channel",
 };
 
 void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)
@@ -358,8 +365,10 @@ char *metrics_render(const struct metrics *const *all, const char *const *names,
     add(&text, "# HELP parley_loop_seconds Time of one turn of a reactor's loop, its sleep left "
                "out.\n# TYPE parley_loop_seconds histogram\n");
     struct reading store = {.sum_ns = 0};
+    struct reading delivery = {.sum_ns = 0};
     for (size_t i = 0; i < count; i++) {
         read_histogram(&store, &all[i]->store);
+        read_histogram(&delivery, &all[i]->delivery);
         if (names[i] != NULL) {
             char label[48];
             struct reading loop = {.sum_ns = 0};
@@ -371,6 +380,9 @@ char *metrics_render(const struct metrics *const *all, const char *const *names,
     add(&text, "# HELP parley_store_seconds Time from a run's way into the store to its answer.\n"
                "# TYPE parley_store_seconds histogram\n");
     add_histogram(&text, &store, "parley_store_seconds", "");
+    add(&text, "# HELP parley_delivery_seconds Time from a publication's arrival to its way to the "
+               "subscribers of one reactor.\n# TYPE parley_delivery_seconds histogram\n");
+    add_histogram(&text, &delivery, "parley_delivery_seconds", "");
     if (text.failed) {
         free(text.data);
         return NULL;

@@ -165,10 +165,13 @@ enum metrics_id {
     METRIC_STORE_RUNS_OK, /* what of one channel goes together */
     METRIC_STORE_RUNS_REFUSED,
     METRIC_STORE_RUNS_LOST,
-    METRIC_STORE_PAGES,       /* channels asked for */
-    METRIC_STORE_QUESTIONS,   /* gauge: open */
-    METRIC_STORE_QUEUE_BYTES, /* gauge: not sent to the process yet */
-    METRIC_STORE_WAITING,     /* gauge: batches and pages that the queue has no room for */
+    METRIC_STORE_PAGES,                /* channels asked for */
+    METRIC_STORE_QUESTIONS,            /* gauge: open */
+    METRIC_STORE_QUEUE_BYTES,          /* gauge: not sent to the process yet */
+    METRIC_STORE_WAITING,              /* gauge: batches and pages that the queue has no room for */
+    METRIC_STORE_TABLE_BYTES,          /* gauge: of what lies on the disk, without the log */
+    METRIC_STORE_EXPIRED_PUBLICATIONS, /* too old, of channels that nobody had open */
+    METRIC_STORE_EXPIRED_CHANNELS,
 
     METRIC_COUNT
 };
@@ -185,8 +188,9 @@ struct metrics_histogram {
 
 struct metrics {
     alignas(64) _Atomic uint64_t values[METRIC_COUNT];
-    struct metrics_histogram loop;  /* turns of a reactor */
-    struct metrics_histogram store; /* from a run's way into the store to its answer */
+    struct metrics_histogram loop;     /* turns of a reactor */
+    struct metrics_histogram store;    /* from a run's way into the store to its answer */
+    struct metrics_histogram delivery; /* from its publisher to its subscribers here */
 };
 
 /* Counters go up; gauges may also be set or go down. Owner only. */
@@ -218,8 +222,8 @@ void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns);
 
 /*
  * The text format 0.0.4 of everything: values summed over the `count` threads of `all`, one loop
- * histogram per thread whose names[i] is not NULL, labelled reactor="<names[i]>", and one of the
- * store.
+ * histogram per thread whose names[i] is not NULL, labelled reactor="<names[i]>", and one each of
+ * the store and of deliveries.
  * Freed by the caller with free(); `size` in bytes, without the zero at the end.
  */
 NODISCARD char *metrics_render(const struct metrics *const *all, const char *const *names,

@@ -8,7 +8,7 @@
 packages_build=(build-essential cmake ninja-build pkg-config git ca-certificates python3
     liburing-dev libssl-dev libyaml-dev librocksdb-dev scdoc)
 # shellcheck disable=SC2034
-packages_test=(check curl chromium openssl procps python3-websockets strace)
+packages_test=(check curl chromium openssl procps python3-websockets strace prometheus)
 # shellcheck disable=SC2034
 packages_ci=(clang clang-format clang-tidy libclang-rt-14-dev)
 # shellcheck disable=SC2034

@@ -3,9 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,11 +12,10 @@
 #include "chat/post.h"
 #include "core/bus.h"
 #include "core/check.h"
-#include "core/list.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/monotime.h"
-#include "store/store.h"
+#include "server/archive_private.h"
 
 enum {
     POSTS_MAX = 64,             /* taken at once */
@@ -31,51 +27,18 @@ enum {
     CREATE_AGAIN_MS = 1000,
     FULL_MS = 10000,  /* after the last refusal for want of space: then it may have some again */
     CLOSE_MS = 10000, /* that the child may take to store what it has and to end */
-    COMPLAINT_SIZE = 256,
 };
 
 _Static_assert((int)ARCHIVE_NAME_SIZE_MAX == (int)WIRE_CHANNEL_SIZE_MAX &&
                    (int)ARCHIVE_VALUE_SIZE_MAX == (int)WIRE_VALUE_SIZE_MAX &&
                    (int)ARCHIVE_PAGE_COUNT_MAX == (int)WIRE_READ_COUNT_MAX,
                "what chat may ask is what the wire may carry");
-_Static_assert((int)ARCHIVE_RUN_COUNT_MAX <= (int)WIRE_ENTRY_COUNT_MAX &&
+_Static_assert((int)ARCHIVE_RUN_COUNT_MAX < (int)WIRE_ENTRY_COUNT_MAX &&
                    (int)ARCHIVE_RUN_SIZE_MAX + (int)WIRE_VALUE_SIZE_MAX +
-                           (int)ARCHIVE_RUN_COUNT_MAX *
+                           ((int)ARCHIVE_RUN_COUNT_MAX + 1) *
                                (WIRE_ENTRY_SIZE_MIN + WIRE_CHANNEL_SIZE_MAX) <
                        (int)WIRE_BODY_SIZE_MAX,
                "a run is one batch of the wire");
-
-/* A question that the store has: a run of a batch, or a page. */
-struct job {
-    struct archive_batch *batch; /* NULL: a page */
-    struct archive_page *page;
-    uint32_t run;
-    uint32_t next_free;
-    uint64_t began_ns;
-};
-
-struct archive {
-    struct archive_options options;
-    struct store *store; /* NULL: it could not even be created; tried again at create_ns */
-    uint64_t create_ns;
-    uint64_t down_ns; /* since when; 0: it is not down */
-    uint64_t now_ns;
-    int wake_fd;
-    bool is_exiting;
-    uint64_t full_until_ns; /* 0: there is space, as far as anybody knows */
-    bool is_ready;          /* the store's process is, and takes questions */
-    bool was_ready;
-    bool was_down;            /* and not ready since */
-    _Atomic uint32_t state;   /* enum archive_state; relaxed: it orders nothing */
-    struct list_link batches; /* not all of their runs were given to the store */
-    struct list_link pages;   /* not given to the store */
-    size_t waiting;           /* in both */
-    struct job *jobs;         /* questions_max */
-    uint32_t free_job;        /* the first free one; questions_max: none */
-    uint32_t job_count;
-    struct wire_entry *entries;     /* ARCHIVE_RUN_COUNT_MAX, of the run that is given */
-    char complaint[COMPLAINT_SIZE]; /* the last one that was logged */
-};
 
 /* -- answers ----------------------------------------------------------------------------------- */
 
@@ -188,6 +151,7 @@ static enum store_verdict give_run(struct archive *archive, const struct archive
 {
     CHECK(run->count > 0 && run->count <= ARCHIVE_RUN_COUNT_MAX);
     const uint64_t now_ms = monotime_realtime_ms();
+    size_t count = run->count;
     for (uint32_t i = 0; i < run->count; i++) {
         const struct archive_entry *entry = &batch->entries[run->first + i];
         archive->entries[i] = (struct wire_entry){
@@ -200,9 +164,17 @@ static enum store_verdict give_run(struct archive *archive, const struct archive
             .value = entry->value,
         };
     }
+    if (run->record_ms > 0) {
+        archive->entries[count++] = (struct wire_entry){
+            .kind = WIRE_KEEP,
+            .epoch = run->epoch,
+            .keep = {.record_ms = run->record_ms, .position_ms = run->position_ms},
+            .channel = run->channel,
+        };
+    }
     return store_commit(archive->store, tag_of(archive, job),
                         run->power ? WIRE_DURABLE_POWER : WIRE_DURABLE_PROCESS, archive->entries,
-                        run->count);
+                        count);
 }
 
 static enum store_verdict give_page(struct archive *archive, const struct archive_page *page,
@@ -346,7 +318,13 @@ static void take_committed(struct archive *archive, struct job job,
     end_run(archive, job.batch, job.run, result_of(committed->result));
 }
 
-static bool copy_records(struct archive_page *page, const struct wire_page *from)
+/* Nothing is younger than now, whatever somebody has done to the clock. */
+static uint64_t age_ms(uint64_t now_ms, uint64_t time_ms)
+{
+    return now_ms > time_ms ? now_ms - time_ms : 0;
+}
+
+static bool copy_records(struct archive_page *page, const struct wire_page *from, uint64_t now_ms)
 {
     if (from->count == 0) {
         return true;
@@ -354,17 +332,15 @@ static bool copy_records(struct archive_page *page, const struct wire_page *from
     if (!archive_post_reserve(page, from->count, from->records.size)) {
         return false;
     }
-    const uint64_t now_ms = monotime_realtime_ms();
     struct bytes rest = from->records;
     struct wire_record record;
     while (wire_next_record(&rest, &record)) {
-        archive_post_add_record(page,
-                                (struct archive_record){
-                                    .offset = record.offset,
-                                    .tag = record.flags,
-                                    .age_ms = now_ms > record.time_ms ? now_ms - record.time_ms : 0,
-                                    .value = record.value,
-                                });
+        archive_post_add_record(page, (struct archive_record){
+                                          .offset = record.offset,
+                                          .tag = record.flags,
+                                          .age_ms = age_ms(now_ms, record.time_ms),
+                                          .value = record.value,
+                                      });
     }
     return true;
 }
@@ -372,17 +348,21 @@ static bool copy_records(struct archive_page *page, const struct wire_page *from
 static void take_page(struct archive *archive, struct archive_page *page,
                       const struct wire_page *from)
 {
+    const uint64_t now_ms = monotime_realtime_ms();
     page->more = from->more;
     page->epoch = from->stream.epoch;
     page->top = from->stream.top;
     page->first = from->stream.first;
+    page->idle_ms = age_ms(now_ms, from->stream.last_time_ms);
+    page->record_ms = from->stream.keep.record_ms;
+    page->position_ms = from->stream.keep.position_ms;
     if (from->result == WIRE_DAMAGED) {
         const struct log_field fields[] = {
             log_bytes("channel", (struct bytes){page->channel, page->channel_size})};
         log_write(archive->options.log, LOG_ERROR, "store: a channel is damaged: it begins anew",
                   fields, 1);
     }
-    const bool copied = copy_records(page, from);
+    const bool copied = copy_records(page, from, now_ms);
     end_page(archive, page, copied ? result_of(from->result) : ARCHIVE_REFUSED);
 }
 
@@ -397,63 +377,14 @@ static void take_loss(struct archive *archive, struct job job)
     archive->waiting++;
 }
 
-/* A value of the log is short, and the file that is damaged stands at the end of a reason. */
-static void log_reason(struct archive *archive, enum log_level level, const char *event,
-                       const char *reason)
-{
-    const size_t size = strlen(reason);
-    const size_t first = size < LOG_STRING_SIZE_MAX ? size : LOG_STRING_SIZE_MAX;
-    const struct log_field fields[] = {
-        log_text("path", archive->options.path),
-        log_bytes("because", (struct bytes){(const uint8_t *)reason, first}),
-        log_text("and", reason + first),
-    };
-    log_write(archive->options.log, level, event, fields, size > first ? 3 : 2);
-}
-
-static void log_state(struct archive *archive, enum store_state state)
-{
-    const struct store_view view = store_look(archive->store);
-    const struct log_field fields[] = {
-        log_uint("child", (uint64_t)view.child),
-        log_uint("open_us", view.open_us),
-        log_uint("starts", view.starts),
-        log_text("path", archive->options.path),
-    };
-    switch (state) {
-    case STORE_STARTING:
-        log_write(archive->options.log, LOG_INFO, "store: starting again", fields, 1);
-        return;
-    case STORE_READY:
-        log_write(archive->options.log, LOG_INFO,
-                  archive->was_ready ? "store: ready again" : "store: ready", fields, 4);
-        archive->was_ready = true;
-        return;
-    case STORE_DOWN:
-        log_reason(archive, LOG_ERROR, "store: down", view.reason);
-        return;
-    }
-    NEVER("a state of no store");
-}
-
-static void take_change(struct archive *archive, enum store_state state)
-{
-    log_state(archive, state);
-    archive->is_ready = state == STORE_READY;
-    if (state == STORE_READY) {
-        archive->down_ns = 0;
-        archive->was_down = false;
-        archive->full_until_ns = 0;
-    } else if (state == STORE_DOWN) {
-        archive->down_ns = archive->down_ns == 0 ? archive->now_ns : archive->down_ns;
-        archive->was_down = true;
-    }
-}
-
 static void take_completion(struct archive *archive, const struct store_completion *completion)
 {
     if (completion->event == STORE_CHANGED) {
-        take_change(archive, completion->state);
+        archive_take_change(archive, completion->state);
+        return;
+    }
+    if (archive_asked_figures(archive, completion->tag)) {
+        archive_take_figures(archive, completion->event == STORE_STATS ? &completion->stats : NULL);
         return;
     }
     CHECK(completion->tag < archive->options.questions_max);
@@ -587,51 +518,6 @@ static void create_store(struct archive *archive)
     log_write(archive->options.log, LOG_ERROR, "store: cannot be started", fields, 3);
 }
 
-static enum archive_state judge(const struct archive *archive, const struct store_view *view)
-{
-    if (archive->store == NULL || view->state == STORE_DOWN) {
-        return ARCHIVE_DOWN;
-    }
-    if (view->state == STORE_STARTING) {
-        return archive->was_down ? ARCHIVE_DOWN : ARCHIVE_STARTING;
-    }
-    if (view->oldest_ns != 0 && archive->now_ns - view->oldest_ns >= archive->options.timeout_ns) {
-        return ARCHIVE_SLOW;
-    }
-    return archive->now_ns < archive->full_until_ns ? ARCHIVE_FULL : ARCHIVE_READY;
-}
-
-/* What others may know: the state, the gauges, and what the child complains of. */
-static void publish_state(struct archive *archive)
-{
-    struct metrics *metrics = archive->options.metrics;
-    struct store_view view = {.reason = ""};
-    if (archive->store != NULL) {
-        view = store_look(archive->store);
-    }
-    const enum archive_state state = judge(archive, &view);
-    const enum archive_state before = archive_state(archive);
-    atomic_store_explicit(&archive->state, (uint32_t)state, memory_order_relaxed);
-    if (state == ARCHIVE_SLOW && before != ARCHIVE_SLOW) {
-        const struct log_field fields[] = {log_uint("questions", view.questions)};
-        log_write(archive->options.log, LOG_ERROR, "store: does not answer in time", fields, 1);
-    }
-    if (view.state == STORE_READY && view.reason[0] != '\0' &&
-        strncmp(view.reason, archive->complaint, COMPLAINT_SIZE - 1) != 0) {
-        (void)snprintf(archive->complaint, COMPLAINT_SIZE, "%.*s", COMPLAINT_SIZE - 1, view.reason);
-        log_reason(archive, LOG_WARN, "store: complains", view.reason);
-    }
-    metrics_set(metrics, METRIC_STORE_READY, state == ARCHIVE_READY ? 1 : 0);
-    metrics_set(metrics, METRIC_STORE_STARTS, view.starts);
-    metrics_set(metrics, METRIC_STORE_QUESTIONS, view.questions);
-    metrics_set(metrics, METRIC_STORE_QUEUE_BYTES, view.queue_bytes);
-    metrics_set(metrics, METRIC_STORE_WAITING, archive->waiting);
-    metrics_set(metrics, METRIC_BUS_POSTS, bus_posts(archive->options.bus, archive->options.port));
-    metrics_set(metrics, METRIC_BUS_WAKES, bus_wakes(archive->options.bus, archive->options.port));
-    metrics_set(metrics, METRIC_LOG_DROPPED, log_dropped(archive->options.log));
-    log_report_suppressed(archive->options.log);
-}
-
 /* One turn. False: nothing was to do. */
 static bool step(struct archive *archive)
 {
@@ -642,9 +528,11 @@ static bool step(struct archive *archive)
     if (archive->store != NULL) {
         worked = work_store(archive) || worked;
         go_on(archive); /* answers have made room */
+    }
+    archive_watch(archive);
+    if (archive->store != NULL) {
         store_flush(archive->store);
     }
-    publish_state(archive);
     bus_flush(archive->options.bus, archive->options.port);
     return worked;
 }
@@ -660,7 +548,7 @@ static void sleep_until_news(struct archive *archive)
     };
     const bool looks = archive->waiting > 0 || archive->job_count > 0 || archive->store == NULL ||
                        archive_state(archive) != ARCHIVE_READY;
-    (void)poll(polled, sizeof(polled) / sizeof(polled[0]), looks ? LOOK_MS : -1);
+    (void)poll(polled, sizeof(polled) / sizeof(polled[0]), looks ? LOOK_MS : ARCHIVE_FIGURES_MS);
     bus_awake(archive->options.bus, archive->options.port);
     uint64_t count;
     const ssize_t size = read(archive->wake_fd, &count, sizeof(count));
@@ -747,7 +635,7 @@ int archive_create(const struct archive_options *options, struct archive **archi
     created->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     const int error = created->wake_fd < 0 ? -errno : -ENOMEM;
     created->jobs = calloc(options->questions_max, sizeof(created->jobs[0]));
-    created->entries = calloc(ARCHIVE_RUN_COUNT_MAX, sizeof(created->entries[0]));
+    created->entries = calloc(ARCHIVE_RUN_COUNT_MAX + 1, sizeof(created->entries[0]));
     if (created->wake_fd < 0 || created->jobs == NULL || created->entries == NULL) {
         archive_destroy(created);
         return error;

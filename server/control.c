@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "chat/post.h"
@@ -222,6 +223,11 @@ static int allocate(struct control *control)
         .metrics = control->all_metrics,
         .metric_names = control->metric_names,
         .metric_count = working,
+        .process =
+            {
+                .started_s = (uint64_t)time(NULL),
+                .connection_limit = control->config->client.connection_limit,
+            },
         .echo_enabled = control->config->echo.enabled,
     };
     fill_random(NULL, &control->key, sizeof(control->key));

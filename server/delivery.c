@@ -139,11 +139,19 @@ static struct packet *packet_for(const struct delivery *delivery, const struct o
     return packet;
 }
 
+static void note_time(struct delivery_times *times, uint64_t taken_ns)
+{
+    if (taken_ns > 0 && times->count < DELIVERY_TIMES_MAX) {
+        times->taken_ns[times->count++] = taken_ns;
+    }
+}
+
 /* Gives up the shares of a chain. */
 static void drop_chain(const struct delivery *delivery, struct outbox_entry *first)
 {
     for (struct outbox_entry *entry = first;;) {
         const uint32_t next = entry->next;
+        note_time(delivery->times, entry->blob->made_ns);
         entry->kind = OUTBOX_TAKEN;
         blob_drop(entry->blob, delivery->pool);
         entry->blob = NULL;

@@ -20,6 +20,16 @@ struct metrics;
 struct outbox;
 struct reactor;
 
+/*
+ * When the publications that were delivered in this iteration were taken from their publishers: of
+ * the first ones, if there are many. Who delivers adds, who flushes looks and empties it.
+ */
+enum { DELIVERY_TIMES_MAX = 64 };
+struct delivery_times {
+    uint64_t taken_ns[DELIVERY_TIMES_MAX];
+    uint32_t count;
+};
+
 struct delivery {
     struct outbox *outbox;
     struct hub *hub;
@@ -27,6 +37,7 @@ struct delivery {
     struct gateway *gateway;
     struct blob_pool *pool;
     struct metrics *metrics;
+    struct delivery_times *times;
     uint32_t messages_per_frame_max;
 };
 

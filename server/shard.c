@@ -54,6 +54,7 @@ struct shard {
     struct gateway *gateway;
     struct reactor *reactor;
     struct delivery delivery;
+    struct delivery_times times;
     struct drain drain;
     uint64_t report_ns; /* when to look again at what follows */
     uint64_t reported_accept_errors;
@@ -231,6 +232,7 @@ int shard_create(const struct shard_options *options, struct shard **shard)
         .gateway = created->gateway,
         .pool = created->pool,
         .metrics = options->metrics,
+        .times = &created->times,
         .messages_per_frame_max = options->config->client.max_messages_per_frame,
     };
     created->drain = (struct drain){
@@ -398,6 +400,19 @@ static void report(struct shard *shard)
     }
 }
 
+/* What was delivered is on its way: the back end has it, or the kernel. */
+static void observe_deliveries(struct shard *shard, uint64_t now_ns) ON_REACTOR
+{
+    struct delivery_times *times = &shard->times;
+
+    for (uint32_t i = 0; i < times->count; i++) {
+        const uint64_t taken_ns = times->taken_ns[i];
+        metrics_observe(&shard->options.metrics->delivery,
+                        now_ns > taken_ns ? now_ns - taken_ns : 0);
+    }
+    times->count = 0;
+}
+
 static void update_metrics(struct shard *shard, uint64_t began_ns)
 {
     struct metrics *metrics = shard->options.metrics;
@@ -407,7 +422,9 @@ static void update_metrics(struct shard *shard, uint64_t began_ns)
     metrics_set(metrics, METRIC_LOG_DROPPED, log_dropped(shard->options.log));
     hub_gauge(shard->hub);
     report(shard);
-    metrics_observe(&metrics->loop, monotime_read() - began_ns);
+    const uint64_t spent_ns = monotime_read() - began_ns;
+    metrics_observe(&metrics->loop, spent_ns);
+    observe_deliveries(shard, reactor_now(shard->reactor) + spent_ns);
 }
 
 /*

@@ -67,15 +67,18 @@ static void answer_metrics(const struct site *site, struct site_answer *answer)
 {
     size_t size;
     char *rendered = metrics_render(site->metrics, site->metric_names, site->metric_count, &size);
-    if (rendered == NULL) {
+    char *whole = rendered == NULL ? NULL : realloc(rendered, size + PROCESS_TEXT_SIZE);
+    if (whole == NULL) {
+        free(rendered);
         answer_text(answer, 503, "no memory\n", METRIC_HTTP_METRICS);
         return;
     }
+    size += process_render(&site->process, whole + size);
     *answer = (struct site_answer){
         .status = 200,
         .content_type = metrics_text,
-        .body = {(const uint8_t *)rendered, size},
-        .allocated = rendered,
+        .body = {(const uint8_t *)whole, size},
+        .allocated = whole,
         .count = METRIC_HTTP_METRICS,
     };
 }

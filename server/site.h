@@ -17,6 +17,7 @@
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "core/metrics.h"
+#include "server/process.h"
 
 struct archive;
 struct http_request;
@@ -26,6 +27,7 @@ struct site {
     const struct metrics *const *metrics;
     const char *const *metric_names;
     size_t metric_count;
+    struct process process;
     const struct archive *archive; /* NULL: nothing is stored */
     bool echo_enabled;
 };

@@ -14,6 +14,7 @@
 #include "core/monotime.h"
 #include "store/codec.h"
 #include "store/gather.h"
+#include "store/sweep.h"
 
 enum {
     ANSWERS_MAX = 32768, /* batches of one group */
@@ -34,6 +35,7 @@ struct child {
     const struct child_options *options;
     struct engine *engine;
     struct gather *gather;
+    struct sweep *sweep;
 
     /* [0, parsed) belongs to the group that is open, [parsed, end) was not looked at. */
     uint8_t *input;
@@ -164,6 +166,17 @@ static void commit_group(struct child *child)
 static bool group_is_open(const struct child *child)
 {
     return child->answer_count > 0;
+}
+
+/* Deletions wait for no disk: what a crash takes back is deleted again. */
+static void sweep_some(struct child *child)
+{
+    char error[ENGINE_ERROR_SIZE] = "";
+    sweep_step(child->sweep, monotime_read(), error);
+    if (error[0] != '\0') {
+        complain("the age of a stream cannot be told", error);
+    }
+    commit_group(child);
 }
 
 /* Asked once per group: a group is small beside the space that is kept free. */
@@ -513,16 +526,15 @@ static void wait_for_socket(const struct child *child, bool wants_input)
     struct pollfd poll_fd = {.fd = child->options->fd};
     poll_fd.events = (short)((wants_input && !child->input_ended ? POLLIN : 0) |
                              (child->output_begin < child->output_end ? POLLOUT : 0));
-    struct timespec timeout = {0};
+    uint64_t due_ns = sweep_next_ns(child->sweep);
     if (group_is_open(child)) {
-        const uint64_t due_ns =
-            child->group_began_ns + child->options->linger_us * MONOTIME_NS_PER_US;
-        const uint64_t now_ns = monotime_read();
-        const uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
-        timeout.tv_sec = (time_t)(wait_ns / MONOTIME_NS_PER_S);
-        timeout.tv_nsec = (long)(wait_ns % MONOTIME_NS_PER_S);
+        due_ns = child->group_began_ns + child->options->linger_us * MONOTIME_NS_PER_US;
     }
-    (void)ppoll(&poll_fd, 1, group_is_open(child) ? &timeout : NULL, NULL);
+    const uint64_t now_ns = monotime_read();
+    const uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+    const struct timespec timeout = {.tv_sec = (time_t)(wait_ns / MONOTIME_NS_PER_S),
+                                     .tv_nsec = (long)(wait_ns % MONOTIME_NS_PER_S)};
+    (void)ppoll(&poll_fd, 1, &timeout, NULL);
 }
 
 /* The other side has said all it has to say, and may still read; or it is gone. */
@@ -546,6 +558,10 @@ static void serve(struct child *child)
         if (group_is_open(child) && (!took_all || over || group_is_due(child))) {
             commit_group(child);
         }
+        if (!group_is_open(child) && !over && child->end_reason == CHILD_ENDED &&
+            monotime_read() >= sweep_next_ns(child->sweep)) {
+            sweep_some(child);
+        }
         flush_output(child);
         if (over && took_all) {
             break;
@@ -564,6 +580,7 @@ static void serve(struct child *child)
 
 static void child_free(struct child *child)
 {
+    sweep_destroy(child->sweep);
     gather_destroy(child->gather);
     free(child->input);
     free(child->output);
@@ -578,8 +595,16 @@ static bool child_allocate(struct child *child)
     child->output = malloc(OUTPUT_SIZE);
     child->answers = calloc(ANSWERS_MAX, sizeof(child->answers[0]));
     child->gather = gather_create(options->ops, child->engine, options->streams_max);
+    const struct sweep_options sweep = {
+        .ops = options->ops,
+        .engine = child->engine,
+        .gather = child->gather,
+        .stats = &child->stats,
+        .streams_per_s = options->sweep_per_s,
+    };
+    child->sweep = sweep_create(&sweep);
     return child->input != NULL && child->output != NULL && child->answers != NULL &&
-           child->gather != NULL;
+           child->gather != NULL && child->sweep != NULL;
 }
 
 static void say_ready(struct child *child, uint64_t open_ns)

@@ -6,10 +6,10 @@
  *
  * A group is what has come within linger_us of its first batch, or group_bytes_max of it. It is
  * synced when any batch of it asks for that; all are answered after. Reads and lookups are answered
- * at once, of what is committed. When the socket ends, what has come is committed, and the loop
- * returns.
+ * at once, of what is committed. Between groups what is too old is swept. When the socket ends,
+ * what has come is committed, and the loop returns.
  *
- * Threads   one, which is this process's only one of ours.
+ * Threads   one, and what sweep.h has.
  * Failures  after a commit that failed the loop ends, and the group has no answer: an engine that
  *           could not write cannot say what it wrote. Whoever starts the program again learns it.
  * Full      while answers wait for room in the socket, no question is taken.
@@ -27,6 +27,7 @@ struct child_options {
     uint32_t group_bytes_max; /* of frames; one frame is always taken */
     uint32_t linger_us;       /* 0: commit what is there */
     uint32_t streams_max;     /* channels whose state is kept in memory */
+    uint32_t sweep_per_s;     /* streams that are looked at for their age; at least 1 */
     uint64_t free_bytes_min;  /* of the file system, below which nothing is appended */
 };
 

@@ -5,7 +5,8 @@
  * What the store's child wants of a storage engine: a struct of functions. Private to store/ and
  * its tests. Implementations: RocksDB (engine_rocksdb.c), and one in tests/unit/store that fails.
  *
- * Threads   one at a time. An engine may have threads of its own inside.
+ * Threads   one at a time, but reclaim() may run beside all others, on a thread of its own. An
+ *           engine may have threads of its own inside.
  * Failures  an enum and, where one is given, a line of text: what the engine itself says.
  * Not here  what offsets are allowed (streams.h), bytes on the disk (record.h).
  */
@@ -96,6 +97,7 @@ struct engine_inspector {
     /* key is NULL when it does not check. */
     bool (*on_key)(void *context, uint64_t stream_id, const struct record_key *key);
     void *context;
+    struct bytes after; /* channels behind this one only; empty: all */
 };
 
 struct engine_ops {
@@ -135,6 +137,14 @@ struct engine_ops {
     /* Visits what the inspector has functions for; not OK when the engine cannot read on. */
     enum engine_result (*inspect)(struct engine *engine, const struct engine_inspector *inspector,
                                   char error[static ENGINE_ERROR_SIZE]);
+
+    /*
+     * Takes from the disk what was deleted of the streams [from, to]: reads and writes what lies
+     * beside them, too, and takes its time. stop_reclaim(), from another thread, ends it soon;
+     * nothing is reclaimed after that.
+     */
+    void (*reclaim)(struct engine *engine, uint64_t from, uint64_t to);
+    void (*stop_reclaim)(struct engine *engine);
 };
 
 extern const struct engine_ops engine_rocksdb;

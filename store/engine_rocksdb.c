@@ -33,10 +33,11 @@ static const char *const family_names[FAMILY_COUNT] = {"default", "streams", "me
 
 enum {
     TOLERATE_TORN_TAIL = 0, /* wal_recovery_mode: anything but an incomplete last record is fatal */
+    FORCE_BOTTOMMOST = 2,   /* bottommost_level_compaction */
     STREAM_PREFIX_SIZE = 8,
     BLOOM_BITS_PER_KEY = 10,
     BLOCK_SIZE = 8192,
-    FORMAT = 1,
+    FORMAT = 2,        /* 1 did not know how long a stream is kept */
     KEY_SWEEP_S = 600, /* keys that expired are gone from the disk after about that long */
 };
 
@@ -330,9 +331,9 @@ static enum engine_result settle_format(struct engine *engine, enum engine_mode 
         put_number(engine, next_id_key, engine->next_id);
         return write_batch(engine, true, error);
     }
-    if (result == ENGINE_OK && format != FORMAT) {
+    if (result == ENGINE_OK && (format < 1 || format > FORMAT)) {
         (void)snprintf(error, ENGINE_ERROR_SIZE,
-                       "has format %llu, and this program knows format %d only",
+                       "has format %llu, and this program knows formats 1 to %d only",
                        (unsigned long long)format, FORMAT);
         return ENGINE_FAILED;
     }
@@ -343,6 +344,11 @@ static enum engine_result settle_format(struct engine *engine, enum engine_mode 
         (void)snprintf(error, ENGINE_ERROR_SIZE,
                        "is damaged: its format or its next stream id cannot be read");
         return ENGINE_DAMAGED;
+    }
+    if (format < FORMAT && mode != ENGINE_READ_ONLY) {
+        /* What it has can be read as it is; what is written from now on, by us only. */
+        put_number(engine, format_key, FORMAT);
+        return write_batch(engine, true, error);
     }
     return ENGINE_OK;
 }
@@ -814,6 +820,11 @@ static bool inspect_entry(const rocksdb_iterator_t *iterator, enum family family
                              sound ? &read : NULL);
 }
 
+static bool is_same(struct bytes a, struct bytes b)
+{
+    return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
+}
+
 static enum engine_result inspect_family(struct engine *engine, enum family family,
                                          const struct engine_inspector *inspector,
                                          char error[static ENGINE_ERROR_SIZE])
@@ -822,7 +833,15 @@ static enum engine_result inspect_family(struct engine *engine, enum family fami
     rocksdb_readoptions_set_fill_cache(options, 0);
     rocksdb_iterator_t *const iterator =
         rocksdb_create_iterator_cf(engine->db, options, engine->families[family]);
-    rocksdb_iter_seek_to_first(iterator);
+    const struct bytes after = family == FAMILY_META ? inspector->after : (struct bytes){NULL, 0};
+    if (after.size > 0) {
+        rocksdb_iter_seek(iterator, chars(after.data), after.size);
+        if (rocksdb_iter_valid(iterator) && is_same(iterator_key(iterator), after)) {
+            rocksdb_iter_next(iterator);
+        }
+    } else {
+        rocksdb_iter_seek_to_first(iterator);
+    }
     while (rocksdb_iter_valid(iterator) && inspect_entry(iterator, family, inspector)) {
         rocksdb_iter_next(iterator);
     }
@@ -846,6 +865,38 @@ static enum engine_result rocks_inspect(struct engine *engine,
     return result;
 }
 
+/* --- What was deleted --- */
+
+/*
+ * The library has no word for a failure here: what it cannot write ends it, what it cannot read is
+ * told with the next commit.
+ */
+static void rocks_reclaim(struct engine *engine, uint64_t from, uint64_t to)
+{
+    uint8_t begin[RECORD_STREAM_KEY_SIZE];
+    uint8_t end[RECORD_STREAM_KEY_SIZE];
+    record_write_stream_key(from, 0, begin);
+    record_write_stream_key(to + 1, 0, end);
+    rocksdb_compactoptions_t *const options = rocksdb_compactoptions_create();
+    rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
+    static const enum family by_stream[] = {FAMILY_STREAMS, FAMILY_KEYS};
+    for (size_t i = 0; i < sizeof(by_stream) / sizeof(by_stream[0]); i++) {
+        rocksdb_compact_range_cf_opt(engine->db, engine->families[by_stream[i]], options,
+                                     chars(begin), STREAM_PREFIX_SIZE, chars(end),
+                                     STREAM_PREFIX_SIZE);
+    }
+    /* It is small, and what is left of streams in its last level counts in the figures. */
+    rocksdb_compactoptions_set_bottommost_level_compaction(options, FORCE_BOTTOMMOST);
+    rocksdb_compact_range_cf_opt(engine->db, engine->families[FAMILY_META], options, NULL, 0, NULL,
+                                 0);
+    rocksdb_compactoptions_destroy(options);
+}
+
+static void rocks_stop_reclaim(struct engine *engine)
+{
+    rocksdb_disable_manual_compaction(engine->db);
+}
+
 const struct engine_ops engine_rocksdb = {
     .name = "rocksdb",
     .open = rocks_open,
@@ -857,4 +908,6 @@ const struct engine_ops engine_rocksdb = {
     .next_stream_id = rocks_next_stream_id,
     .stats = rocks_stats,
     .inspect = rocks_inspect,
+    .reclaim = rocks_reclaim,
+    .stop_reclaim = rocks_stop_reclaim,
 };

@@ -257,9 +257,12 @@ static enum wire_result apply_reset(struct gather *gather, struct state *state,
     if (state->meta.stream_id != 0) {
         emit_end_of_stream(gather, state->meta.stream_id);
     }
-    *state = (struct state){
-        .meta = {.stream_id = gather->next_id++,
-                 .stream = {.epoch = entry->epoch, .first = 1, .last_time_ms = entry->time_ms}}};
+    *state = (struct state){.meta = {.stream_id = gather->next_id++,
+                                     .stream = {.epoch = entry->epoch,
+                                                .top = entry->offset,
+                                                .first = entry->offset + 1,
+                                                .last_time_ms = entry->time_ms,
+                                                .keep = state->meta.stream.keep}}};
     emit(gather, ENGINE_PUT_META, state->meta.stream_id, entry->channel)->meta = state->meta;
     return WIRE_DONE;
 }
@@ -281,6 +284,17 @@ static enum wire_result apply_key(struct gather *gather, const struct state *sta
                             .epoch = entry->epoch,
                             .expires_ms = entry->time_ms,
                             .digest = entry->value};
+    return WIRE_DONE;
+}
+
+static enum wire_result apply_keep(struct gather *gather, struct state *state,
+                                   const struct wire_entry *entry)
+{
+    struct wire_keep *const keep = &state->meta.stream.keep;
+    if (keep->record_ms != entry->keep.record_ms || keep->position_ms != entry->keep.position_ms) {
+        *keep = entry->keep;
+        emit(gather, ENGINE_PUT_META, state->meta.stream_id, entry->channel)->meta = state->meta;
+    }
     return WIRE_DONE;
 }
 
@@ -322,6 +336,8 @@ static enum wire_result apply(struct gather *gather, const struct wire_entry *en
         return apply_remove(gather, state, entry);
     case WIRE_KEY:
         return apply_key(gather, state, entry);
+    case WIRE_KEEP:
+        return apply_keep(gather, state, entry);
     }
     NEVER("an entry of no kind");
 }
@@ -334,6 +350,22 @@ static void take_back(struct gather *gather, size_t entry_count, uint64_t next_i
     }
     gather->entry_count = entry_count;
     gather->next_id = next_id;
+}
+
+enum wire_result gather_add_entry(struct gather *gather, const struct wire_entry *entry,
+                                  char error[static ENGINE_ERROR_SIZE])
+{
+    CHECK(gather_has_room(gather));
+    const size_t entry_count = gather->entry_count;
+    const uint64_t next_id = gather->next_id;
+    gather->undo_count = 0;
+    const enum wire_result result = apply(gather, entry, error);
+    if (result == WIRE_DONE) {
+        gather->taken++;
+    } else {
+        take_back(gather, entry_count, next_id);
+    }
+    return result;
 }
 
 enum wire_verdict gather_add(struct gather *gather, struct wire_batch batch,

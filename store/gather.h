@@ -44,6 +44,10 @@ NODISCARD enum wire_verdict gather_add(struct gather *gather, struct wire_batch 
                                        struct wire_committed *committed,
                                        char error[static ENGINE_ERROR_SIZE]);
 
+/* The same for one entry that the child itself has thought of. */
+NODISCARD enum wire_result gather_add_entry(struct gather *gather, const struct wire_entry *entry,
+                                            char error[static ENGINE_ERROR_SIZE]);
+
 /*
  * Writes the group; afterwards it is empty. When that fails, nobody knows what was stored and what
  * the streams are: only gather_destroy() may follow.

@@ -46,6 +46,7 @@ static const char usage[] =
     "  --open-files N       (512)                      --streams N         states kept (262144)\n"
     "  --group KIB          a group commit (1024)      --linger US         its age (1000)\n"
     "  --free MIB           of the disk that stay free (256)\n"
+    "  --sweep N            streams per second whose age is looked at (500)\n"
     "\n"
     "  --help, --version\n"
     "\n"
@@ -69,6 +70,7 @@ enum flag {
     OPTION_GROUP,
     OPTION_LINGER,
     OPTION_FREE,
+    OPTION_SWEEP,
     OPTION_HELP,
     OPTION_VERSION,
 };
@@ -84,6 +86,7 @@ static const struct option options[] = {
     {"group", required_argument, NULL, OPTION_GROUP},
     {"linger", required_argument, NULL, OPTION_LINGER},
     {"free", required_argument, NULL, OPTION_FREE},
+    {"sweep", required_argument, NULL, OPTION_SWEEP},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -133,6 +136,9 @@ static void take_serve_option(struct arguments *arguments, int option, const cha
         break;
     case OPTION_FREE:
         child->free_bytes_min = number(value, 0, UINT32_MAX) << 20;
+        break;
+    case OPTION_SWEEP:
+        child->sweep_per_s = (uint32_t)number(value, 1, 1000000);
         break;
     default:
         exit(EXIT_USAGE);
@@ -246,6 +252,7 @@ int main(int argc, char **argv)
                   .group_bytes_max = 1 << 20,
                   .linger_us = 1000,
                   .streams_max = 262144,
+                  .sweep_per_s = 500,
                   .free_bytes_min = 256 << 20},
     };
     for (;;) {

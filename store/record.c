@@ -88,10 +88,10 @@ bool record_read(uint64_t stream_id, uint64_t offset, struct bytes value,
     return true;
 }
 
-static uint32_t meta_checksum(struct bytes channel, const uint8_t *value)
+static uint32_t meta_checksum(struct bytes channel, struct bytes value)
 {
     return checksum(name_hash(meta_domain, channel), meta_domain,
-                    (struct bytes){value + CHECKSUM_SIZE, RECORD_META_SIZE - CHECKSUM_SIZE});
+                    (struct bytes){value.data + CHECKSUM_SIZE, value.size - CHECKSUM_SIZE});
 }
 
 void record_write_meta(struct bytes channel, const struct record_meta *meta,
@@ -103,13 +103,15 @@ void record_write_meta(struct bytes channel, const struct record_meta *meta,
     codec_put_u64(target + 24, meta->stream.top);
     codec_put_u64(target + 32, meta->stream.first);
     codec_put_u64(target + 40, meta->stream.last_time_ms);
-    codec_put_u32(target, meta_checksum(channel, target));
+    codec_put_u64(target + 48, meta->stream.keep.record_ms);
+    codec_put_u64(target + 56, meta->stream.keep.position_ms);
+    codec_put_u32(target, meta_checksum(channel, (struct bytes){target, RECORD_META_SIZE}));
 }
 
 bool record_read_meta(struct bytes channel, struct bytes value, struct record_meta *meta)
 {
-    if (value.size != RECORD_META_SIZE ||
-        codec_get_u32(value.data) != meta_checksum(channel, value.data)) {
+    if ((value.size != RECORD_META_SIZE && value.size != RECORD_META_SIZE_1) ||
+        codec_get_u32(value.data) != meta_checksum(channel, value)) {
         return false;
     }
     *meta = (struct record_meta){
@@ -122,6 +124,12 @@ bool record_read_meta(struct bytes channel, struct bytes value, struct record_me
                 .last_time_ms = codec_get_u64(value.data + 40),
             },
     };
+    if (value.size == RECORD_META_SIZE) {
+        meta->stream.keep = (struct wire_keep){
+            .record_ms = codec_get_u64(value.data + 48),
+            .position_ms = codec_get_u64(value.data + 56),
+        };
+    }
     return true;
 }
 

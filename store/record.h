@@ -5,7 +5,7 @@
  * What lies on the disk, whatever engine keeps it: keys and values of the three tables.
  *
  *   streams  stream id, offset (big endian)     -> time, flags, the publication's bytes
- *   meta     name of the channel                -> stream id, epoch, top, first, last time
+ *   meta     name of the channel                -> stream id, epoch, top, first, last time, keep
  *   keys     stream id, idempotency key         -> offset, epoch, when it expires, digest
  *
  * Each value begins with a checksum of ours over its key and its bytes, so that a value which got
@@ -24,7 +24,8 @@ enum {
     RECORD_STREAM_KEY_SIZE = 16,
     RECORD_KEY_KEY_SIZE_MAX = 8 + WIRE_KEY_SIZE_MAX,
     RECORD_HEAD_SIZE = 16, /* of a publication's value: checksum, flags, time */
-    RECORD_META_SIZE = 48,
+    RECORD_META_SIZE = 64,
+    RECORD_META_SIZE_1 = 48, /* in format 1, which did not say how long something is kept */
     RECORD_KEY_HEAD_SIZE = 32,
     RECORD_KEY_SIZE_MAX = RECORD_KEY_HEAD_SIZE + WIRE_DIGEST_SIZE_MAX,
 };
@@ -58,6 +59,7 @@ NODISCARD bool record_read(uint64_t stream_id, uint64_t offset, struct bytes val
 
 void record_write_meta(struct bytes channel, const struct record_meta *meta,
                        uint8_t target[static RECORD_META_SIZE]);
+/* Of format 1, too. */
 NODISCARD bool record_read_meta(struct bytes channel, struct bytes value, struct record_meta *meta);
 
 /* Returns the bytes written. `key_key` is what record_write_key_key() wrote. */

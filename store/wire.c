@@ -10,8 +10,8 @@ enum {
     BATCH_HEAD_SIZE = 8,
     READ_HEAD_SIZE = 24,
     LOOKUP_HEAD_SIZE = 4,
-    FOUND_HEAD_SIZE = 72,
-    STREAM_SIZE = 32,
+    FOUND_HEAD_SIZE = 88,
+    STREAM_SIZE = 48,
 };
 
 /* The order of a read. The values are on the wire. */
@@ -82,6 +82,12 @@ void wire_write_header(const struct wire_header *header, uint8_t target[static W
 
 /* --- Batches --- */
 
+static bool keep_is_sound(struct wire_keep keep)
+{
+    return keep.record_ms >= 1 && keep.record_ms <= WIRE_KEEP_MS_MAX && keep.position_ms >= 1 &&
+           keep.position_ms <= WIRE_KEEP_MS_MAX;
+}
+
 /* What holds for every entry that is written, and of every entry that is read. */
 static bool entry_is_sound(const struct wire_entry *entry)
 {
@@ -95,11 +101,14 @@ static bool entry_is_sound(const struct wire_entry *entry)
     case WIRE_TRIM:
         return entry->key.size == 0 && entry->value.size == 0 && entry->offset >= 1;
     case WIRE_RESET:
+        return entry->key.size == 0 && entry->value.size == 0 && entry->offset < UINT64_MAX;
     case WIRE_REMOVE:
         return entry->key.size == 0 && entry->value.size == 0;
     case WIRE_KEY:
         return entry->key.size >= 1 && entry->key.size <= WIRE_KEY_SIZE_MAX &&
                entry->value.size <= WIRE_DIGEST_SIZE_MAX;
+    case WIRE_KEEP:
+        return entry->key.size == 0 && entry->value.size == 0 && keep_is_sound(entry->keep);
     }
     return false;
 }
@@ -129,6 +138,7 @@ size_t wire_batch_size(const struct wire_entry *entries, size_t count)
 
 static uint8_t *write_entry(const struct wire_entry *entry, uint8_t *target)
 {
+    const bool keeps = entry->kind == WIRE_KEEP;
     target[0] = (uint8_t)entry->kind;
     target[1] = (uint8_t)entry->channel.size;
     target[2] = (uint8_t)entry->key.size;
@@ -136,9 +146,9 @@ static uint8_t *write_entry(const struct wire_entry *entry, uint8_t *target)
     codec_put_u32(target + 4, (uint32_t)entry->value.size);
     codec_put_u32(target + 8, entry->flags);
     codec_put_u32(target + 12, 0);
-    codec_put_u64(target + 16, entry->offset);
+    codec_put_u64(target + 16, keeps ? entry->keep.record_ms : entry->offset);
     codec_put_u64(target + 24, entry->epoch);
-    codec_put_u64(target + 32, entry->time_ms);
+    codec_put_u64(target + 32, keeps ? entry->keep.position_ms : entry->time_ms);
     target += WIRE_ENTRY_SIZE_MIN;
     put_bytes(target, entry->channel);
     put_bytes(target + entry->channel.size, entry->key);
@@ -192,11 +202,11 @@ enum wire_verdict wire_next_entry(struct wire_batch *batch, struct wire_entry *e
     }
     const size_t size = WIRE_ENTRY_SIZE_MIN + channel_size + key_size + value_size;
     if (in.size < size || in.data[3] != 0 || codec_get_u32(in.data + 12) != 0 ||
-        in.data[0] < WIRE_APPEND || in.data[0] > WIRE_KEY) {
+        in.data[0] < WIRE_APPEND || in.data[0] > WIRE_KEEP) {
         return WIRE_BAD_FRAME;
     }
     const uint8_t *const names = in.data + WIRE_ENTRY_SIZE_MIN;
-    const struct wire_entry read = {
+    struct wire_entry read = {
         .kind = (enum wire_kind)in.data[0],
         .flags = codec_get_u32(in.data + 8),
         .offset = codec_get_u64(in.data + 16),
@@ -206,6 +216,10 @@ enum wire_verdict wire_next_entry(struct wire_batch *batch, struct wire_entry *e
         .key = {names + channel_size, key_size},
         .value = {names + channel_size + key_size, value_size},
     };
+    if (read.kind == WIRE_KEEP) {
+        read.keep = (struct wire_keep){.record_ms = read.offset, .position_ms = read.time_ms};
+        read.offset = read.time_ms = 0;
+    }
     if (!entry_is_sound(&read) || (batch->count == 1 && in.size != size)) {
         return WIRE_BAD_FRAME;
     }
@@ -287,6 +301,8 @@ static void write_stream(const struct wire_stream *stream, uint8_t *target)
     codec_put_u64(target + 8, stream->top);
     codec_put_u64(target + 16, stream->first);
     codec_put_u64(target + 24, stream->last_time_ms);
+    codec_put_u64(target + 32, stream->keep.record_ms);
+    codec_put_u64(target + 40, stream->keep.position_ms);
 }
 
 static struct wire_stream read_stream(const uint8_t *source)
@@ -296,6 +312,7 @@ static struct wire_stream read_stream(const uint8_t *source)
         .top = codec_get_u64(source + 8),
         .first = codec_get_u64(source + 16),
         .last_time_ms = codec_get_u64(source + 24),
+        .keep = {codec_get_u64(source + 32), codec_get_u64(source + 40)},
     };
 }
 

@@ -19,7 +19,7 @@
 #include "core/bytes.h"
 
 enum {
-    WIRE_VERSION = 1,
+    WIRE_VERSION = 2,
     WIRE_HEADER_SIZE = 16,
     WIRE_BODY_SIZE_MAX = 4 << 20,  /* bytes */
     WIRE_ENTRY_SIZE_MIN = 40,      /* bytes, without what it names and carries */
@@ -34,11 +34,13 @@ enum {
     WIRE_COMMITTED_SIZE = 8,       /* bytes of the bodies below */
     WIRE_READ_SIZE_MAX = 24 + WIRE_CHANNEL_SIZE_MAX,
     WIRE_LOOKUP_SIZE_MAX = 4 + WIRE_CHANNEL_SIZE_MAX + WIRE_KEY_SIZE_MAX,
-    WIRE_PAGE_HEAD_SIZE = 48,
-    WIRE_FOUND_SIZE_MAX = 72 + WIRE_DIGEST_SIZE_MAX,
-    WIRE_STATS_COUNT = 12,
+    WIRE_PAGE_HEAD_SIZE = 64,
+    WIRE_FOUND_SIZE_MAX = 88 + WIRE_DIGEST_SIZE_MAX,
+    WIRE_STATS_COUNT = 14,
     WIRE_STATS_SIZE = 8 * WIRE_STATS_COUNT,
 };
+
+#define WIRE_KEEP_MS_MAX (UINT64_C(1) << 48)
 
 /* The values are on the wire: never change one, add at the end. */
 enum wire_type {
@@ -71,10 +73,20 @@ enum wire_durability {
 /* What one entry of a batch does. Channels and streams are created by their first RESET. */
 enum wire_kind {
     WIRE_APPEND = 1, /* epoch, offset (the top one plus 1), time_ms, flags, value */
-    WIRE_RESET = 2,  /* a new life: epoch, time_ms; what was there goes; the next offset is 1 */
+    WIRE_RESET = 2,  /* a new life: epoch, time_ms; what was there goes; the top one is offset */
     WIRE_TRIM = 3,   /* epoch, offset: what lies below it goes */
     WIRE_REMOVE = 4, /* epoch: the stream and what is known of it go */
     WIRE_KEY = 5,    /* key -> offset, epoch; value: digest; time_ms: when it expires */
+    WIRE_KEEP = 6,   /* epoch, keep: how long, from now on */
+};
+
+/*
+ * How long something is kept that nobody asks for: 1..WIRE_KEEP_MS_MAX each. 0 of a stream: that
+ * was never said, and it stays.
+ */
+struct wire_keep {
+    uint64_t record_ms;   /* a publication, from when it was stored */
+    uint64_t position_ms; /* epoch and top offset, from when no publication is left */
 };
 
 struct wire_entry {
@@ -83,6 +95,7 @@ struct wire_entry {
     uint64_t offset;
     uint64_t epoch;
     uint64_t time_ms;
+    struct wire_keep keep; /* WIRE_KEEP, where it stands in the place of offset and time_ms */
     struct bytes channel;
     struct bytes key;   /* WIRE_KEY, else empty */
     struct bytes value; /* WIRE_APPEND: opaque; WIRE_KEY: the digest */
@@ -128,7 +141,8 @@ struct wire_stream {
     uint64_t epoch;
     uint64_t top;          /* the newest offset */
     uint64_t first;        /* the oldest one that is kept; top + 1: none is */
-    uint64_t last_time_ms; /* of the newest append, trim or reset */
+    uint64_t last_time_ms; /* of the newest append or reset */
+    struct wire_keep keep;
 };
 
 struct wire_record {
@@ -166,9 +180,11 @@ struct wire_stats {
     uint64_t synced;       /* commits that were */
     uint64_t batches;
     uint64_t entries;
-    uint64_t entry_bytes;   /* values */
-    uint64_t commit_ns_max; /* the slowest commit since the last question */
-    uint64_t free_bytes;    /* of the file system */
+    uint64_t entry_bytes;     /* values */
+    uint64_t commit_ns_max;   /* the slowest commit since the last question */
+    uint64_t free_bytes;      /* of the file system */
+    uint64_t expired_records; /* that were too old, and nobody had the channel open */
+    uint64_t expired_streams; /* likewise, of which nothing is left */
 };
 
 _Static_assert(sizeof(struct wire_stats) == WIRE_STATS_SIZE, "one number each");

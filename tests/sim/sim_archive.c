@@ -67,6 +67,7 @@ static enum archive_result judge(const struct sim_stored *stored, const struct a
     for (uint32_t i = 0; i < run->count; i++) {
         const struct archive_entry *entry = &batch->entries[run->first + i];
         if (entry->kind == ARCHIVE_RESET) {
+            CHECK(entry->offset == 0); /* no stream is ever gone */
             after = (struct sim_stored){.exists = true, .epoch = run->epoch};
             continue;
         }

@@ -27,6 +27,7 @@ function configFor(directory, more = {}) {
         { name: 'power', ...HISTORY, durability: 'power' },
         { name: 'few', ...HISTORY, history_size: 5, durability: 'process' },
         { name: 'kept', ...HISTORY },
+        ...(more.namespaces ?? []),
       ],
     },
   };
@@ -305,6 +306,36 @@ async function foreign(_, point) {
   assert.deepEqual(await server.stop(), { status: 0, signal: null });
   fs.rmSync(directory, { recursive: true, force: true });
 }
+
+/* Nobody comes back after a crash: what was kept for a while only leaves the disk all the same. */
+async function forgetsWhatNobodyOpens(_, point) {
+  const brief = { name: 'brief', ...HISTORY, history_ttl: '1s', history_meta_ttl: '2s', durability: 'process' };
+  await withStore(point, async (server, directory) => {
+    const stat = async () => {
+      const told = await runParleyd(['store', 'stat', '--json', '--live', '--path', path.join(directory, 'store')]);
+      assert.equal(told.status, 0, told.stderr);
+      return JSON.parse(told.stdout);
+    };
+    const sdk = await Sdk.connect(server);
+    for (let number = 1; number <= 5; number += 1) {
+      await sdk.publish('durable:stays', { number });
+      await sdk.publish('brief:goes', { number });
+    }
+    sdk.close();
+    await crash(server);
+    assert.equal((await stat()).records, 10);
+    await until(async () => (await stat()).streams === 1 && (await stat()).records <= 5, 'one of two to be gone');
+    await until(async () => (await server.metrics()).value('parley_store_expired_total{what="channel"}') === 1,
+      'the metric');
+  }, { namespaces: [brief] });
+}
+
+group({
+  name: 'durable: age',
+  on: 'once',
+  server: false,
+  cases: [['what nobody opens any more leaves the disk', forgetsWhatNobodyOpens]],
+});
 
 group({
   name: 'durable',

@@ -59,6 +59,7 @@ static inline void store_entry(struct stored_stream *stream, const struct archiv
                                const struct archive_entry *entry)
 {
     if (entry->kind == ARCHIVE_RESET) {
+        ck_assert_uint_eq(entry->offset, 0);
         stream->exists = true;
         stream->epoch = run->epoch;
         stream->top = 0;

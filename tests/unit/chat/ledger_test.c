@@ -105,6 +105,8 @@ static void open_ledger(size_t bytes_max, uint32_t item_count_max, size_t reserv
         .owner = &owner,
         .channel = view("room"),
         .keep_count = KEEP,
+        .keep_ms = 1000,
+        .position_ms = 2000,
     };
     owner.book = ledger_open(ledger, &book);
     ck_assert_ptr_nonnull(owner.book);
@@ -586,6 +588,87 @@ START_TEST(begins_anew)
 }
 END_TEST
 
+/* A stream that the store has dropped for its age, while somebody has it here, goes on. */
+START_TEST(goes_on_where_it_was)
+{
+    begin();
+    ck_assert_int_eq(publish("a"), CODES_ERROR_NONE);
+    say_batch(take_batch(), ARCHIVE_DONE);
+    deliver();
+    (void)done();
+    ledger_tick(ledger, UINT64_C(2000000001)); /* position_ms later */
+    ck_assert_int_eq(publish("b"), CODES_ERROR_NONE);
+    say_batch(take_batch(), ARCHIVE_ABSENT);
+    say_page(take_page(), ARCHIVE_ABSENT);
+    struct archive_batch *batch = take_batch();
+    batch_is(batch, "R1 2:b");
+    ck_assert_uint_eq(batch->runs[0].epoch, 101);
+    ck_assert_uint_eq(batch->runs[0].record_ms, 1000);
+    say_batch(batch, ARCHIVE_DONE);
+    deliver();
+    const struct ledger_answer answer = done();
+    ck_assert_int_eq(answer.error, CODES_ERROR_NONE);
+    ck_assert(answer.epoch == 101 && answer.offset == 2);
+    ck_assert(owner.begun == 1 && owner.top == 2);
+}
+END_TEST
+
+/* Nobody knew whether it was stored, and then it was too old: it was, and is not sent again. */
+START_TEST(what_expired_was_stored)
+{
+    begin();
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(publish("a"), CODES_ERROR_NONE);
+    }
+    say_batch(take_batch(), ARCHIVE_UNKNOWN);
+    for (int i = 0; i < 2; i++) {
+        struct archive_page *page = take_page();
+        ck_assert_int_eq(page->range, i == 0 ? ARCHIVE_SINCE : ARCHIVE_NEWEST);
+        page->epoch = 101;
+        page->top = 2;
+        page->first = 3;
+        say_page(page, ARCHIVE_DONE);
+    }
+    deliver();
+    for (uint64_t offset = 1; offset <= 2; offset++) {
+        const struct ledger_answer answer = done();
+        ck_assert_int_eq(answer.error, CODES_ERROR_NONE);
+        ck_assert(answer.epoch == 101 && answer.offset == offset);
+    }
+    ck_assert(owner.begun == 2 && owner.epoch == 101 && owner.top == 2);
+    nothing_is_asked();
+}
+END_TEST
+
+/* The store is told how long, with what goes there anyway, until it knows. */
+START_TEST(says_how_long)
+{
+    ck_assert_int_eq(publish("a"), CODES_ERROR_NONE);
+    struct archive_page *page = take_page();
+    page->epoch = 7;
+    page->first = 1;
+    page->record_ms = 1000;
+    page->position_ms = 3000; /* as it was configured once */
+    say_page(page, ARCHIVE_DONE);
+    deliver();
+    struct archive_batch *batch = take_batch();
+    ck_assert(batch->runs[0].record_ms == 1000 && batch->runs[0].position_ms == 2000);
+    say_batch(batch, ARCHIVE_REFUSED);
+    for (uint64_t ms = 1000; ms > 0; ms -= 1000) {
+        ck_assert_int_eq(publish("b"), CODES_ERROR_NONE);
+        batch = take_batch();
+        ck_assert_uint_eq(batch->runs[0].record_ms, ms);
+        say_batch(batch, ARCHIVE_DONE);
+        deliver();
+    }
+    ck_assert_int_eq(publish("c"), CODES_ERROR_NONE);
+    batch = take_batch();
+    ck_assert_uint_eq(batch->runs[0].record_ms, 0);
+    say_batch(batch, ARCHIVE_DONE);
+    deliver();
+}
+END_TEST
+
 START_TEST(trims_and_removes)
 {
     begin();
@@ -668,6 +751,9 @@ int main(void)
     tcase_add_test(tcase, is_refused_while_nobody_knows);
     tcase_add_test(tcase, a_reset_that_failed_is_repeated);
     tcase_add_loop_test(tcase, begins_anew, 0, COUNT(losses));
+    tcase_add_test(tcase, goes_on_where_it_was);
+    tcase_add_test(tcase, what_expired_was_stored);
+    tcase_add_test(tcase, says_how_long);
     tcase_add_test(tcase, trims_and_removes);
     tcase_add_test(tcase, waits_for_credits);
     Suite *suite = suite_create("chat/ledger");

@@ -77,6 +77,7 @@ static enum child_end run(void)
         .group_bytes_max = 1 << 20,
         .linger_us = 1000,
         .streams_max = GATHER_STREAMS_MIN,
+        .sweep_per_s = 1,
     };
     ck_assert_int_eq(shutdown(talk.sockets[0], SHUT_WR), 0);
     const enum child_end end = child_run(&options);

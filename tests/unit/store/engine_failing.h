@@ -110,6 +110,18 @@ static inline enum engine_result engine_failing_inspect(struct engine *engine,
     return engine->find_result;
 }
 
+static inline void engine_failing_reclaim(struct engine *engine, uint64_t from, uint64_t to)
+{
+    (void)engine;
+    (void)from;
+    (void)to;
+}
+
+static inline void engine_failing_stop_reclaim(struct engine *engine)
+{
+    (void)engine;
+}
+
 static const struct engine_ops engine_failing = {
     .name = "failing",
     .open = engine_failing_open,
@@ -121,6 +133,8 @@ static const struct engine_ops engine_failing = {
     .next_stream_id = engine_failing_next_stream_id,
     .stats = engine_failing_stats,
     .inspect = engine_failing_inspect,
+    .reclaim = engine_failing_reclaim,
+    .stop_reclaim = engine_failing_stop_reclaim,
 };
 
 #endif /* TESTS_UNIT_STORE_ENGINE_FAILING_H */

@@ -23,6 +23,7 @@ static struct wire_entry entry_of(enum wire_kind kind, uint64_t epoch, uint64_t 
                                .offset = offset,
                                .epoch = epoch,
                                .channel = text("room"),
+                               .keep = {.record_ms = 60, .position_ms = 90},
                                .key = text(kind == WIRE_KEY ? "k" : "")};
 }
 
@@ -83,6 +84,9 @@ static const struct {
     {"remove", ENGINE_OK, WIRE_REMOVE, 7, 0, WIRE_DONE, 3},
     {"remove another epoch", ENGINE_OK, WIRE_REMOVE, 6, 0, WIRE_CONFLICT, 0},
     {"remove nothing", ENGINE_ABSENT, WIRE_REMOVE, 6, 0, WIRE_ABSENT, 0},
+    {"reset to an offset", ENGINE_ABSENT, WIRE_RESET, 8, 12, WIRE_DONE, 2},
+    {"keep for another time", ENGINE_OK, WIRE_KEEP, 7, 0, WIRE_DONE, 1},
+    {"keep of another epoch", ENGINE_OK, WIRE_KEEP, 8, 0, WIRE_CONFLICT, 0},
     {"key", ENGINE_OK, WIRE_KEY, 7, 9, WIRE_DONE, 1},
     {"key of another epoch", ENGINE_OK, WIRE_KEY, 1, 9, WIRE_CONFLICT, 0},
 };
@@ -132,6 +136,32 @@ START_TEST(refusal_takes_back)
     ck_assert_uint_eq(engine.entries[2].meta.stream_id, 100);
     ck_assert_int_eq(engine.entries[3].op, ENGINE_PUT_NEXT_ID);
     ck_assert_uint_eq(engine.entries[3].stream_id, 101);
+    gather_destroy(gather);
+}
+END_TEST
+
+/* What was said of a stream outlives it; said again, it costs nothing. */
+START_TEST(remembers_how_long)
+{
+    struct engine engine = {.find_result = ENGINE_OK, .meta = known};
+    struct gather *const gather = gather_create(&engine_failing, &engine, GATHER_STREAMS_MIN);
+    const struct wire_entry keep = entry_of(WIRE_KEEP, 7, 0);
+    const struct wire_entry next[] = {entry_of(WIRE_RESET, 8, 20), entry_of(WIRE_KEEP, 8, 0),
+                                      entry_of(WIRE_APPEND, 8, 21)};
+    char error[ENGINE_ERROR_SIZE] = "";
+    uint32_t at;
+    ck_assert_int_eq(gather_add_entry(gather, &keep, error), WIRE_DONE);
+    ck_assert_int_eq(gather_add_entry(gather, &keep, error), WIRE_DONE);
+    commit(gather, ENGINE_OK);
+    ck_assert_uint_eq(engine.entry_count, 1);
+    ck_assert_int_eq(engine.entries[0].op, ENGINE_PUT_META);
+    ck_assert_uint_eq(engine.entries[0].meta.stream.keep.record_ms, 60);
+    ck_assert_uint_eq(engine.entries[0].meta.stream.keep.position_ms, 90);
+    ck_assert_int_eq(add(gather, next, 3, &at), WIRE_DONE);
+    commit(gather, ENGINE_OK);
+    ck_assert_uint_eq(engine.entry_count, 5);
+    ck_assert_uint_eq(engine.entries[2].meta.stream.first, 21);
+    ck_assert_uint_eq(engine.entries[2].meta.stream.keep.record_ms, 60);
     gather_destroy(gather);
 }
 END_TEST
@@ -205,6 +235,7 @@ int main(void)
     TCase *const gather = tcase_create("gather");
     tcase_add_loop_test(gather, judges_an_entry, 0, (int)(sizeof(cases) / sizeof(cases[0])));
     tcase_add_test(gather, refusal_takes_back);
+    tcase_add_test(gather, remembers_how_long);
     tcase_add_test(gather, failure_of_a_commit_is_told);
     tcase_add_test(gather, states_are_bounded);
     tcase_add_test(gather, group_has_a_limit);

@@ -43,6 +43,10 @@ static struct wire_entry sample(enum wire_kind kind)
         entry.key = text("key");
         entry.value = text("digest");
     }
+    if (kind == WIRE_KEEP) {
+        entry.offset = entry.time_ms = 0;
+        entry.keep = (struct wire_keep){.record_ms = 1, .position_ms = WIRE_KEEP_MS_MAX};
+    }
     return entry;
 }
 
@@ -58,19 +62,19 @@ static enum wire_verdict read_all(struct bytes body, struct wire_entry *last, ui
 
 START_TEST(batch_comes_back)
 {
-    struct wire_entry entries[5];
-    for (int i = 0; i < 5; i++) {
+    struct wire_entry entries[6];
+    for (int i = 0; i < 6; i++) {
         entries[i] = sample((enum wire_kind)(WIRE_APPEND + i));
     }
-    const size_t size = wire_batch_size(entries, 5);
+    const size_t size = wire_batch_size(entries, 6);
     uint8_t *const body = malloc(size);
-    wire_write_batch(WIRE_DURABLE_POWER, entries, 5, body);
+    wire_write_batch(WIRE_DURABLE_POWER, entries, 6, body);
 
     struct wire_batch batch;
     ck_assert_int_eq(wire_read_batch((struct bytes){body, size}, &batch), WIRE_OK);
     ck_assert_int_eq(batch.durability, WIRE_DURABLE_POWER);
-    ck_assert_uint_eq(batch.count, 5);
-    for (int i = 0; i < 5; i++) {
+    ck_assert_uint_eq(batch.count, 6);
+    for (int i = 0; i < 6; i++) {
         struct wire_entry entry;
         ck_assert_int_eq(wire_next_entry(&batch, &entry), WIRE_OK);
         ck_assert_int_eq(entry.kind, entries[i].kind);
@@ -78,6 +82,8 @@ START_TEST(batch_comes_back)
         ck_assert_uint_eq(entry.offset, entries[i].offset);
         ck_assert_uint_eq(entry.epoch, entries[i].epoch);
         ck_assert_uint_eq(entry.time_ms, entries[i].time_ms);
+        ck_assert_uint_eq(entry.keep.record_ms, entries[i].keep.record_ms);
+        ck_assert_uint_eq(entry.keep.position_ms, entries[i].keep.position_ms);
         same(entry.channel, entries[i].channel);
         same(entry.key, entries[i].key);
         same(entry.value, entries[i].value);
@@ -119,7 +125,7 @@ static const struct {
     {"too many entries", 2, 1, WIRE_TOO_BIG},
     {"no such durability", 4, 2, WIRE_BAD_FRAME},
     {"kind 0", 8, 0, WIRE_BAD_FRAME},
-    {"kind 6", 8, 6, WIRE_BAD_FRAME},
+    {"kind 7", 8, 7, WIRE_BAD_FRAME},
     {"a trim with a value", 8, WIRE_TRIM, WIRE_BAD_FRAME},
     {"no channel", 9, 0, WIRE_BAD_FRAME},
     {"an append with a key", 10, 1, WIRE_BAD_FRAME},
@@ -171,6 +177,14 @@ START_TEST(limits_of_a_batch)
     entries[0] = sample(WIRE_APPEND);
     entries[0].offset = UINT64_MAX;
     ck_assert_uint_eq(wire_batch_size(entries, 1), 0);
+    entries[0] = sample(WIRE_RESET);
+    entries[0].offset = UINT64_MAX;
+    ck_assert_uint_eq(wire_batch_size(entries, 1), 0);
+    entries[0] = sample(WIRE_KEEP);
+    entries[0].keep.record_ms = 0;
+    ck_assert_uint_eq(wire_batch_size(entries, 1), 0);
+    entries[0].keep.record_ms = WIRE_KEEP_MS_MAX + 1;
+    ck_assert_uint_eq(wire_batch_size(entries, 1), 0);
 }
 END_TEST
 
@@ -195,7 +209,7 @@ START_TEST(header_verdicts)
         size_t at;
         uint8_t value;
         enum wire_verdict verdict;
-    } cases[] = {{4, 2, WIRE_BAD_VERSION}, {5, 0, WIRE_BAD_TYPE},  {5, 5, WIRE_BAD_TYPE},
+    } cases[] = {{4, 1, WIRE_BAD_VERSION}, {5, 0, WIRE_BAD_TYPE},  {5, 5, WIRE_BAD_TYPE},
                  {5, 63, WIRE_BAD_TYPE},   {5, 69, WIRE_BAD_TYPE}, {6, 1, WIRE_BAD_TYPE},
                  {3, 1, WIRE_TOO_BIG}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -211,10 +225,11 @@ END_TEST
 START_TEST(page_comes_back)
 {
     uint8_t body[512];
-    struct wire_page page = {.result = WIRE_DONE,
-                             .more = true,
-                             .count = 2,
-                             .stream = {.epoch = 1, .top = 2, .first = 3, .last_time_ms = 4}};
+    struct wire_page page = {
+        .result = WIRE_DONE,
+        .more = true,
+        .count = 2,
+        .stream = {.epoch = 1, .top = 2, .first = 3, .last_time_ms = 4, .keep = {5, 6}}};
     size_t size = WIRE_PAGE_HEAD_SIZE;
     for (uint64_t i = 1; i <= 2; i++) {
         const struct wire_record record = {
@@ -230,7 +245,8 @@ START_TEST(page_comes_back)
     }
     struct wire_page read;
     ck_assert_int_eq(wire_read_page((struct bytes){body, size}, &read), WIRE_OK);
-    ck_assert(read.more && read.count == 2 && read.stream.last_time_ms == 4);
+    ck_assert(read.more && read.count == 2 && read.stream.last_time_ms == 4 &&
+              read.stream.keep.record_ms == 5 && read.stream.keep.position_ms == 6);
     struct wire_record record;
     ck_assert(wire_next_record(&read.records, &record) && record.offset == 1);
     ck_assert(wire_next_record(&read.records, &record) && record.time_ms == 20);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_ARCHIVE_PRIVATE_H
+#define SERVER_ARCHIVE_PRIVATE_H
+/*
+ * The archive from inside, for its files only.
+ *
+ *   archive.c         batches and pages, from the homes to the store and back; the loop
+ *   archive_watch.c   how the store is: its states, its figures, what it complains of
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "core/list.h"
+#include "server/archive.h"
+#include "store/store.h"
+
+enum {
+    ARCHIVE_COMPLAINT_SIZE = 256,
+    ARCHIVE_FIGURES_MS = 5000, /* how often the store is asked for its figures */
+};
+
+/* A question that the store has: a run of a batch, or a page. */
+struct job {
+    struct archive_batch *batch; /* NULL: a page */
+    struct archive_page *page;
+    uint32_t run;
+    uint32_t next_free;
+    uint64_t began_ns;
+};
+
+struct archive {
+    struct archive_options options;
+    struct store *store; /* NULL: it could not even be created; tried again at create_ns */
+    uint64_t create_ns;
+    uint64_t down_ns; /* since when; 0: it is not down */
+    uint64_t now_ns;
+    int wake_fd;
+    bool is_exiting;
+    uint64_t full_until_ns; /* 0: there is space, as far as anybody knows */
+    bool is_ready;          /* the store's process is, and takes questions */
+    bool was_ready;
+    bool was_down;            /* and not ready since */
+    _Atomic uint32_t state;   /* enum archive_state; relaxed: it orders nothing */
+    struct list_link batches; /* not all of their runs were given to the store */
+    struct list_link pages;   /* not given to the store */
+    size_t waiting;           /* in both */
+    struct job *jobs;         /* questions_max */
+    uint32_t free_job;        /* the first free one; questions_max: none */
+    uint32_t job_count;
+    struct wire_entry *entries; /* ARCHIVE_RUN_COUNT_MAX + 1, of the run that is given */
+    char complaint[ARCHIVE_COMPLAINT_SIZE]; /* the last one that was logged */
+    bool asks_figures;                      /* and has no answer yet */
+    uint64_t figures_ns;                    /* when to ask again */
+    struct wire_stats figures;              /* what the process that is there has counted */
+};
+
+/* archive_watch.c */
+
+/* The store has another state. */
+void archive_take_change(struct archive *archive, enum store_state state);
+/* The answer to what archive_watch() has asked; NULL: there is none. */
+void archive_take_figures(struct archive *archive, const struct wire_stats *figures);
+/* Is this the tag of that question? */
+NODISCARD bool archive_asked_figures(const struct archive *archive, uint64_t tag);
+/* What others may know: the state, the gauges, and what the child complains of. */
+void archive_watch(struct archive *archive);
+
+#endif /* SERVER_ARCHIVE_PRIVATE_H */

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What deploy/ ships for Prometheus and Grafana, against what parleyd says: Prometheus' own tool reads
+ * the rules and the metrics, and no expression names a metric that is not there.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+
+import { RawChat } from '../lib/chat.mjs';
+import { request } from '../lib/http.mjs';
+import { group } from '../lib/runner.mjs';
+import { ROOT } from '../lib/server.mjs';
+
+const deploy = (file) => path.join(ROOT, 'deploy', file);
+
+function promtool(args, input = '') {
+  return new Promise((resolve, reject) => {
+    const child = execFile('promtool', args, (error, stdout, stderr) => {
+      if (error !== null) {
+        reject(new Error(`promtool ${args.join(' ')}: ${error.code}\n${stdout}${stderr}`));
+      } else {
+        resolve(stdout + stderr);
+      }
+    });
+    child.stdin.end(input);
+  });
+}
+
+async function rules() {
+  await promtool(['check', 'rules', deploy('alerts.yml')]);
+  await promtool(['test', 'rules', deploy('alerts_test.yml')]);
+}
+
+async function exposition(server) {
+  const { body } = await request(server.internalPort, 'GET', '/metrics');
+  assert.equal(await promtool(['check', 'metrics'], body), '', 'remarks');
+}
+
+/* Names of samples: those of a histogram have an ending. */
+async function namesOf(server) {
+  const { families } = await server.metrics();
+  return new Set([...families.values()].flatMap((family) => family.samples.map((one) => one.name)));
+}
+
+const METRIC = /\b(?:parley|process)_[a-z_]+/g;
+
+function expressions() {
+  const rulesText = fs.readFileSync(deploy('alerts.yml'), 'utf8').replace(/^ *(action|#).*$/gm, '');
+  const dashboard = JSON.parse(fs.readFileSync(deploy('grafana-dashboard.json'), 'utf8'));
+  const panels = dashboard.panels.flatMap((panel) => panel.targets ?? []);
+  assert.ok(panels.length > 20);
+  return [rulesText, ...panels.map((target) => target.expr), dashboard.templating.list[1].query];
+}
+
+async function names(server) {
+  const there = await namesOf(server);
+  const used = new Set(expressions().flatMap((text) => text.match(METRIC) ?? []));
+  assert.ok(used.size > 25, `${used.size}`);
+  assert.deepEqual([...used].filter((name) => !there.has(name)), []);
+}
+
+/* A value of a label that no rule of ours gives would match nothing, for ever. */
+async function labels(server) {
+  const { families } = await server.metrics();
+  for (const text of expressions()) {
+    for (const [, name, label, value] of
+      text.matchAll(/((?:parley)_[a-z_]+)\{(?:instance=~"\$instance", )?([a-z]+)[!=]=?~?"([a-z0-9_|]+)"/g)) {
+      const samples = families.get(name).samples;
+      for (const one of value.split('|')) {
+        assert.ok(samples.some((sample) => sample.labels[label] === one), `${name} ${label} ${one}`);
+      }
+    }
+  }
+}
+
+async function process(server) {
+  const metrics = await server.metrics();
+  assert.ok(Math.abs(metrics.value('process_start_time_seconds') - Date.now() / 1000) < 3600);
+  assert.ok(metrics.value('process_resident_memory_bytes') > 1 << 20);
+  assert.equal(metrics.value('parley_connection_limit'), 100);
+}
+
+/* Told once for each reactor that has subscribers, however many these are. */
+async function delivery(server) {
+  const name = 'parley_delivery_seconds_count';
+  const clients = [];
+  for (let i = 0; i < 8; i += 1) {
+    clients.push(await RawChat.connect(server));
+    await clients[i].subscribe('timed');
+  }
+  const before = (await server.metrics()).value(name);
+  await clients[0].publish('timed', 1);
+  await Promise.all(clients.map((one) => one.push()));
+  const both = [before + 1, before + 2];
+  await server.untilMetric(name, (value) => both.includes(value), `one of ${both}`);
+  await Promise.all(clients.map((one) => one.close()));
+}
+
+group({
+  name: 'metrics',
+  on: 'backends',
+  server: { config: { client: { insecure: true, connection_limit: 100 } } },
+  cases: [
+    ['rules', rules],
+    ['exposition', exposition],
+    ['names', names],
+    ['labels', labels],
+    ['the process', process],
+    ['deliveries are timed', delivery],
+  ],
+});
