@@ -21,6 +21,7 @@ struct conn;
 struct conn_handler;
 struct gateway; /* opaque */
 struct hub;
+struct listening;
 struct log;
 struct metrics;
 struct outbox;
@@ -28,17 +29,11 @@ struct reactor;
 struct simd_ops;
 struct site;
 
-/* Which listener a connection came in by: the index that reactor_listen() was given. */
-enum gateway_listener {
-    GATEWAY_PUBLIC = 0,
-    GATEWAY_INTERNAL,
-    GATEWAY_LISTENER_COUNT,
-};
-
 struct gateway_options {
     const struct config *config;
     const struct simd_ops *simd;
     const struct site *site;
+    const struct listening *listening; /* by the index that reactor_listen() gave */
     struct hub *hub;
     struct outbox *outbox;
     struct metrics *metrics;
@@ -50,7 +45,7 @@ struct gateway_options {
 NODISCARD int gateway_create(const struct gateway_options *options, struct gateway **gateway);
 void gateway_destroy(struct gateway *gateway);
 
-/* The upcalls, for reactor_listen(): first the public listener, then the internal one. */
+/* The upcalls, for reactor_listen(), for all listeners in the order of `listening`. */
 const struct conn_handler *gateway_handler(const struct gateway *gateway);
 
 /* Before the first connection: the reactor that it serves. -ENOMEM. After the last: detach. */
@@ -74,6 +69,9 @@ void gateway_is_behind(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 
 /* Phase 4, for delivery: it does not take what we send. Its queue is dropped; 3008. */
 void gateway_too_slow(struct gateway *gateway, struct conn *conn) ON_REACTOR;
+
+/* Closes the listeners for clients. */
+void gateway_stop_listening(struct gateway *gateway) ON_REACTOR;
 
 /* From now on /ready says no, and who asks for a page is told not to ask again here. */
 void gateway_drain(struct gateway *gateway) ON_REACTOR;
