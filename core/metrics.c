@@ -36,6 +36,9 @@ static const struct {
      "outcome", METRIC_DRAIN_TOLD},
     {"parley_handshakes_total", "counter", "WebSocket handshakes accepted.", NULL,
      METRIC_HANDSHAKES},
+    {"parley_compression_offers_total", "counter",
+     "Handshakes that offered permessage-deflate, by what became of it.", "result",
+     METRIC_COMPRESSION_ACCEPTED},
     {"parley_tls_handshakes_total", "counter", "TLS handshakes that succeeded.", NULL,
      METRIC_TLS_HANDSHAKES},
     {"parley_http_requests_total", "counter", "Plain HTTP requests answered.", "path",
@@ -49,6 +52,15 @@ static const struct {
     {"parley_bytes_received_total", "counter", "Bytes received from clients.", NULL,
      METRIC_BYTES_RECEIVED},
     {"parley_bytes_sent_total", "counter", "Bytes sent to clients.", NULL, METRIC_BYTES_SENT},
+    {"parley_inflate_bytes_total", "counter",
+     "Compressed messages received: their bytes, and what they became.", "of",
+     METRIC_INFLATE_COMPRESSED},
+    {"parley_deflate_bytes_total", "counter",
+     "Messages compressed, once for all who get them: their bytes, and what they became.", "of",
+     METRIC_DEFLATE_PLAIN},
+    {"parley_deflate_skipped_total", "counter",
+     "Messages sent as they were to who would have taken them compressed.", "reason",
+     METRIC_DEFLATE_OVER_BUDGET},
     {"parley_commands_total", "counter", "Client commands, by method.", "method",
      METRIC_COMMANDS_CONNECT},
     {"parley_errors_total", "counter", "Commands answered with an error, by its code.", "code",
@@ -132,6 +144,15 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_CLOSED_TIMEOUT] = "timeout",
     [METRIC_CLOSED_SLOW] = "slow",
     [METRIC_CLOSED_SHUTDOWN] = "shutdown",
+    [METRIC_COMPRESSION_ACCEPTED] = "accepted",
+    [METRIC_COMPRESSION_DECLINED] = "declined",
+    [METRIC_COMPRESSION_MALFORMED] = "malformed",
+    [METRIC_INFLATE_COMPRESSED] = "compressed",
+    [METRIC_INFLATE_PLAIN] = "plain",
+    [METRIC_DEFLATE_PLAIN] = "plain",
+    [METRIC_DEFLATE_COMPRESSED] = "compressed",
+    [METRIC_DEFLATE_OVER_BUDGET] = "over_budget",
+    [METRIC_DEFLATE_NO_GAIN] = "no_gain",
     [METRIC_DRAIN_TOLD] = "told",
     [METRIC_DRAIN_CUT] = "cut",
     [METRIC_NEWS_JOINS] = "join",
@@ -157,6 +178,7 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_REJECTED_ACCEPT_ERROR] = "accept_error",
     [METRIC_REJECTED_PROTOCOL_ERROR] = "protocol_error",
     [METRIC_REJECTED_INVALID_UTF8] = "invalid_utf8",
+    [METRIC_REJECTED_INVALID_DEFLATE] = "invalid_deflate",
     [METRIC_REJECTED_MESSAGE_TOO_BIG] = "message_too_big",
     [METRIC_REJECTED_TOO_MANY_FRAGMENTS] = "too_many_fragments",
     [METRIC_REJECTED_MESSAGE_TIMEOUT] = "message_timeout",
@@ -239,6 +261,15 @@ void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)
     atomic_store_explicit(&histogram->buckets[bucket], count + 1, memory_order_relaxed);
     const uint64_t total = atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed);
     atomic_store_explicit(&histogram->sum_ns, total + duration_ns, memory_order_relaxed);
+}
+
+uint64_t metrics_observed(const struct metrics_histogram *histogram)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < METRICS_BUCKET_COUNT; i++) {
+        count += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+    }
+    return count;
 }
 
 /* A text that grows. Once memory is out it stays `failed`, and what follows is ignored. */

@@ -37,6 +37,10 @@ enum metrics_id {
 
     METRIC_HANDSHAKES, /* accepted upgrades */
 
+    METRIC_COMPRESSION_ACCEPTED, /* what became of offers */
+    METRIC_COMPRESSION_DECLINED,
+    METRIC_COMPRESSION_MALFORMED,
+
     METRIC_TLS_HANDSHAKES, /* that succeeded */
 
     METRIC_HTTP_HEALTH,
@@ -53,6 +57,7 @@ enum metrics_id {
     METRIC_REJECTED_ACCEPT_ERROR,
     METRIC_REJECTED_PROTOCOL_ERROR,
     METRIC_REJECTED_INVALID_UTF8,
+    METRIC_REJECTED_INVALID_DEFLATE,
     METRIC_REJECTED_MESSAGE_TOO_BIG,
     METRIC_REJECTED_TOO_MANY_FRAGMENTS,
     METRIC_REJECTED_MESSAGE_TIMEOUT,
@@ -90,6 +95,13 @@ enum metrics_id {
 
     METRIC_BYTES_RECEIVED,
     METRIC_BYTES_SENT,
+
+    METRIC_INFLATE_COMPRESSED, /* bytes */
+    METRIC_INFLATE_PLAIN,
+    METRIC_DEFLATE_PLAIN,
+    METRIC_DEFLATE_COMPRESSED,
+    METRIC_DEFLATE_OVER_BUDGET, /* messages that were worth it */
+    METRIC_DEFLATE_NO_GAIN,
 
     METRIC_COMMANDS_CONNECT,
     METRIC_COMMANDS_SUBSCRIBE,
@@ -219,6 +231,9 @@ NODISCARD static inline uint64_t metrics_read(const struct metrics *metrics, enu
 
 /* Something took this long; a turn of a reactor's loop without its sleep. Owner only. */
 void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns);
+
+/* How often something was observed. */
+NODISCARD uint64_t metrics_observed(const struct metrics_histogram *histogram) ANY_THREAD;
 
 /*
  * The text format 0.0.4 of everything: values summed over the `count` threads of `all`, one loop

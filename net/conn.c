@@ -34,6 +34,14 @@ void conn_arm(struct conn *conn, uint64_t delay_ns)
 
 /* --- Ending -------------------------------------------------------------------------------- */
 
+/* What on_close gets: 0 or -errno. */
+static void set_reason(struct conn *conn, int reason)
+{
+    enum { ERROR_MAX = (1 << 12) - 1 };
+    CHECK(reason <= 0 && reason >= -ERROR_MAX);
+    conn->error = (unsigned)-reason & (unsigned)ERROR_MAX;
+}
+
 /* The sweep of this iteration drops it. */
 static void die(struct conn *conn, bool reset)
 {
@@ -49,18 +57,17 @@ void conn_fail(struct conn *conn, int reason)
         return;
     }
     if (conn->state == CONN_STATE_OPEN) {
-        conn->reason = (uint8_t)-reason;
+        set_reason(conn, reason);
     }
     die(conn, true);
 }
 
 void conn_abort(struct conn *conn, int reason)
 {
-    CHECK(reason <= 0 && reason >= -UINT8_MAX);
     if (conn->state >= CONN_STATE_DYING) {
         return;
     }
-    conn->reason = (uint8_t)-reason;
+    set_reason(conn, reason);
     die(conn, true);
 }
 
@@ -68,7 +75,7 @@ void conn_begin_closing(struct conn *conn, int reason, uint64_t delay_ns)
 {
     CHECK(conn->state == CONN_STATE_OPEN);
     conn->state = CONN_STATE_CLOSING;
-    conn->reason = (uint8_t)-reason;
+    set_reason(conn, reason);
     if (conn->paused) {
         conn->paused = false;
         conn->reactor->ops->receive(conn->reactor->backend, &conn->io, true);
@@ -447,6 +454,16 @@ void conn_drop_queue(struct conn *conn)
 void conn_set_large(struct conn *conn, bool large)
 {
     conn->large = large;
+}
+
+void conn_set_mark(struct conn *conn, bool mark)
+{
+    conn->marked = mark;
+}
+
+bool conn_mark(const struct conn *conn)
+{
+    return conn->marked;
 }
 
 /* The kernel took bytes. */

@@ -120,6 +120,13 @@ void conn_drop_queue(struct conn *conn) ON_REACTOR;
 void conn_set_large(struct conn *conn, bool large) ON_REACTOR;
 
 /*
+ * One bit of the owner's, false at first, for what it asks of every connection of a fan-out: what
+ * conn_user() gives would be one more place to read from memory.
+ */
+void conn_set_mark(struct conn *conn, bool mark) ON_REACTOR;
+NODISCARD bool conn_mark(const struct conn *conn) ON_REACTOR;
+
+/*
  * Ends it gracefully: everything queued is sent, then a FIN, then at most until linger_ms from now
  * the peer's FIN is awaited; what it still sends is thrown away. linger_ms = 0: the queue is
  * dropped and the peer sees a reset. No on_bytes any more. Again: nothing.

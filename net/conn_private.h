@@ -52,7 +52,9 @@ struct conn {
     uint32_t touched_next;        /* slot */
     uint32_t ready_next;          /* slot */
     uint32_t progress_ms;         /* when the kernel last took bytes, or the queue began */
-    uint8_t reason;               /* for on_close, which gets it negative: 0 or an errno */
+    uint16_t error : 12;          /* errno for on_close, or 0 */
+    bool marked : 1;              /* conn_set_mark() */
+    bool proxy_due : 1;           /* a PROXY header has to come first, and is in `pending` */
     uint8_t state : 3;            /* enum conn_state */
     uint8_t listener : 3;         /* index */
     bool touched : 1;             /* in the touched list */
@@ -63,9 +65,8 @@ struct conn {
     bool feed_due : 1;            /* resumed with pending bytes, or with the end of input */
     bool ended : 1;               /* the peer's FIN was received */
     bool paused : 1;
-    bool large : 1;     /* its queue may hold queue_bytes_max_large */
-    bool reset : 1;     /* DYING: drop it with a reset */
-    bool proxy_due : 1; /* a PROXY header has to come first; `pending` is what there is of it */
+    bool large : 1; /* its queue may hold queue_bytes_max_large */
+    bool reset : 1; /* DYING: drop it with a reset */
 };
 
 _Static_assert(sizeof(struct conn) <= 120, "memory of an idle connection");

@@ -243,7 +243,7 @@ static void drop_conn(struct reactor *reactor, struct conn *conn)
     conn->state = CONN_STATE_DROPPED;
     timerwheel_cancel(reactor->conn_timers, &conn->timer);
     if (conn->user != NULL) {
-        reactor->listeners[conn->listener].handler->on_close(conn, -conn->reason);
+        reactor->listeners[conn->listener].handler->on_close(conn, -(int)conn->error);
     }
     /* Only now, so that on_close can still ask where the client was. */
     reactor->ops->drop(reactor->backend, &conn->io, conn->reset);

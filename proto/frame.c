@@ -151,6 +151,12 @@ size_t frame_write_header(enum frame_opcode opcode, uint64_t payload_size, uint8
     return 10;
 }
 
+void frame_set_compressed(uint8_t *header)
+{
+    CHECK(!frame_opcode_is_control((enum frame_opcode)(header[0] & OPCODE_BITS)));
+    header[0] |= RSV1_BIT;
+}
+
 struct bytes frame_payload(struct bytes frame)
 {
     CHECK(frame.size >= FRAME_HEADER_SIZE_MIN);

@@ -74,6 +74,9 @@ NODISCARD enum frame_verdict frame_read_header(struct bytes in, struct frame_lim
 NODISCARD size_t frame_write_header(enum frame_opcode opcode, uint64_t payload_size,
                                     uint8_t *target);
 
+/* Says of a data frame's header that its message is compressed (RFC 7692 section 6). */
+void frame_set_compressed(uint8_t *header);
+
 /* The payload of a whole frame whose header frame_write_header() wrote. */
 NODISCARD struct bytes frame_payload(struct bytes frame);
 

@@ -126,8 +126,9 @@ static enum stream_verdict take_message(struct stream *stream, const struct simd
     event->opcode = header->opcode;
     event->payload = (struct span){in->data, (size_t)header->payload_size};
     event->is_assembled = false;
+    event->is_compressed = header->rsv1;
     consume(in, event->payload.size);
-    if (header->opcode == FRAME_BINARY) {
+    if (header->opcode == FRAME_BINARY || header->rsv1) {
         mask_apply(simd, &mask, event->payload);
         return STREAM_MESSAGE;
     }
@@ -145,6 +146,7 @@ static void begin_frame(struct stream *stream, const struct frame_header *header
     if (stream->opcode == 0) {
         DCHECK(stream->assembled == 0 && stream->fragment_count == 0);
         stream->opcode = (uint8_t)header->opcode;
+        stream->is_compressed = header->rsv1;
         stream->text = (struct utf8_state){0};
     }
     stream->fragment_count++;
@@ -172,6 +174,8 @@ static enum stream_verdict take_header(struct stream *stream, const struct simd_
     CHECK(stream->assembled <= stream->limits->message_size_max);
     const struct frame_limits limits = {
         .payload_size_max = stream->limits->message_size_max - stream->assembled,
+        /* A first frame says that its message is compressed, and no other one (RFC 7692, 6.1). */
+        .rsv1_allowed = stream->limits->compression && stream->opcode == 0,
         .from_server = stream->limits->from_server,
     };
     struct frame_header header;
@@ -208,7 +212,7 @@ static enum stream_verdict take_header(struct stream *stream, const struct simd_
 static enum stream_verdict end_message(struct stream *stream, const struct span *in,
                                        struct stream_event *event)
 {
-    if (stream->opcode == FRAME_TEXT && !utf8_is_complete(stream->text)) {
+    if (!utf8_is_complete(stream->text)) {
         return fail(stream, event, STREAM_INVALID_UTF8, "text ends inside a character");
     }
     event->opcode = (enum frame_opcode)stream->opcode;
@@ -217,6 +221,7 @@ static enum stream_verdict end_message(struct stream *stream, const struct span 
         event->payload.data = in->data;
     }
     event->is_assembled = stream->assembly != NULL;
+    event->is_compressed = stream->is_compressed;
     stream->opcode = 0;
     stream->assembled = 0;
     stream->fragment_count = 0;
@@ -239,7 +244,7 @@ static enum stream_verdict take_payload(struct stream *stream, const struct simd
             return STREAM_NEED_ROOM;
         }
         const struct span piece = {in->data, size};
-        if (stream->opcode == FRAME_BINARY) {
+        if (stream->opcode == FRAME_BINARY || stream->is_compressed) {
             mask_apply(simd, &stream->mask, piece);
         } else if (mask_apply_utf8(simd, &stream->mask, &stream->text, piece) != UTF8_VALID) {
             return fail(stream, event, STREAM_INVALID_UTF8, "text is not UTF-8");

@@ -13,7 +13,9 @@
  * Threads   pure, one stream by one thread at a time.
  * Faults    a verdict. After a fault or STREAM_CLOSE the stream is over: it swallows all further
  *           input and says STREAM_NEED_MORE.
- * Not here  what a fault costs (close.h), pongs and close replies (the caller), deflate.
+ * Deflate   where it was negotiated a message may be compressed (RFC 7692 section 6): it is given
+ *           as it came, put together, unmasked and not validated, and event.is_compressed says so.
+ * Not here  what a fault costs (close.h), pongs and close replies (the caller), inflating.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,6 +40,7 @@ struct stream_limits {
     uint32_t message_size_max;   /* bytes of payload, 1 .. STREAM_MESSAGE_SIZE_LIMIT */
     uint32_t fragment_count_max; /* frames of one message, empty ones too; at least 1 */
     bool from_server;            /* we are the client: frames are not masked */
+    bool compression;            /* permessage-deflate was negotiated */
 };
 
 /* What was found. STREAM_PROTOCOL_ERROR and what follows it are faults of the peer. */
@@ -67,6 +70,7 @@ struct stream {
     uint8_t opcode;         /* of the message under way: FRAME_TEXT, FRAME_BINARY, or 0 for none */
     bool in_frame;          /* a data frame's header was consumed, its payload not all */
     bool fin;               /* that frame is the message's last */
+    bool is_compressed;     /* the message under way */
     bool is_over;
 };
 
@@ -77,6 +81,7 @@ struct stream_event {
     enum frame_opcode opcode; /* MESSAGE: FRAME_TEXT or FRAME_BINARY */
     struct span payload;      /* MESSAGE, PING, PONG, CLOSE: unmasked; good until the next call */
     bool is_assembled;        /* MESSAGE: payload lies in the assembly, not in the input */
+    bool is_compressed;       /* MESSAGE: payload is to be inflated, and text validated then */
     uint16_t close_code;      /* CLOSE: as sent, or CLOSE_NO_STATUS when the frame was empty */
     size_t room_needed;       /* NEED_ROOM: bytes of room in all, for what has arrived by now */
     size_t room_declared;     /* NEED_ROOM: what it will be when the frame under way is whole */

@@ -174,25 +174,30 @@ bool upgrade_accept_key(struct bytes key, char accept[UPGRADE_ACCEPT_SIZE])
     return true;
 }
 
-size_t upgrade_write_response(const struct upgrade *upgrade, const char *protocol, uint8_t *target)
+size_t upgrade_write_response(const struct upgrade *upgrade, const char *protocol,
+                              const char *extension, uint8_t *target)
 {
     CHECK(target != NULL);
     CHECK(protocol == NULL || strlen(protocol) <= UPGRADE_PROTOCOL_SIZE_MAX);
+    CHECK(extension == NULL || strlen(extension) <= UPGRADE_EXTENSION_SIZE_MAX);
 
     char accept[UPGRADE_ACCEPT_SIZE];
     if (!upgrade_accept_key(upgrade->key, accept)) {
         return 0;
     }
     const bool has_protocol = protocol != NULL;
+    const bool has_extension = extension != NULL;
     const int size =
         snprintf((char *)target, UPGRADE_RESPONSE_SIZE_MAX,
                  "HTTP/1.1 101 Switching Protocols\r\n"
                  "Upgrade: websocket\r\n"
                  "Connection: Upgrade\r\n"
                  "Sec-WebSocket-Accept: %.*s\r\n"
-                 "%s%s%s\r\n",
+                 "%s%s%s%s%s%s\r\n",
                  UPGRADE_ACCEPT_SIZE, accept, has_protocol ? "Sec-WebSocket-Protocol: " : "",
-                 has_protocol ? protocol : "", has_protocol ? "\r\n" : "");
+                 has_protocol ? protocol : "", has_protocol ? "\r\n" : "",
+                 has_extension ? "Sec-WebSocket-Extensions: " : "", has_extension ? extension : "",
+                 has_extension ? "\r\n" : "");
     CHECK(size > 0 && size < UPGRADE_RESPONSE_SIZE_MAX);
     return (size_t)size;
 }

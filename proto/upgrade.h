@@ -6,7 +6,7 @@
  * a web page (Origin, RFC 6454).
  *
  * Pure, ANY_THREAD. The only file of proto/ that uses OpenSSL (SHA-1).
- * Not here: extensions, none of which is accepted yet; paths and limits per path (the gateway).
+ * Not here: extensions (offer.h); paths and limits per path (the gateway).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,10 +17,11 @@
 #include "proto/http.h"
 
 enum {
-    UPGRADE_PROTOCOL_COUNT_MAX = 8,  /* offers of sub-protocols; more are refused */
-    UPGRADE_PROTOCOL_SIZE_MAX = 64,  /* bytes, of a protocol that we choose */
-    UPGRADE_ACCEPT_SIZE = 28,        /* bytes of Sec-WebSocket-Accept */
-    UPGRADE_RESPONSE_SIZE_MAX = 256, /* bytes */
+    UPGRADE_PROTOCOL_COUNT_MAX = 8,   /* offers of sub-protocols; more are refused */
+    UPGRADE_PROTOCOL_SIZE_MAX = 64,   /* bytes, of a protocol that we choose */
+    UPGRADE_ACCEPT_SIZE = 28,         /* bytes of Sec-WebSocket-Accept */
+    UPGRADE_EXTENSION_SIZE_MAX = 127, /* bytes, of what we answer to an offer */
+    UPGRADE_RESPONSE_SIZE_MAX = 384,  /* bytes */
 };
 
 enum upgrade_verdict {
@@ -50,11 +51,12 @@ NODISCARD int upgrade_choose_protocol(const struct upgrade *upgrade, const char 
                                       size_t supported_count);
 
 /*
- * Writes the whole 101 response. `protocol` is the chosen one, or NULL. `target` has room for
- * UPGRADE_RESPONSE_SIZE_MAX bytes. Returns the bytes written, or 0 if OpenSSL had no memory.
+ * Writes the whole 101 response. `protocol` is the chosen one and `extension` the answer to an
+ * offer, or NULL each. `target` has room for UPGRADE_RESPONSE_SIZE_MAX bytes. Returns the bytes
+ * written, or 0 if OpenSSL had no memory.
  */
 NODISCARD size_t upgrade_write_response(const struct upgrade *upgrade, const char *protocol,
-                                        uint8_t *target);
+                                        const char *extension, uint8_t *target);
 
 /*
  * Writes the whole response to a fault, without a body and with Connection: close. `target` has

@@ -168,10 +168,14 @@ struct config_client {
 };
 
 struct config_websocket {
-    uint32_t message_size_limit; /* bytes of one incoming message */
-    uint32_t max_fragments;      /* of one incoming message */
-    uint64_t message_timeout_ns; /* from its first to its last byte */
-    uint64_t close_timeout_ns;   /* for the peer's end of the close handshake */
+    uint32_t message_size_limit;      /* bytes of one incoming message */
+    uint32_t max_fragments;           /* of one incoming message */
+    uint64_t message_timeout_ns;      /* from its first to its last byte */
+    uint64_t close_timeout_ns;        /* for the peer's end of the close handshake */
+    bool compression;                 /* permessage-deflate, for who offers it; on /echo too */
+    uint32_t compression_min_size;    /* bytes; shorter messages are sent as they are */
+    uint32_t compression_level;       /* zlib's, 1-9 */
+    uint32_t compression_window_bits; /* of what is sent: 2 to that power are bytes */
 };
 
 struct config_echo {

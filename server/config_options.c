@@ -132,6 +132,10 @@ static const struct config_option all_rows[] = {
     {AT(websocket, max_fragments), NUMBER(1, 1000000, 64, "fragments")},
     {AT_DURATION(websocket, message_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(20))},
     {AT_DURATION(websocket, close_timeout), DURATION(MS(100), SECONDS(60), SECONDS(3))},
+    {AT(websocket, compression), BOOL(false)},
+    {AT(websocket, compression_min_size), NUMBER(1, MIB(1), 128, "bytes")},
+    {AT(websocket, compression_level), NUMBER(1, 9, 1, "levels")},
+    {AT(websocket, compression_window_bits), NUMBER(9, 15, 15, "bits")},
 
     {AT(echo, enabled), BOOL(false)},
     {AT(echo, message_size_limit), NUMBER(128, MIB(512), MIB(16), "bytes")},

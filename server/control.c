@@ -30,6 +30,7 @@
 #include "server/listening.h"
 #include "server/policies.h"
 #include "server/reload.h"
+#include "server/service.h"
 #include "server/shard.h"
 #include "server/site.h"
 #include "server/store_program.h"
@@ -41,6 +42,8 @@ enum {
     STORE_QUESTIONS_MAX = 8192, /* open at the store, a power of two */
     STORE_FLAG_SIZE = 16,
 };
+
+static const uint64_t end_time_ns = 10 * MONOTIME_NS_PER_S; /* of the store and the threads */
 
 /* What the durable store needs; all zero without one. */
 struct store_part {
@@ -75,6 +78,7 @@ struct control {
     struct bus *bus;
     struct policies policies;
     struct site site;
+    struct service service;
     struct listening listening;
     struct reload reload;
     struct table_key key;
@@ -114,6 +118,12 @@ static void fill_random(void *context, void *target, size_t size)
 static void wake_reactor(void *context)
 {
     reactor_wake(context);
+}
+
+static void wake_member(void *context, size_t index)
+{
+    const struct control *control = context;
+    reactor_wake(shard_reactor(control->members[index].shard));
 }
 
 static void wake_control(void *context)
@@ -341,6 +351,25 @@ static int start_archive(struct control *control)
     return 0;
 }
 
+/* Who cannot be reached is not told; the log is, for a manager that waits for us will end us. */
+static void start_service(struct control *control)
+{
+    const struct config *config = control->config;
+    const struct service_options options = {
+        .metrics = control->metrics,
+        .reactor_count = config->reactor.count,
+        .wake = wake_member,
+        .context = control,
+        .log = control->log,
+        .stop_time_ns = config->shutdown.timeout_ns + config->store.timeout_ns + end_time_ns,
+    };
+    const int result = service_init(&control->service, &options);
+    if (result != 0) {
+        const struct log_field fields[] = {log_text("error", strerror(-result))};
+        log_write(control->log, LOG_WARN, "no way to NOTIFY_SOCKET", fields, 1);
+    }
+}
+
 static int start_listening(struct control *control)
 {
     const int result =
@@ -368,6 +397,9 @@ static int start(struct control *control)
     }
     if (result == 0) {
         result = start_members(control);
+    }
+    if (result == 0) {
+        start_service(control);
     }
     return result;
 }
@@ -458,6 +490,22 @@ static uint32_t take_signal(struct control *control)
     return size == (ssize_t)sizeof(info) ? info.ssi_signo : 0;
 }
 
+/* Tells the service manager what is due. Returns how long to sleep then; -1: for ever. */
+static int tick(struct control *control, int timeout_ms)
+{
+    const uint64_t now_ns = monotime_read();
+    const struct archive *archive = control->site.archive;
+
+    service_tick(&control->service, now_ns,
+                 archive == NULL ? ARCHIVE_READY : archive_state(archive));
+    const uint64_t due_ns = service_due_ns(&control->service);
+    if (due_ns == UINT64_MAX) {
+        return timeout_ms;
+    }
+    const uint64_t until_ms = due_ns > now_ns ? (due_ns - now_ns) / MONOTIME_NS_PER_MS + 1 : 0;
+    return timeout_ms < 0 || until_ms < (uint64_t)timeout_ms ? (int)until_ms : timeout_ms;
+}
+
 /* Sleeps until a signal or a post may be there. Returns the signal, or 0. */
 static uint32_t wait_for_news(struct control *control, int timeout_ms)
 {
@@ -467,6 +515,7 @@ static uint32_t wait_for_news(struct control *control, int timeout_ms)
     };
     const size_t port = control->config->reactor.count;
 
+    timeout_ms = tick(control, timeout_ms);
     if (bus_may_sleep(control->bus, port)) {
         (void)poll(polled, sizeof(polled) / sizeof(polled[0]), timeout_ms);
         bus_awake(control->bus, port);
@@ -562,6 +611,7 @@ static void deinit(struct control *control)
     for (size_t i = 0; control->members != NULL && i < control->config->reactor.count; i++) {
         shard_destroy(control->members[i].shard);
     }
+    service_deinit(&control->service);
     listening_deinit(&control->listening);
     policies_deinit(&control->policies);
     free(control->metric_names);
@@ -575,6 +625,20 @@ static void deinit(struct control *control)
     if (control->signal_fd >= 0) {
         (void)close(control->signal_fd);
     }
+}
+
+/* Returns how long to sleep before the next call. */
+static int go_on_reloading(struct control *control, uint32_t signal_number)
+{
+    if (signal_number == SIGHUP) {
+        service_reloading(&control->service, monotime_read());
+        reload_begin(&control->reload);
+    }
+    if (!reload_go_on(&control->reload)) {
+        return POLL_MS;
+    }
+    service_reloaded(&control->service);
+    return -1;
 }
 
 int control_run(const struct config *config, struct logger *logger, char *error, size_t error_size)
@@ -594,13 +658,11 @@ int control_run(const struct config *config, struct logger *logger, char *error,
         announce(&control);
         uint32_t signal_number = 0;
         while (signal_number == 0 || signal_number == SIGHUP) {
-            if (signal_number == SIGHUP) {
-                reload_begin(&control.reload);
-            }
-            signal_number = wait_for_news(&control, reload_go_on(&control.reload) ? -1 : POLL_MS);
+            signal_number = wait_for_news(&control, go_on_reloading(&control, signal_number));
         }
         const struct log_field fields[] = {log_text("signal", strsignal((int)signal_number))};
         log_write(control.log, LOG_INFO, "stopping", fields, 1);
+        service_stopping(&control.service, monotime_read());
     }
     if (control.members != NULL) {
         stop_members(&control);

@@ -14,6 +14,7 @@
 #include "net/reactor.h"
 #include "proto/codes.h"
 #include "proto/frame.h"
+#include "server/compression.h"
 #include "server/gateway.h"
 
 /* The connection of an entry, if it still takes anything. */
@@ -68,6 +69,28 @@ static struct packet *join(const struct delivery *delivery, size_t first, size_t
     return packet;
 }
 
+/* The same compressed; NULL: it goes as it is. */
+static struct packet *join_compressed(const struct delivery *delivery, size_t first, size_t count,
+                                      size_t size)
+{
+    static const struct bytes separator = {(const uint8_t *)"\n", 1};
+    struct compression *compression = delivery->compression;
+
+    if (!compression_begin(compression, size)) {
+        return NULL;
+    }
+    compression_open(compression);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) {
+            compression_add(compression, separator);
+        }
+        const struct outbox_entry *entry = outbox_at(delivery->outbox, first + i);
+        compression_add(compression, outbox_text(delivery->outbox, entry));
+    }
+    compression_close(compression, FRAME_TEXT);
+    return compression_finish(compression, reactor_packets(delivery->reactor));
+}
+
 /* Returns how many entries it was. */
 static size_t deliver_messages(const struct delivery *delivery, size_t first) ON_REACTOR
 {
@@ -78,7 +101,10 @@ static size_t deliver_messages(const struct delivery *delivery, size_t first) ON
     if (conn == NULL) {
         return count;
     }
-    struct packet *packet = join(delivery, first, count, size);
+    struct packet *packet = conn_mark(conn) ? join_compressed(delivery, first, count, size) : NULL;
+    if (packet == NULL) {
+        packet = join(delivery, first, count, size);
+    }
     if (packet == NULL) {
         metrics_add(delivery->metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
         gateway_say_close(delivery->gateway, conn, CODES_DISCONNECT_SERVER_ERROR);
@@ -177,14 +203,71 @@ static void give_up_room(const struct delivery *delivery, const struct room *roo
 /* What a room's members are given. */
 struct fan_out {
     const struct delivery *delivery;
-    const struct outbox_entry *first; /* of the chain */
+    const struct outbox_entry *first; /* of the chain; joins and leaves are one entry */
     struct packet *packet;            /* the whole chain */
+    struct packet *compressed;        /* the same; NULL: not tried yet, or not worth it */
     struct packet *newest;            /* its last publication only, once somebody needs that */
-    bool is_news;                     /* a frame of joins and leaves instead: no chain */
+    bool is_tried;                    /* to compress it */
+    bool is_news;                     /* joins and leaves, for those that want them */
     size_t given;                     /* to so many */
     size_t missed;                    /* messages that were not given to somebody */
 };
 
+/* Bytes of a chain's messages, without their frames. */
+static size_t chain_size(const struct delivery *delivery, const struct outbox_entry *entry)
+{
+    size_t size = frame_payload(blob_bytes(entry->blob)).size;
+    while (entry->next != 0) {
+        entry = outbox_at(delivery->outbox, entry->next - 1);
+        size += frame_payload(blob_bytes(entry->blob)).size;
+    }
+    return size;
+}
+
+/* The chain compressed, as many publications in a message as may be. NULL: it goes as it is. */
+static struct packet *compress_chain(const struct delivery *delivery,
+                                     const struct outbox_entry *entry)
+{
+    static const struct bytes separator = {(const uint8_t *)"\n", 1};
+    struct compression *compression = delivery->compression;
+
+    if (!compression_begin(compression, chain_size(delivery, entry))) {
+        return NULL;
+    }
+    for (uint32_t count = 0;;) {
+        if (count == 0) {
+            compression_open(compression);
+        } else {
+            compression_add(compression, separator);
+        }
+        compression_add(compression, frame_payload(blob_bytes(entry->blob)));
+        count++;
+        if (entry->next == 0 || count == delivery->messages_per_frame_max) {
+            compression_close(compression, FRAME_TEXT);
+            count = 0;
+        }
+        if (entry->next == 0) {
+            return compression_finish(compression, reactor_packets(delivery->reactor));
+        }
+        entry = outbox_at(delivery->outbox, entry->next - 1);
+    }
+}
+
+/* For somebody who negotiated compression. */
+static struct packet *compressed_of(struct fan_out *fan_out)
+{
+    if (!fan_out->is_tried) {
+        fan_out->is_tried = true;
+        fan_out->compressed = compress_chain(fan_out->delivery, fan_out->first);
+        if (fan_out->compressed != NULL) {
+            packet_set_flow(fan_out->compressed, packet_flow(fan_out->packet),
+                            packet_message_count(fan_out->packet));
+        }
+    }
+    return fan_out->compressed != NULL ? fan_out->compressed : fan_out->packet;
+}
+
+/* For who does not read it goes as it is: they are few. */
 static struct packet *newest_of(const struct fan_out *fan_out)
 {
     const struct outbox_entry *entry = fan_out->first;
@@ -255,7 +338,8 @@ static void give_to_all(struct fan_out *fan_out, struct room *room) ON_REACTOR
             continue;
         }
         fan_out->given++;
-        const enum conn_queued queued = conn_queue(conn, fan_out->packet, CONN_NORMAL);
+        struct packet *packet = conn_mark(conn) ? compressed_of(fan_out) : fan_out->packet;
+        const enum conn_queued queued = conn_queue(conn, packet, CONN_NORMAL);
         if (queued == CONN_LAGS) {
             lag(fan_out, conn, hub_lag(delivery->hub, room, i - 1));
         } else if (queued == CONN_TOO_SLOW) {
@@ -290,6 +374,7 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
         metrics_add(delivery->metrics, METRIC_LAG_MISSED, fan_out.missed);
     }
     packet_unref(fan_out.packet);
+    packet_unref(fan_out.compressed);
     packet_unref(fan_out.newest);
     drop_chain(delivery, first);
 }
@@ -307,9 +392,15 @@ static void deliver_news(const struct delivery *delivery, struct outbox_entry *e
         }
         return;
     }
-    struct fan_out fan_out = {.delivery = delivery, .packet = packet, .is_news = true};
+    struct fan_out fan_out = {
+        .delivery = delivery,
+        .first = entry,
+        .packet = packet,
+        .is_news = true,
+    };
     packet_set_flow(packet, room->slot + 1, 1);
     give_to_all(&fan_out, room);
+    packet_unref(fan_out.compressed);
     packet_unref(packet); /* and with the last reference the entry's share */
     metrics_add(delivery->metrics, METRIC_LAG_MISSED, fan_out.missed);
     metrics_add(delivery->metrics, METRIC_NEWS_DELIVERIES, fan_out.given);

@@ -8,12 +8,16 @@
  * room become one packet, and each member's queue gets one reference to it. The packets of a room
  * are a flow: where somebody does not read, the hub says what becomes of what is queued of it, and
  * nothing else is touched.
+ *
+ * Who negotiated compression gets the same messages compressed: once for all of a room, as soon as
+ * the first such member is met, and where publications follow each other joined in one message.
  */
 #include <stdint.h>
 
 #include "core/annot.h"
 
 struct blob_pool;
+struct compression;
 struct gateway;
 struct hub;
 struct metrics;
@@ -37,6 +41,7 @@ struct delivery {
     struct gateway *gateway;
     struct blob_pool *pool;
     struct metrics *metrics;
+    struct compression *compression; /* NULL: off */
     struct delivery_times *times;
     uint32_t messages_per_frame_max;
 };

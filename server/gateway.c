@@ -357,14 +357,18 @@ static void take_limits(struct gateway *gateway, const struct config *config)
         .header_count_max = config->http_server.max_headers,
         .target_size_max = config->http_server.max_uri,
     };
-    gateway->chat_limits = (struct stream_limits){
-        .message_size_max = config->websocket.message_size_limit,
-        .fragment_count_max = config->websocket.max_fragments,
-    };
-    gateway->echo_limits = (struct stream_limits){
-        .message_size_max = config->echo.message_size_limit,
-        .fragment_count_max = UINT32_MAX,
-    };
+    for (int compression = 0; compression < 2; compression++) {
+        gateway->chat_limits[compression] = (struct stream_limits){
+            .message_size_max = config->websocket.message_size_limit,
+            .fragment_count_max = config->websocket.max_fragments,
+            .compression = compression != 0,
+        };
+        gateway->echo_limits[compression] = (struct stream_limits){
+            .message_size_max = config->echo.message_size_limit,
+            .fragment_count_max = UINT32_MAX,
+            .compression = compression != 0,
+        };
+    }
     gateway->command_rate = (struct limits_rate){
         .per_second = config->client.command_rate,
         .burst = config->client.command_burst,

@@ -16,6 +16,7 @@
 #include "core/annot.h"
 #include "core/timerwheel.h"
 
+struct compression;
 struct config;
 struct conn;
 struct conn_handler;
@@ -36,6 +37,7 @@ struct gateway_options {
     const struct listening *listening; /* by the index that reactor_listen() gave */
     struct hub *hub;
     struct outbox *outbox;
+    struct compression *compression; /* NULL: off, nobody is offered it */
     struct metrics *metrics;
     struct log *log; /* NULL: none */
     uint32_t conn_count_max;

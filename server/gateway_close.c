@@ -28,7 +28,7 @@ static const char *reason_for(const struct peer *peer, uint16_t code)
     case CLOSE_PROTOCOL_ERROR:
         return "protocol error";
     case CLOSE_INVALID_PAYLOAD:
-        return "invalid UTF-8";
+        return "invalid payload";
     case CLOSE_POLICY_VIOLATION:
         return "policy violation";
     case CLOSE_MESSAGE_TOO_BIG:

@@ -11,6 +11,7 @@
 #include "proto/codes.h"
 #include "proto/command.h"
 #include "proto/frame.h"
+#include "server/compression.h"
 #include "server/config.h"
 #include "server/gateway_state.h"
 
@@ -254,16 +255,43 @@ static enum conn_queued queue_assembly(struct gateway *gateway, struct peer *pee
     return queued;
 }
 
-static void take_echo_message(struct gateway *gateway, struct peer *peer,
-                              const struct stream_event *event) ON_REACTOR
+/* NULL: it goes as it is. */
+static struct packet *compress_echo(struct gateway *gateway, const struct stream_event *event)
+    ON_REACTOR
 {
+    struct compression *compression = gateway->options.compression;
+
+    if (!compression_begin(compression, event->payload.size)) {
+        return NULL;
+    }
+    compression_open(compression);
+    compression_add(compression, (struct bytes){event->payload.data, event->payload.size});
+    compression_close(compression, event->opcode);
+    return compression_finish(compression, reactor_packets(gateway->reactor));
+}
+
+static enum conn_queued queue_echo(struct gateway *gateway, struct peer *peer,
+                                   const struct stream_event *event) ON_REACTOR
+{
+    struct packet *packet = conn_mark(peer->conn) ? compress_echo(gateway, event) : NULL;
+    if (packet != NULL) {
+        const enum conn_queued queued = conn_queue(peer->conn, packet, CONN_NORMAL);
+        packet_unref(packet);
+        return queued;
+    }
     uint8_t bytes[FRAME_HEADER_SIZE_MAX];
     const struct bytes header = {bytes,
                                  frame_write_header(event->opcode, event->payload.size, bytes)};
     const struct bytes payload = {event->payload.data, event->payload.size};
-    const enum conn_queued queued = event->is_assembled && payload.size > ECHO_COPY_SIZE_MAX
-                                        ? queue_assembly(gateway, peer, header, payload.size)
-                                        : conn_append(peer->conn, header, payload);
+    return event->is_assembled && payload.size > ECHO_COPY_SIZE_MAX
+               ? queue_assembly(gateway, peer, header, payload.size)
+               : conn_append(peer->conn, header, payload);
+}
+
+static void take_echo_message(struct gateway *gateway, struct peer *peer,
+                              const struct stream_event *event) ON_REACTOR
+{
+    const enum conn_queued queued = queue_echo(gateway, peer, event);
     metrics_add(gateway->options.metrics, METRIC_FRAMES_SENT_ECHO, 1);
     if (queued == CONN_TOO_SLOW) {
         gateway_too_slow(gateway, peer->conn);
@@ -337,6 +365,54 @@ static enum metrics_id rejected_for(enum stream_verdict fault)
     NEVER("a verdict that is not a fault");
 }
 
+static void refuse_message(struct gateway *gateway, struct peer *peer, enum metrics_id reason,
+                           enum close_code code) ON_REACTOR
+{
+    metrics_add(gateway->options.metrics, reason, 1);
+    gateway_end(gateway, peer, (uint16_t)code);
+}
+
+/* What came compressed becomes what it was. False: it does not, and the peer is over. */
+static bool inflate_message(struct gateway *gateway, struct peer *peer, struct stream_event *event)
+    ON_REACTOR
+{
+    const struct bytes compressed = {event->payload.data, event->payload.size};
+    struct utf8_state text = {0};
+
+    switch (compression_inflate(gateway->options.compression, compressed,
+                                peer->stream.limits->message_size_max, &event->payload)) {
+    case PERMESSAGE_OK:
+        break;
+    case PERMESSAGE_INVALID:
+        refuse_message(gateway, peer, METRIC_REJECTED_INVALID_DEFLATE, CLOSE_INVALID_PAYLOAD);
+        return false;
+    case PERMESSAGE_TOO_BIG:
+        refuse_message(gateway, peer, METRIC_REJECTED_MESSAGE_TOO_BIG, CLOSE_MESSAGE_TOO_BIG);
+        return false;
+    case PERMESSAGE_NO_MEMORY:
+        gateway_give_up(gateway, peer);
+        return false;
+    }
+    const struct bytes payload = {event->payload.data, event->payload.size};
+    if (event->opcode == FRAME_TEXT &&
+        (utf8_check(gateway->options.simd, &text, payload) != UTF8_VALID ||
+         !utf8_is_complete(text))) {
+        refuse_message(gateway, peer, METRIC_REJECTED_INVALID_UTF8, CLOSE_INVALID_PAYLOAD);
+        return false;
+    }
+    return true;
+}
+
+static void act_on_message(struct gateway *gateway, struct peer *peer,
+                           const struct stream_event *event) ON_REACTOR
+{
+    if (peer->state == PEER_ECHO) {
+        take_echo_message(gateway, peer, event);
+    } else {
+        take_chat_message(gateway, peer, event);
+    }
+}
+
 static void take_message(struct gateway *gateway, struct peer *peer,
                          const struct stream_event *event) ON_REACTOR
 {
@@ -344,10 +420,15 @@ static void take_message(struct gateway *gateway, struct peer *peer,
                 event->opcode == FRAME_TEXT ? METRIC_FRAMES_RECEIVED_TEXT
                                             : METRIC_FRAMES_RECEIVED_BINARY,
                 1);
-    if (peer->state == PEER_ECHO) {
-        take_echo_message(gateway, peer, event);
+    if (!event->is_compressed) {
+        act_on_message(gateway, peer, event);
     } else {
-        take_chat_message(gateway, peer, event);
+        struct stream_event inflated = *event;
+        inflated.is_assembled = false; /* it lies in the inflater's buffer */
+        if (inflate_message(gateway, peer, &inflated)) {
+            act_on_message(gateway, peer, &inflated);
+        }
+        compression_rest(gateway->options.compression);
     }
     if (event->is_assembled) {
         gateway_free_assembly(peer); /* an idle connection keeps no buffer */
@@ -378,8 +459,7 @@ static void take_event(struct gateway *gateway, struct peer *peer, enum stream_v
     case STREAM_INVALID_UTF8:
     case STREAM_TOO_BIG:
     case STREAM_TOO_MANY_FRAGMENTS:
-        metrics_add(gateway->options.metrics, rejected_for(verdict), 1);
-        gateway_end(gateway, peer, (uint16_t)close_code_for(verdict));
+        refuse_message(gateway, peer, rejected_for(verdict), close_code_for(verdict));
         return;
     case STREAM_NEED_MORE:
     case STREAM_NEED_ROOM:

@@ -8,6 +8,7 @@
 
 #include "chat/hub.h"
 #include "core/check.h"
+#include "proto/offer.h"
 #include "proto/upgrade.h"
 #include "server/config.h"
 #include "server/gateway_state.h"
@@ -151,9 +152,36 @@ static bool origin_is_good(const struct gateway *gateway, const struct upgrade *
     return upgrade_origin_is_allowed(upgrade, origins->items, origins->count);
 }
 
+/* Whether permessage-deflate is used; if so, `answer` says it. No offer costs the handshake. */
+static bool accept_compression(struct gateway *gateway, const struct http_request *request,
+                               char answer[OFFER_ANSWER_SIZE_MAX])
+{
+    struct metrics *metrics = gateway->options.metrics;
+
+    if (gateway->options.compression == NULL) {
+        return false;
+    }
+    const unsigned window_bits = gateway->options.config->websocket.compression_window_bits;
+    switch (offer_judge(request, window_bits, answer)) {
+    case OFFER_ACCEPTED:
+        metrics_add(metrics, METRIC_COMPRESSION_ACCEPTED, 1);
+        return true;
+    case OFFER_DECLINED:
+        metrics_add(metrics, METRIC_COMPRESSION_DECLINED, 1);
+        return false;
+    case OFFER_MALFORMED:
+        metrics_add(metrics, METRIC_COMPRESSION_MALFORMED, 1);
+        return false;
+    case OFFER_NONE:
+        return false;
+    }
+    NEVER("an offer without a verdict");
+}
+
 /* Says 101. False when it could not be said; the connection is then closing. */
 static bool switch_protocols(struct gateway *gateway, struct peer *peer,
-                             const struct upgrade *upgrade, bool is_chat) ON_REACTOR
+                             const struct upgrade *upgrade, const char *extension, bool is_chat)
+    ON_REACTOR
 {
     const char *protocol = NULL;
     if (is_chat) {
@@ -161,7 +189,7 @@ static bool switch_protocols(struct gateway *gateway, struct peer *peer,
         protocol = chosen < 0 ? NULL : protocols[chosen];
     }
     uint8_t response[UPGRADE_RESPONSE_SIZE_MAX];
-    const size_t size = upgrade_write_response(upgrade, protocol, response);
+    const size_t size = upgrade_write_response(upgrade, protocol, extension, response);
     if (size == 0) {
         gateway_give_up(gateway, peer);
         return false;
@@ -169,11 +197,14 @@ static bool switch_protocols(struct gateway *gateway, struct peer *peer,
     return say(gateway, peer, (struct bytes){response, size}, (struct bytes){NULL, 0});
 }
 
-static void become_stream(struct gateway *gateway, struct peer *peer, bool is_chat) ON_REACTOR
+static void become_stream(struct gateway *gateway, struct peer *peer, bool compression,
+                          bool is_chat) ON_REACTOR
 {
     const uint32_t now_ms = gateway_now_ms(gateway);
 
-    stream_init(&peer->stream, is_chat ? &gateway->chat_limits : &gateway->echo_limits);
+    stream_init(&peer->stream,
+                is_chat ? &gateway->chat_limits[compression] : &gateway->echo_limits[compression]);
+    conn_set_mark(peer->conn, compression);
     peer->is_stream = true;
     peer->phase_deadline = 0;
     limits_fill(&peer->commands, &gateway->command_rate, now_ms);
@@ -216,8 +247,10 @@ static void try_upgrade(struct gateway *gateway, struct peer *peer,
             return;
         }
     }
-    if (switch_protocols(gateway, peer, &upgrade, is_chat)) {
-        become_stream(gateway, peer, is_chat);
+    char answer[OFFER_ANSWER_SIZE_MAX];
+    const bool compression = accept_compression(gateway, request, answer);
+    if (switch_protocols(gateway, peer, &upgrade, compression ? answer : NULL, is_chat)) {
+        become_stream(gateway, peer, compression, is_chat);
     }
 }
 

@@ -41,8 +41,8 @@ struct gateway {
     uint32_t waiting_count;
     struct packet *ping; /* the same bytes for everybody */
     struct http_limits http_limits;
-    struct stream_limits chat_limits;
-    struct stream_limits echo_limits;
+    struct stream_limits chat_limits[2]; /* without and with compression */
+    struct stream_limits echo_limits[2];
     struct limits_rate command_rate;
     struct limits_rate control_rate;
     uint32_t client_count; /* peers that came by another listener than the internal one */

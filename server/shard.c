@@ -18,6 +18,7 @@
 #include "net/conn.h"
 #include "net/reactor.h"
 #include "net/tls_config.h"
+#include "server/compression.h"
 #include "server/config.h"
 #include "server/delivery.h"
 #include "server/drain.h"
@@ -50,6 +51,7 @@ static const size_t blob_bytes_max = (size_t)1
 struct shard {
     struct shard_options options;
     struct blob_pool *pool;
+    struct compression *compression; /* NULL: off */
     struct outbox *outbox;
     struct hub *hub;
     struct gateway *gateway;
@@ -175,6 +177,7 @@ static int create_gateway(struct shard *shard)
         .listening = options->listening,
         .hub = shard->hub,
         .outbox = shard->outbox,
+        .compression = shard->compression,
         .metrics = options->metrics,
         .log = options->log,
         .conn_count_max = conn_count_max(options->config),
@@ -196,7 +199,11 @@ static int create_parts(struct shard *shard)
     if (shard->pool == NULL) {
         return -ENOMEM;
     }
+    const struct config_websocket *websocket = &shard->options.config->websocket;
     int result = outbox_create(&outbox, &shard->outbox);
+    if (result == 0 && websocket->compression) {
+        result = compression_create(websocket, shard->options.metrics, &shard->compression);
+    }
     if (result == 0) {
         result = create_hub(shard);
     }
@@ -234,6 +241,7 @@ int shard_create(const struct shard_options *options, struct shard **shard)
         .gateway = created->gateway,
         .pool = created->pool,
         .metrics = options->metrics,
+        .compression = created->compression,
         .times = &created->times,
         .messages_per_frame_max = options->config->client.max_messages_per_frame,
     };
@@ -261,6 +269,7 @@ void shard_destroy(struct shard *shard)
     gateway_destroy(shard->gateway);
     hub_destroy(shard->hub);
     outbox_destroy(shard->outbox);
+    compression_destroy(shard->compression);
     blob_pool_destroy(shard->pool);
     free(shard);
 }
@@ -445,6 +454,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
 {
     wait(shard, wait_ns); /* 1 */
     const uint64_t began_ns = monotime_read();
+    compression_refill(shard->compression);
     take_posts(shard);                                   /* 2 */
     gateway_resume(shard->gateway);                      /* 3 */
     reactor_receive(shard->reactor);                     /* 3 */

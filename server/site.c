@@ -92,6 +92,13 @@ static const char *const ready_texts[] = {
     [ARCHIVE_SLOW] = "the store does not answer in time\n",
 };
 
+struct bytes site_store_text(enum archive_state state)
+{
+    struct bytes words = text(ready_texts[state]);
+    words.size--; /* the line's end */
+    return words;
+}
+
 static void answer_ready(const struct site *site, bool draining, struct site_answer *answer)
 {
     const enum archive_state state =

@@ -17,9 +17,9 @@
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "core/metrics.h"
+#include "server/archive.h"
 #include "server/process.h"
 
-struct archive;
 struct http_request;
 
 /* What the metrics are made of: one per thread, named for the loop histograms. */
@@ -55,5 +55,8 @@ struct site_answer {
 /* For SITE_PAGE and SITE_NOT_FOUND, and for upgrades that were no upgrades (426). */
 void site_answer(const struct site *site, const struct http_request *request, bool internal,
                  bool draining, struct site_answer *answer);
+
+/* What /ready says of the store, without a line's end. */
+struct bytes site_store_text(enum archive_state state);
 
 #endif /* SERVER_SITE_H */

@@ -67,7 +67,8 @@ static void try_upgrade(const struct http_request *request)
     if (verdict == UPGRADE_OK) {
         CHECK(request->close && request->body == HTTP_BODY_NONE);
         const int chosen = upgrade_choose_protocol(&upgrade, protocols, 2);
-        size = upgrade_write_response(&upgrade, chosen < 0 ? NULL : protocols[chosen], target);
+        size =
+            upgrade_write_response(&upgrade, chosen < 0 ? NULL : protocols[chosen], NULL, target);
         const bool is_listed = upgrade_origin_is_allowed(&upgrade, &allowed, 1);
         const bool is_own = upgrade_origin_is_allowed(&upgrade, NULL, 0);
         CHECK(upgrade.origin.data == NULL || upgrade_origin_is_valid(upgrade.origin) ||

@@ -45,7 +45,8 @@ ARROWS = {
 }
 
 SIMD = ("proto/*_sse4.c", "proto/*_avx2.c", "proto/*_avx512.c", "proto/simd_*.h")
-SOCKETS = ("net/*", "tests/*", "bench/load/*", "store/child.c", "store/store.c", "store/spawn.c")
+SOCKETS = ("net/*", "tests/*", "bench/load/*", "store/child.c", "store/store.c", "store/spawn.c",
+           "server/notify.c")
 THREADS = ("core/*", "server/*", "tests/*", "bench/*")
 
 # server/libraries.c asks the foreign libraries for their versions, and nothing else.
@@ -61,6 +62,8 @@ OWNERS = [
     ("openssl/*", ("proto/upgrade*.c", "net/tls*.c")),
     ("*intrin.h", SIMD),
     ("cpuid.h", ("core/cpu.c",)),
+    ("zlib.h", ("proto/permessage.c", "server/libraries.c", "tests/unit/proto/permessage_test.c",
+                "tests/fuzz/inflate_fuzz.c")),
     ("yaml.h", ("server/config*.c", "server/libraries.c")),
     ("argp.h", ("server/*", "bench/*", "tests/*")),
     ("check.h", ("tests/*",)),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """python3-websockets against a running parleyd: echo, close codes, and a chat by hand.
 
-usage: clients.py echo|close|chat CHAT_URL ECHO_URL
+usage: clients.py echo|close|chat|compressed|windows CHAT_URL ECHO_URL
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import json
 import sys
 
 import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 facts = 0
 
@@ -35,6 +36,35 @@ async def echo(url):
             await asyncio.wait_for(await socket.ping(payload), 15)
             holds(True, "pong")
     holds(socket.close_code == 1000, "closed well")
+
+
+async def compressed(url):
+    async with websockets.connect(url, max_size=1 << 25, compression="deflate") as socket:
+        holds([extension.name for extension in socket.extensions] == ["permessage-deflate"],
+              "compression was agreed on")
+        for message in ["", "a", "Grüße, 水, 𝄞", "x" * 65536, b"", bytes(range(256)) * 300,
+                        "y" * (1 << 20)]:
+            await socket.send(message)
+            holds(await socket.recv() == message, f"echo of {len(message)}")
+        await socket.send(iter(["in ", "", "four ", "fragments" * 100]))
+        holds(await socket.recv() == "in four " + "fragments" * 100, "fragments")
+    holds(socket.close_code == 1000, "closed well")
+
+
+async def windows(url):
+    """Windows are agreed on and kept to: zlib with a smaller one cannot read what is beyond it."""
+    text = "".join(f"{number}:{number * number} " for number in range(4000)) * 2
+    for server_bits, client_bits in [(9, 9), (9, 15), (12, 10), (15, True), (None, 15)]:
+        offer = ClientPerMessageDeflateFactory(server_max_window_bits=server_bits,
+                                               client_max_window_bits=client_bits)
+        async with websockets.connect(url, compression=None, extensions=[offer]) as socket:
+            extension = socket.extensions[0]
+            holds(extension.remote_max_window_bits == (9 if server_bits else 15), "the window")
+            holds(extension.remote_no_context_takeover, "no takeover by the server")
+            holds(extension.local_no_context_takeover, "nor by the client")
+            for message in [text, "z", text[:600]]:
+                await socket.send(message)
+                holds(await socket.recv() == message, f"echo of {len(message)}")
 
 
 async def close(url):
@@ -98,7 +128,8 @@ async def chat(url):
 def main():
     part, chat_url, echo_url = sys.argv[1:]
     run = {"echo": lambda: echo(echo_url), "close": lambda: close(echo_url),
-           "chat": lambda: chat(chat_url)}[part]
+           "chat": lambda: chat(chat_url), "compressed": lambda: compressed(echo_url),
+           "windows": lambda: windows(echo_url)}[part]
     asyncio.run(run())
     print(f"{facts} facts hold")
 

@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
+import zlib from 'node:zlib';
 
 import { UPGRADE, Wire, head } from './http.mjs';
 import { within } from './wait.mjs';
@@ -55,6 +56,20 @@ export function closeFrame(code, reason = '') {
   return frame(CLOSE, payload);
 }
 
+export const DEFLATE = { 'Sec-WebSocket-Extensions': 'permessage-deflate' };
+const ACCEPTED = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover';
+
+/* The payload of a compressed message (RFC 7692 section 7.2.1), and back. */
+export function deflated(payload, options = {}) {
+  const flush = zlib.constants.Z_SYNC_FLUSH;
+  return zlib.deflateRawSync(payload, { finishFlush: flush, ...options }).subarray(0, -4);
+}
+
+export function inflated(payload) {
+  return zlib.inflateRawSync(Buffer.concat([payload, Buffer.from([0, 0, 0xff, 0xff])]),
+    { finishFlush: zlib.constants.Z_SYNC_FLUSH });
+}
+
 export class FrameClient {
   static async connect(port, path, headers = {}) {
     const client = new FrameClient();
@@ -67,7 +82,8 @@ export class FrameClient {
       crypto.createHash('sha1').update(key + GUID).digest('base64'));
     assert.equal(response.headers.get('upgrade').toLowerCase(), 'websocket');
     assert.equal(response.headers.get('connection').toLowerCase(), 'upgrade');
-    assert.ok(!response.headers.has('sec-websocket-extensions'));
+    client.deflates = 'Sec-WebSocket-Extensions' in headers;
+    assert.equal(response.headers.get('sec-websocket-extensions'), client.deflates ? ACCEPTED : undefined);
     client.response = response;
     return client;
   }
@@ -108,7 +124,9 @@ export class FrameClient {
     await this.#need(2, what);
     const [first, second] = this.wire.received;
     const opcode = first & 0x0f;
-    assert.equal(first & 0x70, 0, 'no reserved bits');
+    const compressed = this.deflates && (first & 0x40) !== 0;
+    assert.equal(first & (compressed ? 0x30 : 0x70), 0, 'no reserved bits');
+    assert.ok(!compressed || opcode < CLOSE, 'no compressed control frame');
     assert.equal(second & 0x80, 0, 'servers do not mask');
     assert.ok([CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG].includes(opcode), `opcode ${opcode}`);
     let length = second & 0x7f;
@@ -129,7 +147,10 @@ export class FrameClient {
     }
     await this.#need(headerSize + length, what);
     const bytes = this.wire.take(headerSize + length);
-    return { fin: (first & 0x80) !== 0, opcode, payload: bytes.subarray(headerSize) };
+    const payload = bytes.subarray(headerSize);
+    return {
+      fin: (first & 0x80) !== 0, opcode, compressed, payload: compressed ? inflated(payload) : payload,
+    };
   }
 
   async expect(opcode, payload, what = `opcode ${opcode}`) {

@@ -8,6 +8,7 @@
  * text, one item per event, and a hash of all of it:
  *
  *   T[hello] B[..] P[ping] p[pong] C1000[reason] !1002    above 64 bytes: T#size#hash
+ *   zT[..] zB[..]   compressed
  *
  * Wrong behaviour that no expectation could name (room asked for bytes that never came, too much
  * left unconsumed) is a CHECK.
@@ -111,7 +112,9 @@ static inline void feed_event(struct feed *feed, enum stream_verdict verdict,
     switch (verdict) {
     case STREAM_MESSAGE:
         CHECK(event->opcode == FRAME_TEXT || event->opcode == FRAME_BINARY);
-        feed_payload(feed, event->opcode == FRAME_TEXT ? "T" : "B", event->payload);
+        (void)snprintf(kind, sizeof(kind), "%s%s", event->is_compressed ? "z" : "",
+                       event->opcode == FRAME_TEXT ? "T" : "B");
+        feed_payload(feed, kind, event->payload);
         return;
     case STREAM_PING:
     case STREAM_PONG:

@@ -13,8 +13,11 @@
 enum { WIRE_SIZE_MAX = 2048 };
 
 static const struct stream_limits plain = {.message_size_max = 65536, .fragment_count_max = 64};
+static const struct stream_limits deflated = {
+    .message_size_max = 65536, .fragment_count_max = 64, .compression = true};
 
 struct wire {
+    const struct stream_limits *limits; /* of who reads it, in a conversation */
     uint8_t data[WIRE_SIZE_MAX];
     size_t size;
 };
@@ -53,7 +56,7 @@ static void put_text(struct wire *wire, uint8_t first, const char *payload)
     "23456789"
 
 /* First bytes: 01 text, 02 binary, 00 continuation, 8x the last or only frame. */
-static const struct {
+static const struct conversation {
     const char *why;
     const char *events;
     struct {
@@ -117,28 +120,57 @@ static const struct {
     {"overlong", "!1007", {{0x81, "\xc0\xaf"}}},
     {"above U+10FFFF", "!1007", {{0x01, "\xf4"}, {0x80, "\x90\x80\x80"}}},
     {"bad byte in a message that goes on", "!1007", {{0x01, "ok\xff"}, {0x89, ""}, {0x80, ""}}},
+    {"compressed, and not negotiated", "!1002", {{0xc1, "a"}}},
 };
 
-static void check_events(const struct feed *feed, size_t row, const char *how)
+/* Where permessage-deflate was negotiated. cx, 4x: the first frame says that it is compressed. */
+static const struct conversation compressed[] = {
+    {"text, which is not validated yet", "zT[\xff]", {{0xc1, "\xff"}}},
+    {"binary", "zB[a]", {{0xc2, "a"}}},
+    {"empty", "zT[]", {{0xc1, ""}}},
+    {"some are, some are not",
+     "zT[a] T[b] zB[c] B[d]",
+     {{0xc1, "a"}, {0x81, "b"}, {0xc2, "c"}, {0x82, "d"}}},
+    {"fragments", "zT[\xff\xfe] T[c]", {{0x41, "\xff"}, {0x80, "\xfe"}, {0x81, "c"}}},
+    {"fragments that are not, after some that are",
+     "zT[\xc3(] !1007",
+     {{0x41, "\xc3"}, {0x80, "("}, {0x01, "\xc3"}, {0x80, "("}}},
+    {"empty fragments", "zB[a]", {{0x42, ""}, {0x00, "a"}, {0x80, ""}}},
+    {"ping inside", "P[p] zT[ab]", {{0x41, "a"}, {0x89, "p"}, {0x80, "b"}}},
+    {"16-bit lengths in fragments",
+     "zT#400#",
+     {{0x41, LONG_100 LONG_100}, {0x80, LONG_100 LONG_100}}},
+    {"text is validated as ever", "!1007", {{0x81, "\xff"}}},
+    {"a continuation", "!1002", {{0x41, "a"}, {0xc0, "b"}}},
+    {"an open continuation", "!1002", {{0x01, "a"}, {0x40, "b"}}},
+    {"a continuation of nothing", "!1002", {{0xc0, "a"}}},
+    {"a ping", "!1002", {{0xc9, "a"}}},
+    {"a pong inside", "!1002", {{0x41, "a"}, {0xca, ""}}},
+    {"a close", "!1002", {{0xc8, ""}}},
+    {"the second reserved bit", "!1002", {{0xe1, "a"}}},
+    {"the third reserved bit alone", "!1002", {{0x91, "a"}}},
+};
+
+static void check_events(const struct feed *feed, const struct conversation *row, const char *how)
 {
-    const char *const expected = conversations[row].events;
+    const char *const expected = row->events;
     const size_t size = strlen(expected);
     const bool is_prefix =
         size > 0 && expected[size - 1] == '#'; /* the hash is checked elsewhere */
 
     ck_assert_msg(feed->text_size >= size && memcmp(feed->text, expected, size) == 0 &&
                       (is_prefix || feed->text_size == size),
-                  "%s, %s: '%s'", conversations[row].why, how, feed->text);
+                  "%s, %s: '%s'", row->why, how, feed->text);
 }
 
 /* Cuts at the given offsets, which rise; the hash of the events. */
-static uint64_t feed_pieces(const struct wire *wire, const struct simd_ops *simd, size_t row,
-                            const size_t *cuts, size_t cut_count)
+static uint64_t feed_pieces(const struct wire *wire, const struct simd_ops *simd,
+                            const struct conversation *row, const size_t *cuts, size_t cut_count)
 {
     struct feed feed;
     size_t from = 0;
 
-    feed_start(&feed, &plain, simd);
+    feed_start(&feed, wire->limits, simd);
     for (size_t i = 0; i < cut_count; i++) {
         feed_bytes(&feed, wire->data + from, cuts[i] - from);
         from = cuts[i];
@@ -149,8 +181,8 @@ static uint64_t feed_pieces(const struct wire *wire, const struct simd_ops *simd
     return feed.hash;
 }
 
-static void try_all_cuts(const struct wire *wire, const struct simd_ops *simd, size_t row,
-                         uint64_t hash)
+static void try_all_cuts(const struct wire *wire, const struct simd_ops *simd,
+                         const struct conversation *row, uint64_t hash)
 {
     size_t cuts[WIRE_SIZE_MAX];
 
@@ -179,13 +211,12 @@ static void try_all_cuts(const struct wire *wire, const struct simd_ops *simd, s
     }
 }
 
-START_TEST(converses_however_cut)
+static void converse(const struct conversation *row, const struct stream_limits *limits)
 {
-    const size_t row = (size_t)_i;
-    struct wire wire = {.size = 0};
+    struct wire wire = {.limits = limits};
 
-    for (size_t i = 0; i < 9 && conversations[row].frames[i].payload != NULL; i++) {
-        put_text(&wire, conversations[row].frames[i].first, conversations[row].frames[i].payload);
+    for (size_t i = 0; i < 9 && row->frames[i].payload != NULL; i++) {
+        put_text(&wire, row->frames[i].first, row->frames[i].payload);
     }
     const struct simd_ops *const variants[] = {simd_choose(CPU_SIMD_SCALAR),
                                                simd_choose(CPU_SIMD_AVX512)};
@@ -194,6 +225,17 @@ START_TEST(converses_however_cut)
         ck_assert_uint_eq(feed_pieces(&wire, variants[v], row, NULL, 0), hash);
         try_all_cuts(&wire, variants[v], row, hash);
     }
+}
+
+START_TEST(converses_however_cut)
+{
+    converse(&conversations[_i], &plain);
+}
+END_TEST
+
+START_TEST(converses_compressed)
+{
+    converse(&compressed[_i], &deflated);
 }
 END_TEST
 
@@ -732,6 +774,8 @@ END_TEST
 static Suite *make_suite(void)
 {
     TCase *stream = tcase_create("stream");
+    tcase_add_loop_test(stream, converses_compressed, 0,
+                        (int)(sizeof(compressed) / sizeof(compressed[0])));
     tcase_add_loop_test(stream, converses_however_cut, 0,
                         (int)(sizeof(conversations) / sizeof(conversations[0])));
     tcase_add_loop_test(stream, judges_every_close_code, 0, 16);

@@ -43,7 +43,7 @@ START_TEST(is_understood_by_the_server)
     ck_assert_int_eq(upgrade_judge(&head, &upgrade), UPGRADE_OK);
     ck_assert_ptr_nonnull(http_next_header(&head, "X-B", NULL));
 
-    const size_t answered = upgrade_write_response(&upgrade, "centrifuge-json", answer);
+    const size_t answered = upgrade_write_response(&upgrade, "centrifuge-json", NULL, answer);
     memcpy(answer + answered, "\x81\x00", 2); /* a frame behind it */
     for (size_t cut = 0; cut <= answered + 2; cut++) {
         uint8_t *piece = malloc(cut + (cut == 0)); /* its exact size, for AddressSanitizer */

@@ -358,14 +358,14 @@ START_TEST(writes_responses)
     static const char plain[] = SWITCHING "\r\n";
     static const char chosen[] = SWITCHING "Sec-WebSocket-Protocol: centrifuge-json\r\n\r\n";
 
-    ck_assert_uint_eq(upgrade_write_response(&upgrade, NULL, target), sizeof(plain) - 1);
+    ck_assert_uint_eq(upgrade_write_response(&upgrade, NULL, NULL, target), sizeof(plain) - 1);
     ck_assert_mem_eq(target, plain, sizeof(plain) - 1);
-    ck_assert_uint_eq(upgrade_write_response(&upgrade, "centrifuge-json", target),
+    ck_assert_uint_eq(upgrade_write_response(&upgrade, "centrifuge-json", NULL, target),
                       sizeof(chosen) - 1);
     ck_assert_mem_eq(target, chosen, sizeof(chosen) - 1);
     char longest[UPGRADE_PROTOCOL_SIZE_MAX + 1] = "";
     memset(longest, 'p', UPGRADE_PROTOCOL_SIZE_MAX);
-    ck_assert_uint_eq(upgrade_write_response(&upgrade, longest, target),
+    ck_assert_uint_eq(upgrade_write_response(&upgrade, longest, NULL, target),
                       sizeof(chosen) - 1 - 15 + UPGRADE_PROTOCOL_SIZE_MAX);
     free(target);
 }

@@ -148,6 +148,16 @@ static const struct {
      "t:1:25: client.channel_limit: expected 1 to 32768 channels, found the string \"5\""},
     {"unit", "websocket: {message_size_limit: 64k}\n",
      "t:1:33: websocket.message_size_limit: expected 128 to 67108864 bytes, found \"64k\""},
+    {"a window that zlib does not have", "websocket: {compression_window_bits: 8}\n",
+     "t:1:38: websocket.compression_window_bits: expected 9 to 15 bits, found \"8\""},
+    {"a window of no use", "websocket: {compression_window_bits: 16}\n",
+     "t:1:38: websocket.compression_window_bits: expected 9 to 15 bits, found \"16\""},
+    {"no compression by another name", "websocket: {compression_level: 0}\n",
+     "t:1:32: websocket.compression_level: expected 1 to 9 levels, found \"0\" "
+     "(nothing is unlimited)"},
+    {"nothing is too short", "websocket: {compression_min_size: 0}\n",
+     "t:1:35: websocket.compression_min_size: expected 1 to 1048576 bytes, found \"0\" "
+     "(nothing is unlimited)"},
     {"hexadecimal", "bus: {slots: 0x400}\n",
      "t:1:14: bus.slots: expected 64 to 65536 slots, found \"0x400\""},
     {"octal or not", "client: {channel_limit: 010}\n",
@@ -467,6 +477,8 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(config.websocket.max_fragments, 64);
     ck_assert_uint_eq(config.websocket.message_timeout_ns, UINT64_C(20000000000));
     ck_assert_uint_eq(config.websocket.close_timeout_ns, UINT64_C(3000000000));
+    ck_assert(!config.websocket.compression);
+    ck_assert_uint_eq(config.websocket.compression_min_size, 128);
     ck_assert(!config.echo.enabled);
     ck_assert_uint_eq(config.echo.message_size_limit, 16777216);
     ck_assert_uint_eq(config.channel.max_length, 255);
@@ -547,7 +559,8 @@ static const char everything_changed[] =
     "  history_max_publication_limit: 10000\n  recovery_max_publication_limit: 1\n"
     "  presence_max_list: 100000\n"
     "websocket: {message_size_limit: 67108864, max_fragments: 1, message_timeout: 1s,\n"
-    "            close_timeout: 1m}\n"
+    "            close_timeout: 1m, compression: true, compression_min_size: 1,\n"
+    "            compression_level: 9, compression_window_bits: 9}\n"
     "echo: {enabled: true, message_size_limit: 128, message_timeout: 1h, queue_max_size: 4096}\n"
     "channel:\n"
     "  max_length: 64\n"
