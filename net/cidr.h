@@ -22,7 +22,7 @@ struct cidr {
     uint8_t prefix; /* bits that count, 0 to 128 */
 };
 
-/* Reads `text`, which ends with a NUL. -EINVAL for anything else, and for bits behind the prefix. */
+/* Reads `text`, which ends with a NUL. -EINVAL for anything else, or bits behind the prefix. */
 NODISCARD int cidr_parse(const char *text, struct cidr *cidr);
 
 /* Writes the text with a NUL and returns its length without it. */

@@ -2,9 +2,9 @@
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
 /*
- * Opens listening sockets, TCP and unix. What it opens belongs to the caller, who normally hands it to
- * reactor_listen(). Accepted sockets inherit TCP_NODELAY and TCP_NOTSENT_LOWAT from it (Linux), so
- * that nobody sets them for each connection.
+ * Opens listening sockets, TCP and unix. What it opens belongs to the caller, who normally hands it
+ * to reactor_listen(). Accepted TCP sockets inherit TCP_NODELAY and TCP_NOTSENT_LOWAT from it
+ * (Linux), so that nobody sets them for each connection.
  *
  * Unsent    the kernel would keep megabytes for a peer that does not read. To keep little there is
  *           good for others, too: what is urgent overtakes what waits in our queue only.

@@ -34,8 +34,8 @@ struct config_list config_list_get(const struct config_option *option, const voi
 const void *config_list_item(const struct config_option *option, const void *base, uint32_t index);
 
 /*
- * One more item, all zero or with the defaults of its options, for the caller to fill; it belongs to
- * the list at once. NULL: no memory.
+ * One more item, all zero or with the defaults of its options, for the caller to fill; it belongs
+ * to the list at once. NULL: no memory.
  */
 NODISCARD void *config_list_append(const struct config_option *option, void *base);
 

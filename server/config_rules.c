@@ -158,18 +158,15 @@ static bool certificate_holds(const struct config_certificate *certificate,
 
 bool config_rules_hold_for_item(enum config_kind kind, const void *item, struct config_fault *fault)
 {
-    switch (kind) {
-    case CONFIG_KIND_NAMESPACES: {
+    if (kind == CONFIG_KIND_NAMESPACES) {
         const struct config_namespace *namespace = item;
         return config_rules_hold_for_channels(&namespace->options, "", fault);
     }
-    case CONFIG_KIND_CERTIFICATES:
+    if (kind == CONFIG_KIND_CERTIFICATES) {
         return certificate_holds(item, fault);
-    case CONFIG_KIND_LISTENERS:
-        return listener_holds(item, fault);
-    default:
-        NEVER("a list whose items are no sections");
     }
+    CHECK(kind == CONFIG_KIND_LISTENERS);
+    return listener_holds(item, fault);
 }
 
 /* A file that a switched-on option cannot do without. */

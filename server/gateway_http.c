@@ -272,7 +272,7 @@ static void route_request(struct gateway *gateway, struct peer *peer,
     NEVER("a target without an answer");
 }
 
-/* A proxy may use one connection for many clients: who it is is known for a request, or for good. */
+/* A proxy may use one connection for many clients: who asks is known for a request, or for good. */
 static void answer_request(struct gateway *gateway, struct peer *peer,
                            const struct http_request *request) ON_REACTOR
 {

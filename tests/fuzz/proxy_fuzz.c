@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Input: what a load balancer says first. Split at every byte it asks for more until it says what it
- * says of the whole, and the same address; nothing outside of it is looked at.
+ * Input: what a load balancer says first. Split at every byte it asks for more until it says what
+ * it says of the whole, and the same address; nothing outside of it is looked at.
  */
 #include "net/proxy.h"
 
