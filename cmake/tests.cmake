@@ -73,6 +73,13 @@ target_sources(chat_hub_memory_test PRIVATE ${copies})
 set_target_properties(chat_hub_memory_test PROPERTIES
     LINK_LIBRARIES "${copies};OpenSSL::Crypto;Threads::Threads;PkgConfig::check;test_warnings")
 
+# They forge tokens with OpenSSL.
+foreach(target server_token_test server_token_key_test)
+    if(TARGET ${target})
+        target_link_libraries(${target} PRIVATE OpenSSL::Crypto)
+    endif()
+endforeach()
+
 # The archive's store is the real one.
 if(TARGET server_archive_test AND TARGET parley-store)
     target_compile_definitions(server_archive_test PRIVATE

@@ -22,7 +22,7 @@
 
 enum {
     FIELDS_COUNT_MAX = 32,     /* rows of a table: one bit for each */
-    FIELDS_NAME_SIZE_MAX = 16, /* bytes of a name */
+    FIELDS_NAME_SIZE_MAX = 24, /* bytes of a name */
 };
 
 /* What is in the JSON, and in brackets the member that `offset` leads to. */

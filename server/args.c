@@ -58,6 +58,8 @@ static const char doc[] =
     "  parleyd --config parley.yaml --check-config\n"
     "  parleyd --listen [::1]:8080 --reactors 2 --backend epoll\n"
     "  parleyd store stat -c parley.yaml        what is stored; also verify, export CHANNEL\n"
+    "  parleyd gentoken -c parley.yaml --user 42\n"
+    "  parleyd checktoken -c parley.yaml TOKEN\n"
     "\n"
     "Each option of the file is explained in deploy/parley.example.yaml.";
 

@@ -2,15 +2,14 @@
 #include "server/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/check.h"
 #include "net/address.h"
 #include "net/cidr.h"
+#include "server/config_file.h"
 #include "server/config_list.h"
 #include "server/config_options.h"
 #include "server/config_rules.h"
@@ -39,6 +38,29 @@ int config_socket_address(const char *text, uint16_t port, struct address *addre
     return address_parse(with_port, address);
 }
 
+/* Secrets are overwritten, and other texts with them. */
+static void free_texts(const struct config *config)
+{
+    const struct config_table table = config_options_all();
+
+    for (size_t i = 0; i < table.count; i++) {
+        const struct config_option *option = &table.rows[i];
+        if (option->kind == CONFIG_KIND_TEXT || option->kind == CONFIG_KIND_SECRET) {
+            char *text = config_list_owned(config_options_text(option, config));
+            if (text != NULL) {
+                explicit_bzero(text, strlen(text));
+                free(text);
+            }
+        }
+    }
+}
+
+struct bytes config_secret_reveal(struct config_secret secret)
+{
+    return (struct bytes){(const uint8_t *)secret.hidden,
+                          secret.hidden == NULL ? 0 : strlen(secret.hidden)};
+}
+
 void config_destroy(struct config *config)
 {
     const struct config_table table = config_options_all();
@@ -49,6 +71,7 @@ void config_destroy(struct config *config)
             config_list_free(&table.rows[i], config);
         }
     }
+    free_texts(config);
     config_init_defaults(config);
 }
 
@@ -107,24 +130,6 @@ int config_load_memory(const char *name, struct bytes text, struct config *confi
     return 0;
 }
 
-/* All of the file into `data`, which has room for CONFIG_FILE_SIZE_MAX + 1. */
-static int read_all(int fd, uint8_t *data, size_t *size)
-{
-    size_t have = 0;
-    while (have <= CONFIG_FILE_SIZE_MAX) {
-        const ssize_t got = read(fd, data + have, (size_t)CONFIG_FILE_SIZE_MAX + 1 - have);
-        if (got < 0 && errno != EINTR) {
-            return -errno;
-        }
-        if (got == 0) {
-            *size = have;
-            return 0;
-        }
-        have += got < 0 ? 0 : (size_t)got;
-    }
-    return -EFBIG;
-}
-
 static int fail_to_read(const char *path, int result, char *error, size_t error_size)
 {
     (void)snprintf(error, error_size, "%s: cannot be read: %s", path, strerrordesc_np(-result));
@@ -133,26 +138,16 @@ static int fail_to_read(const char *path, int result, char *error, size_t error_
 
 int config_load_file(const char *path, struct config *config, char *error, size_t error_size)
 {
+    struct bytes text;
+
     CHECK(path != NULL);
     CHECK(error != NULL && error_size > 0);
-
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return fail_to_read(path, -errno, error, error_size);
-    }
-    int result = -ENOMEM;
-    size_t size = 0;
-    uint8_t *data = malloc((size_t)CONFIG_FILE_SIZE_MAX + 1);
-    if (data != NULL) {
-        result = read_all(fd, data, &size);
-    }
+    int result = config_file_read(path, CONFIG_FILE_SIZE_MAX, &text);
     if (result != 0) {
-        result = fail_to_read(path, result, error, error_size);
-    } else {
-        result = config_load_memory(path, (struct bytes){data, size}, config, error, error_size);
+        return fail_to_read(path, result, error, error_size);
     }
-    free(data);
-    (void)close(fd); /* only read from */
+    result = config_load_memory(path, text, config, error, error_size);
+    config_file_free(text);
     return result;
 }
 
@@ -186,7 +181,7 @@ int config_resolve(struct config *config, uint32_t cpu_count, uint64_t open_file
     return 0;
 }
 
-static void describe_text(const struct config_option *option, const void *item, FILE *out)
+static void describe_entry(const struct config_option *option, const void *item, FILE *out)
 {
     char text[CIDR_TEXT_SIZE_MAX];
 
@@ -208,7 +203,7 @@ static void describe_inner_list(const struct config_option *option, const void *
     (void)fputc('[', out);
     for (uint32_t i = 0; i < count; i++) {
         (void)fputs(i == 0 ? "" : ", ", out);
-        describe_text(option, config_list_item(option, base, i), out);
+        describe_entry(option, config_list_item(option, base, i), out);
     }
     (void)fputs("]\n", out);
 }
@@ -253,9 +248,32 @@ static void describe_list(const struct config_option *option, const struct confi
             continue;
         }
         (void)fprintf(out, "%*s- ", indent, "");
-        describe_text(option, item, out);
+        describe_entry(option, item, out);
         (void)fputc('\n', out);
     }
+}
+
+/* In double quotes, with what YAML wants escaped there; a secret is only said to be there. */
+static void describe_text(const struct config_option *option, const struct config *config,
+                          const char *name, FILE *out)
+{
+    const char *text = config_options_text(option, config);
+
+    if (text != NULL && option->kind == CONFIG_KIND_SECRET) {
+        text = CONFIG_SECRET_SHOWN;
+    }
+    (void)fprintf(out, "  %s: \"", name);
+    for (; text != NULL && *text != '\0'; text++) {
+        if (*text == '\n') {
+            (void)fputs("\\n", out);
+            continue;
+        }
+        if (*text == '"' || *text == '\\') {
+            (void)fputc('\\', out);
+        }
+        (void)fputc(*text, out);
+    }
+    (void)fputs("\"\n", out);
 }
 
 /* "a.b.c" after `previous`: the headings of the sections that are new, then the last part. */
@@ -288,6 +306,8 @@ int config_describe(const struct config *config, FILE *out)
         const char *name = describe_headings(option->key, previous, out);
         if (config_list_is(option)) {
             describe_list(option, config, name, out);
+        } else if (option->kind == CONFIG_KIND_TEXT || option->kind == CONFIG_KIND_SECRET) {
+            describe_text(option, config, name, out);
         } else {
             config_value_write(option, config, text);
             (void)fprintf(out, "  %s: %s\n", name, text);

@@ -31,11 +31,15 @@ enum {
     CONFIG_ADDRESS_SIZE = 46,        /* bytes: the longest IPv6 text and its NUL */
     CONFIG_NAMESPACE_NAME_SIZE = 65, /* bytes, with the NUL */
     CONFIG_PATH_SIZE = 256,          /* bytes, with the NUL */
+    CONFIG_LINE_MAX = 255,           /* bytes of a text of one line */
+    CONFIG_TEXT_MAX = 4096,          /* bytes of a text of several, or of a secret */
     CONFIG_ERROR_SIZE = 1024,        /* bytes: enough for each error text */
     CONFIG_FILE_SIZE_MAX = 1 << 20,  /* bytes: a longer file is refused */
     CONFIG_LISTENERS_MAX = 6,        /* of http_server.listeners */
     CONFIG_SPARE_FILES = 64,         /* descriptors kept back from client.connection_limit */
 };
+
+#define CONFIG_SECRET_SHOWN "***"
 
 enum config_backend {
     CONFIG_BACKEND_AUTO = 0,
@@ -145,6 +149,29 @@ struct config_origins {
     uint32_t count; /* 0: the host that the request went to, and no other */
 };
 
+/* What must not be seen: described as ***, never logged, overwritten when it is freed. */
+struct config_secret {
+    const char *hidden; /* NULL: none. Only for config_secret_reveal() */
+};
+
+/*
+ * Which tokens are accepted. Of each key the option itself or its file is given, or neither. Texts
+ * are the configuration's, NULL when they are not given.
+ */
+struct config_token {
+    bool enabled; /* of client.subscription_token: else client.token serves both */
+    struct config_secret hmac_secret_key;
+    const char *hmac_secret_key_file;
+    const char *rsa_public_key; /* PEM */
+    const char *rsa_public_key_file;
+    const char *ecdsa_public_key; /* PEM */
+    const char *ecdsa_public_key_file;
+    const char *audience; /* one that `aud` must have */
+    const char *issuer;   /* what `iss` must be */
+    uint64_t leeway_ns;   /* by which clocks may differ */
+    bool require_exp;     /* a token that never expires is refused */
+};
+
 struct config_client {
     bool insecure;
     bool allow_anonymous_connect_without_token;
@@ -165,6 +192,8 @@ struct config_client {
     uint32_t history_max_publication_limit;  /* publications that one history call returns */
     uint32_t recovery_max_publication_limit; /* publications that one recovery returns */
     uint32_t presence_max_list;              /* members that one presence call lists */
+    struct config_token token;
+    struct config_token subscription_token;
 };
 
 struct config_websocket {
@@ -277,8 +306,14 @@ NODISCARD int config_validate(const struct config *config, char *error, size_t e
 NODISCARD int config_resolve(struct config *config, uint32_t cpu_count, uint64_t open_files_max,
                              char *error, size_t error_size);
 
-/* Writes all of it as a YAML file that loads to the same. Returns 0, or -EIO. */
+/*
+ * Writes all of it as a YAML file that loads to the same, but for secrets: in the place of each one
+ * stands CONFIG_SECRET_SHOWN, which does not load. Returns 0, or -EIO.
+ */
 NODISCARD int config_describe(const struct config *config, FILE *out);
+
+/* The only way to a secret; it is the configuration's. Empty: none was given. */
+NODISCARD struct bytes config_secret_reveal(struct config_secret secret);
 
 /* An address of the configuration and its port as a socket address. 0, or -EINVAL. */
 NODISCARD int config_socket_address(const char *text, uint16_t port, struct address *address);

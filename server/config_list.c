@@ -41,6 +41,8 @@ struct config_list_kind config_list_kind(const struct config_option *option)
     case CONFIG_KIND_ADDRESS:
     case CONFIG_KIND_NAME:
     case CONFIG_KIND_PATH:
+    case CONFIG_KIND_TEXT:
+    case CONFIG_KIND_SECRET:
         return (struct config_list_kind){NULL, 0, none};
     }
     NEVER("a kind that is neither a list nor a value");
@@ -64,16 +66,6 @@ static void set(const struct config_option *option, void *base, const struct con
     memcpy((uint8_t *)base + option->offset, list, sizeof(*list));
 }
 
-/* Items are const for everybody but those who make and free them. */
-static void *owned(const void *items)
-{
-    const union {
-        const void *given;
-        void *owned;
-    } pointer = {.given = items};
-    return pointer.owned;
-}
-
 const void *config_list_item(const struct config_option *option, const void *base, uint32_t index)
 {
     const struct config_list list = config_list_get(option, base);
@@ -85,7 +77,7 @@ void *config_list_append(const struct config_option *option, void *base)
 {
     const struct config_list_kind kind = config_list_kind(option);
     struct config_list list = config_list_get(option, base);
-    uint8_t *items = realloc(owned(list.items), (list.count + 1) * kind.item_size);
+    uint8_t *items = realloc(config_list_owned(list.items), (list.count + 1) * kind.item_size);
     if (items == NULL) {
         return NULL;
     }
@@ -105,7 +97,7 @@ static void free_item(const struct config_option *option, void *item)
 
     if (option->kind == CONFIG_KIND_ORIGINS) {
         const struct bytes *text = item;
-        free(owned(text->data));
+        free(config_list_owned(text->data));
     }
     for (size_t i = 0; i < kind.table.count; i++) {
         if (config_list_is(&kind.table.rows[i])) {
@@ -118,7 +110,7 @@ void config_list_free(const struct config_option *option, void *base)
 {
     const struct config_list list = config_list_get(option, base);
     const struct config_list nothing = {NULL, 0};
-    uint8_t *items = owned(list.items);
+    uint8_t *items = config_list_owned(list.items);
 
     for (uint32_t i = 0; i < list.count; i++) {
         free_item(option, items + i * config_list_kind(option).item_size);

@@ -42,4 +42,14 @@ NODISCARD void *config_list_append(const struct config_option *option, void *bas
 /* Frees the items, lists inside of them included; the list is empty then. */
 void config_list_free(const struct config_option *option, void *base);
 
+/* Lists and texts are const for everybody but those who make and free them. */
+static inline void *config_list_owned(const void *list)
+{
+    const union {
+        const void *given;
+        void *owned;
+    } pointer = {.given = list};
+    return pointer.owned;
+}
+
 #endif /* SERVER_CONFIG_LIST_H */

@@ -31,6 +31,8 @@
 #define PORT(value)          .kind = CONFIG_KIND_PORT, .min = 1, .max = 65535, .standard = (value)
 #define ADDRESS(value)       .kind = CONFIG_KIND_ADDRESS, .standard_text = (value)
 #define PATH(value)          .kind = CONFIG_KIND_PATH, .standard_text = (value)
+#define TEXT(most)           .kind = CONFIG_KIND_TEXT, .max = (most)
+#define SECRET(most)         .kind = CONFIG_KIND_SECRET, .max = (most)
 
 static const char *const backend_words[] = {"auto", "uring", "epoll", NULL};
 static const char *const simd_words[] = {"auto", "scalar", "sse4", "avx2", "avx512", NULL};
@@ -74,6 +76,21 @@ static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "d
     {at(durability), CHOICE(durability_words, POLICY_DURABILITY_MEMORY)},                          \
     {at_duration(idempotency_ttl), DURATION(SECONDS(1), DAYS(1), SECONDS(300))},                   \
     {at(slow_consumer), CHOICE(slow_consumer_words, POLICY_SLOW_RESYNC)}
+/* clang-format on */
+
+/* Those of client.token and client.subscription_token. */
+/* clang-format off */
+#define TOKEN_ROWS(section)                                                                        \
+    {AT(section, hmac_secret_key), SECRET(CONFIG_TEXT_MAX)},                                       \
+    {AT(section, hmac_secret_key_file), TEXT(CONFIG_LINE_MAX)},                                    \
+    {AT(section, rsa_public_key), TEXT(CONFIG_TEXT_MAX)},                                          \
+    {AT(section, rsa_public_key_file), TEXT(CONFIG_LINE_MAX)},                                     \
+    {AT(section, ecdsa_public_key), TEXT(CONFIG_TEXT_MAX)},                                        \
+    {AT(section, ecdsa_public_key_file), TEXT(CONFIG_LINE_MAX)},                                   \
+    {AT(section, audience), TEXT(CONFIG_LINE_MAX)},                                                \
+    {AT(section, issuer), TEXT(CONFIG_LINE_MAX)},                                                  \
+    {AT_DURATION(section, leeway), DURATION(0, SECONDS(300), SECONDS(30))},                        \
+    {AT(section, require_exp), BOOL(false)}
 /* clang-format on */
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): a member designator takes none. */
@@ -127,6 +144,9 @@ static const struct config_option all_rows[] = {
     {AT(client, history_max_publication_limit), NUMBER(1, 10000, 300, "publications")},
     {AT(client, recovery_max_publication_limit), NUMBER(1, 10000, 300, "publications")},
     {AT(client, presence_max_list), NUMBER(1, 100000, 1000, "members")},
+    TOKEN_ROWS(client.token),
+    {AT(client.subscription_token, enabled), BOOL(false)},
+    TOKEN_ROWS(client.subscription_token),
 
     {AT(websocket, message_size_limit), NUMBER(128, MIB(64), KIB(64), "bytes")},
     {AT(websocket, max_fragments), NUMBER(1, 1000000, 64, "fragments")},
@@ -354,6 +374,10 @@ void config_options_set_default(const struct config_option *option, void *base)
         memset(field, 0, CONFIG_PATH_SIZE);
         memcpy(field, option->standard_text, strlen(option->standard_text));
         return;
+    case CONFIG_KIND_TEXT:
+    case CONFIG_KIND_SECRET:
+        config_options_set_text(option, base, NULL);
+        return;
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
     case CONFIG_KIND_NETWORKS:
@@ -381,6 +405,8 @@ static size_t number_size(enum config_kind kind)
     case CONFIG_KIND_ADDRESS:
     case CONFIG_KIND_NAME:
     case CONFIG_KIND_PATH:
+    case CONFIG_KIND_TEXT:
+    case CONFIG_KIND_SECRET:
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
     case CONFIG_KIND_NETWORKS:
@@ -406,4 +432,20 @@ void config_options_set_number(const struct config_option *option, void *base, u
     CHECK(size == sizeof(number) || number >> (8 * size) == 0);
     CHECK(option->kind != CONFIG_KIND_BOOL || number <= 1);
     memcpy((uint8_t *)base + option->offset, &number, size);
+}
+
+_Static_assert(sizeof(struct config_secret) == sizeof(const char *), "a secret is a pointer");
+
+const char *config_options_text(const struct config_option *option, const void *base)
+{
+    const char *text;
+    CHECK(option->kind == CONFIG_KIND_TEXT || option->kind == CONFIG_KIND_SECRET);
+    memcpy(&text, (const uint8_t *)base + option->offset, sizeof(text));
+    return text;
+}
+
+void config_options_set_text(const struct config_option *option, void *base, const char *text)
+{
+    CHECK(option->kind == CONFIG_KIND_TEXT || option->kind == CONFIG_KIND_SECRET);
+    memcpy((uint8_t *)base + option->offset, &text, sizeof(text));
 }

@@ -34,6 +34,8 @@ enum config_kind {
     CONFIG_KIND_ADDRESS,      /* char[CONFIG_ADDRESS_SIZE] */
     CONFIG_KIND_NAME,         /* char[CONFIG_NAMESPACE_NAME_SIZE] */
     CONFIG_KIND_PATH,         /* char[CONFIG_PATH_SIZE] */
+    CONFIG_KIND_TEXT,         /* const char *, of at most `max` bytes; NULL: none */
+    CONFIG_KIND_SECRET,       /* struct config_secret, likewise */
     CONFIG_KIND_ORIGINS,      /* struct config_origins */
     CONFIG_KIND_NAMESPACES,   /* struct config_namespaces */
     CONFIG_KIND_NETWORKS,     /* struct config_networks */
@@ -83,5 +85,9 @@ void config_options_set_default(const struct config_option *option, void *base);
 /* The value of a bool, number, port, duration or choice. The caller knows that it is in range. */
 NODISCARD uint64_t config_options_number(const struct config_option *option, const void *base);
 void config_options_set_number(const struct config_option *option, void *base, uint64_t number);
+
+/* The field of a text or of a secret: a pointer in both. */
+NODISCARD const char *config_options_text(const struct config_option *option, const void *base);
+void config_options_set_text(const struct config_option *option, void *base, const char *text);
 
 #endif /* SERVER_CONFIG_OPTIONS_H */

@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "net/address.h"
 #include "server/config.h"
+#include "server/token_keys.h"
 
 /* The struct that a rule looks at, and the options in it. */
 struct subject {
@@ -272,6 +273,35 @@ static bool store_has_a_path(const struct config *config, struct config_fault *f
                   "expected a directory with store.engine (rocksdb), found nothing");
 }
 
+/* Keys that can be used, and a section that is not there for nothing. */
+static bool token_holds(const struct config_token *token, const char *section,
+                        struct config_fault *fault)
+{
+    const char *option;
+    char what[TOKEN_KEY_ERROR_SIZE];
+
+    if (token_keys_check(token, &option, what)) {
+        return true;
+    }
+    (void)snprintf(fault->key, sizeof(fault->key), "%s.%s", section, option);
+    (void)snprintf(fault->what, sizeof(fault->what), "%s", what);
+    return false;
+}
+
+static bool tokens_hold(const struct config *config, struct config_fault *fault)
+{
+    const struct config_client *client = &config->client;
+    const bool has_separate = token_keys_are_given(&client->subscription_token);
+
+    if (client->subscription_token.enabled != has_separate) {
+        return accuse(whole(config), fault, "client.subscription_token.enabled",
+                      has_separate ? "expected true with a key in this section, found false"
+                                   : "expected false without a key in this section, found true");
+    }
+    return token_holds(&client->token, "client.token", fault) &&
+           token_holds(&client->subscription_token, "client.subscription_token", fault);
+}
+
 bool config_rules_hold_for_channels(const struct policy *options, const char *prefix,
                                     struct config_fault *fault)
 {
@@ -316,7 +346,8 @@ bool config_rules_hold(const struct config *config, struct config_fault *fault)
 {
     const struct config_channel *channel = &config->channel;
     static const char plain[] = "channel.without_namespace.";
-    bool holds = whole_holds(config, fault) && store_has_a_path(config, fault) &&
+    bool holds = whole_holds(config, fault) && tokens_hold(config, fault) &&
+                 store_has_a_path(config, fault) &&
                  config_rules_hold_for_channels(&channel->without_namespace, plain, fault) &&
                  durability_is_kept(config, &channel->without_namespace, plain, fault);
 

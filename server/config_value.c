@@ -111,6 +111,14 @@ void config_value_expected(const struct config_option *option, char *what)
                        "expected a path of at most %d bytes, without quotes and backslashes",
                        CONFIG_PATH_SIZE - 1);
         return;
+    case CONFIG_KIND_TEXT:
+        (void)snprintf(what, CONFIG_WHAT_SIZE,
+                       "expected a text of at most %" PRIu64 " ASCII characters", option->max);
+        return;
+    case CONFIG_KIND_SECRET:
+        (void)snprintf(what, CONFIG_WHAT_SIZE, "expected a secret of at most %" PRIu64 " bytes",
+                       option->max);
+        return;
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
     case CONFIG_KIND_NETWORKS:
@@ -316,6 +324,8 @@ int config_value_read(const struct config_option *option, struct config_scalar s
         return read_name(option, scalar, base, what);
     case CONFIG_KIND_PATH:
         return read_path(option, scalar, base, what);
+    case CONFIG_KIND_TEXT:
+    case CONFIG_KIND_SECRET:
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
     case CONFIG_KIND_NETWORKS:
@@ -324,6 +334,32 @@ int config_value_read(const struct config_option *option, struct config_scalar s
         return refuse_for(option, scalar, "", what);
     }
     NEVER("a kind that nobody can read");
+}
+
+int config_value_check_text(const struct config_option *option, struct config_scalar scalar,
+                            char *what)
+{
+    const bool is_secret = option->kind == CONFIG_KIND_SECRET;
+    bool is_good = scalar.text.size <= option->max && !scalar_is_nothing(scalar);
+
+    for (size_t i = 0; is_good && i < scalar.text.size; i++) {
+        const uint8_t byte = scalar.text.data[i];
+        /* More than one line is for PEM. */
+        const bool is_text =
+            (byte >= 0x20 && byte < 0x7f) || (byte == '\n' && option->max > CONFIG_LINE_MAX);
+        is_good = is_secret ? byte != '\0' : is_text;
+    }
+    if (is_good) {
+        return 0;
+    }
+    if (!is_secret || scalar_is_nothing(scalar)) {
+        return refuse_for(option, scalar, "", what);
+    }
+    config_value_expected(option, what);
+    const size_t used = strlen(what);
+    (void)snprintf(what + used, CONFIG_WHAT_SIZE - used, ", found %s",
+                   scalar.text.size > option->max ? "a longer one" : "one with a zero byte");
+    return -EINVAL;
 }
 
 /* What follows scheme:// up to the end: a host, and maybe a port. */
@@ -430,6 +466,8 @@ void config_value_write(const struct config_option *option, const void *base, ch
     case CONFIG_KIND_PATH:
         (void)snprintf(text, CONFIG_TEXT_SIZE, "\"%s\"", (const char *)base + option->offset);
         return;
+    case CONFIG_KIND_TEXT:
+    case CONFIG_KIND_SECRET:
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
     case CONFIG_KIND_NETWORKS:

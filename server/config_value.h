@@ -5,7 +5,8 @@
  * One option's value: from the text of a file or a flag, and back.
  * Private to server/config*.c, server/args.c and their tests.
  *
- * Pure, ANY_THREAD. Not here: lists (config_yaml.c), rules across options (config_rules.h).
+ * Pure, ANY_THREAD. Not here: what needs memory (config_yaml.c), rules across options
+ * (config_rules.h).
  * Failures  -EINVAL and "expected ..., found ..." without key or place; the field is untouched.
  */
 #include <stdbool.h>
@@ -30,7 +31,7 @@ struct config_scalar {
     bool plain; /* not in quotes: may be a number, a bool or nothing */
 };
 
-/* Reads everything but lists. `what` has room for CONFIG_WHAT_SIZE bytes. */
+/* Reads everything but lists, texts and secrets. `what` has room for CONFIG_WHAT_SIZE bytes. */
 NODISCARD int config_value_read(const struct config_option *option, struct config_scalar scalar,
                                 void *base, char *what);
 
@@ -41,10 +42,15 @@ NODISCARD int config_value_check_origin(struct config_scalar scalar, char *what)
 NODISCARD int config_value_read_network(struct config_scalar scalar, struct cidr *network,
                                         char *what);
 
+/* A text or a secret: its size and its characters. */
+NODISCARD int config_value_check_text(const struct config_option *option,
+                                      struct config_scalar scalar, char *what);
+
 /* "expected ...": what the option takes, for an error about something that is no scalar. */
 void config_value_expected(const struct config_option *option, char *what);
 
-/* The value as the file would have it, in CONFIG_TEXT_SIZE bytes. Not for lists. */
+/* The value as the file would have it, in CONFIG_TEXT_SIZE bytes. Not for lists, texts and
+ * secrets. */
 void config_value_write(const struct config_option *option, const void *base, char *text);
 
 /* Foreign text made fit for one line of a terminal: cut, and '?' for what is not plain ASCII. */

@@ -180,6 +180,27 @@ static int note_mark(struct reader *reader, const struct scope *scope, const cha
     return 0;
 }
 
+/* A text or a secret gets memory of its own, which config_destroy() frees. Empty: not given. */
+static int read_text(struct reader *reader, const struct scope *scope,
+                     const struct config_option *option)
+{
+    const struct config_scalar scalar = scalar_of(&reader->event);
+    char what[CONFIG_WHAT_SIZE];
+
+    if (config_value_check_text(option, scalar, what) != 0) {
+        return fail(reader, "%s%s: %s", scope->prefix, option->key, what);
+    }
+    if (scalar.text.size == 0) {
+        return 0;
+    }
+    char *copy = strndup((const char *)scalar.text.data, scalar.text.size);
+    if (copy == NULL) {
+        return fail_no_memory(reader);
+    }
+    config_options_set_text(option, scope->base, copy);
+    return 0;
+}
+
 static int read_list(struct reader *reader, const struct scope *scope,
                      const struct config_option *option);
 
@@ -196,6 +217,9 @@ static int read_value(struct reader *reader, const struct scope *scope,
         config_value_expected(option, what);
         return fail(reader, "%s%s: %s, found %s", scope->prefix, option->key, what,
                     event_found(&reader->event));
+    }
+    if (option->kind == CONFIG_KIND_TEXT || option->kind == CONFIG_KIND_SECRET) {
+        return read_text(reader, scope, option);
     }
     if (config_value_read(option, scalar_of(&reader->event), scope->base, what) != 0) {
         return fail(reader, "%s%s: %s", scope->prefix, option->key, what);

@@ -34,6 +34,8 @@
 #include "server/shard.h"
 #include "server/site.h"
 #include "server/store_program.h"
+#include "server/token.h"
+#include "server/token_keys.h"
 
 enum {
     NAME_SIZE = 32,
@@ -60,6 +62,8 @@ struct store_part {
 /* One reactor's part of what the control keeps. */
 struct member {
     struct shard *shard;
+    struct token_verifier *verifier; /* NULL: no key is configured */
+    struct claims_verifier claims;   /* how the hub knows it */
     struct thread thread;
     struct log *log;
     char name[NAME_SIZE];   /* of the thread */
@@ -77,6 +81,7 @@ struct control {
     const struct simd_ops *simd;
     struct bus *bus;
     struct policies policies;
+    struct token_keys *keys;
     struct site site;
     struct service service;
     struct listening listening;
@@ -192,6 +197,17 @@ static int open_descriptors(struct control *control)
     return 0;
 }
 
+static int load_keys(struct control *control)
+{
+    char error[CONFIG_ERROR_SIZE] = "";
+    control->keys = token_keys_create(&control->config->client, error);
+    if (control->keys == NULL) {
+        (void)snprintf(control->error, control->error_size, "%s", error);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static bool has_store(const struct control *control)
 {
     return control->config->store.engine == CONFIG_STORE_ROCKSDB;
@@ -244,14 +260,44 @@ static int allocate(struct control *control)
     return 0;
 }
 
+static uint64_t read_clock(void *context)
+{
+    (void)context;
+    return monotime_realtime_ms();
+}
+
+static int create_verifier(struct control *control, struct member *member, struct metrics *metrics)
+{
+    const struct token_verifier_options options = {
+        .keys = control->keys,
+        .now_ms = read_clock,
+        .metrics = metrics,
+        .log = member->log,
+    };
+    if (token_keys_is_empty(control->keys)) {
+        return 0;
+    }
+    member->verifier = token_verifier_create(&options);
+    if (member->verifier == NULL) {
+        return fail(control, -ENOMEM, member->name);
+    }
+    member->claims = token_verifier_seam(member->verifier);
+    return 0;
+}
+
 static int create_member(struct control *control, size_t index)
 {
     struct member *member = &control->members[index];
     member->log = logger_attach(control->logger, member->name);
+    int result = create_verifier(control, member, &control->metrics[index]);
+    if (result != 0) {
+        return result;
+    }
 
     struct shard_options options = {
         .config = control->config,
         .policies = &control->policies.table,
+        .verifier = member->verifier != NULL ? &member->claims : NULL,
         .site = &control->site,
         .listening = &control->listening,
         .simd = control->simd,
@@ -265,7 +311,7 @@ static int create_member(struct control *control, size_t index)
         .fill_random = fill_random,
     };
     fill_random(NULL, &options.seed, sizeof(options.seed));
-    const int result = shard_create(&options, &member->shard);
+    result = shard_create(&options, &member->shard);
     if (result != 0) {
         return fail(control, result, member->name);
     }
@@ -385,6 +431,9 @@ static int start(struct control *control)
     int result = open_descriptors(control);
     if (result == 0) {
         result = choose(control);
+    }
+    if (result == 0) {
+        result = load_keys(control);
     }
     if (result == 0) {
         result = allocate(control);
@@ -610,7 +659,9 @@ static void deinit(struct control *control)
     archive_destroy(control->store.archive);
     for (size_t i = 0; control->members != NULL && i < control->config->reactor.count; i++) {
         shard_destroy(control->members[i].shard);
+        token_verifier_destroy(control->members[i].verifier);
     }
+    token_keys_destroy(control->keys);
     service_deinit(&control->service);
     listening_deinit(&control->listening);
     policies_deinit(&control->policies);

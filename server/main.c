@@ -21,6 +21,8 @@
 #include "server/control.h"
 #include "server/libraries.h"
 #include "server/store_program.h"
+#include "server/token_keys.h"
+#include "server/token_program.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -77,6 +79,20 @@ static int load_config(const struct args *args, struct config *config)
     return result;
 }
 
+/* All of it as it is used, after a look at the key files that it names. */
+static int show_config(const struct config *config)
+{
+    char error[CONFIG_ERROR_SIZE] = "";
+    struct token_keys *keys = token_keys_create(&config->client, error);
+
+    if (keys == NULL) {
+        (void)fprintf(stderr, "parleyd: %s\n", error);
+        return EXIT_USAGE;
+    }
+    token_keys_destroy(keys);
+    return config_describe(config, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 static int run(const struct config *config)
 {
     const struct logger_options options = {
@@ -109,6 +125,12 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "store") == 0) {
         return store_program_run(argc - 1, argv + 1);
     }
+    if (argc > 1 && strcmp(argv[1], "gentoken") == 0) {
+        return token_program_generate(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "checktoken") == 0) {
+        return token_program_check(argc - 1, argv + 1);
+    }
     switch (args_parse(argc, argv, &args, error, sizeof(error))) {
     case ARGS_RUN:
         break;
@@ -126,12 +148,7 @@ int main(int argc, char **argv)
     if (load_config(&args, &config) != 0) {
         return EXIT_USAGE;
     }
-    int status = EXIT_SUCCESS;
-    if (args.check_config) {
-        status = config_describe(&config, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-    } else {
-        status = run(&config);
-    }
+    const int status = args.check_config ? show_config(&config) : run(&config);
     config_destroy(&config);
     return status;
 }
