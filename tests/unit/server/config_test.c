@@ -732,15 +732,6 @@ START_TEST(reads_every_option)
     ck_assert_uint_eq(secret.size, strlen(SECRET));
     ck_assert_int_eq(memcmp(secret.data, SECRET, secret.size), 0);
 
-    const struct config_listeners *listeners = &config.http_server.listeners;
-    ck_assert_uint_eq(listeners->count, 3);
-    ck_assert(listeners->items[0].tls && !listeners->items[0].internal);
-    ck_assert_str_eq(listeners->items[1].path, "/run/a.sock");
-    ck_assert_uint_eq(listeners->items[1].port, 0);
-    ck_assert_uint_eq(listeners->items[2].trusted_proxies.count, 1);
-    ck_assert_uint_eq(config.http_server.trusted_proxies.count, 3);
-    ck_assert_str_eq(config.http_server.tls.certificates.items[0].key_pem_file, "/f");
-
     const struct config_origins *origins = &config.client.allowed_origins;
     ck_assert_uint_eq(origins->count, 3);
     ck_assert_uint_eq(origins->items[1].size, 17);
@@ -763,6 +754,25 @@ START_TEST(reads_every_option)
 END_TEST
 
 /* But for the secret, which is not in it: it is put back in its place. */
+START_TEST(reads_listeners)
+{
+    char error[CONFIG_ERROR_SIZE];
+    struct config config;
+
+    ck_assert_int_eq(load(everything_changed, strlen(everything_changed), &config, error), 0);
+    const struct config_listeners *listeners = &config.http_server.listeners;
+    ck_assert_uint_eq(listeners->count, 3);
+    ck_assert(listeners->items[0].tls && !listeners->items[0].internal);
+    ck_assert_str_eq(listeners->items[1].path, "/run/a.sock");
+    ck_assert_uint_eq(listeners->items[1].port, 0);
+    ck_assert_uint_eq(listeners->items[2].trusted_proxies.count, 1);
+    ck_assert_uint_eq(config.http_server.trusted_proxies.count, 3);
+    ck_assert_str_eq(config.http_server.tls.certificates.items[0].key_pem_file, "/f");
+    config_destroy(&config);
+    ck_assert_uint_eq(config.http_server.listeners.count, 0);
+}
+END_TEST
+
 START_TEST(what_is_described_loads_to_the_same)
 {
     char error[CONFIG_ERROR_SIZE];
@@ -1070,6 +1080,7 @@ int main(void)
     tcase_add_test(accepted, defaults_are_those_of_the_design);
     tcase_add_test(accepted, defaults_of_the_listeners);
     tcase_add_test(accepted, reads_every_option);
+    tcase_add_test(accepted, reads_listeners);
     tcase_add_test(accepted, what_is_described_loads_to_the_same);
     tcase_add_test(accepted, reads_json);
     tcase_add_test(accepted, reads_files);
