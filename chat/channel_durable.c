@@ -172,6 +172,7 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_RENEW_TLS:
     case POST_DRAINED:
     case POST_EXIT:
+    case POST_OVERLOAD:
     case POST_ARCHIVE_APPEND:
     case POST_ARCHIVE_APPENDED:
     case POST_ARCHIVE_READ:

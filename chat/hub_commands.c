@@ -163,6 +163,11 @@ static uint16_t apply_subscribe(struct hub *hub, struct session *session,
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_ALREADY_SUBSCRIBED);
         return stay;
     }
+    if (hub->refuses_subscriptions) {
+        metrics_add(hub->options.metrics, METRIC_REJECTED_OVERLOAD_SUBSCRIPTION, 1);
+        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_LIMIT_EXCEEDED);
+        return stay;
+    }
     if (session->subscription_count >= hub->options.channel_limit) {
         metrics_add(hub->options.metrics, METRIC_REJECTED_CHANNEL_LIMIT, 1);
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_LIMIT_EXCEEDED);
@@ -208,9 +213,7 @@ static bool is_welcome(const struct session *session, const struct command *comm
 
 uint16_t hub_apply(struct hub *hub, struct session *session, const struct command *command)
 {
-    if (hub->allowance > 0) {
-        hub->allowance--;
-    }
+    hub_use_allowance(hub);
     if (!is_welcome(session, command)) {
         return CODES_DISCONNECT_BAD_REQUEST;
     }

@@ -38,6 +38,7 @@ enum post_kind {
     POST_RENEW_TLS,       /* tell    control -> reactor: certificates, see server/reload.h */
     POST_DRAINED,         /* tell    reactor -> control: no connection left */
     POST_EXIT,            /* tell    control -> reactor: every reactor has drained; -> archive */
+    POST_OVERLOAD,        /* tell    control -> reactor: memory is short, or no more */
 
     POST_ARCHIVE_APPEND,   /* ask     home -> archive: what is to be stored, see archive_post.h */
     POST_ARCHIVE_APPENDED, /* answer  archive -> home: the same batch, with results */
@@ -54,6 +55,7 @@ struct post_publish {
     uint16_t name_size;
     uint8_t key_size; /* of its idempotency key; 0: none */
     bool is_rpc;      /* who asked wants to know where it is */
+    bool is_api;      /* who asked is a back end: hub_asker in chat/hub_state.h */
 };
 
 struct post_publish_answer {
@@ -63,6 +65,7 @@ struct post_publish_answer {
     uint32_t command;
     uint32_t error; /* enum codes_error */
     bool is_rpc;
+    bool is_api;
 };
 
 /* The blob is the channel's name. */
@@ -84,6 +87,7 @@ enum post_history_flag {
     POST_HISTORY_REVERSE = 1,
     POST_HISTORY_SINCE = 2,
     POST_HISTORY_EPOCH = 4,
+    POST_HISTORY_API = 8, /* who asks is a back end */
 };
 
 /* The blob is the channel's name. See struct channel_query for the rest. */
@@ -111,8 +115,9 @@ struct post_page {
     struct ids_handle asker; /* room, or session with its command */
     uint64_t epoch;          /* to POST_HISTORY, like the rest */
     uint64_t top;
-    uint32_t command; /* 0: the asker is a room */
+    uint32_t command; /* 0: the asker is a room, unless it is a back end */
     uint32_t error;   /* enum codes_error */
+    bool is_api;
 };
 
 struct post_leave {
@@ -166,6 +171,18 @@ struct post_renew_tls {
     uint32_t listener;
 };
 
+/* What is refused while memory is short: each level with those before it. */
+enum post_overload_level {
+    POST_OVERLOAD_NONE = 0,
+    POST_OVERLOAD_CONNECTIONS,   /* new ones */
+    POST_OVERLOAD_SUBSCRIPTIONS, /* new ones */
+    POST_OVERLOAD_QUEUES,        /* the longest, once for each such post */
+};
+
+struct post_overload {
+    enum post_overload_level level;
+};
+
 struct post {
     uint16_t from; /* written by the bus */
     uint8_t role;  /* written by the bus */
@@ -187,6 +204,7 @@ struct post {
         struct post_presence presence;
         struct post_presence_part presence_part;
         struct post_news news;
+        struct post_overload overload;
         struct post_renew_tls renew_tls;
         uint8_t room_for[56];
     };

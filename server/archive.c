@@ -452,6 +452,7 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_EXIT:
         archive->is_exiting = true;
         return;
+    case POST_OVERLOAD:
     case POST_PUBLISH:
     case POST_PUBLISH_ANSWER:
     case POST_INTEREST:

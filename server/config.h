@@ -154,6 +154,18 @@ struct config_secret {
     const char *hidden; /* NULL: none. Only for config_secret_reveal() */
 };
 
+struct config_http_api {
+    struct config_secret key;
+    const char *key_file; /* instead; NULL: not given */
+    bool insecure;
+    uint32_t max_body_bytes;   /* bytes of a body, or of a line of a stream */
+    uint32_t max_answer_bytes; /* bytes of the answer to one request */
+    uint32_t max_in_flight;    /* commands of one connection that are not answered */
+    uint32_t max_requests;     /* of each reactor at a time */
+    uint64_t body_timeout_ns;
+    uint64_t idle_timeout_ns; /* between two requests, or two lines of a stream */
+};
+
 /*
  * Which tokens are accepted. Of each key the option itself or its file is given, or neither. Texts
  * are the configuration's, NULL when they are not given.
@@ -261,6 +273,10 @@ struct config_log {
     enum config_log_format format;
 };
 
+struct config_overload {
+    uint64_t memory_budget; /* bytes; 0 until config_resolve(): auto */
+};
+
 struct config_shutdown {
     uint64_t grace_ns;   /* from SIGTERM until nobody new is let in; below timeout_ns */
     uint64_t timeout_ns; /* from SIGTERM to the exit */
@@ -270,6 +286,7 @@ struct config_shutdown {
 struct config {
     bool development; /* no configuration file: not a key, set by args_apply() */
     struct config_http_server http_server;
+    struct config_http_api http_api;
     struct config_client client;
     struct config_websocket websocket;
     struct config_echo echo;
@@ -278,6 +295,7 @@ struct config {
     struct config_reactor reactor;
     struct config_bus bus;
     struct config_log log;
+    struct config_overload overload;
     struct config_shutdown shutdown;
 };
 
@@ -298,13 +316,20 @@ NODISCARD int config_load_memory(const char *name, struct bytes text, struct con
 /* What one option alone cannot say. 0, or -EINVAL and "KEY: expected ..., found ...". */
 NODISCARD int config_validate(const struct config *config, char *error, size_t error_size);
 
+/* What `auto` depends on. */
+struct config_facts {
+    uint32_t cpu_count;
+    uint64_t open_files_max; /* RLIMIT_NOFILE */
+    uint64_t memory_max;     /* bytes that there are for this process */
+};
+
 /*
  * Puts facts in the place of `auto`: reactor.count becomes `cpu_count`, client.connection_limit
- * what `open_files_max` (RLIMIT_NOFILE) leaves. 0, or -EINVAL and a text when a limit that was
- * given needs more files than that.
+ * what `open_files_max` leaves, overload.memory_budget 80 % of `memory_max`. 0, or -EINVAL and a
+ * text when a limit that was given needs more files than that.
  */
-NODISCARD int config_resolve(struct config *config, uint32_t cpu_count, uint64_t open_files_max,
-                             char *error, size_t error_size);
+NODISCARD int config_resolve(struct config *config, const struct config_facts *facts, char *error,
+                             size_t error_size);
 
 /*
  * Writes all of it as a YAML file that loads to the same, but for secrets: in the place of each one

@@ -125,6 +125,16 @@ static const struct config_option all_rows[] = {
     {AT(http_server, max_uri), NUMBER(64, KIB(16), KIB(4), "bytes")},
     {AT_DURATION(http_server, handshake_timeout), DURATION(MS(100), SECONDS(300), SECONDS(10))},
 
+    {AT(http_api, key), SECRET(CONFIG_LINE_MAX)},
+    {AT(http_api, key_file), TEXT(CONFIG_LINE_MAX)},
+    {AT(http_api, insecure), BOOL(false)},
+    {AT(http_api, max_body_bytes), NUMBER(KIB(4), MIB(64), MIB(1), "bytes")},
+    {AT(http_api, max_answer_bytes), NUMBER(KIB(64), MIB(64), MIB(1), "bytes")},
+    {AT(http_api, max_in_flight), NUMBER(1, 65536, 1024, "commands")},
+    {AT(http_api, max_requests), NUMBER(1, 65536, 256, "requests")},
+    {AT_DURATION(http_api, body_timeout), DURATION(MS(100), SECONDS(600), SECONDS(10))},
+    {AT_DURATION(http_api, idle_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(120))},
+
     {AT(client, insecure), BOOL(false)},
     {AT(client, allow_anonymous_connect_without_token), BOOL(false)},
     {AT(client, allowed_origins), .kind = CONFIG_KIND_ORIGINS, .max = 1024},
@@ -187,6 +197,8 @@ static const struct config_option all_rows[] = {
 
     {AT(log, level), CHOICE(log_level_words, CONFIG_LOG_INFO)},
     {AT(log, format), CHOICE(log_format_words, CONFIG_LOG_LOGFMT)},
+
+    {AT(overload, memory_budget), SIZE(UINT64_C(32) << 20, UINT64_C(1) << 50, 0), .has_auto = true},
 
     {AT_DURATION(shutdown, grace), DURATION(0, SECONDS(300), SECONDS(5))},
     {AT_DURATION(shutdown, timeout), DURATION(MS(100), SECONDS(600), SECONDS(25))},

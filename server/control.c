@@ -2,6 +2,7 @@
 #include "server/control.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,9 +26,11 @@
 #include "net/backend_choose.h"
 #include "net/reactor.h"
 #include "proto/simd.h"
+#include "server/api_key.h"
 #include "server/archive.h"
 #include "server/config.h"
 #include "server/listening.h"
+#include "server/overload.h"
 #include "server/policies.h"
 #include "server/reload.h"
 #include "server/service.h"
@@ -43,6 +46,8 @@ enum {
     EXIT_INTERRUPTED = 130,
     STORE_QUESTIONS_MAX = 8192, /* open at the store, a power of two */
     STORE_FLAG_SIZE = 16,
+    NODE_NAME_SIZE = 96,
+    NODE_UID_SIZE = 33, /* 128 bits in hex */
 };
 
 static const uint64_t end_time_ns = 10 * MONOTIME_NS_PER_S; /* of the store and the threads */
@@ -82,11 +87,15 @@ struct control {
     struct bus *bus;
     struct policies policies;
     struct token_keys *keys;
+    struct api_key api_key;
     struct site site;
     struct service service;
     struct listening listening;
     struct reload reload;
+    struct overload overload;
     struct table_key key;
+    char node_name[NODE_NAME_SIZE];
+    char node_uid[NODE_UID_SIZE];
     struct member *members;
     struct store_part store;
     struct metrics *metrics;            /* one for each member, and the archive's */
@@ -201,7 +210,8 @@ static int load_keys(struct control *control)
 {
     char error[CONFIG_ERROR_SIZE] = "";
     control->keys = token_keys_create(&control->config->client, error);
-    if (control->keys == NULL) {
+    if (control->keys == NULL ||
+        !api_key_load(&control->api_key, &control->config->http_api, error, sizeof(error))) {
         (void)snprintf(control->error, control->error_size, "%s", error);
         return -EINVAL;
     }
@@ -217,6 +227,20 @@ static bool has_store(const struct control *control)
 static size_t archive_port(const struct control *control)
 {
     return control->config->reactor.count + 1;
+}
+
+/* Another name in each life, and one for people: HOST_PORT. */
+static void name_node(struct control *control)
+{
+    char host[NODE_NAME_SIZE / 2] = "";
+    uint64_t random[2];
+
+    fill_random(NULL, random, sizeof(random));
+    (void)snprintf(control->node_uid, sizeof(control->node_uid), "%016" PRIx64 "%016" PRIx64,
+                   random[0], random[1]);
+    (void)gethostname(host, sizeof(host) - 1);
+    (void)snprintf(control->node_name, sizeof(control->node_name), "%s_%u", host,
+                   (unsigned)control->config->http_server.port);
 }
 
 static int allocate(struct control *control)
@@ -249,13 +273,17 @@ static int allocate(struct control *control)
         .metrics = control->all_metrics,
         .metric_names = control->metric_names,
         .metric_count = working,
+        .node_name = control->node_name,
+        .node_uid = control->node_uid,
         .process =
             {
                 .started_s = (uint64_t)time(NULL),
+                .memory_budget = control->config->overload.memory_budget,
                 .connection_limit = control->config->client.connection_limit,
             },
         .echo_enabled = control->config->echo.enabled,
     };
+    name_node(control);
     fill_random(NULL, &control->key, sizeof(control->key));
     return 0;
 }
@@ -296,6 +324,7 @@ static int create_member(struct control *control, size_t index)
 
     struct shard_options options = {
         .config = control->config,
+        .api_key = &control->api_key,
         .policies = &control->policies.table,
         .verifier = member->verifier != NULL ? &member->claims : NULL,
         .site = &control->site,
@@ -422,6 +451,8 @@ static int start_listening(struct control *control)
         listening_init(&control->listening, control->config, control->error, control->error_size);
     reload_init(&control->reload, &control->listening, control->bus, control->log,
                 control->config->reactor.count);
+    overload_init(&control->overload, control->bus, control->log,
+                  control->config->overload.memory_budget, control->config->reactor.count);
     return result != 0 ? result
                        : listening_claim(&control->listening, control->error, control->error_size);
 }
@@ -678,9 +709,10 @@ static void deinit(struct control *control)
     }
 }
 
-/* Returns how long to sleep before the next call. */
-static int go_on_reloading(struct control *control, uint32_t signal_number)
+/* What there is to do while it serves. Returns how long to sleep before the next call. */
+static int look_after(struct control *control, uint32_t signal_number)
 {
+    overload_step(&control->overload, monotime_read());
     if (signal_number == SIGHUP) {
         service_reloading(&control->service, monotime_read());
         reload_begin(&control->reload);
@@ -689,7 +721,7 @@ static int go_on_reloading(struct control *control, uint32_t signal_number)
         return POLL_MS;
     }
     service_reloaded(&control->service);
-    return -1;
+    return OVERLOAD_LOOK_MS;
 }
 
 int control_run(const struct config *config, struct logger *logger, char *error, size_t error_size)
@@ -709,7 +741,7 @@ int control_run(const struct config *config, struct logger *logger, char *error,
         announce(&control);
         uint32_t signal_number = 0;
         while (signal_number == 0 || signal_number == SIGHUP) {
-            signal_number = wait_for_news(&control, go_on_reloading(&control, signal_number));
+            signal_number = wait_for_news(&control, look_after(&control, signal_number));
         }
         const struct log_field fields[] = {log_text("signal", strsignal((int)signal_number))};
         log_write(control.log, LOG_INFO, "stopping", fields, 1);

@@ -157,8 +157,13 @@ static void close_internal(struct conn *conn, void *context) ON_REACTOR
 {
     struct peer *peer = conn_user(conn);
 
-    if (gateway_listener(context, peer)->is_internal) {
-        peer->is_sent_away = true;
+    if (!gateway_listener(context, peer)->is_internal) {
+        return;
+    }
+    peer->is_sent_away = true;
+    if (peer->state == PEER_API) {
+        gateway_drain_api(context, peer); /* what it has asked is answered */
+    } else {
         conn_close(conn, GATEWAY_HTTP_LINGER_MS);
     }
 }

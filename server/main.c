@@ -16,10 +16,12 @@
 #include "core/logger.h"
 #include "net/backend_choose.h"
 #include "proto/simd.h"
+#include "server/api_key.h"
 #include "server/args.h"
 #include "server/config.h"
 #include "server/control.h"
 #include "server/libraries.h"
+#include "server/memory.h"
 #include "server/store_program.h"
 #include "server/token_keys.h"
 #include "server/token_program.h"
@@ -66,8 +68,12 @@ static int load_config(const struct args *args, struct config *config)
     if (result == 0) {
         result = args_apply(args, config, error, sizeof(error));
         if (result == 0) {
-            result = config_resolve(config, (uint32_t)cpu_count(), raise_open_files(), error,
-                                    sizeof(error));
+            const struct config_facts facts = {
+                .cpu_count = (uint32_t)cpu_count(),
+                .open_files_max = raise_open_files(),
+                .memory_max = memory_limit(),
+            };
+            result = config_resolve(config, &facts, error, sizeof(error));
         }
         if (result != 0) {
             config_destroy(config);
@@ -84,8 +90,10 @@ static int show_config(const struct config *config)
 {
     char error[CONFIG_ERROR_SIZE] = "";
     struct token_keys *keys = token_keys_create(&config->client, error);
+    struct api_key api_key;
 
-    if (keys == NULL) {
+    if (keys == NULL || !api_key_load(&api_key, &config->http_api, error, sizeof(error))) {
+        token_keys_destroy(keys);
         (void)fprintf(stderr, "parleyd: %s\n", error);
         return EXIT_USAGE;
     }

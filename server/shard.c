@@ -24,6 +24,7 @@
 #include "server/drain.h"
 #include "server/gateway.h"
 #include "server/listening.h"
+#include "server/shed.h"
 
 enum {
     NS_PER_MS = 1000000,
@@ -65,6 +66,7 @@ struct shard {
     bool has_posts;  /* the bus had more than one iteration takes */
     bool is_drained; /* POST_DRAINED was posted */
     bool is_exiting; /* POST_EXIT came */
+    bool sheds;      /* POST_OVERLOAD came: the longest queues are to go */
 };
 
 static uint32_t conn_count_max(const struct config *config)
@@ -124,12 +126,15 @@ static int create_hub(struct shard *shard)
     return hub_create(&hub, &shard->hub);
 }
 
-/* For pages and echoes: no less than a client of the chat may have, nor than the page needs. */
+/* For pages, echoes and back ends: no less than a client of the chat may have. */
 static uint32_t large_queue(const struct config *config)
 {
     uint32_t size = PAGE_QUEUE_MIN;
     if (size < config->client.queue_max_size) {
         size = config->client.queue_max_size;
+    }
+    if (size < 2 * config->http_api.max_answer_bytes) {
+        size = 2 * config->http_api.max_answer_bytes;
     }
     return size < config->echo.queue_max_size ? config->echo.queue_max_size : size;
 }
@@ -172,6 +177,7 @@ static int create_gateway(struct shard *shard)
     const struct shard_options *options = &shard->options;
     const struct gateway_options gateway = {
         .config = options->config,
+        .api_key = options->api_key,
         .simd = options->simd,
         .site = options->site,
         .listening = options->listening,
@@ -315,6 +321,13 @@ static void go_on_draining(struct shard *shard) ON_REACTOR
 
 /* -- the loop ---------------------------------------------------------------------------------- */
 
+static void take_overload(struct shard *shard, enum post_overload_level level) ON_REACTOR
+{
+    gateway_refuse_connections(shard->gateway, level >= POST_OVERLOAD_CONNECTIONS);
+    hub_refuse_subscriptions(shard->hub, level >= POST_OVERLOAD_SUBSCRIPTIONS);
+    shard->sheds = level >= POST_OVERLOAD_QUEUES;
+}
+
 static void take_post(struct shard *shard, const struct bus_post *packed) ON_REACTOR
 {
     const struct post post = post_unpack(packed);
@@ -324,6 +337,8 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
     } else if (post.kind == POST_EXIT) {
         shard->is_exiting = true;
         hub_forget(shard->hub);
+    } else if (post.kind == POST_OVERLOAD) {
+        take_overload(shard, post.overload.level);
     } else if (post.kind == POST_RENEW_TLS) {
         reactor_renew_tls(shard->reactor, (int)post.renew_tls.listener, post.renew_tls.tls);
         tls_config_unref(post.renew_tls.tls);
@@ -364,7 +379,7 @@ static void take_posts(struct shard *shard) ON_REACTOR
 static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
 {
     if (shard->has_posts || outbox_count(shard->outbox) > 0 ||
-        reactor_has_leftover(shard->reactor)) {
+        gateway_has_answers(shard->gateway) || reactor_has_leftover(shard->reactor)) {
         return 0;
     }
     const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway);
@@ -445,6 +460,14 @@ static void update_metrics(struct shard *shard, uint64_t began_ns)
     observe_deliveries(shard, reactor_now(shard->reactor) + spent_ns);
 }
 
+static void shed(struct shard *shard) ON_REACTOR
+{
+    if (shard->sheds) {
+        shed_longest(shard->reactor, shard->gateway, shard->options.metrics);
+        shard->sheds = false;
+    }
+}
+
 /*
  * The seven phases. 1: sleep, then collect. 2: what other threads sent, bus -> chat. 3: commands
  * that waited, then bytes and frames, net -> chat. 4: the outbox, chat -> net. 5: publish posts,
@@ -460,6 +483,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
+    shed(shard);                                         /* 4 */
     hub_flush(shard->hub);                               /* 5 */
     go_on_draining(shard);                               /* 4: its one post goes out in 5 */
     bus_flush(shard->options.bus, shard->options.index); /* 5 */

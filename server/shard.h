@@ -17,6 +17,7 @@
 #include "core/annot.h"
 #include "core/table.h"
 
+struct api_key;
 struct backend_ops;
 struct bus;
 struct claims_verifier;
@@ -31,6 +32,7 @@ struct site;
 
 struct shard_options {
     const struct config *config;
+    const struct api_key *api_key; /* NULL: none */
     const struct policy_table *policies;
     const struct claims_verifier *verifier; /* of this shard; NULL: no key is configured */
     const struct site *site;

@@ -2,9 +2,12 @@
 #include "server/site.h"
 
 #include "page_bytes.h"
+#include "version.h"
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "proto/api_result.h"
 #include "proto/http.h"
 #include "server/archive.h"
 
@@ -19,6 +22,12 @@ static bool path_is(struct bytes path, const char *expected)
 {
     const size_t size = strlen(expected);
     return path.size == size && memcmp(path.data, expected, size) == 0;
+}
+
+static bool path_begins_with(struct bytes path, const char *prefix)
+{
+    const size_t size = strlen(prefix);
+    return path.size >= size && memcmp(path.data, prefix, size) == 0;
 }
 
 static struct bytes text(const char *body)
@@ -38,6 +47,9 @@ static const struct page_file *find_page(struct bytes path)
 
 enum site_target site_find(const struct site *site, struct bytes path, bool internal)
 {
+    if (internal && (path_is(path, "/api") || path_begins_with(path, "/api/"))) {
+        return SITE_API;
+    }
     if (internal) {
         return path_is(path, "/health") || path_is(path, "/ready") || path_is(path, "/metrics")
                    ? SITE_PAGE
@@ -99,16 +111,21 @@ struct bytes site_store_text(enum archive_state state)
     return words;
 }
 
-static void answer_ready(const struct site *site, bool draining, struct site_answer *answer)
+static void answer_ready(const struct site *site, enum site_state state, struct site_answer *answer)
 {
-    const enum archive_state state =
+    const enum archive_state store =
         site->archive == NULL ? ARCHIVE_READY : archive_state(site->archive);
-    const char *words = draining ? "draining\n" : ready_texts[state];
+    const char *const words[] = {
+        [SITE_SERVING] = ready_texts[store],
+        [SITE_OVERLOADED] = "overloaded: memory is short\n",
+        [SITE_DRAINING] = "draining\n",
+    };
+    const bool is_ready = state == SITE_SERVING && store == ARCHIVE_READY;
 
-    answer_text(answer, draining || state != ARCHIVE_READY ? 503 : 200, words, METRIC_HTTP_HEALTH);
+    answer_text(answer, is_ready ? 200 : 503, words[state], METRIC_HTTP_HEALTH);
 }
 
-static void answer_internal(const struct site *site, struct bytes path, bool draining,
+static void answer_internal(const struct site *site, struct bytes path, enum site_state state,
                             struct site_answer *answer)
 {
     if (path_is(path, "/metrics")) {
@@ -116,14 +133,14 @@ static void answer_internal(const struct site *site, struct bytes path, bool dra
     } else if (path_is(path, "/health")) {
         answer_text(answer, 200, "ok\n", METRIC_HTTP_HEALTH);
     } else if (path_is(path, "/ready")) {
-        answer_ready(site, draining, answer);
+        answer_ready(site, state, answer);
     } else {
         answer_text(answer, 404, "not found\n", METRIC_HTTP_OTHER);
     }
 }
 
 void site_answer(const struct site *site, const struct http_request *request, bool internal,
-                 bool draining, struct site_answer *answer)
+                 enum site_state state, struct site_answer *answer)
 {
     if (request->method != HTTP_GET && request->method != HTTP_HEAD) {
         answer_text(answer, 405, "GET and HEAD only\n", METRIC_HTTP_OTHER);
@@ -131,7 +148,7 @@ void site_answer(const struct site *site, const struct http_request *request, bo
         return;
     }
     if (internal) {
-        answer_internal(site, request->path, draining, answer);
+        answer_internal(site, request->path, state, answer);
         return;
     }
     const struct page_file *page = find_page(request->path);
@@ -152,4 +169,27 @@ void site_answer(const struct site *site, const struct http_request *request, bo
         return;
     }
     answer_text(answer, 404, "not found\n", METRIC_HTTP_OTHER);
+}
+
+static uint64_t sum(const struct site *site, enum metrics_id id)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < site->metric_count; i++) {
+        total += metrics_read(site->metrics[i], id);
+    }
+    return total;
+}
+
+void site_write_node(const struct site *site, struct json_writer *writer)
+{
+    const struct api_node node = {
+        .uid = text(site->node_uid),
+        .name = text(site->node_name),
+        .version = text(PARLEY_VERSION),
+        .client_count = sum(site, METRIC_SESSIONS),
+        .channel_count = sum(site, METRIC_CHANNELS),
+        .subscription_count = sum(site, METRIC_SUBSCRIPTIONS),
+        .uptime_s = (uint64_t)time(NULL) - site->process.started_s,
+    };
+    api_result_write_node(writer, &node);
 }

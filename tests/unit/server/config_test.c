@@ -282,6 +282,10 @@ static const struct {
      "place"},
     {"secret twice", "client: {token: {hmac_secret_key: " SECRET ", hmac_secret_key_file: a}}\n",
      "t:1:18: client.token.hmac_secret_key: expected this or hmac_secret_key_file, found both"},
+    {"an API key as it is shown", "http_api: {key: \"***\"}\n",
+     "t:1:12: http_api.key: expected the secret, found what is shown in its place"},
+    {"an API key twice", "http_api: {key: a, key_file: b}\n",
+     "t:1:12: http_api.key: expected this or key_file, found both"},
     {"no PEM", "client: {token: {rsa_public_key: abc}}\n",
      "t:1:18: client.token.rsa_public_key: expected a public RSA key as PEM, found something that "
      "cannot be read"},
@@ -570,6 +574,7 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(config.bus.reserve, 256);
     ck_assert_int_eq(config.log.level, CONFIG_LOG_INFO);
     ck_assert_int_eq(config.log.format, CONFIG_LOG_LOGFMT);
+    ck_assert_uint_eq(config.overload.memory_budget, 0);
     ck_assert_uint_eq(config.shutdown.grace_ns, UINT64_C(5000000000));
     ck_assert_uint_eq(config.shutdown.timeout_ns, UINT64_C(25000000000));
     ck_assert_uint_eq(config.shutdown.close_rate, 200);
@@ -664,21 +669,29 @@ static const char everything_changed[] =
     "    - name: news\n      allow_subscribe_for_anonymous: true\n      history_size: 10\n"
     "      history_ttl: 36h\n      slow_consumer: latest\n"
     "    - allow_publish_for_subscriber: true\n      name: A-b_c.9\n"
+    "http_api: {key_file: k, insecure: true, max_body_bytes: 4096, max_answer_bytes: 65536, "
+    "max_in_flight: 1,\n"
+    "           max_requests: 2, body_timeout: 1s, idle_timeout: 1m}\n"
     "store: {engine: rocksdb, path: /var/lib/parley, timeout: 1m, queue_max_size: 4194304,\n"
     "        write_buffer_size: 1048576, block_cache_size: 4293918720, min_free_space: 1048576}\n"
     "reactor: {count: 3, backend: epoll, simd: avx2, pin: false, receive_buffers: 1024,\n"
     "          receive_buffer_size: 4096}\n"
     "bus: {slots: 2048, reserve: 255}\n"
     "log: {level: \"debug\", format: json}\n"
+    "overload: {memory_budget: 1099511627776}\n"
     "shutdown: {grace: 0s, timeout: 5s, close_rate: 1000000}\n";
 
 /* Half of them exclude each other: a key is given, or its file is. */
 static bool is_excluded(const char *key)
 {
     static const char *const excluded[] = {
-        "client.token.hmac_secret_key_file",        "client.token.rsa_public_key_file",
-        "client.token.ecdsa_public_key_file",       "client.subscription_token.hmac_secret_key",
-        "client.subscription_token.rsa_public_key", "client.subscription_token.ecdsa_public_key",
+        "client.token.hmac_secret_key_file",
+        "client.token.rsa_public_key_file",
+        "client.token.ecdsa_public_key_file",
+        "client.subscription_token.hmac_secret_key",
+        "client.subscription_token.rsa_public_key",
+        "client.subscription_token.ecdsa_public_key",
+        "http_api.key",
     };
     bool is_found = false;
     for (size_t i = 0; i < COUNT_OF(excluded); i++) {
@@ -960,30 +973,43 @@ START_TEST(resolves_auto)
     struct config config;
 
     config_init_defaults(&config);
-    ck_assert_int_eq(config_resolve(&config, 4, 1024, error, sizeof(error)), 0);
+    ck_assert_int_eq(
+        config_resolve(&config, &(struct config_facts){4, 1024, 1000000000}, error, sizeof(error)),
+        0);
     ck_assert_uint_eq(config.reactor.count, 4);
     ck_assert_uint_eq(config.client.connection_limit, 960);
+    ck_assert_uint_eq(config.overload.memory_budget, 800000000);
 
     config_init_defaults(&config);
     config.reactor.count = 3;
     config.client.connection_limit = 960;
-    ck_assert_int_eq(config_resolve(&config, 4, 1024, error, sizeof(error)), 0);
+    config.overload.memory_budget = 1 << 30;
+    ck_assert_int_eq(
+        config_resolve(&config, &(struct config_facts){4, 1024, 1000000000}, error, sizeof(error)),
+        0);
     ck_assert_uint_eq(config.reactor.count, 3);
     ck_assert_uint_eq(config.client.connection_limit, 960);
+    ck_assert_uint_eq(config.overload.memory_budget, 1 << 30);
 
     config_init_defaults(&config);
-    ck_assert_int_eq(config_resolve(&config, 4, UINT64_MAX, error, sizeof(error)), 0);
+    ck_assert_int_eq(config_resolve(&config, &(struct config_facts){4, UINT64_MAX, 1000000000},
+                                    error, sizeof(error)),
+                     0);
     ck_assert_uint_eq(config.client.connection_limit, 10000000);
 
     config_init_defaults(&config);
     config.client.connection_limit = 961;
-    ck_assert_int_eq(config_resolve(&config, 4, 1024, error, sizeof(error)), -EINVAL);
+    ck_assert_int_eq(
+        config_resolve(&config, &(struct config_facts){4, 1024, 1000000000}, error, sizeof(error)),
+        -EINVAL);
     ck_assert_str_eq(error, "client.connection_limit: expected at least 1025 open files for it "
                             "(ulimit -n), found 1024");
     ck_assert_uint_eq(config.reactor.count, 0);
 
     config_init_defaults(&config);
-    ck_assert_int_eq(config_resolve(&config, 4, 64, error, sizeof(error)), -EINVAL);
+    ck_assert_int_eq(
+        config_resolve(&config, &(struct config_facts){4, 64, 1000000000}, error, sizeof(error)),
+        -EINVAL);
     ck_assert_str_eq(error, "client.connection_limit: expected at least 65 open files for it "
                             "(ulimit -n), found 64");
 }
