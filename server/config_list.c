@@ -41,6 +41,7 @@ struct config_list_kind config_list_kind(const struct config_option *option)
     case CONFIG_KIND_ADDRESS:
     case CONFIG_KIND_NAME:
     case CONFIG_KIND_PATH:
+    case CONFIG_KIND_REGEX:
     case CONFIG_KIND_TEXT:
     case CONFIG_KIND_SECRET:
         return (struct config_list_kind){NULL, 0, none};

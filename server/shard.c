@@ -4,6 +4,7 @@
 #include "version.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "chat/herald.h"
 #include "chat/hub.h"
@@ -87,6 +88,8 @@ static int create_hub(struct shard *shard)
 {
     const struct shard_options *options = &shard->options;
     const struct config *config = options->config;
+    const char *personal_namespace =
+        config->client.subscribe_to_user_personal_channel.personal_channel_namespace;
     const struct hub_options hub = {
         .key = options->key,
         .reactor = options->index,
@@ -102,6 +105,8 @@ static int create_hub(struct shard *shard)
         .archive = options->archive,
         .store_timeout_ns = config->store.timeout_ns,
         .store_bytes_max = config->store.queue_max_size,
+        .list_bytes_max = config->http_api.max_answer_bytes,
+        .revocation_count_max = config->http_api.max_revocations,
         .page_bytes_max = page_bytes(config),
         .presence_max_list = config->client.presence_max_list,
         .news_batch_max = config->client.max_messages_per_frame < HERALD_BATCH_MAX
@@ -114,6 +119,9 @@ static int create_hub(struct shard *shard)
             config->client.insecure || config->client.allow_anonymous_connect_without_token,
         .verifier = options->verifier,
         .expired_close_delay_ns = config->client.expired_close_delay_ns,
+        .expired_sub_close_delay_ns = config->client.expired_sub_close_delay_ns,
+        .personal_channels = config->client.subscribe_to_user_personal_channel.enabled,
+        .personal_namespace = {(const uint8_t *)personal_namespace, strlen(personal_namespace)},
         .version = "parley " PARLEY_VERSION,
         .policies = options->policies,
         .bus = options->bus,
@@ -446,7 +454,7 @@ static void observe_deliveries(struct shard *shard, uint64_t now_ns) ON_REACTOR
     times->count = 0;
 }
 
-static void update_metrics(struct shard *shard, uint64_t began_ns)
+static void update_metrics(struct shard *shard, uint64_t began_ns) ON_REACTOR
 {
     struct metrics *metrics = shard->options.metrics;
 
@@ -482,6 +490,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     gateway_resume(shard->gateway);                      /* 3 */
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */
+    gateway_open_settled(shard->gateway);                /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
     shed(shard);                                         /* 4 */
     hub_flush(shard->hub);                               /* 5 */
