@@ -53,8 +53,8 @@ static const char *take_config_file(int argc, char **argv, int *index)
 }
 
 /*
- * The path that a configuration has, or 0 and a line on standard error. Not inlined: a configuration
- * and a path of the kernel's size are too much for one frame.
+ * The path that a configuration has, or false and a line on standard error. Not inlined, because a
+ * configuration and a path of the kernel's size are too much for one frame.
  */
 __attribute__((noinline)) static bool load_path(const char *file, char path[CONFIG_PATH_SIZE])
 {
