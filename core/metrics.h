@@ -86,6 +86,9 @@ enum metrics_id {
     METRIC_REJECTED_WRITE_STALL,
     METRIC_REJECTED_NO_PONG,
     METRIC_REJECTED_OUT_OF_MEMORY,
+    METRIC_REJECTED_PROXY_UNTRUSTED, /* nobody that may speak for others */
+    METRIC_REJECTED_PROXY_BAD,       /* no PROXY header, or not a good one */
+    METRIC_REJECTED_PROXY_TIMEOUT,
     METRIC_REJECTED_TLS_HANDSHAKE, /* it failed; not: the client left meanwhile */
     METRIC_REJECTED_TLS_TIMEOUT,
     METRIC_REJECTED_TLS_FAULT, /* after the handshake */

@@ -25,6 +25,7 @@
 #include "core/bytes.h"
 
 struct address; /* net/address.h */
+struct cidr;    /* net/cidr.h */
 
 enum {
     CONFIG_ADDRESS_SIZE = 46,        /* bytes: the longest IPv6 text and its NUL */
@@ -34,6 +35,7 @@ enum {
     CONFIG_TEXT_MAX = 4096,          /* bytes of a text of several, or of a secret */
     CONFIG_ERROR_SIZE = 1024,        /* bytes: enough for each error text */
     CONFIG_FILE_SIZE_MAX = 1 << 20,  /* bytes: a longer file is refused */
+    CONFIG_LISTENERS_MAX = 6,        /* of http_server.listeners */
     CONFIG_SPARE_FILES = 64,         /* descriptors kept back from client.connection_limit */
 };
 
@@ -75,11 +77,49 @@ enum config_tls_version {
     CONFIG_TLS_1_3,
 };
 
+struct config_certificate {
+    char cert_pem_file[CONFIG_PATH_SIZE];
+    char key_pem_file[CONFIG_PATH_SIZE];
+};
+
+struct config_certificates {
+    const struct config_certificate *items;
+    uint32_t count;
+};
+
+enum config_proxy_protocol {
+    CONFIG_PROXY_REFUSED = 0,
+    CONFIG_PROXY_REQUIRED,
+};
+
+struct config_networks {
+    const struct cidr *items; /* net/cidr.h */
+    uint32_t count;
+};
+
+/* One more place to listen at. */
+struct config_listener {
+    char address[CONFIG_ADDRESS_SIZE];
+    uint16_t port;               /* 0: at `path` */
+    char path[CONFIG_PATH_SIZE]; /* of a unix socket; empty: at `port` */
+    bool internal;               /* what http_server.internal_port serves, and no clients */
+    bool tls;                    /* with the certificates of http_server.tls */
+    char client_ca_pem_file[CONFIG_PATH_SIZE];
+    enum config_proxy_protocol proxy_protocol;
+    struct config_networks trusted_proxies;
+};
+
+struct config_listeners {
+    const struct config_listener *items;
+    uint32_t count;
+};
+
 /* Paths of PEM files; empty: none. */
 struct config_tls {
     bool enabled; /* of the public listener */
     char cert_pem_file[CONFIG_PATH_SIZE];
     char key_pem_file[CONFIG_PATH_SIZE];
+    struct config_certificates certificates;   /* further ones */
     char client_ca_pem_file[CONFIG_PATH_SIZE]; /* clients need a certificate of one of these */
     enum config_tls_version min_version;
     uint64_t handshake_timeout_ns;
@@ -91,6 +131,10 @@ struct config_http_server {
     char address[CONFIG_ADDRESS_SIZE]; /* IPv4 or IPv6, no brackets */
     uint16_t port;                     /* 1-65535 */
     struct config_tls tls;
+    enum config_proxy_protocol proxy_protocol; /* of the public listener */
+    struct config_networks trusted_proxies;    /* of it */
+    uint64_t proxy_timeout_ns;                 /* for the PROXY header */
+    struct config_listeners listeners;         /* beside the public and the internal one */
     char internal_address[CONFIG_ADDRESS_SIZE];
     uint16_t internal_port;        /* 1-65535 */
     uint32_t max_header_bytes;     /* bytes of the whole request head */

@@ -36,6 +36,7 @@
 
 static const char *const backend_words[] = {"auto", "uring", "epoll", NULL};
 static const char *const simd_words[] = {"auto", "scalar", "sse4", "avx2", "avx512", NULL};
+static const char *const proxy_words[] = {"refused", "required", NULL};
 static const char *const tls_version_words[] = {"1.2", "1.3", NULL};
 static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_format_words[] = {"logfmt", "json", NULL};
@@ -111,11 +112,16 @@ static const struct config_option all_rows[] = {
     {AT(http_server, tls.enabled), BOOL(false)},
     {AT(http_server, tls.cert_pem_file), PATH("")},
     {AT(http_server, tls.key_pem_file), PATH("")},
+    {AT(http_server, tls.certificates), .kind = CONFIG_KIND_CERTIFICATES, .max = 63},
     {AT(http_server, tls.client_ca_pem_file), PATH("")},
     {AT(http_server, tls.min_version), CHOICE(tls_version_words, CONFIG_TLS_1_2)},
     {AT_DURATION(http_server, tls.handshake_timeout), DURATION(MS(100), SECONDS(60), SECONDS(5))},
     {AT(http_server, tls.ticket_key_file), PATH("")},
     {AT_DURATION(http_server, tls.ticket_rotation), DURATION(SECONDS(1), DAYS(2), SECONDS(43200))},
+    {AT(http_server, proxy_protocol), CHOICE(proxy_words, CONFIG_PROXY_REFUSED)},
+    {AT(http_server, trusted_proxies), .kind = CONFIG_KIND_NETWORKS, .max = 1024},
+    {AT_DURATION(http_server, proxy_timeout), DURATION(MS(100), SECONDS(60), SECONDS(3))},
+    {AT(http_server, listeners), .kind = CONFIG_KIND_LISTENERS, .max = CONFIG_LISTENERS_MAX},
     {AT(http_server, max_header_bytes), NUMBER(KIB(1), KIB(64), KIB(8), "bytes")},
     {AT(http_server, max_headers), NUMBER(8, 64, 64, "headers")},
     {AT(http_server, max_uri), NUMBER(64, KIB(16), KIB(4), "bytes")},
@@ -214,6 +220,26 @@ static const struct config_option namespace_rows[] = {
     CHANNEL_ROWS(AT_NAMESPACE, AT_NAMESPACE_DURATION),
 };
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a member designator takes none. */
+#define AT_ITEM(type, name) .key = #name, .offset = offsetof(struct type, name)
+/* NOLINTEND(bugprone-macro-parentheses) */
+
+static const struct config_option certificate_rows[] = {
+    {AT_ITEM(config_certificate, cert_pem_file), PATH("")},
+    {AT_ITEM(config_certificate, key_pem_file), PATH("")},
+};
+
+static const struct config_option listener_rows[] = {
+    {AT_ITEM(config_listener, address), ADDRESS("127.0.0.1")},
+    {AT_ITEM(config_listener, port), PORT(0)},
+    {AT_ITEM(config_listener, path), PATH("")},
+    {AT_ITEM(config_listener, internal), BOOL(false)},
+    {AT_ITEM(config_listener, tls), BOOL(false)},
+    {AT_ITEM(config_listener, client_ca_pem_file), PATH("")},
+    {AT_ITEM(config_listener, proxy_protocol), CHOICE(proxy_words, CONFIG_PROXY_REFUSED)},
+    {AT_ITEM(config_listener, trusted_proxies), .kind = CONFIG_KIND_NETWORKS, .max = 1024},
+};
+
 _Static_assert(COUNT_OF(all_rows) <= CONFIG_OPTIONS_MAX, "the reader has a mark for each row");
 _Static_assert(sizeof(enum config_simd) == sizeof(uint32_t), "a choice is written as 32 bits");
 
@@ -225,6 +251,16 @@ struct config_table config_options_all(void)
 struct config_table config_options_of_namespace(void)
 {
     return (struct config_table){namespace_rows, COUNT_OF(namespace_rows)};
+}
+
+struct config_table config_options_of_certificate(void)
+{
+    return (struct config_table){certificate_rows, COUNT_OF(certificate_rows)};
+}
+
+struct config_table config_options_of_listener(void)
+{
+    return (struct config_table){listener_rows, COUNT_OF(listener_rows)};
 }
 
 const struct config_option *config_options_find(struct config_table table, const char *key)
@@ -368,10 +404,11 @@ void config_options_set_default(const struct config_option *option, void *base)
         config_options_set_text(option, base, NULL);
         return;
     case CONFIG_KIND_ORIGINS:
-        memset(field, 0, sizeof(struct config_origins));
-        return;
     case CONFIG_KIND_NAMESPACES:
-        memset(field, 0, sizeof(struct config_namespaces));
+    case CONFIG_KIND_NETWORKS:
+    case CONFIG_KIND_CERTIFICATES:
+    case CONFIG_KIND_LISTENERS:
+        memset(field, 0, sizeof(struct config_origins)); /* as each list: config_list.h */
         return;
     }
     NEVER("a kind that has no default");
@@ -398,6 +435,9 @@ static size_t number_size(enum config_kind kind)
     case CONFIG_KIND_SECRET:
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
+    case CONFIG_KIND_NETWORKS:
+    case CONFIG_KIND_CERTIFICATES:
+    case CONFIG_KIND_LISTENERS:
         break;
     }
     NEVER("a kind that is not a number");

@@ -8,8 +8,10 @@
 
 #include "core/check.h"
 #include "net/address.h"
+#include "net/cidr.h"
 #include "server/channel_regex.h"
 #include "server/config.h"
+#include "server/config_list.h"
 
 #define NS_PER_MS 1000000U
 
@@ -124,10 +126,12 @@ void config_value_expected(const struct config_option *option, char *what)
                        option->max);
         return;
     case CONFIG_KIND_ORIGINS:
-        (void)snprintf(what, CONFIG_WHAT_SIZE, "expected a list of origins");
-        return;
     case CONFIG_KIND_NAMESPACES:
-        (void)snprintf(what, CONFIG_WHAT_SIZE, "expected a list of namespaces");
+    case CONFIG_KIND_NETWORKS:
+    case CONFIG_KIND_CERTIFICATES:
+    case CONFIG_KIND_LISTENERS:
+        (void)snprintf(what, CONFIG_WHAT_SIZE, "expected a list of %s",
+                       config_list_kind(option).many);
         return;
     }
     NEVER("a kind that nobody can write");
@@ -364,6 +368,9 @@ int config_value_read(const struct config_option *option, struct config_scalar s
     case CONFIG_KIND_SECRET:
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
+    case CONFIG_KIND_NETWORKS:
+    case CONFIG_KIND_CERTIFICATES:
+    case CONFIG_KIND_LISTENERS:
         return refuse_for(option, scalar, "", what);
     }
     NEVER("a kind that nobody can read");
@@ -456,6 +463,21 @@ int config_value_check_origin(struct config_scalar scalar, char *what)
     return refuse(scalar, is_pattern ? " (no patterns: list each origin)" : "", what);
 }
 
+int config_value_read_network(struct config_scalar scalar, struct cidr *network, char *what)
+{
+    char text[CIDR_TEXT_SIZE_MAX] = {0};
+
+    if (scalar.text.size > 0 && scalar.text.size < sizeof(text) &&
+        memchr(scalar.text.data, '\0', scalar.text.size) == NULL) {
+        memcpy(text, scalar.text.data, scalar.text.size);
+        if (cidr_parse(text, network) == 0) {
+            return 0;
+        }
+    }
+    (void)snprintf(what, CONFIG_WHAT_SIZE, "expected an address or a network such as 10.0.0.0/8");
+    return refuse(scalar, "", what);
+}
+
 void config_value_write(const struct config_option *option, const void *base, char *text)
 {
     switch (option->kind) {
@@ -491,6 +513,9 @@ void config_value_write(const struct config_option *option, const void *base, ch
     case CONFIG_KIND_SECRET:
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
+    case CONFIG_KIND_NETWORKS:
+    case CONFIG_KIND_CERTIFICATES:
+    case CONFIG_KIND_LISTENERS:
         break;
     }
     NEVER("a list is not written as one value");

@@ -328,6 +328,7 @@ static int create_member(struct control *control, size_t index)
         .policies = &control->policies.table,
         .verifier = member->verifier != NULL ? &member->claims : NULL,
         .site = &control->site,
+        .listening = &control->listening,
         .simd = control->simd,
         .backend = control->backend,
         .archive = has_store(control) ? (uint16_t)archive_port(control) : 0,
@@ -452,9 +453,8 @@ static int start_listening(struct control *control)
                 control->config->reactor.count);
     overload_init(&control->overload, control->bus, control->log,
                   control->config->overload.memory_budget, control->config->reactor.count);
-    return result != 0
-               ? result
-               : listening_check_free(&control->listening, control->error, control->error_size);
+    return result != 0 ? result
+                       : listening_claim(&control->listening, control->error, control->error_size);
 }
 
 static int start(struct control *control)
@@ -503,6 +503,17 @@ static void announce(struct control *control)
         log_uint("internal_port", http->internal_port),
     };
     log_write(control->log, LOG_INFO, "listening", fields, sizeof(fields) / sizeof(fields[0]));
+    for (size_t i = 2; i < control->listening.count; i++) {
+        const struct listening_item *item = &control->listening.items[i];
+        const struct log_field more[] = {
+            log_text("at", item->path != NULL ? item->path : item->address),
+            log_uint("port", item->port),
+            log_text("for", item->is_internal ? "internal" : "clients"),
+            log_text("tls", item->has_tls ? "yes" : "no"),
+            log_text("proxy_protocol", item->wants_proxy ? "required" : "refused"),
+        };
+        log_write(control->log, LOG_INFO, "listening", more, sizeof(more) / sizeof(more[0]));
+    }
     (void)printf(v6 ? "chat page: %s://[%s]:%u/\n" : "chat page: %s://%s:%u/\n",
                  http->tls.enabled ? "https" : "http", http->address, (unsigned)http->port);
     (void)fflush(stdout);

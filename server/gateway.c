@@ -18,6 +18,7 @@
 #include "proto/frame.h"
 #include "server/config.h"
 #include "server/gateway_state.h"
+#include "server/listening.h"
 
 enum { PING_SIZE_MAX = 16 }; /* bytes of the protocol's ping */
 
@@ -254,6 +255,12 @@ static struct gateway *gateway_of(const struct conn *conn) ON_REACTOR
     return conn_handler_context(conn);
 }
 
+const struct listening_item *gateway_listener(const struct gateway *gateway,
+                                              const struct peer *peer)
+{
+    return &gateway->options.listening->items[peer->listener];
+}
+
 static void *on_open(struct conn *conn) ON_REACTOR
 {
     struct gateway *gateway = gateway_of(conn);
@@ -270,12 +277,28 @@ static void *on_open(struct conn *conn) ON_REACTOR
     peer->slot = slot;
     peer->state = PEER_HTTP;
     peer->listener = (uint8_t)conn_listener(conn);
+    struct address address;
+    if (conn_peer(conn, &address) == 0) {
+        peer->client = client_address_of(&address);
+    }
+    const struct listening_item *listener = gateway_listener(gateway, peer);
+    if (listener->wants_proxy && !client_address_is_trusted(&peer->client, listener->trusted)) {
+        metrics_add(gateway->options.metrics, METRIC_REJECTED_PROXY_UNTRUSTED, 1);
+        slab_give(gateway->peers, slot);
+        return NULL;
+    }
     conn_set_large(conn, true); /* for pages; a client of the chat gets what is configured */
     peer->phase_deadline =
         gateway_after_ns(gateway, gateway->options.config->http_server.handshake_timeout_ns);
     gateway_arm(gateway, peer);
-    gateway->client_count += peer->listener != GATEWAY_INTERNAL;
+    gateway->client_count += !listener->is_internal;
     return peer;
+}
+
+static void on_proxied(struct conn *conn, const struct address *client) ON_REACTOR
+{
+    struct peer *peer = conn_user(conn);
+    peer->client = client_address_of(client);
 }
 
 static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
@@ -357,7 +380,7 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
     }
     gateway_close_api(gateway, peer);
     free(peer->held);
-    gateway->client_count -= peer->listener != GATEWAY_INTERNAL;
+    gateway->client_count -= !gateway_listener(gateway, peer)->is_internal;
     slab_give(gateway->peers, peer->slot);
 }
 
@@ -432,6 +455,7 @@ int gateway_create(const struct gateway_options *options, struct gateway **gatew
         .on_open = on_open,
         .on_bytes = on_bytes,
         .on_drained = on_drained,
+        .on_proxied = on_proxied,
         .on_close = on_close,
         .context = created,
     };
@@ -496,6 +520,15 @@ void gateway_destroy(struct gateway *gateway)
     free(gateway->waiting);
     slab_destroy(gateway->peers);
     free(gateway);
+}
+
+void gateway_stop_listening(struct gateway *gateway)
+{
+    for (size_t i = 0; i < gateway->options.listening->count; i++) {
+        if (!gateway->options.listening->items[i].is_internal) {
+            reactor_close_listener(gateway->reactor, (int)i);
+        }
+    }
 }
 
 uint32_t gateway_client_count(const struct gateway *gateway)

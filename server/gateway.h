@@ -25,6 +25,7 @@ struct conn;
 struct conn_handler;
 struct gateway; /* opaque */
 struct hub;
+struct listening;
 struct log;
 struct metrics;
 struct outbox;
@@ -32,18 +33,12 @@ struct reactor;
 struct simd_ops;
 struct site;
 
-/* Which listener a connection came in by: the index that reactor_listen() was given. */
-enum gateway_listener {
-    GATEWAY_PUBLIC = 0,
-    GATEWAY_INTERNAL,
-    GATEWAY_LISTENER_COUNT,
-};
-
 struct gateway_options {
     const struct config *config;
     const struct api_key *api_key; /* NULL: none */
     const struct simd_ops *simd;
     const struct site *site;
+    const struct listening *listening; /* by the index that reactor_listen() gave */
     struct hub *hub;
     struct outbox *outbox;
     struct compression *compression; /* NULL: off, nobody is offered it */
@@ -56,7 +51,7 @@ struct gateway_options {
 NODISCARD int gateway_create(const struct gateway_options *options, struct gateway **gateway);
 void gateway_destroy(struct gateway *gateway);
 
-/* The upcalls, for reactor_listen(): first the public listener, then the internal one. */
+/* The upcalls, for reactor_listen(), for all listeners in the order of `listening`. */
 const struct conn_handler *gateway_handler(const struct gateway *gateway);
 
 /* Before the first connection: the reactor that it serves. -ENOMEM. After the last: detach. */
@@ -87,6 +82,9 @@ void gateway_is_behind(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 
 /* Phase 4, for delivery: it does not take what we send. Its queue is dropped; 3008. */
 void gateway_too_slow(struct gateway *gateway, struct conn *conn) ON_REACTOR;
+
+/* Closes the listeners for clients. */
+void gateway_stop_listening(struct gateway *gateway) ON_REACTOR;
 
 /* Phase 4, for delivery: a part of what a back end asked is answered. Borrows the result. */
 void gateway_take_answer(struct gateway *gateway, struct conn *conn, uint32_t part,

@@ -8,11 +8,11 @@
 #include "chat/outbox.h"
 #include "core/check.h"
 #include "core/log.h"
-#include "net/address.h"
 #include "proto/close.h"
 #include "proto/codes.h"
 #include "server/config.h"
 #include "server/gateway_state.h"
+#include "server/listening.h"
 
 enum {
     SLOW_LINGER_MS = 1000, /* for the 3008 to somebody who does not read */
@@ -45,11 +45,8 @@ void gateway_log(const struct gateway *gateway, const struct peer *peer, const c
     if (!log_is_on(gateway->options.log, LOG_INFO)) {
         return;
     }
-    struct address address;
-    char text[ADDRESS_TEXT_SIZE_MAX] = "";
-    if (conn_peer(peer->conn, &address) == 0) {
-        (void)address_format(&address, text);
-    }
+    char text[CLIENT_ADDRESS_TEXT_SIZE];
+    client_address_format(&peer->client, text);
     const struct log_field fields[] = {log_text("client", text), what, why};
     log_write(gateway->options.log, LOG_INFO, event, fields, sizeof(fields) / sizeof(fields[0]));
 }
@@ -150,7 +147,8 @@ void gateway_drain(struct gateway *gateway)
 bool gateway_stays(const struct conn *conn)
 {
     const struct peer *peer = conn_user(conn);
-    return peer->listener != GATEWAY_INTERNAL && peer->state != PEER_CLOSING &&
+    const struct gateway *gateway = conn_handler_context(conn);
+    return !gateway_listener(gateway, peer)->is_internal && peer->state != PEER_CLOSING &&
            !conn_is_closing(conn);
 }
 
@@ -170,7 +168,7 @@ static void close_internal(struct conn *conn, void *context) ON_REACTOR
 {
     struct peer *peer = conn_user(conn);
 
-    if (peer->listener != GATEWAY_INTERNAL) {
+    if (!gateway_listener(context, peer)->is_internal) {
         return;
     }
     peer->is_sent_away = true;

@@ -12,6 +12,7 @@
 #include "proto/upgrade.h"
 #include "server/config.h"
 #include "server/gateway_state.h"
+#include "server/listening.h"
 #include "server/site.h"
 
 enum {
@@ -21,9 +22,9 @@ enum {
 /* The sub-protocols that mean what we speak. A client that offers none means the same. */
 static const char *const protocols[] = {"centrifuge-json"};
 
-static bool is_internal(const struct peer *peer)
+static bool is_internal(const struct gateway *gateway, const struct peer *peer)
 {
-    return peer->listener == GATEWAY_INTERNAL;
+    return gateway_listener(gateway, peer)->is_internal;
 }
 
 /* Queues `head` and `body` as one packet; false when the connection is lost over it. */
@@ -146,12 +147,13 @@ static void answer_page(struct gateway *gateway, struct peer *peer,
                         const struct http_request *request) ON_REACTOR
 {
     struct site_answer answer;
-    site_answer(gateway->options.site, request, is_internal(peer), site_state(gateway), &answer);
+    site_answer(gateway->options.site, request, is_internal(gateway, peer), site_state(gateway),
+                &answer);
     metrics_add(gateway->options.metrics, answer.count, 1);
 
     uint8_t head[HTTP_RESPONSE_SIZE_MAX];
     const bool closes = request->close || request->body != HTTP_BODY_NONE ||
-                        (gateway->draining && !is_internal(peer));
+                        (gateway->draining && !is_internal(gateway, peer));
     const struct http_response response = {
         .status = answer.status,
         .content_type = answer.content_type,
@@ -296,10 +298,10 @@ static void try_upgrade(struct gateway *gateway, struct peer *peer,
     }
 }
 
-static void answer_request(struct gateway *gateway, struct peer *peer,
-                           const struct http_request *request) ON_REACTOR
+static void route_request(struct gateway *gateway, struct peer *peer,
+                          const struct http_request *request) ON_REACTOR
 {
-    switch (site_find(gateway->options.site, request->path, is_internal(peer))) {
+    switch (site_find(gateway->options.site, request->path, is_internal(gateway, peer))) {
     case SITE_CHAT:
         try_upgrade(gateway, peer, request, true);
         return;
@@ -315,6 +317,20 @@ static void answer_request(struct gateway *gateway, struct peer *peer,
         return;
     }
     NEVER("a target without an answer");
+}
+
+/* A proxy may use one connection for many clients: who asks is known for a request, or for good. */
+static void answer_request(struct gateway *gateway, struct peer *peer,
+                           const struct http_request *request) ON_REACTOR
+{
+    const struct client_address sender = peer->client;
+
+    peer->client =
+        client_address_forwarded(&sender, request, gateway_listener(gateway, peer)->trusted);
+    route_request(gateway, peer, request);
+    if (peer->state == PEER_HTTP) {
+        peer->client = sender;
+    }
 }
 
 size_t gateway_read_http(struct gateway *gateway, struct peer *peer, struct span in)

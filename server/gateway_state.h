@@ -27,6 +27,7 @@
 #include "server/gateway.h"
 #include "server/peer.h"
 
+struct listening_item;
 struct slab;
 
 enum {
@@ -57,6 +58,10 @@ struct gateway {
     bool draining;            /* see gateway_drain() */
     bool refuses_connections; /* see gateway_refuse_connections() */
 };
+
+/* gateway.c: what its listener is. */
+const struct listening_item *gateway_listener(const struct gateway *gateway,
+                                              const struct peer *peer);
 
 /* Milliseconds since the gateway began, never 0, so that 0 can stand for "none". */
 uint32_t gateway_now_ms(const struct gateway *gateway);

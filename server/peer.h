@@ -17,6 +17,7 @@
 #include "core/timerwheel.h"
 #include "proto/http.h"
 #include "proto/stream.h"
+#include "server/client_address.h"
 
 struct api_request;
 struct conn;
@@ -48,6 +49,7 @@ struct peer {
     struct session *session;     /* PEER_CHAT */
     struct api_request *request; /* once it has asked the server API something */
     struct peer_held *held;      /* commands that wait; reading is paused while there are any */
+    struct client_address client;
     struct limits_bucket commands;
     struct limits_bucket controls;
     uint32_t phase_deadline;   /* head, connect, next ping, or pong: by state and ping_sent */
@@ -56,7 +58,7 @@ struct peer {
     uint32_t over_rate_since;  /* it has been above command_rate since then */
     uint32_t slot;             /* its own, in the gateway's slab */
     uint8_t state;             /* enum peer_state */
-    uint8_t listener;          /* enum gateway_listener */
+    uint8_t listener;          /* its index in gateway_options.listening */
     bool is_stream;            /* `stream` is the member of the union: upgraded */
     bool is_connected;         /* `connect` succeeded: pings instead of the connect deadline */
     bool ping_sent;            /* and not yet answered */
@@ -69,6 +71,6 @@ struct peer {
     bool is_sent_away;         /* it was told goodbye: the server drains */
 };
 
-_Static_assert(sizeof(struct peer) <= 168, "one per connection, idle ones too");
+_Static_assert(sizeof(struct peer) <= 192, "one per connection, idle ones too");
 
 #endif /* SERVER_PEER_H */

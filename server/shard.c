@@ -24,6 +24,7 @@
 #include "server/delivery.h"
 #include "server/drain.h"
 #include "server/gateway.h"
+#include "server/listening.h"
 #include "server/shed.h"
 
 enum {
@@ -187,6 +188,7 @@ static int create_gateway(struct shard *shard)
         .api_key = options->api_key,
         .simd = options->simd,
         .site = options->site,
+        .listening = options->listening,
         .hub = shard->hub,
         .outbox = shard->outbox,
         .compression = shard->compression,
@@ -286,10 +288,17 @@ void shard_destroy(struct shard *shard)
     free(shard);
 }
 
-int shard_listen(struct shard *shard, size_t index, int fd, struct tls_config *tls)
+int shard_listen(struct shard *shard, size_t index, int fd)
 {
-    const struct conn_handler *handler = gateway_handler(shard->gateway);
-    const int listener = reactor_listen_tls(shard->reactor, fd, handler, tls);
+    const struct config *config = shard->options.config;
+    const struct listening_item *item = &shard->options.listening->items[index];
+    const struct reactor_listening listening = {
+        .handler = gateway_handler(shard->gateway),
+        .tls = item->tls,
+        .proxy_timeout_ns = item->wants_proxy ? config->http_server.proxy_timeout_ns : 0,
+        .is_reserved = item->is_internal,
+    };
+    const int listener = reactor_listen_with(shard->reactor, fd, &listening);
 
     CHECK(listener < 0 || (size_t)listener == index);
     return listener < 0 ? listener : 0;

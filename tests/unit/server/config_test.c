@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/config_list.h"
 #include "server/config_options.h"
 #include "server/config_value.h"
 #include "server/config_yaml.h"
@@ -314,6 +315,45 @@ static const struct {
     {"listener of every address", "http_server:\n  address: 0.0.0.0\n  port: 9000\n",
      "t: http_server.internal_port: expected another port than http_server.port (9000), found "
      "9000"},
+    {"no network", "http_server:\n  trusted_proxies: [10.0.0.0/8, 10.0.0.1/8]\n",
+     "t:2:33: http_server.trusted_proxies[1]: expected an address or a network such as 10.0.0.0/8, "
+     "found \"10.0.0.1/8\""},
+    {"a network that is a list", "http_server:\n  trusted_proxies: [[]]\n",
+     "t:2:21: http_server.trusted_proxies[0]: expected a network, found a list"},
+    {"proxies that nobody knows", "http_server:\n  proxy_protocol: required\n",
+     "t: http_server.trusted_proxies: expected networks with proxy_protocol (required), found "
+     "none"},
+    {"a listener nowhere", "http_server:\n  listeners:\n    - tls: true\n",
+     "t:3:7: http_server.listeners[0].port: expected a port or a path, found neither"},
+    {"a listener twice", "http_server:\n  listeners: [{port: 1, path: /a}]\n",
+     "t:2:25: http_server.listeners[0].path: expected either a port or a path, found both"},
+    {"a listener's proxies", "http_server:\n  listeners: [{port: 1, proxy_protocol: required}]\n",
+     "t:2:15: http_server.listeners[0].trusted_proxies: expected networks with proxy_protocol "
+     "(required), found none"},
+    {"a listener's network", "http_server:\n  listeners: [{port: 1, trusted_proxies: [a]}]\n",
+     "t:2:43: http_server.listeners[0].trusted_proxies[0]: expected an address or a network such "
+     "as "
+     "10.0.0.0/8, found \"a\""},
+    {"clients' certificates without TLS",
+     "http_server:\n  listeners:\n    - port: 1\n      client_ca_pem_file: /a\n",
+     "t:4:7: http_server.listeners[0].client_ca_pem_file: expected tls (true) with it"},
+    {"TLS of a listener", "http_server:\n  listeners: [{port: 1, tls: true}]\n",
+     "t: http_server.tls.cert_pem_file: expected a file with a listener with tls (true), found "
+     "nothing"},
+    {"a listener where one is",
+     "http_server:\n  listeners:\n    - {port: 8000, address: 0.0.0.0}\n",
+     "t:2:3: http_server.listeners: expected another place for listeners[0] than http_server.port"},
+    {"two listeners at one path", "http_server: {listeners: [{path: /a}, {path: /a}]}\n",
+     "t:1:15: http_server.listeners: expected another place for listeners[1] than "
+     "http_server.listeners has for an earlier one"},
+    {"a port that is none", "http_server: {listeners: [{port: 0}]}\n",
+     "t:1:34: http_server.listeners[0].port: expected a port from 1 to 65535, found \"0\""},
+    {"too many listeners",
+     "http_server: {listeners: [{port: 1}, {port: 2}, {port: 3}, {port: 4}, {port: 5}, {port: 6}, "
+     "{port: 7}]}\n",
+     "t:1:93: http_server.listeners: expected at most 6 listeners, found more"},
+    {"half a certificate", "http_server: {tls: {certificates: [{cert_pem_file: /a}]}}\n",
+     "t:1:36: http_server.tls.certificates[0].key_pem_file: expected a file, found nothing"},
     {"TLS without a certificate", "http_server:\n  tls:\n    enabled: true\n",
      "t: http_server.tls.cert_pem_file: expected a file with http_server.tls.enabled (true), found "
      "nothing"},
@@ -576,7 +616,14 @@ END_TEST
 static const char everything_changed[] =
     "http_server:\n"
     "  address: \"::\"\n  port: 1\n  internal_address: ::1\n  internal_port: 65535\n"
+    "  proxy_protocol: required\n  trusted_proxies: [10.0.0.0/8, '2001:db8::/32', '::1']\n"
+    "  proxy_timeout: 1s\n"
+    "  listeners:\n"
+    "    - port: 8443\n      address: 0.0.0.0\n      tls: true\n      client_ca_pem_file: /d\n"
+    "    - {path: /run/a.sock, internal: true}\n"
+    "    - port: 7000\n      proxy_protocol: required\n      trusted_proxies: [192.0.2.1]\n"
     "  tls: {enabled: true, cert_pem_file: /c, key_pem_file: /k, client_ca_pem_file: '/a b',\n"
+    "        certificates: [{cert_pem_file: /e, key_pem_file: /f}],\n"
     "        min_version: 1.3, handshake_timeout: 1m, ticket_key_file: /t, ticket_rotation: 2d}\n"
     "  max_header_bytes: 65536\n  max_headers: 8\n  max_uri: 16384\n  handshake_timeout: 100ms\n"
     "client:\n"
@@ -678,8 +725,12 @@ START_TEST(reads_every_option)
     config_init_defaults(&defaults);
     for (size_t i = 0; i < table.count; i++) {
         const struct config_option *option = &table.rows[i];
-        if (option->kind == CONFIG_KIND_ORIGINS || option->kind == CONFIG_KIND_NAMESPACES ||
-            is_excluded(option->key)) {
+        if (is_excluded(option->key)) {
+            continue;
+        }
+        if (config_list_is(option)) {
+            ck_assert_msg(config_list_get(option, &config).count > 0, "%s was not read",
+                          option->key);
             continue;
         }
         if (option->kind == CONFIG_KIND_TEXT || option->kind == CONFIG_KIND_SECRET) {
@@ -735,6 +786,25 @@ START_TEST(reads_every_option)
 END_TEST
 
 /* But for the secret, which is not in it: it is put back in its place. */
+START_TEST(reads_listeners)
+{
+    char error[CONFIG_ERROR_SIZE];
+    struct config config;
+
+    ck_assert_int_eq(load(everything_changed, strlen(everything_changed), &config, error), 0);
+    const struct config_listeners *listeners = &config.http_server.listeners;
+    ck_assert_uint_eq(listeners->count, 3);
+    ck_assert(listeners->items[0].tls && !listeners->items[0].internal);
+    ck_assert_str_eq(listeners->items[1].path, "/run/a.sock");
+    ck_assert_uint_eq(listeners->items[1].port, 0);
+    ck_assert_uint_eq(listeners->items[2].trusted_proxies.count, 1);
+    ck_assert_uint_eq(config.http_server.trusted_proxies.count, 3);
+    ck_assert_str_eq(config.http_server.tls.certificates.items[0].key_pem_file, "/f");
+    config_destroy(&config);
+    ck_assert_uint_eq(config.http_server.listeners.count, 0);
+}
+END_TEST
+
 START_TEST(what_is_described_loads_to_the_same)
 {
     char error[CONFIG_ERROR_SIZE];
@@ -1055,6 +1125,7 @@ int main(void)
     tcase_add_test(accepted, defaults_are_those_of_the_design);
     tcase_add_test(accepted, defaults_of_the_listeners);
     tcase_add_test(accepted, reads_every_option);
+    tcase_add_test(accepted, reads_listeners);
     tcase_add_test(accepted, what_is_described_loads_to_the_same);
     tcase_add_test(accepted, reads_json);
     tcase_add_test(accepted, reads_files);
