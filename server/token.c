@@ -17,7 +17,6 @@
 #include "server/token_keys.h"
 
 enum {
-    KID_SIZE_MAX = 128, /* bytes */
     HEADER_DEPTH_MAX = 8,
     MS_PER_S = 1000,
 };
@@ -162,17 +161,6 @@ static enum token_reason take_apart(struct token_verifier *verifier, struct byte
 
 /* -- the header -------------------------------------------------------------------------------- */
 
-static bool kid_is_good(struct bytes kid)
-{
-    bool is_good = kid.size <= KID_SIZE_MAX;
-    for (size_t i = 0; is_good && i < kid.size; i++) {
-        const uint8_t byte = kid.data[i];
-        is_good = (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-                  (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' || byte == '-';
-    }
-    return is_good;
-}
-
 static enum token_reason read_header(struct token_verifier *verifier, struct bytes text,
                                      struct header *header)
 {
@@ -196,7 +184,7 @@ static enum token_reason read_header(struct token_verifier *verifier, struct byt
     if (header->crit.size > 0 || header->b64.size > 0) {
         return refuse(verifier, TOKEN_MALFORMED, "its header has crit or b64");
     }
-    if (!kid_is_good(header->kid)) {
+    if (!token_key_name_is_good(header->kid)) {
         return refuse(verifier, TOKEN_MALFORMED, "its kid is not 128 of A-Z a-z 0-9 . _ -");
     }
     return TOKEN_GOOD;
