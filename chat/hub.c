@@ -306,6 +306,11 @@ uint64_t hub_due_ns(const struct hub *hub)
     return news_ns < expiry_ns ? news_ns : expiry_ns;
 }
 
+void hub_refuse_subscriptions(struct hub *hub, bool refuses)
+{
+    hub->refuses_subscriptions = refuses;
+}
+
 void hub_drain(struct hub *hub)
 {
     hub->is_draining = true;

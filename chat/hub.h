@@ -128,6 +128,9 @@ NODISCARD bool hub_has_backlog(const struct hub *hub);
 /* When to call hub_catch_up() at the latest; UINT64_MAX: for nothing that has a time. */
 NODISCARD uint64_t hub_due_ns(const struct hub *hub);
 
+/* Memory is short: new subscriptions are refused (error 106), until it is no more. */
+void hub_refuse_subscriptions(struct hub *hub, bool refuses);
+
 /*
  * The end begins: everybody is told to go, so nobody is told any more who went; a reactor that has
  * drained gets no post of that kind from here.

@@ -163,6 +163,11 @@ static uint16_t apply_subscribe(struct hub *hub, struct session *session,
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_ALREADY_SUBSCRIBED);
         return stay;
     }
+    if (hub->refuses_subscriptions) {
+        metrics_add(hub->options.metrics, METRIC_REJECTED_OVERLOAD_SUBSCRIPTION, 1);
+        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_LIMIT_EXCEEDED);
+        return stay;
+    }
     if (session->subscription_count >= hub->options.channel_limit) {
         metrics_add(hub->options.metrics, METRIC_REJECTED_CHANNEL_LIMIT, 1);
         hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_LIMIT_EXCEEDED);

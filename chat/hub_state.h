@@ -55,6 +55,7 @@ struct hub {
     struct slab *questions;          /* objects are those of hub_presence.c */
     uint64_t now_ns;                 /* of this iteration */
     bool is_draining;                /* see hub_drain() */
+    bool refuses_subscriptions;      /* see hub_refuse_subscriptions() */
     uint64_t allowance;              /* commands that surely find a credit; see hub_is_ready() */
     uint8_t info[HUB_INFO_SIZE_MAX]; /* who publishes, while it is written */
 };

@@ -43,6 +43,7 @@ enum post_kind {
     POST_WANT_KEYS,       /* tell    reactor -> key sets: a token names a key that is not there */
     POST_DRAINED,         /* tell    reactor -> control: no connection left */
     POST_EXIT,            /* tell    control -> reactor: every reactor has drained; -> archive */
+    POST_OVERLOAD,        /* tell    control -> reactor: memory is short, or no more */
 
     POST_ARCHIVE_APPEND,   /* ask     home -> archive: what is to be stored, see archive_post.h */
     POST_ARCHIVE_APPENDED, /* answer  archive -> home: the same batch, with results */
@@ -187,6 +188,18 @@ struct post_want_keys {
     uint32_t kind;       /* enum claims_kind */
 };
 
+/* What is refused while memory is short: each level with those before it. */
+enum post_overload_level {
+    POST_OVERLOAD_NONE = 0,
+    POST_OVERLOAD_CONNECTIONS,   /* new ones */
+    POST_OVERLOAD_SUBSCRIPTIONS, /* new ones */
+    POST_OVERLOAD_QUEUES,        /* the longest, once for each such post */
+};
+
+struct post_overload {
+    enum post_overload_level level;
+};
+
 struct post {
     uint16_t from; /* written by the bus */
     uint8_t role;  /* written by the bus */
@@ -208,6 +221,7 @@ struct post {
         struct post_presence presence;
         struct post_presence_part presence_part;
         struct post_news news;
+        struct post_overload overload;
         struct post_renew_tls renew_tls;
         struct post_renew_keys renew_keys;
         struct post_key_set key_set;

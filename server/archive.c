@@ -452,6 +452,7 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_EXIT:
         archive->is_exiting = true;
         return;
+    case POST_OVERLOAD:
     case POST_PUBLISH:
     case POST_PUBLISH_ANSWER:
     case POST_INTEREST:
@@ -469,6 +470,9 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_GAP:
     case POST_STOP:
     case POST_RENEW_TLS:
+    case POST_RENEW_KEYS:
+    case POST_KEY_SET:
+    case POST_WANT_KEYS:
     case POST_DRAINED:
     case POST_ARCHIVE_APPENDED:
     case POST_ARCHIVE_PAGE:

@@ -147,14 +147,15 @@ int config_load_file(const char *path, struct config *config, char *error, size_
     return result;
 }
 
-int config_resolve(struct config *config, uint32_t cpu_count, uint64_t open_files_max, char *error,
+int config_resolve(struct config *config, const struct config_facts *facts, char *error,
                    size_t error_size)
 {
+    const uint64_t open_files_max = facts->open_files_max;
     const uint64_t room =
         open_files_max > CONFIG_SPARE_FILES ? open_files_max - CONFIG_SPARE_FILES : 0;
 
     CHECK(config != NULL);
-    CHECK(cpu_count > 0);
+    CHECK(facts->cpu_count > 0);
     if (room == 0 || config->client.connection_limit > room) {
         (void)snprintf(error, error_size,
                        "client.connection_limit: expected at least %" PRIu64
@@ -172,7 +173,14 @@ int config_resolve(struct config *config, uint32_t cpu_count, uint64_t open_file
         config->client.connection_limit = (uint32_t)(room < option->max ? room : option->max);
     }
     if (config->reactor.count == 0) {
-        config->reactor.count = cpu_count;
+        config->reactor.count = facts->cpu_count;
+    }
+    if (config->overload.memory_budget == 0) {
+        const struct config_option *option =
+            config_options_find(config_options_all(), "overload.memory_budget");
+        CHECK(option != NULL);
+        const uint64_t budget = facts->memory_max / 5 * 4;
+        config->overload.memory_budget = budget > option->min ? budget : option->min;
     }
     return 0;
 }

@@ -220,6 +220,10 @@ struct config_log {
     enum config_log_format format;
 };
 
+struct config_overload {
+    uint64_t memory_budget; /* bytes; 0 until config_resolve(): auto */
+};
+
 struct config_shutdown {
     uint64_t grace_ns;   /* from SIGTERM until nobody new is let in; below timeout_ns */
     uint64_t timeout_ns; /* from SIGTERM to the exit */
@@ -237,6 +241,7 @@ struct config {
     struct config_reactor reactor;
     struct config_bus bus;
     struct config_log log;
+    struct config_overload overload;
     struct config_shutdown shutdown;
 };
 
@@ -257,13 +262,20 @@ NODISCARD int config_load_memory(const char *name, struct bytes text, struct con
 /* What one option alone cannot say. 0, or -EINVAL and "KEY: expected ..., found ...". */
 NODISCARD int config_validate(const struct config *config, char *error, size_t error_size);
 
+/* What `auto` depends on. */
+struct config_facts {
+    uint32_t cpu_count;
+    uint64_t open_files_max; /* RLIMIT_NOFILE */
+    uint64_t memory_max;     /* bytes that there are for this process */
+};
+
 /*
  * Puts facts in the place of `auto`: reactor.count becomes `cpu_count`, client.connection_limit
- * what `open_files_max` (RLIMIT_NOFILE) leaves. 0, or -EINVAL and a text when a limit that was
- * given needs more files than that.
+ * what `open_files_max` leaves, overload.memory_budget 80 % of `memory_max`. 0, or -EINVAL and a
+ * text when a limit that was given needs more files than that.
  */
-NODISCARD int config_resolve(struct config *config, uint32_t cpu_count, uint64_t open_files_max,
-                             char *error, size_t error_size);
+NODISCARD int config_resolve(struct config *config, const struct config_facts *facts, char *error,
+                             size_t error_size);
 
 /*
  * Writes all of it as a YAML file that loads to the same, but for secrets: in the place of each one

@@ -185,6 +185,8 @@ static const struct config_option all_rows[] = {
     {AT(log, level), CHOICE(log_level_words, CONFIG_LOG_INFO)},
     {AT(log, format), CHOICE(log_format_words, CONFIG_LOG_LOGFMT)},
 
+    {AT(overload, memory_budget), SIZE(UINT64_C(32) << 20, UINT64_C(1) << 50, 0), .has_auto = true},
+
     {AT_DURATION(shutdown, grace), DURATION(0, SECONDS(300), SECONDS(5))},
     {AT_DURATION(shutdown, timeout), DURATION(MS(100), SECONDS(600), SECONDS(25))},
     {AT(shutdown, close_rate), NUMBER(1, 1000000, 200, "connections a second")},

@@ -224,6 +224,10 @@ static struct gateway *gateway_of(const struct conn *conn) ON_REACTOR
 static void *on_open(struct conn *conn) ON_REACTOR
 {
     struct gateway *gateway = gateway_of(conn);
+    if (gateway->refuses_connections && conn_is_tls(conn)) {
+        metrics_add(gateway->options.metrics, METRIC_REJECTED_OVERLOAD_CONNECTION, 1);
+        return NULL; /* a handshake costs more than who is there already can spare */
+    }
     uint32_t slot = 0;
     struct peer *peer = slab_take(gateway->peers, &slot);
     if (peer == NULL) {
@@ -391,6 +395,11 @@ destroy_peers:
 free_created:
     free(created);
     return -ENOMEM;
+}
+
+void gateway_refuse_connections(struct gateway *gateway, bool refuses)
+{
+    gateway->refuses_connections = refuses;
 }
 
 int gateway_attach(struct gateway *gateway, struct reactor *reactor)

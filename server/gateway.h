@@ -77,6 +77,9 @@ void gateway_is_behind(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 /* Phase 4, for delivery: it does not take what we send. Its queue is dropped; 3008. */
 void gateway_too_slow(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 
+/* Memory is short: who is new gets 503, as /ready does, until it is no more. */
+void gateway_refuse_connections(struct gateway *gateway, bool refuses) ON_REACTOR;
+
 /* From now on /ready says no, and who asks for a page is told not to ask again here. */
 void gateway_drain(struct gateway *gateway) ON_REACTOR;
 

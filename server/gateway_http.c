@@ -103,11 +103,19 @@ static void refuse_head(struct gateway *gateway, struct peer *peer, enum http_ve
     refuse(gateway, peer, http_status_for(fault));
 }
 
+static enum site_state site_state(const struct gateway *gateway)
+{
+    if (gateway->draining) {
+        return SITE_DRAINING;
+    }
+    return gateway->refuses_connections ? SITE_OVERLOADED : SITE_SERVING;
+}
+
 static void answer_page(struct gateway *gateway, struct peer *peer,
                         const struct http_request *request) ON_REACTOR
 {
     struct site_answer answer;
-    site_answer(gateway->options.site, request, is_internal(peer), gateway->draining, &answer);
+    site_answer(gateway->options.site, request, is_internal(peer), site_state(gateway), &answer);
     metrics_add(gateway->options.metrics, answer.count, 1);
 
     uint8_t head[HTTP_RESPONSE_SIZE_MAX];
@@ -236,6 +244,11 @@ static void try_upgrade(struct gateway *gateway, struct peer *peer,
         gateway_log(gateway, peer, "origin refused", log_bytes("origin", upgrade.origin),
                     log_bytes("host", upgrade.host));
         refuse(gateway, peer, 403);
+        return;
+    }
+    if (gateway->refuses_connections) {
+        metrics_add(gateway->options.metrics, METRIC_REJECTED_OVERLOAD_CONNECTION, 1);
+        refuse(gateway, peer, 503);
         return;
     }
     if (is_chat) {

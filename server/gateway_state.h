@@ -44,10 +44,11 @@ struct gateway {
     struct stream_limits echo_limits[2];
     struct limits_rate command_rate;
     struct limits_rate control_rate;
-    uint32_t client_count; /* peers that came by another listener than the internal one */
-    uint64_t began_ns;     /* of the reactor's clock */
-    uint64_t random;       /* state of the generator that spreads pings */
-    bool draining;         /* see gateway_drain() */
+    uint32_t client_count;    /* peers that came by another listener than the internal one */
+    uint64_t began_ns;        /* of the reactor's clock */
+    uint64_t random;          /* state of the generator that spreads pings */
+    bool draining;            /* see gateway_drain() */
+    bool refuses_connections; /* see gateway_refuse_connections() */
 };
 
 /* Milliseconds since the gateway began, never 0, so that 0 can stand for "none". */

@@ -21,14 +21,11 @@ struct jwks_fetch {
 
 /* -- addresses --------------------------------------------------------------------------------- */
 
-/* A part of an address; "" when it has none. To be freed. */
+/* NULL: it has no such part. To be freed. */
 static char *part_of(CURLU *url, CURLUPart part)
 {
     char *text = NULL;
-    if (curl_url_get(url, part, &text, 0) != CURLUE_OK) {
-        return curl_maprintf("%s", "");
-    }
-    return text;
+    return curl_url_get(url, part, &text, 0) == CURLUE_OK ? text : NULL;
 }
 
 static bool is_this_machine(const char *host)
@@ -52,7 +49,7 @@ bool jwks_fetch_may(const char *text)
         char *scheme = part_of(url, CURLUPART_SCHEME);
         char *host = part_of(url, CURLUPART_HOST);
         char *user = part_of(url, CURLUPART_USER);
-        may = user[0] == '\0' && host[0] != '\0' &&
+        may = user == NULL && scheme != NULL && host != NULL &&
               (strcmp(scheme, "https") == 0 ||
                (strcmp(scheme, "http") == 0 && is_this_machine(host)));
         curl_free(scheme);

@@ -32,6 +32,7 @@ struct endpoint {
     uint64_t fetched_ms; /* when that was */
     uint64_t due_ms;     /* when to fetch again */
     uint64_t retry_ms;   /* how long to wait after the next failure */
+    bool has_failed;     /* the last fetch */
     uint16_t posted;     /* reactors that have the last set, from the first on */
     enum claims_kind kind;
 };
@@ -153,6 +154,7 @@ static void fetch(struct jwks_source *source, struct endpoint *endpoint, uint64_
     struct jwks *set = fetch_set(source, endpoint, error);
 
     if (set == NULL) {
+        endpoint->has_failed = true;
         endpoint->due_ms = now_ms + endpoint->retry_ms;
         endpoint->retry_ms *= 2;
         if (endpoint->retry_ms > JWKS_SOURCE_PAUSE_MS) {
@@ -167,6 +169,7 @@ static void fetch(struct jwks_source *source, struct endpoint *endpoint, uint64_
     endpoint->fetched_ms = now_ms;
     endpoint->due_ms = now_ms + JWKS_SOURCE_REFRESH_MS;
     endpoint->retry_ms = JWKS_SOURCE_RETRY_MS;
+    endpoint->has_failed = false;
     endpoint->posted = 0;
     note(source, endpoint, NULL);
 }
@@ -182,7 +185,7 @@ static void hear(struct jwks_source *source, const struct post_want_keys *want)
 
     /* Who has an older one is about to get the last one; a retry has its own time. */
     if (endpoint->set != NULL && want->generation == endpoint->generation &&
-        endpoint->retry_ms == JWKS_SOURCE_RETRY_MS && endpoint->due_ms > soonest_ms) {
+        !endpoint->has_failed && endpoint->due_ms > soonest_ms) {
         endpoint->due_ms = soonest_ms;
     }
 }

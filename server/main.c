@@ -20,6 +20,7 @@
 #include "server/config.h"
 #include "server/control.h"
 #include "server/libraries.h"
+#include "server/memory.h"
 #include "server/store_program.h"
 #include "server/token_keys.h"
 #include "server/token_program.h"
@@ -66,8 +67,12 @@ static int load_config(const struct args *args, struct config *config)
     if (result == 0) {
         result = args_apply(args, config, error, sizeof(error));
         if (result == 0) {
-            result = config_resolve(config, (uint32_t)cpu_count(), raise_open_files(), error,
-                                    sizeof(error));
+            const struct config_facts facts = {
+                .cpu_count = (uint32_t)cpu_count(),
+                .open_files_max = raise_open_files(),
+                .memory_max = memory_limit(),
+            };
+            result = config_resolve(config, &facts, error, sizeof(error));
         }
         if (result != 0) {
             config_destroy(config);
@@ -89,7 +94,7 @@ static int show_config(const struct config *config)
         (void)fprintf(stderr, "parleyd: %s\n", error);
         return EXIT_USAGE;
     }
-    token_keys_destroy(keys);
+    token_keys_unref(keys);
     return config_describe(config, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

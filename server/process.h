@@ -15,7 +15,8 @@
 enum { PROCESS_TEXT_SIZE = 1536 }; /* bytes: enough, with the NUL */
 
 struct process {
-    uint64_t started_s; /* Unix time */
+    uint64_t started_s;     /* Unix time */
+    uint64_t memory_budget; /* bytes */
     uint32_t connection_limit;
 };
 

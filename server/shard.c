@@ -23,6 +23,8 @@
 #include "server/delivery.h"
 #include "server/drain.h"
 #include "server/gateway.h"
+#include "server/shed.h"
+#include "server/token.h"
 
 enum {
     NS_PER_MS = 1000000,
@@ -64,6 +66,7 @@ struct shard {
     bool has_posts;  /* the bus had more than one iteration takes */
     bool is_drained; /* POST_DRAINED was posted */
     bool is_exiting; /* POST_EXIT came */
+    bool sheds;      /* POST_OVERLOAD came: the longest queues are to go */
 };
 
 static uint32_t conn_count_max(const struct config *config)
@@ -306,6 +309,13 @@ static void go_on_draining(struct shard *shard) ON_REACTOR
 
 /* -- the loop ---------------------------------------------------------------------------------- */
 
+static void take_overload(struct shard *shard, enum post_overload_level level) ON_REACTOR
+{
+    gateway_refuse_connections(shard->gateway, level >= POST_OVERLOAD_CONNECTIONS);
+    hub_refuse_subscriptions(shard->hub, level >= POST_OVERLOAD_SUBSCRIPTIONS);
+    shard->sheds = level >= POST_OVERLOAD_QUEUES;
+}
+
 static void take_post(struct shard *shard, const struct bus_post *packed) ON_REACTOR
 {
     const struct post post = post_unpack(packed);
@@ -315,9 +325,16 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
     } else if (post.kind == POST_EXIT) {
         shard->is_exiting = true;
         hub_forget(shard->hub);
+    } else if (post.kind == POST_OVERLOAD) {
+        take_overload(shard, post.overload.level);
     } else if (post.kind == POST_RENEW_TLS) {
         reactor_renew_tls(shard->reactor, (int)post.renew_tls.listener, post.renew_tls.tls);
         tls_config_unref(post.renew_tls.tls);
+    } else if (post.kind == POST_RENEW_KEYS) {
+        token_verifier_renew_keys(shard->options.tokens, post.renew_keys.keys);
+    } else if (post.kind == POST_KEY_SET) {
+        token_verifier_renew_set(shard->options.tokens, (enum claims_kind)post.key_set.kind,
+                                 post.key_set.set);
     } else {
         hub_take(shard->hub, &post);
     }
@@ -436,6 +453,14 @@ static void update_metrics(struct shard *shard, uint64_t began_ns)
     observe_deliveries(shard, reactor_now(shard->reactor) + spent_ns);
 }
 
+static void shed(struct shard *shard) ON_REACTOR
+{
+    if (shard->sheds) {
+        shed_longest(shard->reactor, shard->gateway, shard->options.metrics);
+        shard->sheds = false;
+    }
+}
+
 /*
  * The seven phases. 1: sleep, then collect. 2: what other threads sent, bus -> chat. 3: commands
  * that waited, then bytes and frames, net -> chat. 4: the outbox, chat -> net. 5: publish posts,
@@ -451,6 +476,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
+    shed(shard);                                         /* 4 */
     hub_flush(shard->hub);                               /* 5 */
     go_on_draining(shard);                               /* 4: its one post goes out in 5 */
     bus_flush(shard->options.bus, shard->options.index); /* 5 */

@@ -27,12 +27,14 @@ struct policy_table;
 struct shard; /* opaque */
 struct simd_ops;
 struct site;
+struct token_verifier;
 struct tls_config;
 
 struct shard_options {
     const struct config *config;
     const struct policy_table *policies;
-    const struct claims_verifier *verifier; /* of this shard; NULL: no key is configured */
+    struct token_verifier *tokens;          /* of this shard; NULL: no key is configured */
+    const struct claims_verifier *verifier; /* the same, as the hub knows it */
     const struct site *site;
     const struct simd_ops *simd;
     const struct backend_ops *backend;

@@ -99,16 +99,21 @@ struct bytes site_store_text(enum archive_state state)
     return words;
 }
 
-static void answer_ready(const struct site *site, bool draining, struct site_answer *answer)
+static void answer_ready(const struct site *site, enum site_state state, struct site_answer *answer)
 {
-    const enum archive_state state =
+    const enum archive_state store =
         site->archive == NULL ? ARCHIVE_READY : archive_state(site->archive);
-    const char *words = draining ? "draining\n" : ready_texts[state];
+    const char *const words[] = {
+        [SITE_SERVING] = ready_texts[store],
+        [SITE_OVERLOADED] = "overloaded: memory is short\n",
+        [SITE_DRAINING] = "draining\n",
+    };
+    const bool is_ready = state == SITE_SERVING && store == ARCHIVE_READY;
 
-    answer_text(answer, draining || state != ARCHIVE_READY ? 503 : 200, words, METRIC_HTTP_HEALTH);
+    answer_text(answer, is_ready ? 200 : 503, words[state], METRIC_HTTP_HEALTH);
 }
 
-static void answer_internal(const struct site *site, struct bytes path, bool draining,
+static void answer_internal(const struct site *site, struct bytes path, enum site_state state,
                             struct site_answer *answer)
 {
     if (path_is(path, "/metrics")) {
@@ -116,14 +121,14 @@ static void answer_internal(const struct site *site, struct bytes path, bool dra
     } else if (path_is(path, "/health")) {
         answer_text(answer, 200, "ok\n", METRIC_HTTP_HEALTH);
     } else if (path_is(path, "/ready")) {
-        answer_ready(site, draining, answer);
+        answer_ready(site, state, answer);
     } else {
         answer_text(answer, 404, "not found\n", METRIC_HTTP_OTHER);
     }
 }
 
 void site_answer(const struct site *site, const struct http_request *request, bool internal,
-                 bool draining, struct site_answer *answer)
+                 enum site_state state, struct site_answer *answer)
 {
     if (request->method != HTTP_GET && request->method != HTTP_HEAD) {
         answer_text(answer, 405, "GET and HEAD only\n", METRIC_HTTP_OTHER);
@@ -131,7 +136,7 @@ void site_answer(const struct site *site, const struct http_request *request, bo
         return;
     }
     if (internal) {
-        answer_internal(site, request->path, draining, answer);
+        answer_internal(site, request->path, state, answer);
         return;
     }
     const struct page_file *page = find_page(request->path);

@@ -7,7 +7,7 @@
  * on saying so while it drains: who restarts what is not healthy would cut everybody. /ready says
  * that clients may be sent here, because it can do everything it is configured for and will stay.
  *
- * Frozen after start but for `draining`, which each reactor's gateway passes in. ANY_THREAD.
+ * Frozen after start but for the state, which each reactor's gateway passes in. ANY_THREAD.
  * Not here: reading requests and sending the answers (gateway.h).
  */
 #include <stdbool.h>
@@ -42,6 +42,13 @@ enum site_target {
 /* `internal`: the request came in by the internal listener. */
 NODISCARD enum site_target site_find(const struct site *site, struct bytes path, bool internal);
 
+/* Of the reactor that is asked. */
+enum site_state {
+    SITE_SERVING = 0,
+    SITE_OVERLOADED,
+    SITE_DRAINING,
+};
+
 /* A whole answer, but for the Connection header, which is the gateway's. */
 struct site_answer {
     unsigned status;
@@ -54,7 +61,7 @@ struct site_answer {
 
 /* For SITE_PAGE and SITE_NOT_FOUND, and for upgrades that were no upgrades (426). */
 void site_answer(const struct site *site, const struct http_request *request, bool internal,
-                 bool draining, struct site_answer *answer);
+                 enum site_state state, struct site_answer *answer);
 
 /* What /ready says of the store, without a line's end. */
 struct bytes site_store_text(enum archive_state state);

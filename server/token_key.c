@@ -424,7 +424,15 @@ bool token_key_verify(const struct token_key *key, enum token_algorithm algorith
     return is_good;
 }
 
-char *token_key_sign(const struct token_key *key, enum token_algorithm algorithm,
+static bool describe(cjose_header_t *header, enum token_algorithm algorithm, const char *kid)
+{
+    cjose_err fault;
+    return cjose_header_set(header, CJOSE_HDR_ALG, algorithms[algorithm].name, &fault) &&
+           cjose_header_set(header, "typ", "JWT", &fault) &&
+           (kid == NULL || cjose_header_set(header, CJOSE_HDR_KID, kid, &fault));
+}
+
+char *token_key_sign(const struct token_key *key, enum token_algorithm algorithm, const char *kid,
                      struct bytes payload)
 {
     cjose_err fault;
@@ -434,9 +442,7 @@ char *token_key_sign(const struct token_key *key, enum token_algorithm algorithm
 
     CHECK(token_key_takes(key, algorithm));
     cjose_header_t *header = key->is_private ? cjose_header_new(&fault) : NULL;
-    if (header != NULL &&
-        cjose_header_set(header, CJOSE_HDR_ALG, algorithms[algorithm].name, &fault) &&
-        cjose_header_set(header, "typ", "JWT", &fault)) {
+    if (header != NULL && describe(header, algorithm, kid)) {
         jws = cjose_jws_sign(key->jwk, header, payload.data, payload.size, &fault);
     }
     if (jws != NULL && cjose_jws_export(jws, &text, &fault)) {

@@ -100,8 +100,11 @@ NODISCARD size_t token_key_signature_size(const struct token_key *key,
 NODISCARD bool token_key_verify(const struct token_key *key, enum token_algorithm algorithm,
                                 struct bytes token);
 
-/* A whole token with that payload, to be freed; NULL when it cannot sign, or memory is out. */
+/*
+ * A whole token with that payload, to be freed; NULL when it cannot sign, or memory is out. `kid`:
+ * what its header calls the key; NULL: nothing.
+ */
 NODISCARD char *token_key_sign(const struct token_key *key, enum token_algorithm algorithm,
-                               struct bytes payload);
+                               const char *kid, struct bytes payload);
 
 #endif /* SERVER_TOKEN_KEY_H */

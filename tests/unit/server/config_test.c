@@ -294,6 +294,17 @@ static const struct {
      "which parleyd must not have"},
     {"certificate", "client: {token: {rsa_public_key: \"-----BEGIN CERTIFICATE-----\\n\"}}\n",
      "t:1:18: client.token.rsa_public_key: expected a public RSA key as PEM, found a certificate"},
+    {"set and key", "client: {token: {jwks_file: a, rsa_public_key_file: b}}\n",
+     "t:1:18: client.token.jwks_file: expected this, or an RSA or ECDSA key, found both"},
+    {"two sets", "client: {token: {jwks_file: a, jwks_public_endpoint: https://a/}}\n",
+     "t:1:32: client.token.jwks_public_endpoint: expected this or jwks_file, found both"},
+    {"endpoint that anybody can answer for",
+     "client: {token: {jwks_public_endpoint: http://idp.example/}}\n",
+     "t:1:18: client.token.jwks_public_endpoint: expected https://..., or http:// to this machine, "
+     "without a user, found another address"},
+    {"authority of nobody", "client: {token: {jwks_ca_file: a}}\n",
+     "t:1:18: client.token.jwks_ca_file: expected nothing without jwks_public_endpoint, found a "
+     "file"},
     {"key that does not count", "client: {subscription_token: {hmac_secret_key: " SECRET "}}\n",
      "t: client.subscription_token.enabled: expected true with a key in this section, found "
      "false"},
@@ -530,6 +541,7 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(config.bus.reserve, 256);
     ck_assert_int_eq(config.log.level, CONFIG_LOG_INFO);
     ck_assert_int_eq(config.log.format, CONFIG_LOG_LOGFMT);
+    ck_assert_uint_eq(config.overload.memory_budget, 0);
     ck_assert_uint_eq(config.shutdown.grace_ns, UINT64_C(5000000000));
     ck_assert_uint_eq(config.shutdown.timeout_ns, UINT64_C(25000000000));
     ck_assert_uint_eq(config.shutdown.close_rate, 200);
@@ -580,7 +592,7 @@ static const char everything_changed[] =
     "    audience: 'a \"b\\c'\n    issuer: us\n    leeway: 0s\n    require_exp: true\n"
     "  subscription_token:\n"
     "    enabled: true\n"
-    "    hmac_secret_key_file: a\n    rsa_public_key_file: b\n    ecdsa_public_key_file: c\n"
+    "    hmac_secret_key_file: a\n    jwks_public_endpoint: https://a/\n    jwks_ca_file: b\n"
     "    audience: x\n    issuer: y\n    leeway: 5m\n    require_exp: true\n"
     "websocket: {message_size_limit: 67108864, max_fragments: 1, message_timeout: 1s,\n"
     "            close_timeout: 1m, compression: true, compression_min_size: 1,\n"
@@ -623,15 +635,25 @@ static const char everything_changed[] =
     "          receive_buffer_size: 4096}\n"
     "bus: {slots: 2048, reserve: 255}\n"
     "log: {level: \"debug\", format: json}\n"
+    "overload: {memory_budget: 1099511627776}\n"
     "shutdown: {grace: 0s, timeout: 5s, close_rate: 1000000}\n";
 
-/* Half of them exclude each other: a key is given, or its file is. */
+/* They exclude each other: a key is given, or its file is, or a set of keys. */
 static bool is_excluded(const char *key)
 {
     static const char *const excluded[] = {
-        "client.token.hmac_secret_key_file",        "client.token.rsa_public_key_file",
-        "client.token.ecdsa_public_key_file",       "client.subscription_token.hmac_secret_key",
-        "client.subscription_token.rsa_public_key", "client.subscription_token.ecdsa_public_key",
+        "client.token.hmac_secret_key_file",
+        "client.token.rsa_public_key_file",
+        "client.token.ecdsa_public_key_file",
+        "client.token.jwks_public_endpoint",
+        "client.token.jwks_file",
+        "client.token.jwks_ca_file",
+        "client.subscription_token.hmac_secret_key",
+        "client.subscription_token.rsa_public_key",
+        "client.subscription_token.rsa_public_key_file",
+        "client.subscription_token.ecdsa_public_key",
+        "client.subscription_token.ecdsa_public_key_file",
+        "client.subscription_token.jwks_file",
     };
     bool is_found = false;
     for (size_t i = 0; i < COUNT_OF(excluded); i++) {
@@ -890,30 +912,43 @@ START_TEST(resolves_auto)
     struct config config;
 
     config_init_defaults(&config);
-    ck_assert_int_eq(config_resolve(&config, 4, 1024, error, sizeof(error)), 0);
+    ck_assert_int_eq(
+        config_resolve(&config, &(struct config_facts){4, 1024, 1000000000}, error, sizeof(error)),
+        0);
     ck_assert_uint_eq(config.reactor.count, 4);
     ck_assert_uint_eq(config.client.connection_limit, 960);
+    ck_assert_uint_eq(config.overload.memory_budget, 800000000);
 
     config_init_defaults(&config);
     config.reactor.count = 3;
     config.client.connection_limit = 960;
-    ck_assert_int_eq(config_resolve(&config, 4, 1024, error, sizeof(error)), 0);
+    config.overload.memory_budget = 1 << 30;
+    ck_assert_int_eq(
+        config_resolve(&config, &(struct config_facts){4, 1024, 1000000000}, error, sizeof(error)),
+        0);
     ck_assert_uint_eq(config.reactor.count, 3);
     ck_assert_uint_eq(config.client.connection_limit, 960);
+    ck_assert_uint_eq(config.overload.memory_budget, 1 << 30);
 
     config_init_defaults(&config);
-    ck_assert_int_eq(config_resolve(&config, 4, UINT64_MAX, error, sizeof(error)), 0);
+    ck_assert_int_eq(config_resolve(&config, &(struct config_facts){4, UINT64_MAX, 1000000000},
+                                    error, sizeof(error)),
+                     0);
     ck_assert_uint_eq(config.client.connection_limit, 10000000);
 
     config_init_defaults(&config);
     config.client.connection_limit = 961;
-    ck_assert_int_eq(config_resolve(&config, 4, 1024, error, sizeof(error)), -EINVAL);
+    ck_assert_int_eq(
+        config_resolve(&config, &(struct config_facts){4, 1024, 1000000000}, error, sizeof(error)),
+        -EINVAL);
     ck_assert_str_eq(error, "client.connection_limit: expected at least 1025 open files for it "
                             "(ulimit -n), found 1024");
     ck_assert_uint_eq(config.reactor.count, 0);
 
     config_init_defaults(&config);
-    ck_assert_int_eq(config_resolve(&config, 4, 64, error, sizeof(error)), -EINVAL);
+    ck_assert_int_eq(
+        config_resolve(&config, &(struct config_facts){4, 64, 1000000000}, error, sizeof(error)),
+        -EINVAL);
     ck_assert_str_eq(error, "client.connection_limit: expected at least 65 open files for it "
                             "(ulimit -n), found 64");
 }

@@ -69,23 +69,29 @@ static const struct {
     const char *path;
     enum http_method method;
     bool internal;
-    bool draining;
+    enum site_state state;
     unsigned status;
     const char *has; /* at the start of the body; NULL: anything */
     enum metrics_id count;
 } answers[] = {
-    {"the page", "/", HTTP_GET, false, false, 200, "<!doctype html>", METRIC_HTTP_PAGE},
-    {"its head", "/", HTTP_HEAD, false, false, 200, NULL, METRIC_HTTP_PAGE},
-    {"nobody posts", "/", HTTP_POST, false, false, 405, NULL, METRIC_HTTP_OTHER},
-    {"nor asks for options", "/health", HTTP_OPTIONS, true, false, 405, NULL, METRIC_HTTP_OTHER},
-    {"nothing there", "/nothing", HTTP_GET, false, false, 404, NULL, METRIC_HTTP_OTHER},
-    {"no upgrade", "/connection/websocket", HTTP_GET, false, false, 426, NULL, METRIC_HTTP_OTHER},
-    {"serving", "/health", HTTP_GET, true, false, 200, "ok\n", METRIC_HTTP_HEALTH},
-    {"still", "/health", HTTP_GET, true, true, 200, "ok\n", METRIC_HTTP_HEALTH},
-    {"ready", "/ready", HTTP_GET, true, false, 200, "ready\n", METRIC_HTTP_HEALTH},
-    {"not while draining", "/ready", HTTP_GET, true, true, 503, "draining\n", METRIC_HTTP_HEALTH},
-    {"metrics", "/metrics", HTTP_GET, true, false, 200, "# HELP parley_", METRIC_HTTP_METRICS},
-    {"not inside", "/", HTTP_GET, true, false, 404, NULL, METRIC_HTTP_OTHER},
+    {"the page", "/", HTTP_GET, false, SITE_SERVING, 200, "<!doctype html>", METRIC_HTTP_PAGE},
+    {"its head", "/", HTTP_HEAD, false, SITE_SERVING, 200, NULL, METRIC_HTTP_PAGE},
+    {"nobody posts", "/", HTTP_POST, false, SITE_SERVING, 405, NULL, METRIC_HTTP_OTHER},
+    {"nor asks for options", "/health", HTTP_OPTIONS, true, SITE_SERVING, 405, NULL,
+     METRIC_HTTP_OTHER},
+    {"nothing there", "/nothing", HTTP_GET, false, SITE_SERVING, 404, NULL, METRIC_HTTP_OTHER},
+    {"no upgrade", "/connection/websocket", HTTP_GET, false, SITE_SERVING, 426, NULL,
+     METRIC_HTTP_OTHER},
+    {"serving", "/health", HTTP_GET, true, SITE_SERVING, 200, "ok\n", METRIC_HTTP_HEALTH},
+    {"still", "/health", HTTP_GET, true, SITE_DRAINING, 200, "ok\n", METRIC_HTTP_HEALTH},
+    {"ready", "/ready", HTTP_GET, true, SITE_SERVING, 200, "ready\n", METRIC_HTTP_HEALTH},
+    {"not while draining", "/ready", HTTP_GET, true, SITE_DRAINING, 503, "draining\n",
+     METRIC_HTTP_HEALTH},
+    {"nor without memory", "/ready", HTTP_GET, true, SITE_OVERLOADED, 503, "overloaded",
+     METRIC_HTTP_HEALTH},
+    {"metrics", "/metrics", HTTP_GET, true, SITE_SERVING, 200, "# HELP parley_",
+     METRIC_HTTP_METRICS},
+    {"not inside", "/", HTTP_GET, true, SITE_SERVING, 404, NULL, METRIC_HTTP_OTHER},
 };
 
 START_TEST(answers_what_is_no_upgrade)
@@ -96,7 +102,7 @@ START_TEST(answers_what_is_no_upgrade)
         .path = view(answers[_i].path),
     };
     struct site_answer answer;
-    site_answer(&site, &request, answers[_i].internal, answers[_i].draining, &answer);
+    site_answer(&site, &request, answers[_i].internal, answers[_i].state, &answer);
 
     ck_assert_msg(answer.status == answers[_i].status, "%s", answers[_i].why);
     ck_assert_int_eq(answer.count, answers[_i].count);

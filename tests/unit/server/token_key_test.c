@@ -206,11 +206,11 @@ START_TEST(signs_what_it_verifies)
                                                    i == 0 ? TOKEN_KEY_RSA : TOKEN_KEY_ECDSA, error);
         ck_assert_msg(key != NULL, "%s", error);
         ck_assert_int_eq(token_key_standard(signer), standard[i]);
-        ck_assert_ptr_null(token_key_sign(key, standard[i], bytes_of("{}")));
+        ck_assert_ptr_null(token_key_sign(key, standard[i], NULL, bytes_of("{}")));
         for (int round = 0; round < (i == 0 ? 4 : 300); round++) {
             char payload[32];
             (void)snprintf(payload, sizeof(payload), "{\"n\":%d}", round);
-            char *token = token_key_sign(signer, standard[i], bytes_of(payload));
+            char *token = token_key_sign(signer, standard[i], NULL, bytes_of(payload));
             ck_assert_ptr_nonnull(token);
             const char *last = strrchr(token, '.') + 1;
             ck_assert_uint_eq(strlen(last),
