@@ -213,9 +213,7 @@ static bool is_welcome(const struct session *session, const struct command *comm
 
 uint16_t hub_apply(struct hub *hub, struct session *session, const struct command *command)
 {
-    if (hub->allowance > 0) {
-        hub->allowance--;
-    }
+    hub_use_allowance(hub);
     if (!is_welcome(session, command)) {
         return CODES_DISCONNECT_BAD_REQUEST;
     }

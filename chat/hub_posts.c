@@ -96,6 +96,7 @@ static void answer_publish(struct hub *hub, const struct post *asked, enum codes
                 .command = asked->publish.command,
                 .error = error,
                 .is_rpc = asked->publish.is_rpc,
+                .is_api = asked->publish.is_api,
             },
     };
     answer(hub, asked, &reply);
@@ -165,6 +166,7 @@ static void answer_history(struct hub *hub, const struct post *asked, enum codes
                 .top = reading->position.top,
                 .command = asked->history.command,
                 .error = error,
+                .is_api = (asked->history.flags & POST_HISTORY_API) != 0,
             },
     };
     blob_drop(asked->history.blob, hub->options.pool);
@@ -214,8 +216,11 @@ static void take_recover(struct hub *hub, const struct post *post)
 static void take_publish_answer(struct hub *hub, const struct post *post)
 {
     const struct post_publish_answer *reply = &post->publish_answer;
+    if (reply->is_api) {
+        hub_api_take_published(hub, reply);
+        return;
+    }
     struct session *session = hub_session(hub, reply->session);
-
     if (session == NULL) {
         return; /* the publisher has gone; the publication has not */
     }
@@ -248,9 +253,11 @@ static void take_page(struct hub *hub, const struct post *post)
 {
     const struct post_page *page = &post->page;
 
-    if (page->command != 0) {
-        struct session *session = hub_session(hub, page->asker);
-        if (session != NULL) {
+    if (page->command != 0 || page->is_api) {
+        struct session *session = page->is_api ? NULL : hub_session(hub, page->asker);
+        if (page->is_api) {
+            hub_api_take_page(hub, page);
+        } else if (session != NULL) {
             hub_answer_history(hub, session, page);
         }
         if (page->blob != NULL) {

@@ -27,8 +27,7 @@
 
 /* One command that waits for what the other reactors say. */
 struct question {
-    struct ids_handle session;
-    uint32_t command;
+    struct hub_asker asker;
     uint16_t missing; /* parts that are still to come */
     uint16_t part_count;
     bool wants_numbers; /* presence_stats */
@@ -73,22 +72,40 @@ static bool make_part(struct hub *hub, uint64_t hash, struct bytes channel, bool
 
 /* -- who asks ---------------------------------------------------------------------------------- */
 
-static void reply(struct hub *hub, const struct question *question)
+static void reply_to_session(struct hub *hub, const struct question *question,
+                             struct presence_parts parts)
 {
-    struct session *session = hub_session(hub, question->session);
+    const uint32_t command = question->asker.number;
+    struct session *session = hub_session(hub, question->asker.handle);
 
     if (session == NULL) {
         return;
     }
-    const struct presence_parts parts = {question->parts, question->part_count};
     if (question->has_failed) {
-        hub_reply_error(&hub->reply, session, question->command, CODES_ERROR_INTERNAL);
+        hub_reply_error(&hub->reply, session, command, CODES_ERROR_INTERNAL);
     } else if (question->wants_numbers) {
         const struct presence_numbers numbers = presence_count(parts);
-        hub_reply_presence_stats(&hub->reply, session, question->command, &numbers);
+        hub_reply_presence_stats(&hub->reply, session, command, &numbers);
     } else {
         const struct presence_limits limits = limits_of(hub);
-        hub_reply_presence(&hub->reply, session, question->command, parts, &limits);
+        hub_reply_presence(&hub->reply, session, command, parts, &limits);
+    }
+}
+
+static void reply(struct hub *hub, const struct question *question)
+{
+    const struct presence_parts parts = {question->parts, question->part_count};
+
+    if (!question->asker.is_api) {
+        reply_to_session(hub, question, parts);
+    } else if (question->has_failed) {
+        hub_api_refuse(hub, question->asker, CODES_ERROR_INTERNAL);
+    } else if (question->wants_numbers) {
+        const struct presence_numbers numbers = presence_count(parts);
+        hub_api_take_presence_stats(hub, question->asker, &numbers);
+    } else {
+        const struct presence_limits limits = limits_of(hub);
+        hub_api_take_presence(hub, question->asker, parts, &limits);
     }
 }
 
@@ -132,11 +149,9 @@ static void ask(struct hub *hub, uint16_t reactor, struct blob *name, uint64_t h
     CHECK(asked == BUS_POSTED); /* hub_is_ready() has seen a credit for each */
 }
 
-/* CODES_ERROR_NONE, or no memory. */
-static enum codes_error open_question(struct hub *hub, const struct session *session,
-                                      const struct command *command, uint64_t hash)
+enum codes_error hub_ask_presence(struct hub *hub, struct hub_asker asker, struct bytes channel,
+                                  uint64_t hash, bool wants_numbers)
 {
-    const struct bytes channel = command->presence.channel;
     uint32_t slot = 0;
     struct blob *name = hub_copy_name(hub, channel);
     struct question *question = name == NULL ? NULL : slab_take(hub->questions, &slot);
@@ -147,10 +162,9 @@ static enum codes_error open_question(struct hub *hub, const struct session *ses
         metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
         return CODES_ERROR_INTERNAL;
     }
-    question->session = hub_handle(hub, session);
-    question->command = command->id;
+    question->asker = asker;
     question->missing = hub->options.reactor_count;
-    question->wants_numbers = command->method == COMMAND_PRESENCE_STATS;
+    question->wants_numbers = wants_numbers;
 
     for (uint16_t i = 0; i < hub->options.reactor_count; i++) {
         if (i != hub->options.reactor) {
@@ -160,7 +174,7 @@ static enum codes_error open_question(struct hub *hub, const struct session *ses
     }
     blob_drop(name, hub->options.pool);
     struct blob *own;
-    const bool made = make_part(hub, hash, channel, question->wants_numbers, &own);
+    const bool made = make_part(hub, hash, channel, wants_numbers, &own);
     add_part(hub, slot, own, !made);
     return CODES_ERROR_NONE;
 }
@@ -178,7 +192,8 @@ uint16_t hub_apply_presence(struct hub *hub, struct session *session, const stru
                                  ? hub_may(hub, session, channel, hash, PERMISSION_PRESENCE)
                                  : CODES_ERROR_NOT_AVAILABLE;
     if (error == CODES_ERROR_NONE) {
-        error = open_question(hub, session, command, hash);
+        error = hub_ask_presence(hub, hub_asker_of(hub, session, command->id), channel, hash,
+                                 command->method == COMMAND_PRESENCE_STATS);
     }
     if (error != CODES_ERROR_NONE) {
         hub_reply_error(&hub->reply, session, command->id, error);

@@ -101,11 +101,7 @@ void hub_reply_published(const struct hub_reply *to, struct session *session, ui
 void hub_reply_presence(const struct hub_reply *to, struct session *session, uint32_t command,
                         struct presence_parts parts, const struct presence_limits *limits)
 {
-    size_t size = 0;
-    for (size_t i = 0; i < parts.count; i++) {
-        size += blob_bytes(parts.list[i]).size;
-    }
-    struct json_writer writer = begin_long(to, size < limits->bytes_max ? size : limits->bytes_max);
+    struct json_writer writer = begin_long(to, presence_size(parts, limits));
     event_write_presence_begin(&writer, command);
     presence_write(&writer, parts, limits);
     event_write_presence_end(&writer);

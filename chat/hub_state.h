@@ -22,8 +22,11 @@
 
 struct blob;
 struct command;
+struct command_history;
 struct post;
 struct post_page;
+struct post_publish_answer;
+struct publication_source;
 struct room;
 struct slab;
 struct timerwheel;
@@ -60,8 +63,33 @@ struct hub {
     uint8_t info[HUB_INFO_SIZE_MAX]; /* who publishes, while it is written */
 };
 
+/*
+ * Who is answered later: a session, by its command; or a back end's connection, whose name travels
+ * in the form of a handle, by a part of its request (chat/hub_api.h).
+ */
+struct hub_asker {
+    struct ids_handle handle;
+    uint32_t number; /* the command's id, or the part */
+    bool is_rpc;     /* of a publication: it is told where that is */
+    bool is_api;
+};
+
+/* For each command: see hub_is_ready(). */
+static inline void hub_use_allowance(struct hub *hub)
+{
+    if (hub->allowance > 0) {
+        hub->allowance--;
+    }
+}
+
 struct session *hub_session(struct hub *hub, struct ids_handle handle); /* NULL: stale */
 struct ids_handle hub_handle(const struct hub *hub, const struct session *session);
+
+static inline struct hub_asker hub_asker_of(const struct hub *hub, const struct session *session,
+                                            uint32_t command)
+{
+    return (struct hub_asker){.handle = hub_handle(hub, session), .number = command};
+}
 
 /* The home has answered for a room that was JOINING: who waits is admitted, or refused. */
 void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest);
@@ -116,10 +144,17 @@ NODISCARD uint16_t hub_apply_publish(struct hub *hub, struct session *session,
 NODISCARD uint16_t hub_apply_rpc(struct hub *hub, struct session *session,
                                  const struct command *command);
 
+/* hub_publish.c: takes it to the home, which answers. CODES_ERROR_NONE, or no memory. */
+NODISCARD enum codes_error hub_ask_publish(struct hub *hub, struct hub_asker asker,
+                                           const struct publication_source *source, uint64_t hash);
+
 /* hub_history.c: the command, and what the home has read for it. Borrows the page. */
 NODISCARD uint16_t hub_apply_history(struct hub *hub, struct session *session,
                                      const struct command *command);
 void hub_answer_history(struct hub *hub, struct session *session, const struct post_page *page);
+/* CODES_ERROR_NONE: the home has been asked. */
+NODISCARD enum codes_error hub_ask_history(struct hub *hub, struct hub_asker asker,
+                                           const struct command_history *history, uint64_t hash);
 
 /*
  * hub_posts.c: asks a home, which may be here; hub_is_ready() has seen the credit. The answer comes
@@ -131,8 +166,21 @@ void hub_ask(struct hub *hub, uint16_t home, const struct post *post);
 NODISCARD size_t hub_question_size(uint16_t reactor_count);
 NODISCARD uint16_t hub_apply_presence(struct hub *hub, struct session *session,
                                       const struct command *command);
+/* CODES_ERROR_NONE: everybody has been asked; or no memory. */
+NODISCARD enum codes_error hub_ask_presence(struct hub *hub, struct hub_asker asker,
+                                            struct bytes channel, uint64_t hash,
+                                            bool wants_numbers);
 void hub_take_presence(struct hub *hub, const struct post *post);
 void hub_take_presence_part(struct hub *hub, const struct post *post);
+
+/* hub_api.c: what a back end asked is answered. They borrow what they are given. */
+void hub_api_refuse(struct hub *hub, struct hub_asker asker, enum codes_error error);
+void hub_api_take_published(struct hub *hub, const struct post_publish_answer *answer);
+void hub_api_take_page(struct hub *hub, const struct post_page *page);
+void hub_api_take_presence(struct hub *hub, struct hub_asker asker, struct presence_parts parts,
+                           const struct presence_limits *limits);
+void hub_api_take_presence_stats(struct hub *hub, struct hub_asker asker,
+                                 const struct presence_numbers *numbers);
 
 /* hub_news.c: somebody became a member of the room, or is none any more. */
 void hub_news_changed(struct hub *hub, struct room *room);

@@ -130,6 +130,23 @@ void outbox_commit_in_order(struct outbox *outbox, struct conn_id conn, size_t s
     outbox->entries[outbox->count - 1].in_order = true;
 }
 
+void outbox_answer(struct outbox *outbox, struct conn_id conn, uint32_t part, uint16_t error,
+                   size_t size)
+{
+    CHECK(size <= outbox->options.text_size_max - outbox->text_size);
+    CHECK(has_entry(outbox, 1));
+
+    outbox->entries[outbox->count++] = (struct outbox_entry){
+        .kind = OUTBOX_ANSWER,
+        .code = error,
+        .at = outbox->text_size,
+        .size = (uint32_t)size,
+        .conn = conn,
+        .part = part,
+    };
+    outbox->text_size += (uint32_t)size;
+}
+
 void outbox_disconnect(struct outbox *outbox, struct conn_id conn, uint16_t code)
 {
     CHECK(outbox->disconnect_count < disconnects_max(&outbox->options));
@@ -184,7 +201,7 @@ struct outbox_entry *outbox_at(struct outbox *outbox, size_t index)
 
 struct bytes outbox_text(const struct outbox *outbox, const struct outbox_entry *entry)
 {
-    CHECK(entry->kind == OUTBOX_MESSAGE);
+    CHECK(entry->kind == OUTBOX_MESSAGE || entry->kind == OUTBOX_ANSWER);
     return (struct bytes){outbox->text + entry->at, entry->size};
 }
 

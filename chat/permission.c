@@ -59,24 +59,28 @@ static bool policy_grants(const struct policy *policy, struct permission_subject
     NEVER("a verb without a rule");
 }
 
-enum permission_verdict permission_judge(const struct policy_table *table,
-                                         struct permission_subject subject, struct bytes channel,
-                                         enum permission_verb verb)
+enum permission_verdict permission_judge_name(const struct policy_table *table,
+                                              struct bytes channel)
 {
     CHECK(table != NULL);
 
     if (!name_is_good(channel, table->name_size_max)) {
         return PERMISSION_BAD_NAME;
     }
-    const struct policy *policy = policy_find(table, channel);
-    if (policy == NULL) {
-        return PERMISSION_UNKNOWN_NAMESPACE;
-    }
-    if (table->insecure) {
-        return PERMISSION_GRANTED;
+    return policy_find(table, channel) == NULL ? PERMISSION_UNKNOWN_NAMESPACE : PERMISSION_GRANTED;
+}
+
+enum permission_verdict permission_judge(const struct policy_table *table,
+                                         struct permission_subject subject, struct bytes channel,
+                                         enum permission_verb verb)
+{
+    const enum permission_verdict verdict = permission_judge_name(table, channel);
+    if (verdict != PERMISSION_GRANTED || table->insecure) {
+        return verdict;
     }
     if (needs_identity(channel)) {
         return PERMISSION_DENIED;
     }
-    return policy_grants(policy, subject, verb) ? PERMISSION_GRANTED : PERMISSION_DENIED;
+    return policy_grants(policy_find(table, channel), subject, verb) ? PERMISSION_GRANTED
+                                                                     : PERMISSION_DENIED;
 }

@@ -34,6 +34,10 @@ struct permission_subject {
     bool subscribed; /* to the channel in question */
 };
 
+/* Is there a channel of that name? That is all that a back end is asked. */
+NODISCARD enum permission_verdict permission_judge_name(const struct policy_table *table,
+                                                        struct bytes channel);
+
 NODISCARD enum permission_verdict permission_judge(const struct policy_table *table,
                                                    struct permission_subject subject,
                                                    struct bytes channel, enum permission_verb verb);

@@ -60,6 +60,7 @@ struct post_publish {
     uint16_t name_size;
     uint8_t key_size; /* of its idempotency key; 0: none */
     bool is_rpc;      /* who asked wants to know where it is */
+    bool is_api;      /* who asked is a back end: hub_asker in chat/hub_state.h */
 };
 
 struct post_publish_answer {
@@ -69,6 +70,7 @@ struct post_publish_answer {
     uint32_t command;
     uint32_t error; /* enum codes_error */
     bool is_rpc;
+    bool is_api;
 };
 
 /* The blob is the channel's name. */
@@ -90,6 +92,7 @@ enum post_history_flag {
     POST_HISTORY_REVERSE = 1,
     POST_HISTORY_SINCE = 2,
     POST_HISTORY_EPOCH = 4,
+    POST_HISTORY_API = 8, /* who asks is a back end */
 };
 
 /* The blob is the channel's name. See struct channel_query for the rest. */
@@ -117,8 +120,9 @@ struct post_page {
     struct ids_handle asker; /* room, or session with its command */
     uint64_t epoch;          /* to POST_HISTORY, like the rest */
     uint64_t top;
-    uint32_t command; /* 0: the asker is a room */
+    uint32_t command; /* 0: the asker is a room, unless it is a back end */
     uint32_t error;   /* enum codes_error */
+    bool is_api;
 };
 
 struct post_leave {

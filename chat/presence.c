@@ -176,6 +176,15 @@ static uint32_t take_uint32(const uint8_t **at)
     return number;
 }
 
+size_t presence_size(struct presence_parts parts, const struct presence_limits *limits)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < parts.count; i++) {
+        size += blob_bytes(parts.list[i]).size;
+    }
+    return size < limits->bytes_max ? size : limits->bytes_max;
+}
+
 void presence_write(struct json_writer *writer, struct presence_parts parts,
                     const struct presence_limits *limits)
 {

@@ -387,6 +387,10 @@ static void write_suffix(struct json_writer *writer, const struct event_publicat
         json_writer_text(writer, ",\"info\":");
         json_writer_raw(writer, publication->info);
     }
+    if (publication->tags.size > 0) {
+        json_writer_text(writer, ",\"tags\":");
+        json_writer_raw(writer, publication->tags);
+    }
     if (publication->offset != 0) {
         json_writer_text(writer, ",\"offset\":");
         json_writer_uint64(writer, publication->offset);

@@ -90,6 +90,7 @@ struct event_client_info {
 struct event_publication {
     struct bytes channel;
     struct bytes info; /* JSON: what event_write_client_info() wrote; empty: nobody */
+    struct bytes tags; /* JSON object of strings; empty: none */
     uint64_t offset;   /* 0: the channel has no history */
     int64_t time_ms;   /* since 1970; 0: left out */
 };

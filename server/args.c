@@ -273,6 +273,7 @@ static void open_up(struct config *config)
 
     config->development = true;
     config->client.insecure = true;
+    config->http_api.insecure = true;
     config->shutdown.grace_ns = 0; /* no load balancer has to notice anything */
     channels->history_size = 100;
     channels->history_ttl_ns = UINT64_C(600000000000); /* 10 minutes */

@@ -110,6 +110,18 @@ struct config_secret {
     const char *hidden; /* NULL: none. Only for config_secret_reveal() */
 };
 
+struct config_http_api {
+    struct config_secret key;
+    const char *key_file; /* instead; NULL: not given */
+    bool insecure;
+    uint32_t max_body_bytes;   /* bytes of a body, or of a line of a stream */
+    uint32_t max_answer_bytes; /* bytes of the answer to one request */
+    uint32_t max_in_flight;    /* commands of one connection that are not answered */
+    uint32_t max_requests;     /* of each reactor at a time */
+    uint64_t body_timeout_ns;
+    uint64_t idle_timeout_ns; /* between two requests, or two lines of a stream */
+};
+
 /*
  * Which tokens are accepted. Of each key the option itself or its file is given, or neither. Texts
  * are the configuration's, NULL when they are not given.
@@ -233,6 +245,7 @@ struct config_shutdown {
 struct config {
     bool development; /* no configuration file: not a key, set by args_apply() */
     struct config_http_server http_server;
+    struct config_http_api http_api;
     struct config_client client;
     struct config_websocket websocket;
     struct config_echo echo;

@@ -122,6 +122,16 @@ static const struct config_option all_rows[] = {
     {AT(http_server, max_uri), NUMBER(64, KIB(16), KIB(4), "bytes")},
     {AT_DURATION(http_server, handshake_timeout), DURATION(MS(100), SECONDS(300), SECONDS(10))},
 
+    {AT(http_api, key), SECRET(CONFIG_LINE_MAX)},
+    {AT(http_api, key_file), TEXT(CONFIG_LINE_MAX)},
+    {AT(http_api, insecure), BOOL(false)},
+    {AT(http_api, max_body_bytes), NUMBER(KIB(4), MIB(64), MIB(1), "bytes")},
+    {AT(http_api, max_answer_bytes), NUMBER(KIB(64), MIB(64), MIB(1), "bytes")},
+    {AT(http_api, max_in_flight), NUMBER(1, 65536, 1024, "commands")},
+    {AT(http_api, max_requests), NUMBER(1, 65536, 256, "requests")},
+    {AT_DURATION(http_api, body_timeout), DURATION(MS(100), SECONDS(600), SECONDS(10))},
+    {AT_DURATION(http_api, idle_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(120))},
+
     {AT(client, insecure), BOOL(false)},
     {AT(client, allow_anonymous_connect_without_token), BOOL(false)},
     {AT(client, allowed_origins), .kind = CONFIG_KIND_ORIGINS, .max = 1024},

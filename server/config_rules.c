@@ -192,6 +192,21 @@ static bool token_holds(const struct config_token *token, const char *section,
     return false;
 }
 
+static bool api_key_holds(const struct config *config, struct config_fault *fault)
+{
+    const struct config_http_api *api = &config->http_api;
+    const struct bytes key = config_secret_reveal(api->key);
+
+    if (key.size > 0 && api->key_file != NULL) {
+        return accuse(whole(config), fault, "http_api.key",
+                      "expected this or key_file, found both");
+    }
+    /* What --check-config prints is a configuration, but for this. */
+    return key.size == 0 || strcmp((const char *)key.data, CONFIG_SECRET_SHOWN) != 0 ||
+           accuse(whole(config), fault, "http_api.key",
+                  "expected the secret, found what is shown in its place");
+}
+
 static bool tokens_hold(const struct config *config, struct config_fault *fault)
 {
     const struct config_client *client = &config->client;
@@ -251,7 +266,7 @@ bool config_rules_hold(const struct config *config, struct config_fault *fault)
     const struct config_channel *channel = &config->channel;
     static const char plain[] = "channel.without_namespace.";
     bool holds = whole_holds(config, fault) && tokens_hold(config, fault) &&
-                 store_has_a_path(config, fault) &&
+                 api_key_holds(config, fault) && store_has_a_path(config, fault) &&
                  config_rules_hold_for_channels(&channel->without_namespace, plain, fault) &&
                  durability_is_kept(config, &channel->without_namespace, plain, fault);
 

@@ -2,6 +2,7 @@
 #include "server/control.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #include "net/backend_choose.h"
 #include "net/reactor.h"
 #include "proto/simd.h"
+#include "server/api_key.h"
 #include "server/archive.h"
 #include "server/config.h"
 #include "server/jwks_source.h"
@@ -45,6 +47,8 @@ enum {
     EXIT_INTERRUPTED = 130,
     STORE_QUESTIONS_MAX = 8192, /* open at the store, a power of two */
     STORE_FLAG_SIZE = 16,
+    NODE_NAME_SIZE = 96,
+    NODE_UID_SIZE = 33, /* 128 bits in hex */
 };
 
 static const uint64_t end_time_ns = 10 * MONOTIME_NS_PER_S; /* of the store and the threads */
@@ -91,12 +95,15 @@ struct control {
     struct bus *bus;
     struct policies policies;
     struct token_keys *keys;
+    struct api_key api_key;
     struct site site;
     struct service service;
     struct listening listening;
     struct reload reload;
     struct overload overload;
     struct table_key key;
+    char node_name[NODE_NAME_SIZE];
+    char node_uid[NODE_UID_SIZE];
     struct member *members;
     struct store_part store;
     struct source_part source;
@@ -212,7 +219,8 @@ static int load_keys(struct control *control)
 {
     char error[CONFIG_ERROR_SIZE] = "";
     control->keys = token_keys_create(&control->config->client, error);
-    if (control->keys == NULL) {
+    if (control->keys == NULL ||
+        !api_key_load(&control->api_key, &control->config->http_api, error, sizeof(error))) {
         (void)snprintf(control->error, control->error_size, "%s", error);
         return -EINVAL;
     }
@@ -248,6 +256,20 @@ static struct metrics *metrics_of_port(struct control *control, size_t port)
     return &control->metrics[port - 1];
 }
 
+/* Another name in each life, and one for people: HOST_PORT. */
+static void name_node(struct control *control)
+{
+    char host[NODE_NAME_SIZE / 2] = "";
+    uint64_t random[2];
+
+    fill_random(NULL, random, sizeof(random));
+    (void)snprintf(control->node_uid, sizeof(control->node_uid), "%016" PRIx64 "%016" PRIx64,
+                   random[0], random[1]);
+    (void)gethostname(host, sizeof(host) - 1);
+    (void)snprintf(control->node_name, sizeof(control->node_name), "%s_%u", host,
+                   (unsigned)control->config->http_server.port);
+}
+
 static int allocate(struct control *control)
 {
     const size_t count = control->config->reactor.count;
@@ -280,6 +302,8 @@ static int allocate(struct control *control)
         .metrics = control->all_metrics,
         .metric_names = control->metric_names,
         .metric_count = working,
+        .node_name = control->node_name,
+        .node_uid = control->node_uid,
         .process =
             {
                 .started_s = (uint64_t)time(NULL),
@@ -288,6 +312,7 @@ static int allocate(struct control *control)
             },
         .echo_enabled = control->config->echo.enabled,
     };
+    name_node(control);
     fill_random(NULL, &control->key, sizeof(control->key));
     return 0;
 }
@@ -331,6 +356,7 @@ static int create_member(struct control *control, size_t index)
 
     struct shard_options options = {
         .config = control->config,
+        .api_key = &control->api_key,
         .policies = &control->policies.table,
         .tokens = member->verifier,
         .verifier = member->verifier != NULL ? &member->claims : NULL,

@@ -442,6 +442,14 @@ void delivery_run(const struct delivery *delivery)
                 gateway_say_close(delivery->gateway, conn, entry->code);
             }
             break;
+        case OUTBOX_ANSWER:
+            conn = find_conn(delivery, entry->conn);
+            if (conn != NULL) {
+                gateway_take_answer(delivery->gateway, conn, entry->part,
+                                    (enum codes_error)entry->code,
+                                    outbox_text(delivery->outbox, entry));
+            }
+            break;
         case OUTBOX_MESSAGE:
         case OUTBOX_TAKEN:
             break;

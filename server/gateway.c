@@ -133,6 +133,9 @@ static void phase_is_over(struct gateway *gateway, struct peer *peer) ON_REACTOR
     case PEER_HTTP:
         gateway_head_timeout(gateway, peer);
         return;
+    case PEER_API:
+        gateway_api_timeout(gateway, peer);
+        return;
     case PEER_CHAT:
         if (!peer->is_connected) {
             metrics_add(metrics, METRIC_REJECTED_AUTH_TIMEOUT, 1);
@@ -194,15 +197,23 @@ bool gateway_is_waiting(const struct gateway *gateway)
     return gateway->waiting_count > 0;
 }
 
+bool gateway_has_answers(const struct gateway *gateway)
+{
+    return gateway->has_answers;
+}
+
 void gateway_resume(struct gateway *gateway)
 {
     uint32_t done = 0;
 
+    gateway->has_answers = false;
     while (done < gateway->waiting_count) {
         struct conn *conn = reactor_conn(gateway->reactor, gateway->waiting[done]);
         struct peer *peer = conn == NULL ? NULL : conn_user(conn);
         if (peer != NULL) {
-            if (!gateway_read_held(gateway, peer)) {
+            const bool went_on = peer->state == PEER_API ? gateway_go_on_api(gateway, peer)
+                                                         : gateway_read_held(gateway, peer);
+            if (!went_on) {
                 break;
             }
             peer->waits_for_hub = false;
@@ -252,6 +263,7 @@ static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
 
     switch ((enum peer_state)peer->state) {
     case PEER_HTTP:
+    case PEER_API:
         return gateway_read_http(gateway, peer, in);
     case PEER_ECHO:
     case PEER_CHAT:
@@ -269,6 +281,8 @@ static void on_drained(struct conn *conn) ON_REACTOR
 
     if (peer->state == PEER_CHAT) {
         hub_release(gateway_of(conn)->options.hub, peer->session);
+    } else if (peer->state == PEER_API) {
+        gateway_release_api(gateway_of(conn), conn_user(conn));
     } else {
         conn_resume(conn);
     }
@@ -319,6 +333,7 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
     if (peer->is_stream) {
         gateway_free_assembly(peer);
     }
+    gateway_close_api(gateway, peer);
     free(peer->held);
     gateway->client_count -= peer->listener != GATEWAY_INTERNAL;
     slab_give(gateway->peers, peer->slot);
@@ -360,6 +375,26 @@ static void take_limits(struct gateway *gateway, const struct config *config)
     };
 }
 
+static void take_api(struct gateway *gateway, const struct config *config)
+{
+    gateway->api_options = (struct api_request_options){
+        .hub = gateway->options.hub,
+        .simd = gateway->options.simd,
+        .site = gateway->options.site,
+        .metrics = gateway->options.metrics,
+        .body_bytes_max = config->http_api.max_body_bytes,
+        .answer_bytes_max = config->http_api.max_answer_bytes,
+        .in_flight_max = config->http_api.max_in_flight,
+    };
+    gateway->api_gate = (struct api_gate){
+        .insecure = config->http_api.insecure,
+        .body_bytes_max = config->http_api.max_body_bytes,
+    };
+    if (gateway->options.api_key != NULL) {
+        gateway->api_gate.key = *gateway->options.api_key;
+    }
+}
+
 int gateway_create(const struct gateway_options *options, struct gateway **gateway)
 {
     CHECK(options->config != NULL);
@@ -379,6 +414,7 @@ int gateway_create(const struct gateway_options *options, struct gateway **gatew
         .context = created,
     };
     take_limits(created, options->config);
+    take_api(created, options->config);
     created->peers = slab_create(sizeof(struct peer), options->conn_count_max);
     if (created->peers == NULL) {
         goto free_created;

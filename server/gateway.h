@@ -14,8 +14,11 @@
 #include <stdint.h>
 
 #include "core/annot.h"
+#include "core/bytes.h"
 #include "core/timerwheel.h"
+#include "proto/codes.h"
 
+struct api_key;
 struct compression;
 struct config;
 struct conn;
@@ -38,6 +41,7 @@ enum gateway_listener {
 
 struct gateway_options {
     const struct config *config;
+    const struct api_key *api_key; /* NULL: none */
     const struct simd_ops *simd;
     const struct site *site;
     struct hub *hub;
@@ -76,6 +80,13 @@ void gateway_is_behind(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 
 /* Phase 4, for delivery: it does not take what we send. Its queue is dropped; 3008. */
 void gateway_too_slow(struct gateway *gateway, struct conn *conn) ON_REACTOR;
+
+/* Phase 4, for delivery: a part of what a back end asked is answered. Borrows the result. */
+void gateway_take_answer(struct gateway *gateway, struct conn *conn, uint32_t part,
+                         enum codes_error error, struct bytes result) ON_REACTOR;
+
+/* Somebody has been answered, and goes on with the next iteration: do not sleep. */
+NODISCARD bool gateway_has_answers(const struct gateway *gateway);
 
 /* Memory is short: who is new gets 503, as /ready does, until it is no more. */
 void gateway_refuse_connections(struct gateway *gateway, bool refuses) ON_REACTOR;

@@ -159,14 +159,18 @@ static void close_internal(struct conn *conn, void *context) ON_REACTOR
 {
     struct peer *peer = conn_user(conn);
 
-    (void)context;
-    if (peer->listener == GATEWAY_INTERNAL) {
-        peer->is_sent_away = true;
+    if (peer->listener != GATEWAY_INTERNAL) {
+        return;
+    }
+    peer->is_sent_away = true;
+    if (peer->state == PEER_API) {
+        gateway_drain_api(context, peer); /* what it has asked is answered */
+    } else {
         conn_close(conn, GATEWAY_HTTP_LINGER_MS);
     }
 }
 
 void gateway_drain_internal(struct gateway *gateway)
 {
-    reactor_each_conn(gateway->reactor, close_internal, NULL);
+    reactor_each_conn(gateway->reactor, close_internal, gateway);
 }

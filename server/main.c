@@ -16,6 +16,7 @@
 #include "core/logger.h"
 #include "net/backend_choose.h"
 #include "proto/simd.h"
+#include "server/api_key.h"
 #include "server/args.h"
 #include "server/config.h"
 #include "server/control.h"
@@ -89,8 +90,10 @@ static int show_config(const struct config *config)
 {
     char error[CONFIG_ERROR_SIZE] = "";
     struct token_keys *keys = token_keys_create(&config->client, error);
+    struct api_key api_key;
 
-    if (keys == NULL) {
+    if (keys == NULL || !api_key_load(&api_key, &config->http_api, error, sizeof(error))) {
+        token_keys_unref(keys);
         (void)fprintf(stderr, "parleyd: %s\n", error);
         return EXIT_USAGE;
     }

@@ -18,12 +18,14 @@
 #include "proto/http.h"
 #include "proto/stream.h"
 
+struct api_request;
 struct conn;
 struct gateway;
 struct session;
 
 enum peer_state {
     PEER_HTTP,    /* reading request heads */
+    PEER_API,     /* reading the body of a back end's request, or answering it */
     PEER_ECHO,    /* upgraded on /echo */
     PEER_CHAT,    /* upgraded on /connection/websocket */
     PEER_CLOSING, /* a close frame is queued, or soon will be: input is dropped */
@@ -43,8 +45,9 @@ struct peer {
         struct http_reader http; /* PEER_HTTP */
         struct stream stream;    /* afterwards */
     };
-    struct session *session; /* PEER_CHAT */
-    struct peer_held *held;  /* commands that wait; reading is paused while there are any */
+    struct session *session;     /* PEER_CHAT */
+    struct api_request *request; /* once it has asked the server API something */
+    struct peer_held *held;      /* commands that wait; reading is paused while there are any */
     struct limits_bucket commands;
     struct limits_bucket controls;
     uint32_t phase_deadline;   /* head, connect, next ping, or pong: by state and ping_sent */
@@ -58,6 +61,9 @@ struct peer {
     bool is_connected;         /* `connect` succeeded: pings instead of the connect deadline */
     bool ping_sent;            /* and not yet answered */
     bool closed_by_client;     /* its close frame came before ours */
+    bool is_idle;              /* between two requests */
+    bool closes_after_answer;  /* PEER_API */
+    bool reads_no_more;        /* PEER_API: what it still sends is dropped */
     bool waits_for_hub;        /* in gateway->waiting: held until hub_is_ready() */
     bool is_sent_away;         /* it was told goodbye: the server drains */
 };

@@ -126,12 +126,15 @@ static int create_hub(struct shard *shard)
     return hub_create(&hub, &shard->hub);
 }
 
-/* For pages and echoes: no less than a client of the chat may have, nor than the page needs. */
+/* For pages, echoes and back ends: no less than a client of the chat may have. */
 static uint32_t large_queue(const struct config *config)
 {
     uint32_t size = PAGE_QUEUE_MIN;
     if (size < config->client.queue_max_size) {
         size = config->client.queue_max_size;
+    }
+    if (size < 2 * config->http_api.max_answer_bytes) {
+        size = 2 * config->http_api.max_answer_bytes;
     }
     return size < config->echo.queue_max_size ? config->echo.queue_max_size : size;
 }
@@ -174,6 +177,7 @@ static int create_gateway(struct shard *shard)
     const struct shard_options *options = &shard->options;
     const struct gateway_options gateway = {
         .config = options->config,
+        .api_key = options->api_key,
         .simd = options->simd,
         .site = options->site,
         .hub = shard->hub,
@@ -372,7 +376,7 @@ static void take_posts(struct shard *shard) ON_REACTOR
 static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
 {
     if (shard->has_posts || outbox_count(shard->outbox) > 0 ||
-        reactor_has_leftover(shard->reactor)) {
+        gateway_has_answers(shard->gateway) || reactor_has_leftover(shard->reactor)) {
         return 0;
     }
     const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway);

@@ -17,6 +17,7 @@
 #include "core/annot.h"
 #include "core/table.h"
 
+struct api_key;
 struct backend_ops;
 struct bus;
 struct claims_verifier;
@@ -32,6 +33,7 @@ struct tls_config;
 
 struct shard_options {
     const struct config *config;
+    const struct api_key *api_key; /* NULL: none */
     const struct policy_table *policies;
     struct token_verifier *tokens;          /* of this shard; NULL: no key is configured */
     const struct claims_verifier *verifier; /* the same, as the hub knows it */

@@ -145,6 +145,8 @@ void sim_server_begin(struct sim_server *server, struct sim_world *world)
         .metrics = server->all_metrics,
         .metric_names = server->metric_names,
         .metric_count = server->count,
+        .node_name = "sim",
+        .node_uid = "0",
     };
     struct table_key key;
     fill_random(world, &key, sizeof(key));

@@ -133,6 +133,7 @@ static inline const struct policy_table *world_policies(void)
             .history_size = (i > 3 && i < 7) || i == 12 ? 20 : 0,
             .history_ttl_ns = 60000000000,
             .history_meta_ttl_ns = 3600000000000,
+            .idempotency_ttl_ns = 60000000000,
             .force_recovery = i == 4 || i == 6,
             .allow_recovery = i == 5,
             .force_positioning = i == 12,
@@ -296,6 +297,23 @@ static inline void deliver_news(struct reactor *reactor, struct outbox_entry *en
     blob_drop(entry->blob, reactor->pool);
 }
 
+/* What a back end is answered is a line too: PART CODE RESULT. */
+static inline void deliver_answer(struct reactor *reactor, const struct outbox_entry *entry)
+{
+    char head[32];
+    uint8_t line[4096];
+    const struct bytes text = outbox_text(reactor->outbox, entry);
+    const int size = snprintf(head, sizeof(head), "%u %u ", entry->part, entry->code);
+    struct client *client = client_of(entry->conn);
+
+    ck_assert_uint_lt((size_t)size + text.size, sizeof(line));
+    memcpy(line, head, (size_t)size);
+    memcpy(line + size, text.data, text.size);
+    if (client != NULL) {
+        append(client, (struct bytes){line, (size_t)size + text.size});
+    }
+}
+
 static inline void deliver_messages(struct reactor *reactor, size_t first)
 {
     for (size_t i = first; i < outbox_count(reactor->outbox); i++) {
@@ -322,6 +340,8 @@ static inline void deliver(struct reactor *reactor)
             deliver_publication(reactor, entry);
         } else if (entry->kind == OUTBOX_NEWS) {
             deliver_news(reactor, entry);
+        } else if (entry->kind == OUTBOX_ANSWER) {
+            deliver_answer(reactor, entry);
         }
     }
     deliver_messages(reactor, count); /* what those are told who lag */

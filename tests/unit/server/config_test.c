@@ -281,6 +281,10 @@ static const struct {
      "place"},
     {"secret twice", "client: {token: {hmac_secret_key: " SECRET ", hmac_secret_key_file: a}}\n",
      "t:1:18: client.token.hmac_secret_key: expected this or hmac_secret_key_file, found both"},
+    {"an API key as it is shown", "http_api: {key: \"***\"}\n",
+     "t:1:12: http_api.key: expected the secret, found what is shown in its place"},
+    {"an API key twice", "http_api: {key: a, key_file: b}\n",
+     "t:1:12: http_api.key: expected this or key_file, found both"},
     {"no PEM", "client: {token: {rsa_public_key: abc}}\n",
      "t:1:18: client.token.rsa_public_key: expected a public RSA key as PEM, found something that "
      "cannot be read"},
@@ -629,6 +633,9 @@ static const char everything_changed[] =
     "    - name: news\n      allow_subscribe_for_anonymous: true\n      history_size: 10\n"
     "      history_ttl: 36h\n      slow_consumer: latest\n"
     "    - allow_publish_for_subscriber: true\n      name: A-b_c.9\n"
+    "http_api: {key_file: k, insecure: true, max_body_bytes: 4096, max_answer_bytes: 65536, "
+    "max_in_flight: 1,\n"
+    "           max_requests: 2, body_timeout: 1s, idle_timeout: 1m}\n"
     "store: {engine: rocksdb, path: /var/lib/parley, timeout: 1m, queue_max_size: 4194304,\n"
     "        write_buffer_size: 1048576, block_cache_size: 4293918720, min_free_space: 1048576}\n"
     "reactor: {count: 3, backend: epoll, simd: avx2, pin: false, receive_buffers: 1024,\n"
@@ -654,6 +661,7 @@ static bool is_excluded(const char *key)
         "client.subscription_token.ecdsa_public_key",
         "client.subscription_token.ecdsa_public_key_file",
         "client.subscription_token.jwks_file",
+        "http_api.key",
     };
     bool is_found = false;
     for (size_t i = 0; i < COUNT_OF(excluded); i++) {
