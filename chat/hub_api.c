@@ -115,21 +115,13 @@ void hub_api_take_presence_stats(struct hub *hub, struct hub_asker asker,
 
 /* -- questions --------------------------------------------------------------------------------- */
 
-/* CODES_ERROR_NONE, or why there is no such channel. */
+/* CODES_ERROR_NONE, or why there is no such channel: that is all that a back end is asked. */
 static enum codes_error judge(struct hub *hub, struct bytes channel)
 {
-    switch (permission_judge_name(hub->options.policies, channel)) {
-    case PERMISSION_BAD_NAME:
-        metrics_add(hub->options.metrics, METRIC_REJECTED_CHANNEL_NAME, 1);
-        return CODES_ERROR_BAD_REQUEST;
-    case PERMISSION_UNKNOWN_NAMESPACE:
-        metrics_add(hub->options.metrics, METRIC_REJECTED_UNKNOWN_CHANNEL, 1);
-        return CODES_ERROR_UNKNOWN_CHANNEL;
-    case PERMISSION_GRANTED:
-    case PERMISSION_DENIED:
-        break;
-    }
-    return CODES_ERROR_NONE;
+    const struct permission_subject back_end = {.is_back_end = true};
+    return hub_error_for(
+        hub,
+        permission_judge(hub->options.policies, back_end, channel, PERMISSION_PUBLISH).verdict);
 }
 
 static enum codes_error publish_to(struct hub *hub, struct hub_asker asker, struct bytes channel,

@@ -91,11 +91,7 @@ uint16_t hub_apply_history(struct hub *hub, struct session *session, const struc
         return CODES_DISCONNECT_BAD_REQUEST;
     }
     const uint64_t hash = table_hash(&hub->options.key, history->channel);
-    const struct policy *policy = policy_find(hub->options.policies, history->channel);
-    const bool is_available = policy == NULL || policy_has_history(policy);
-    enum codes_error error = is_available
-                                 ? hub_may(hub, session, history->channel, hash, PERMISSION_HISTORY)
-                                 : CODES_ERROR_NOT_AVAILABLE;
+    enum codes_error error = hub_may(hub, session, history->channel, hash, PERMISSION_HISTORY);
     if (error == CODES_ERROR_NONE) {
         error = hub_ask_history(hub, hub_asker_of(hub, session, command->id), history, hash);
     }

@@ -281,8 +281,8 @@ static void lose_room(struct hub *hub, struct room *room)
         const struct roster_member *last = &room->members[room->member_count - 1];
         struct session *session = slab_at(hub->sessions, last->session);
         CHECK(session != NULL);
-        hub_reply_unsubscribe_push(&hub->reply, session, room_name(room),
-                                   CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
+        hub_tell_unsubscribed(hub, session, room, session->subscriptions[last->subscription].grant,
+                              CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
         hub_untie(hub, session, last->subscription);
     }
 }

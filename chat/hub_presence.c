@@ -186,11 +186,7 @@ uint16_t hub_apply_presence(struct hub *hub, struct session *session, const stru
         return CODES_DISCONNECT_BAD_REQUEST;
     }
     const uint64_t hash = table_hash(&hub->options.key, channel);
-    const struct policy *policy = policy_find(hub->options.policies, channel);
-    const bool is_available = policy == NULL || policy->presence;
-    enum codes_error error = is_available
-                                 ? hub_may(hub, session, channel, hash, PERMISSION_PRESENCE)
-                                 : CODES_ERROR_NOT_AVAILABLE;
+    enum codes_error error = hub_may(hub, session, channel, hash, PERMISSION_PRESENCE);
     if (error == CODES_ERROR_NONE) {
         error = hub_ask_presence(hub, hub_asker_of(hub, session, command->id), channel, hash,
                                  command->method == COMMAND_PRESENCE_STATS);

@@ -18,11 +18,16 @@ _Static_assert(HUB_INFO_SIZE_MAX >= JSON_WRITER_ESCAPE_SIZE_MAX * IDENTITY_USER_
                                         2 * IDENTITY_JSON_SIZE_MAX + 128,
                "a user, two infos, a client id and their names");
 
-/* Who publishes. Good until the next one. */
-static struct bytes write_info(struct hub *hub, const struct session *session)
+/* Who publishes, and as whom in that channel. Good until the next one. */
+static struct bytes write_info(struct hub *hub, const struct session *session, struct bytes channel,
+                               uint64_t hash)
 {
     uint8_t id[SESSION_ID_TEXT_SIZE];
-    const struct event_client_info info = session_describe(session->id, session_card(session), id);
+    const int index = hub_find(hub, session, channel, hash);
+    const struct session_subscription *subscription =
+        index < 0 ? NULL : &session->subscriptions[index];
+    const struct event_client_info info =
+        session_describe(session->id, session_cards(session, subscription), id);
     struct json_writer writer;
 
     json_writer_init(&writer, (struct span){hub->info, sizeof(hub->info)});
@@ -82,7 +87,7 @@ static enum codes_error ask_for(struct hub *hub, const struct session *session,
     const struct publication_source source = {
         .channel = publish->channel,
         .data = publish->data,
-        .info = write_info(hub, session),
+        .info = write_info(hub, session, publish->channel, hash),
         .key = publish->key,
         .now_ns = hub->now_ns,
     };

@@ -55,7 +55,7 @@ void hub_reply_disconnect(const struct hub_reply *to, struct session *session,
 void hub_reply_connect(const struct hub_reply *to, struct session *session, uint32_t command,
                        const struct event_connected *result)
 {
-    struct json_writer writer = begin(to);
+    struct json_writer writer = begin_long(to, result->subs.size);
     event_write_connected(&writer, command, result);
     commit(to, session, &writer, false);
 }
@@ -71,9 +71,25 @@ void hub_reply_refresh(const struct hub_reply *to, struct session *session, uint
 void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command,
                          const struct event_subscribed *result)
 {
-    struct json_writer writer = begin_long(to, result->publications.size);
+    struct json_writer writer = begin_long(to, result->publications.size + result->data.size);
     event_write_subscribed(&writer, command, result);
     commit(to, session, &writer, true);
+}
+
+void hub_reply_subscribe_push(const struct hub_reply *to, struct session *session,
+                              struct bytes channel, const struct event_subscribed *result)
+{
+    struct json_writer writer = begin_long(to, result->data.size);
+    event_write_subscribe_push(&writer, channel, result);
+    commit(to, session, &writer, true);
+}
+
+void hub_reply_sub_refresh(const struct hub_reply *to, struct session *session, uint32_t command,
+                           const struct event_subscribed *result)
+{
+    struct json_writer writer = begin(to);
+    event_write_sub_refreshed(&writer, command, result);
+    commit(to, session, &writer, false);
 }
 
 void hub_reply_history(const struct hub_reply *to, struct session *session, uint32_t command,

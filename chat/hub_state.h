@@ -15,6 +15,9 @@
 #include "chat/hub_reply.h"
 #include "chat/ids.h"
 #include "chat/permission.h"
+#include "chat/recovery.h"
+#include "chat/roster.h"
+#include "chat/stream.h"
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "core/list.h"
@@ -23,11 +26,13 @@
 struct blob;
 struct command;
 struct command_history;
+struct command_subscribe;
+struct grant;
+struct grant_source;
 struct post;
 struct post_page;
 struct post_publish_answer;
 struct publication_source;
-struct room;
 struct slab;
 struct timerwheel;
 struct users;
@@ -50,6 +55,8 @@ struct hub {
     size_t leave_count;
     size_t leave_capacity;
     struct list_link recovering; /* rooms for whose waiters the home has to be asked */
+    struct list_link settled;    /* arrivals that were answered, for the gateway */
+    struct list_link unasked;    /* rooms whose home has to be asked, when there is a credit */
     size_t recovery_bytes;       /* publications that were recovered in this iteration */
     size_t subscription_count;   /* for the gauge */
     struct timerwheel *timers;   /* the heralds' */
@@ -101,15 +108,62 @@ void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error
  */
 void hub_room_maybe_left(struct hub *hub, struct room *room);
 
+/* What somebody who comes into a channel asks for, and brings along. */
+struct hub_entry {
+    const struct command_subscribe *wanted;
+    struct grant *grant;       /* becomes the subscription's; NULL: nothing is special */
+    uint32_t command;          /* id, ROSTER_BY_CLIENT */
+    enum roster_origin origin; /* who wants it */
+};
+
 /*
- * hub_subscribe.c. A session asks to come into a room: it is a member and has its answer, or it
- * waits. 0, or -ENOMEM and nothing happened.
+ * hub_join.c. A session that may subscribes to a channel, in which it is not; see hub_enter_room().
+ * Not CODES_ERROR_NONE: nothing happened, and the grant is the caller's.
+ */
+NODISCARD enum codes_error hub_join(struct hub *hub, struct session *session, struct bytes channel,
+                                    uint64_t hash, const struct hub_entry *entry);
+
+/* Rooms for whose question there was no credit. */
+void hub_ask_homes(struct hub *hub);
+
+/*
+ * hub_subscribe.c. A session comes into a room: it is a member and has its answer, or it waits.
+ * 0, or -ENOMEM and nothing happened.
  */
 NODISCARD int hub_enter_room(struct hub *hub, struct session *session, struct room *room,
-                             const struct command *command);
+                             const struct hub_entry *entry);
+
+/* What a waiter is told. `page`: what the home has read from room->asked_from on, or NULL. */
+NODISCARD struct recovery_answer hub_judge(const struct hub *hub, const struct room *room,
+                                           const struct roster_waiter *waiter,
+                                           const struct blob *page);
+
+/* The same in the words of the protocol, with views of the page and of itself. */
+struct hub_told {
+    const struct blob *page; /* given: what there is of what it missed; NULL: nothing */
+    struct event_subscribed result;
+    uint8_t epoch[STREAM_EPOCH_SIZE];
+    bool has_all; /* false: the page is not all of it yet */
+};
+
+/* The answer is not RECOVERY_READ. */
+void hub_describe(const struct hub *hub, const struct room *room,
+                  const struct roster_waiter *waiter, struct recovery_answer answer,
+                  struct hub_told *told);
+void hub_count_recovery(const struct hub *hub, enum recovery_verdict verdict);
+
+/* Somebody waits there for what the home has to read, which may not be under way. */
+void hub_wish(struct hub *hub, struct room *room);
+
+/*
+ * Says that a subscription has ended, which is then the caller's to untie. One that the server made
+ * cannot be made again by the client: where it should be, the connection has to come again.
+ */
+void hub_tell_unsubscribed(struct hub *hub, struct session *session, const struct room *room,
+                           const struct grant *grant, enum codes_unsubscribe code);
 
 /* As many as may: all whose answer is known without reading, or from the page that was read. */
-void hub_admit_waiters(struct hub *hub, struct room *room, const struct blob *page);
+void hub_admit_waiters(struct hub *hub, struct room *room, struct blob *page);
 void hub_refuse_waiters(struct hub *hub, struct room *room, enum codes_error error);
 
 /* The answer to what was read for a room: takes one share of the page; NULL: it failed. */
@@ -127,6 +181,11 @@ NODISCARD struct blob *hub_copy_name(struct hub *hub, struct bytes name);
 /* hub_commands.c: CODES_ERROR_NONE, or why the session may not do that in the channel. */
 NODISCARD enum codes_error hub_may(struct hub *hub, const struct session *session,
                                    struct bytes channel, uint64_t hash, enum permission_verb verb);
+/* What a client is told of a verdict, which is counted. */
+NODISCARD enum codes_error hub_error_for(const struct hub *hub, enum permission_verdict verdict);
+/* The session's subscription to a channel, or -1. */
+NODISCARD int hub_find(struct hub *hub, const struct session *session, struct bytes channel,
+                       uint64_t hash);
 
 /* hub_connect.c: who comes and who stays, and what becomes of those whose token has ended. */
 NODISCARD uint16_t hub_apply_connect(struct hub *hub, struct session *session,
@@ -135,8 +194,53 @@ NODISCARD uint16_t hub_apply_refresh(struct hub *hub, struct session *session,
                                      const struct command *command);
 NODISCARD enum claims_verdict hub_verify(struct hub *hub, enum claims_kind kind, struct bytes token,
                                          struct claims *claims);
+/* Development without a key: whatever token somebody has, nobody could check it. */
+NODISCARD bool hub_ignores_tokens(const struct hub *hub);
+/* When the claims end, by the hub's clock; 0: never. */
+NODISCARD uint64_t hub_term_end(const struct hub *hub, const struct claims *claims);
 void hub_sign_out(struct hub *hub, struct session *session);
 void hub_expire(struct hub *hub);
+
+/* hub_grant.c: subscriptions by token. */
+NODISCARD uint16_t hub_apply_subscribe(struct hub *hub, struct session *session,
+                                       const struct command *command);
+NODISCARD uint16_t hub_apply_sub_refresh(struct hub *hub, struct session *session,
+                                         const struct command *command);
+/* Not yet subscribed, below client.channel_limit, and memory is not short? */
+NODISCARD enum codes_error hub_has_place(struct hub *hub, const struct session *session,
+                                         struct bytes channel, uint64_t hash);
+void hub_tell_term(const struct hub *hub, const struct grant *grant,
+                   struct event_subscribed *result);
+void hub_drop_grant(struct hub *hub, struct grant *grant);
+/* Ends a subscription and tells the client; a subscribe that waits has its answer before. */
+void hub_unsubscribe(struct hub *hub, struct session *session, uint32_t index,
+                     enum codes_unsubscribe code);
+void hub_expire_subscription(struct hub *hub, struct session *session, uint32_t room);
+
+/*
+ * hub_arrival.c: subscriptions that the server makes. A connect waits for those of its token, and
+ * is answered when all are there. An error: nothing has begun, and the connect is not answered.
+ */
+NODISCARD enum codes_error hub_begin_arrival(struct hub *hub, struct session *session,
+                                             const struct command *command,
+                                             const struct claims *claims, uint32_t ttl_s);
+/* Another one of its subscriptions knows what it missed, or has gone. */
+void hub_arrive(struct hub *hub, struct session *session);
+/* It leaves every room, and its connect is answered with the error. */
+void hub_fail_arrival(struct hub *hub, struct session *session, enum codes_error error);
+void hub_forget_arrival(struct session *session);
+/*
+ * For a session that is not in the channel: it is told by a push, or in the reply to its connect.
+ * The JSON of the source is good (identity_json_is_good), and the channel permitted.
+ */
+NODISCARD enum codes_error hub_subscribe_for(struct hub *hub, struct session *session,
+                                             struct bytes channel,
+                                             const struct grant_source *source,
+                                             const struct command_subscribe *wanted);
+
+/* hub_connect.c: the reply to a connect that was accepted. */
+void hub_greet(struct hub *hub, struct session *session, uint32_t command, uint32_t ttl_s,
+               struct bytes subs);
 
 /* hub_publish.c */
 NODISCARD uint16_t hub_apply_publish(struct hub *hub, struct session *session,

@@ -59,6 +59,9 @@ static const struct {
     {"parley_inflate_bytes_total", "counter",
      "Compressed messages received: their bytes, and what they became.", "of",
      METRIC_INFLATE_COMPRESSED},
+    {"parley_inflate_waits_total", "counter",
+     "Times a connection was not read on because enough was inflated in one iteration.", NULL,
+     METRIC_INFLATE_WAITS},
     {"parley_deflate_bytes_total", "counter",
      "Messages compressed, once for all who get them: their bytes, and what they became.", "of",
      METRIC_DEFLATE_PLAIN},
@@ -141,6 +144,9 @@ static const struct {
     {"parley_store_expired_total", "counter",
      "What got too old in the store while nobody had its channel open.", "what",
      METRIC_STORE_EXPIRED_PUBLICATIONS},
+    {"parley_store_repaired_total", "counter",
+     "Damaged files that the store has dropped, and channels that lost something by it.", "what",
+     METRIC_STORE_DAMAGED_TABLES},
 };
 
 enum { FAMILY_COUNT = sizeof(families) / sizeof(families[0]) };
@@ -289,6 +295,8 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_STORE_RUNS_LOST] = "lost",
     [METRIC_STORE_EXPIRED_PUBLICATIONS] = "publication",
     [METRIC_STORE_EXPIRED_CHANNELS] = "channel",
+    [METRIC_STORE_DAMAGED_TABLES] = "file",
+    [METRIC_STORE_DAMAGED_CHANNELS] = "channel",
 };
 
 void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)

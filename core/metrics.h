@@ -119,6 +119,7 @@ enum metrics_id {
 
     METRIC_INFLATE_COMPRESSED, /* bytes */
     METRIC_INFLATE_PLAIN,
+    METRIC_INFLATE_WAITS,
     METRIC_DEFLATE_PLAIN,
     METRIC_DEFLATE_COMPRESSED,
     METRIC_DEFLATE_OVER_BUDGET, /* messages that were worth it */
@@ -222,6 +223,8 @@ enum metrics_id {
     METRIC_STORE_TABLE_BYTES,          /* gauge: of what lies on the disk, without the log */
     METRIC_STORE_EXPIRED_PUBLICATIONS, /* too old, of channels that nobody had open */
     METRIC_STORE_EXPIRED_CHANNELS,
+    METRIC_STORE_DAMAGED_TABLES,   /* dropped */
+    METRIC_STORE_DAMAGED_CHANNELS, /* that began anew */
 
     METRIC_COUNT
 };

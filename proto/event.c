@@ -222,6 +222,31 @@ void event_write_sub_refreshed(struct json_writer *writer, uint32_t id,
     write_reply(writer, id, "sub_refresh", &subscribed_table, result);
 }
 
+void event_write_subscription(struct json_writer *writer, struct bytes channel,
+                              const struct event_subscribed *result)
+{
+    json_writer_string(writer, channel);
+    json_writer_text(writer, ":");
+    fields_write(writer, &subscribed_table, result);
+}
+
+void event_write_subscribe_push(struct json_writer *writer, struct bytes channel,
+                                const struct event_subscribed *result)
+{
+    const struct event_subscribed pushed = {
+        .epoch = result->epoch,
+        .data = result->data,
+        .offset = result->offset,
+        .recoverable = result->recoverable,
+        .positioned = result->positioned,
+    };
+    json_writer_text(writer, "{\"push\":{\"channel\":");
+    json_writer_string(writer, channel);
+    json_writer_text(writer, ",\"subscribe\":");
+    fields_write(writer, &subscribed_table, &pushed);
+    json_writer_text(writer, "}}");
+}
+
 void event_write_subscribed(struct json_writer *writer, uint32_t id,
                             const struct event_subscribed *result)
 {

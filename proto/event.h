@@ -103,6 +103,12 @@ void event_write_refreshed(struct json_writer *writer, uint32_t id,
 /* Of a subscription: expires, ttl_s. */
 void event_write_sub_refreshed(struct json_writer *writer, uint32_t id,
                                const struct event_subscribed *result);
+/* One member of `subs` in the result of `connect`: "channel":{...} */
+void event_write_subscription(struct json_writer *writer, struct bytes channel,
+                              const struct event_subscribed *result);
+/* A subscription that the server made: of the result what is not about recovery. */
+void event_write_subscribe_push(struct json_writer *writer, struct bytes channel,
+                                const struct event_subscribed *result);
 void event_write_subscribed(struct json_writer *writer, uint32_t id,
                             const struct event_subscribed *result);
 void event_write_history(struct json_writer *writer, uint32_t id,

@@ -505,6 +505,8 @@ static void create_store(struct archive *archive)
         .questions_max = archive->options.questions_max,
         .backoff_min_ms = BACKOFF_MIN_MS,
         .backoff_max_ms = BACKOFF_MAX_MS,
+        .on_line = archive_take_line,
+        .line_context = archive,
     };
     const int result = store_create(&options, archive->now_ns, &archive->store);
     const struct log_field fields[] = {

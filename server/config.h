@@ -147,8 +147,13 @@ struct config_client {
     bool insecure;
     bool allow_anonymous_connect_without_token;
     struct config_origins allowed_origins;
-    uint64_t stale_close_delay_ns;   /* from the upgrade to an accepted connect */
-    uint64_t expired_close_delay_ns; /* from the end of a token to the end of its connection */
+    uint64_t stale_close_delay_ns;       /* from the upgrade to an accepted connect */
+    uint64_t expired_close_delay_ns;     /* from the end of a token to the end of its connection */
+    uint64_t expired_sub_close_delay_ns; /* likewise, of its subscription */
+    struct {
+        bool enabled;
+        char personal_channel_namespace[CONFIG_NAMESPACE_NAME_SIZE]; /* empty: none */
+    } subscribe_to_user_personal_channel;
     uint64_t ping_interval_ns;
     uint64_t pong_timeout_ns; /* below ping_interval_ns */
     uint32_t channel_limit;   /* channels of one connection */

@@ -50,6 +50,8 @@ static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "d
  */
 /* clang-format off */
 #define CHANNEL_ROWS(at, at_duration)                                                              \
+    {at(channel_regex), .kind = CONFIG_KIND_REGEX},                                                \
+    {at(allow_user_limited_channels), BOOL(false)},                                                \
     {at(allow_subscribe_for_client), BOOL(false)},                                                 \
     {at(allow_subscribe_for_anonymous), BOOL(false)},                                              \
     {at(allow_publish_for_client), BOOL(false)},                                                   \
@@ -139,6 +141,10 @@ static const struct config_option all_rows[] = {
     {AT_DURATION(client, expired_close_delay), DURATION(0, SECONDS(3600), SECONDS(25))},
     {AT_DURATION(client, ping_interval), DURATION(SECONDS(1), SECONDS(3600), SECONDS(25))},
     {AT_DURATION(client, pong_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(8))},
+    {AT_DURATION(client, expired_sub_close_delay), DURATION(0, SECONDS(3600), SECONDS(25))},
+    {AT(client, subscribe_to_user_personal_channel.enabled), BOOL(false)},
+    {AT(client, subscribe_to_user_personal_channel.personal_channel_namespace),
+     .kind = CONFIG_KIND_NAME},
     {AT(client, channel_limit), NUMBER(1, 32768, 128, "channels")},
     {AT(client, queue_max_size), NUMBER(KIB(4), MIB(1024), KIB(256), "bytes")},
     {AT_DURATION(client, write_stall_timeout), DURATION(MS(100), SECONDS(600), SECONDS(10))},
@@ -203,7 +209,10 @@ static const struct config_option all_rows[] = {
 };
 
 static const struct config_option namespace_rows[] = {
-    {.key = "name", .offset = offsetof(struct config_namespace, name), .kind = CONFIG_KIND_NAME},
+    {.key = "name",
+     .offset = offsetof(struct config_namespace, name),
+     .kind = CONFIG_KIND_NAME,
+     .min = 1},
     CHANNEL_ROWS(AT_NAMESPACE, AT_NAMESPACE_DURATION),
 };
 
@@ -353,6 +362,9 @@ void config_options_set_default(const struct config_option *option, void *base)
         memset(field, 0, CONFIG_PATH_SIZE);
         memcpy(field, option->standard_text, strlen(option->standard_text));
         return;
+    case CONFIG_KIND_REGEX:
+        memset(field, 0, POLICY_REGEX_SIZE);
+        return;
     case CONFIG_KIND_TEXT:
     case CONFIG_KIND_SECRET:
         config_options_set_text(option, base, NULL);
@@ -383,6 +395,7 @@ static size_t number_size(enum config_kind kind)
     case CONFIG_KIND_ADDRESS:
     case CONFIG_KIND_NAME:
     case CONFIG_KIND_PATH:
+    case CONFIG_KIND_REGEX:
     case CONFIG_KIND_TEXT:
     case CONFIG_KIND_SECRET:
     case CONFIG_KIND_ORIGINS:

@@ -34,6 +34,7 @@ enum config_kind {
     CONFIG_KIND_ADDRESS,    /* char[CONFIG_ADDRESS_SIZE] */
     CONFIG_KIND_NAME,       /* char[CONFIG_NAMESPACE_NAME_SIZE] */
     CONFIG_KIND_PATH,       /* char[CONFIG_PATH_SIZE] */
+    CONFIG_KIND_REGEX,      /* char[POLICY_REGEX_SIZE] */
     CONFIG_KIND_TEXT,       /* const char *, of at most `max` bytes; NULL: none */
     CONFIG_KIND_SECRET,     /* struct config_secret, likewise */
     CONFIG_KIND_ORIGINS,    /* struct config_origins */

@@ -126,11 +126,32 @@ static bool is_power_of_two(const struct config *config, struct config_fault *fa
     return accuse(whole(config), fault, key, what);
 }
 
+/* The namespace of personal channels has to be one. */
+static bool personal_namespace_is_there(const struct config *config, struct config_fault *fault)
+{
+    static const char key[] =
+        "client.subscribe_to_user_personal_channel.personal_channel_namespace";
+    const struct config_namespaces *namespaces = &config->channel.namespaces;
+    const char *name = config->client.subscribe_to_user_personal_channel.personal_channel_namespace;
+    bool is_there = name[0] == '\0';
+
+    for (uint32_t i = 0; !is_there && i < namespaces->count; i++) {
+        is_there = strcmp(name, namespaces->items[i].name) == 0;
+    }
+    if (is_there) {
+        return true;
+    }
+    char what[CONFIG_WHAT_SIZE];
+    (void)snprintf(what, sizeof(what), "expected one of channel.namespaces, found \"%s\"", name);
+    return accuse(whole(config), fault, key, what);
+}
+
 static bool whole_holds(const struct config *config, struct config_fault *fault)
 {
     const uint64_t message = config->websocket.message_size_limit;
 
     return listeners_differ(config, fault) && tls_has_its_files(config, fault) &&
+           personal_namespace_is_there(config, fault) &&
            (config->http_server.max_uri < config->http_server.max_header_bytes ||
             blame(whole(config), fault, "http_server.max_uri", "less than",
                   "http_server.max_header_bytes")) &&

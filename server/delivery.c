@@ -332,8 +332,9 @@ static void give_to_all(struct fan_out *fan_out, struct room *room) ON_REACTOR
 
     for (uint32_t i = room->member_count; i > 0; i--) {
         const struct roster_member *member = &room->members[i - 1];
-        struct conn *conn =
-            fan_out->is_news && !member->hears_news ? NULL : find_conn(delivery, member->conn);
+        struct conn *conn = fan_out->is_news && !member->traits.hears_news
+                                ? NULL
+                                : find_conn(delivery, member->conn);
         if (conn == NULL) {
             continue;
         }

@@ -225,6 +225,28 @@ void gateway_resume(struct gateway *gateway)
             gateway->waiting_count * sizeof(*gateway->waiting));
 }
 
+void gateway_open_settled(struct gateway *gateway)
+{
+    struct conn_id id;
+
+    while (hub_next_settled(gateway->options.hub, &id)) {
+        struct conn *conn = reactor_conn(gateway->reactor, id);
+        struct peer *peer = conn == NULL ? NULL : conn_user(conn);
+        if (peer == NULL || peer->state != PEER_CHAT || !peer->waits_for_reply) {
+            continue;
+        }
+        peer->waits_for_reply = false;
+        if (hub_has_admitted(peer->session)) {
+            gateway_begin_pings(gateway, peer);
+        }
+        if (peer->held != NULL) {
+            gateway_wait_for_hub(gateway, peer);
+        } else {
+            conn_resume(conn);
+        }
+    }
+}
+
 /* -- upcalls ----------------------------------------------------------------------------------- */
 
 static struct gateway *gateway_of(const struct conn *conn) ON_REACTOR

@@ -65,6 +65,7 @@ struct peer {
     bool closes_after_answer;  /* PEER_API */
     bool reads_no_more;        /* PEER_API: what it still sends is dropped */
     bool waits_for_hub;        /* in gateway->waiting: held until hub_is_ready() */
+    bool waits_for_reply;      /* its connect is not answered yet: it is not read */
     bool is_sent_away;         /* it was told goodbye: the server drains */
 };
 

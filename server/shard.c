@@ -4,6 +4,7 @@
 #include "version.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "chat/herald.h"
 #include "chat/hub.h"
@@ -87,6 +88,8 @@ static int create_hub(struct shard *shard)
 {
     const struct shard_options *options = &shard->options;
     const struct config *config = options->config;
+    const char *personal_namespace =
+        config->client.subscribe_to_user_personal_channel.personal_channel_namespace;
     const struct hub_options hub = {
         .key = options->key,
         .reactor = options->index,
@@ -114,6 +117,9 @@ static int create_hub(struct shard *shard)
             config->client.insecure || config->client.allow_anonymous_connect_without_token,
         .verifier = options->verifier,
         .expired_close_delay_ns = config->client.expired_close_delay_ns,
+        .expired_sub_close_delay_ns = config->client.expired_sub_close_delay_ns,
+        .personal_channels = config->client.subscribe_to_user_personal_channel.enabled,
+        .personal_namespace = {(const uint8_t *)personal_namespace, strlen(personal_namespace)},
         .version = "parley " PARLEY_VERSION,
         .policies = options->policies,
         .bus = options->bus,
@@ -443,7 +449,7 @@ static void observe_deliveries(struct shard *shard, uint64_t now_ns) ON_REACTOR
     times->count = 0;
 }
 
-static void update_metrics(struct shard *shard, uint64_t began_ns)
+static void update_metrics(struct shard *shard, uint64_t began_ns) ON_REACTOR
 {
     struct metrics *metrics = shard->options.metrics;
 
@@ -479,6 +485,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     gateway_resume(shard->gateway);                      /* 3 */
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */
+    gateway_open_settled(shard->gateway);                /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
     shed(shard);                                         /* 4 */
     hub_flush(shard->hub);                               /* 5 */

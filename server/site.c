@@ -101,6 +101,7 @@ static const char *const ready_texts[] = {
     [ARCHIVE_READY] = "ready\n",
     [ARCHIVE_DOWN] = "the store is down\n",
     [ARCHIVE_FULL] = "the store has no space left\n",
+    [ARCHIVE_UNREPAIRED] = "the store is damaged and could not be repaired\n",
     [ARCHIVE_SLOW] = "the store does not answer in time\n",
 };
 

@@ -3,7 +3,7 @@
 #define BENCH_MICRO_MICRO_H
 /*
  * Micro-benchmarks are written in C against this table.
- * register.cc, the only C++ file in the tree, hands each row to Google Benchmark.
+ * register.cc, which is C++ for that, hands each row to Google Benchmark.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -49,6 +49,8 @@ static struct config choose_config(const struct sim_profile *profile)
     config.client.control_burst = 1000000;
     config.client.connection_limit = profile->connection_limit;
     config.http_server.handshake_timeout_ns = 5 * SIM_S;
+    config.websocket.compression = profile->has_compression;
+    config.websocket.compression_min_size = 64;
     config.websocket.message_timeout_ns = 5 * SIM_S;
     config.websocket.close_timeout_ns = 2 * SIM_S;
     config.reactor.count = profile->shard_count;

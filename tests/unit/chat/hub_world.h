@@ -45,6 +45,8 @@ struct world_options {
     size_t pool_bytes;     /* 0: plenty */
     size_t history_bytes;  /* of a home; 0: 4 MiB */
     const struct claims_verifier *verifier;
+    bool personal;                       /* channels */
+    const char *personal_namespace;      /* NULL: none */
     bool closed;                         /* nobody may connect without a token */
     uint32_t text;                       /* of an outbox; 0: 1 MiB */
     const struct policy_table *policies; /* NULL: world_policies() */
@@ -186,7 +188,11 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .ping_interval_s = 25,
         .anonymous_allowed = !options->closed,
         .verifier = options->verifier,
+        .personal_channels = options->personal,
+        .personal_namespace =
+            view(options->personal_namespace == NULL ? "" : options->personal_namespace),
         .expired_close_delay_ns = 5000000000,
+        .expired_sub_close_delay_ns = 5000000000,
         .version = "parley 0",
         .policies = options->policies != NULL ? options->policies : world_policies(),
         .bus = world.bus,
@@ -288,7 +294,7 @@ static inline void deliver_news(struct reactor *reactor, struct outbox_entry *en
     const size_t header = frame.data[1] < 126 ? 2 : 4;
 
     for (uint32_t i = 0; room != NULL && i < room->member_count; i++) {
-        if (room->members[i].hears_news) {
+        if (room->members[i].traits.hears_news) {
             struct client *client = client_of(room->members[i].conn);
             ck_assert_ptr_nonnull(client);
             append(client, (struct bytes){frame.data + header, frame.size - header});
@@ -369,6 +375,17 @@ static inline size_t take_posts(uint16_t index, size_t max)
     return taken;
 }
 
+/* As the gateway does, which reads clients then whose connect had to wait for its answer. */
+static inline void let_in(struct reactor *reactor)
+{
+    struct conn_id conn;
+    while (hub_next_settled(reactor->hub, &conn)) {
+        const struct client *client = client_of(conn);
+        ck_assert_ptr_nonnull(client);
+        ck_assert(!hub_is_arriving(client->session));
+    }
+}
+
 /* One turn with at most so many posts. Returns how much moved. */
 static inline size_t run_some(uint16_t index, size_t max)
 {
@@ -377,6 +394,7 @@ static inline size_t run_some(uint16_t index, size_t max)
     hub_tick(reactor->hub, world.now_ns);
     const size_t taken = take_posts(index, max);
     hub_recover(reactor->hub);
+    let_in(reactor);
     deliver(reactor);
     hub_flush(reactor->hub);
     bus_flush(world.bus, index);

@@ -359,6 +359,17 @@ static const struct {
     {"no time after the grace time", "shutdown: {timeout: 5s}\n",
      "t: shutdown.grace: expected less than shutdown.timeout (5s), found 5s"},
     /* Several options of a namespace, or of channels without one. */
+    {"a pattern that is none", "channel: {namespaces: [{name: a, channel_regex: '(x'}]}\n",
+     "t:1:49: channel.namespaces[0].channel_regex: expected a regular expression of at most 255 "
+     "bytes, without quotes, found the string \"(x\" (missing closing parenthesis, at byte 2)"},
+    {"a quote in a pattern", "channel: {without_namespace: {channel_regex: \"a'b\"}}\n",
+     "t:1:46: channel.without_namespace.channel_regex: expected a regular expression of at most "
+     "255 bytes, without quotes, found the string \"a'b\""},
+    {"personal channels in a namespace that is none",
+     "client: {subscribe_to_user_personal_channel: {personal_channel_namespace: me}}\n",
+     "t:1:47: client.subscribe_to_user_personal_channel.personal_channel_namespace: expected one "
+     "of "
+     "channel.namespaces, found \"me\""},
     {"history without a time", "channel:\n  without_namespace:\n    history_size: 5\n",
      "t: channel.without_namespace.history_ttl: expected more than 0s with history_size (5), found "
      "0s"},
@@ -582,8 +593,10 @@ static const char everything_changed[] =
     "client:\n"
     "  insecure: true\n  allow_anonymous_connect_without_token: true\n"
     "  allowed_origins: [https://chat.example.org, 'http://[::1]:8080', capacitor://localhost]\n"
-    "  stale_close_delay: 1500ms\n  expired_close_delay: 0s\n  ping_interval: 1h\n  pong_timeout: "
-    "'2m'\n"
+    "  stale_close_delay: 1500ms\n  expired_close_delay: 0s\n"
+    "  expired_sub_close_delay: 1m\n  subscribe_to_user_personal_channel:\n"
+    "    {enabled: true, personal_channel_namespace: news}\n"
+    "  ping_interval: 1h\n  pong_timeout: '2m'\n"
     "  channel_limit: 32768\n  queue_max_size: 1073741824\n  write_stall_timeout: 1s\n"
     "  command_rate: 51\n  command_burst: 101\n  control_rate: 11\n  control_burst: 21\n"
     "  connection_limit: 1000\n  max_messages_per_frame: 1\n"
@@ -606,6 +619,7 @@ static const char everything_changed[] =
     "  max_length: 64\n"
     "  history_memory_max: 5000000000\n"
     "  without_namespace:\n"
+    "    channel_regex: ^a+$\n    allow_user_limited_channels: true\n"
     "    allow_subscribe_for_client: true\n    allow_subscribe_for_anonymous: true\n"
     "    allow_publish_for_client: true\n    allow_publish_for_subscriber: true\n"
     "    allow_publish_for_anonymous: true\n"
@@ -700,6 +714,11 @@ START_TEST(reads_every_option)
     ck_assert_str_eq(config.http_server.internal_address, "::1");
     ck_assert_uint_eq(config.client.stale_close_delay_ns, 1500000000);
     ck_assert_uint_eq(config.client.expired_close_delay_ns, 0);
+    ck_assert_uint_eq(config.client.expired_sub_close_delay_ns, UINT64_C(60000000000));
+    ck_assert(config.client.subscribe_to_user_personal_channel.enabled);
+    ck_assert_str_eq(config.client.subscribe_to_user_personal_channel.personal_channel_namespace,
+                     "news");
+    ck_assert_str_eq(config.channel.without_namespace.channel_regex, "^a+$");
     ck_assert_uint_eq(config.client.pong_timeout_ns, UINT64_C(120000000000));
     ck_assert_uint_eq(config.client.queue_max_size, 1073741824);
     ck_assert_int_eq(config.reactor.backend, CONFIG_BACKEND_EPOLL);
