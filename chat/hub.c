@@ -14,6 +14,7 @@
 #include "chat/membership.h"
 #include "chat/outbox.h"
 #include "chat/policy.h"
+#include "chat/revocations.h"
 #include "chat/roster.h"
 #include "chat/session.h"
 #include "chat/users.h"
@@ -47,8 +48,9 @@ static int open_parts(struct hub *hub)
     hub->timers = timerwheel_create(0, herald_tick_ns);
     hub->expiries = timerwheel_create(0, TIMERWHEEL_TICK_NS_DEFAULT);
     hub->users = users_create(&options->key);
+    hub->revocations = revocations_create(&options->key, options->revocation_count_max);
     if (hub->questions == NULL || hub->timers == NULL || hub->expiries == NULL ||
-        hub->users == NULL) {
+        hub->users == NULL || hub->revocations == NULL) {
         return -ENOMEM;
     }
     int result = roster_create(options->reactor, options->room_count_max, &hub->roster);
@@ -118,6 +120,7 @@ void hub_destroy(struct hub *hub)
     roster_destroy(hub->roster);
     slab_destroy(hub->questions);
     slab_destroy(hub->sessions);
+    revocations_destroy(hub->revocations);
     users_destroy(hub->users);
     timerwheel_destroy(hub->expiries);
     timerwheel_destroy(hub->timers);

@@ -43,20 +43,22 @@ struct hub_options {
     uint32_t channel_count_max;
     uint32_t tail_count_max; /* see chat/channel.h */
     size_t tail_bytes_max;
-    size_t history_bytes_max;    /* likewise */
-    uint32_t history_count_max;  /* publications in one answer to `history` */
-    uint32_t presence_max_list;  /* members in one answer to `presence`; see chat/herald.h too */
-    uint32_t news_batch_max;     /* joins and leaves in one frame, 1 to HERALD_BATCH_MAX */
-    uint32_t question_count_max; /* open at a time: bus.reserve */
-    uint32_t recovery_count_max; /* publications that a client is given when it comes back */
-    uint16_t archive;            /* likewise */
-    uint64_t store_timeout_ns;   /* likewise */
-    size_t store_bytes_max;      /* likewise */
-    uint32_t page_bytes_max;     /* bytes of the publications, or members, in one answer */
-    uint16_t channel_limit;      /* subscriptions of one session */
-    uint32_t ping_interval_s;    /* told in the connect reply */
-    bool anonymous_allowed;      /* connect without a token */
-    bool personal_channels;      /* everybody who is signed in is subscribed to `#user` */
+    size_t history_bytes_max;      /* likewise */
+    uint32_t history_count_max;    /* publications in one answer to `history` */
+    uint32_t presence_max_list;    /* members in one answer to `presence`; see chat/herald.h too */
+    uint32_t news_batch_max;       /* joins and leaves in one frame, 1 to HERALD_BATCH_MAX */
+    uint32_t question_count_max;   /* open at a time: bus.reserve */
+    uint32_t recovery_count_max;   /* publications that a client is given when it comes back */
+    uint16_t archive;              /* likewise */
+    uint64_t store_timeout_ns;     /* likewise */
+    size_t store_bytes_max;        /* likewise */
+    uint32_t list_bytes_max;       /* bytes of the channels that a reactor lists for a back end */
+    uint32_t revocation_count_max; /* users and tokens that back ends may have forbidden */
+    uint32_t page_bytes_max;       /* bytes of the publications, or members, in one answer */
+    uint16_t channel_limit;        /* subscriptions of one session */
+    uint32_t ping_interval_s;      /* told in the connect reply */
+    bool anonymous_allowed;        /* connect without a token */
+    bool personal_channels;        /* everybody who is signed in is subscribed to `#user` */
     struct bytes personal_namespace;        /* of these; empty: none. Borrowed */
     const struct claims_verifier *verifier; /* of tokens; NULL: no key is configured */
     uint64_t expired_close_delay_ns;     /* from the end of a token to the end of its connection */

@@ -3,6 +3,8 @@
 
 #include "chat/hub_state.h"
 #include "chat/idempotency.h"
+#include "chat/identity.h"
+#include "chat/order.h"
 #include "chat/outbox.h"
 #include "chat/page.h"
 #include "chat/permission.h"
@@ -77,11 +79,22 @@ void hub_api_take_published(struct hub *hub, const struct post_publish_answer *a
     commit(hub, asker, &writer);
 }
 
+static void take_done(struct hub *hub, struct hub_asker asker)
+{
+    struct json_writer writer = begin(hub, 0);
+    api_result_write_done(&writer);
+    commit(hub, asker, &writer);
+}
+
 void hub_api_take_page(struct hub *hub, const struct post_page *page)
 {
     const struct hub_asker asker = {.handle = page->asker, .number = page->command};
     if (page->error != CODES_ERROR_NONE) {
         hub_api_refuse(hub, asker, (enum codes_error)page->error);
+        return;
+    }
+    if (page->is_removal) {
+        take_done(hub, asker);
         return;
     }
     uint8_t epoch[STREAM_EPOCH_SIZE];
@@ -95,21 +108,37 @@ void hub_api_take_page(struct hub *hub, const struct post_page *page)
     commit(hub, asker, &writer);
 }
 
-void hub_api_take_presence(struct hub *hub, struct hub_asker asker, struct presence_parts parts,
-                           const struct presence_limits *limits)
+static void take_channels(struct hub *hub, struct hub_asker asker, struct presence_parts parts)
 {
-    struct json_writer writer = begin(hub, presence_size(parts, limits));
-    api_result_write_presence_begin(&writer);
-    presence_write(&writer, parts, limits);
-    api_result_write_presence_end(&writer);
-    commit(hub, asker, &writer);
+    struct json_writer writer = begin(hub, hub_channels_size(parts));
+    api_result_write_channels_begin(&writer);
+    const bool written = hub_write_channels(&writer, parts);
+    api_result_write_channels_end(&writer);
+    if (written) {
+        commit(hub, asker, &writer);
+    } else {
+        hub_api_refuse(hub, asker, CODES_ERROR_INTERNAL);
+    }
 }
 
-void hub_api_take_presence_stats(struct hub *hub, struct hub_asker asker,
-                                 const struct presence_numbers *numbers)
+void hub_api_take_parts(struct hub *hub, struct hub_asker asker, enum post_what what,
+                        struct presence_parts parts, const struct presence_limits *limits)
 {
-    struct json_writer writer = begin(hub, 0);
-    api_result_write_presence_stats(&writer, numbers->client_count, numbers->user_count);
+    if (what == POST_CHANNELS) {
+        take_channels(hub, asker, parts);
+        return;
+    }
+    struct json_writer writer = begin(hub, what == POST_WHO ? presence_size(parts, limits) : 0);
+    if (what == POST_WHO) {
+        api_result_write_presence_begin(&writer);
+        presence_write(&writer, parts, limits);
+        api_result_write_presence_end(&writer);
+    } else if (what == POST_HOW_MANY) {
+        const struct presence_numbers numbers = presence_count(parts);
+        api_result_write_presence_stats(&writer, numbers.client_count, numbers.user_count);
+    } else {
+        api_result_write_done(&writer);
+    }
     commit(hub, asker, &writer);
 }
 
@@ -159,21 +188,53 @@ void hub_api_publish(struct hub *hub, struct hub_api_asker asker, struct bytes c
     }
 }
 
-static enum codes_error ask_history(struct hub *hub, struct hub_asker asker,
-                                    const struct command_history *history)
+/* The same, and whether there is history. */
+static enum codes_error judge_history(struct hub *hub, struct bytes channel)
 {
-    const enum codes_error error = judge(hub, history->channel);
+    const enum codes_error error = judge(hub, channel);
     if (error != CODES_ERROR_NONE) {
         return error;
     }
-    if (!policy_has_history(policy_find(hub->options.policies, history->channel))) {
-        return CODES_ERROR_NOT_AVAILABLE;
+    return policy_has_history(policy_find(hub->options.policies, channel))
+               ? CODES_ERROR_NONE
+               : CODES_ERROR_NOT_AVAILABLE;
+}
+
+static enum codes_error ask_removal(struct hub *hub, struct hub_asker asker, struct bytes channel)
+{
+    const enum codes_error error = judge_history(hub, channel);
+    struct blob *name = error == CODES_ERROR_NONE ? hub_copy_name(hub, channel) : NULL;
+    if (name == NULL) {
+        return error == CODES_ERROR_NONE ? CODES_ERROR_INTERNAL : error;
+    }
+    const uint64_t hash = table_hash(&hub->options.key, channel);
+    const struct post post = {
+        .kind = POST_HISTORY,
+        .history =
+            {
+                .blob = name,
+                .hash = hash,
+                .session = asker.handle,
+                .command = asker.number,
+                .flags = POST_HISTORY_API | POST_HISTORY_REMOVE,
+            },
+    };
+    hub_ask(hub, ids_home_of(hash, hub->options.reactor_count), &post);
+    return CODES_ERROR_NONE;
+}
+
+static enum codes_error ask_history(struct hub *hub, struct hub_asker asker,
+                                    const struct command_history *history)
+{
+    const enum codes_error error = judge_history(hub, history->channel);
+    if (error != CODES_ERROR_NONE) {
+        return error;
     }
     return hub_ask_history(hub, asker, history, table_hash(&hub->options.key, history->channel));
 }
 
 static enum codes_error ask_presence(struct hub *hub, struct hub_asker asker, struct bytes channel,
-                                     bool wants_numbers)
+                                     enum post_what what)
 {
     const enum codes_error error = judge(hub, channel);
     if (error != CODES_ERROR_NONE) {
@@ -182,8 +243,8 @@ static enum codes_error ask_presence(struct hub *hub, struct hub_asker asker, st
     if (!policy_find(hub->options.policies, channel)->presence) {
         return CODES_ERROR_NOT_AVAILABLE;
     }
-    return hub_ask_presence(hub, asker, channel, table_hash(&hub->options.key, channel),
-                            wants_numbers);
+    return hub_ask_everybody(hub, asker, what, hub_copy_name(hub, channel),
+                             table_hash(&hub->options.key, channel));
 }
 
 static enum codes_error ask(struct hub *hub, struct hub_asker asker,
@@ -191,15 +252,28 @@ static enum codes_error ask(struct hub *hub, struct hub_asker asker,
 {
     switch (command->method) {
     case API_PRESENCE:
-        return ask_presence(hub, asker, command->presence.channel, false);
+        return ask_presence(hub, asker, command->presence.channel, POST_WHO);
     case API_PRESENCE_STATS:
-        return ask_presence(hub, asker, command->presence.channel, true);
+        return ask_presence(hub, asker, command->presence.channel, POST_HOW_MANY);
     case API_HISTORY:
         return ask_history(hub, asker, &command->history);
+    case API_HISTORY_REMOVE:
+        return ask_removal(hub, asker, command->presence.channel);
+    case API_CHANNELS:
+        return hub_ask_everybody(hub, asker, POST_CHANNELS,
+                                 hub_copy_name(hub, command->channels.channel), 0);
     case API_PUBLISH:
     case API_BROADCAST:
     case API_INFO:
     case API_RPC:
+    case API_SUBSCRIBE:
+    case API_UNSUBSCRIBE:
+    case API_DISCONNECT:
+    case API_REFRESH:
+    case API_BLOCK_USER:
+    case API_UNBLOCK_USER:
+    case API_REVOKE_TOKEN:
+    case API_INVALIDATE_USER_TOKENS:
         break;
     }
     NEVER("a method that is not one question");
@@ -209,6 +283,28 @@ void hub_api_ask(struct hub *hub, struct hub_api_asker asker, const struct api_c
 {
     hub_use_allowance(hub);
     const enum codes_error error = ask(hub, asker_of(asker), command);
+    if (error != CODES_ERROR_NONE) {
+        hub_api_refuse(hub, asker_of(asker), error);
+    }
+}
+
+static enum codes_error order_all(struct hub *hub, struct hub_asker asker,
+                                  const struct order *order)
+{
+    enum codes_error error =
+        order->channel.size > 0 ? judge(hub, order->channel) : CODES_ERROR_NONE;
+    if (!identity_json_is_good(order->info) || !identity_json_is_good(order->data)) {
+        error = CODES_ERROR_BAD_REQUEST;
+    }
+    return error != CODES_ERROR_NONE
+               ? error
+               : hub_ask_everybody(hub, asker, POST_ORDER, order_pack(hub->options.pool, order), 0);
+}
+
+void hub_api_order(struct hub *hub, struct hub_api_asker asker, const struct order *order)
+{
+    hub_use_allowance(hub);
+    const enum codes_error error = order_all(hub, asker_of(asker), order);
     if (error != CODES_ERROR_NONE) {
         hub_api_refuse(hub, asker_of(asker), error);
     }

@@ -17,6 +17,7 @@
 #include "proto/api.h"
 
 struct hub;
+struct order;
 
 struct hub_api_asker {
     struct conn_id conn;
@@ -27,7 +28,10 @@ struct hub_api_asker {
 void hub_api_publish(struct hub *hub, struct hub_api_asker asker, struct bytes channel,
                      const struct api_publish *publish);
 
-/* API_PRESENCE, API_PRESENCE_STATS, API_HISTORY. */
+/* To every reactor; {} when it is done on all of them. */
+void hub_api_order(struct hub *hub, struct hub_api_asker asker, const struct order *order);
+
+/* API_PRESENCE, API_PRESENCE_STATS, API_HISTORY, API_HISTORY_REMOVE, API_CHANNELS. */
 void hub_api_ask(struct hub *hub, struct hub_api_asker asker, const struct api_command *command);
 
 #endif /* CHAT_HUB_API_H */

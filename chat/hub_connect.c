@@ -10,6 +10,7 @@
 #include "chat/identity.h"
 #include "chat/outbox.h"
 #include "chat/policy.h"
+#include "chat/revocations.h"
 #include "chat/session.h"
 #include "chat/users.h"
 #include "core/check.h"
@@ -41,9 +42,14 @@ enum claims_verdict hub_verify(struct hub *hub, enum claims_kind kind, struct by
     const struct claims_verifier *verifier = hub->options.verifier;
     struct metrics *metrics = hub->options.metrics;
     *claims = (struct claims){.expires = false};
-    const enum claims_verdict verdict =
-        verifier == NULL ? CLAIMS_INVALID
-                         : verifier->verify(verifier->context, kind, token, claims);
+    enum claims_verdict verdict = verifier == NULL
+                                      ? CLAIMS_INVALID
+                                      : verifier->verify(verifier->context, kind, token, claims);
+
+    if (verdict == CLAIMS_VALID && revocations_forbid(hub->revocations, claims, hub->now_ns)) {
+        metrics_add(metrics, METRIC_REJECTED_REVOKED, 1);
+        verdict = CLAIMS_INVALID;
+    }
 
     switch (verdict) {
     case CLAIMS_VALID:

@@ -23,7 +23,9 @@ struct blob *hub_copy_name(struct hub *hub, struct bytes name)
 {
     struct blob *copy = blob_create(hub->options.pool, name.size);
     if (copy != NULL) {
-        memcpy(copy->data, name.data, name.size);
+        if (name.size > 0) {
+            memcpy(copy->data, name.data, name.size);
+        }
         copy->end = (uint32_t)name.size;
     }
     return copy;
@@ -167,6 +169,7 @@ static void answer_history(struct hub *hub, const struct post *asked, enum codes
                 .command = asked->history.command,
                 .error = error,
                 .is_api = (asked->history.flags & POST_HISTORY_API) != 0,
+                .is_removal = (asked->history.flags & POST_HISTORY_REMOVE) != 0,
             },
     };
     blob_drop(asked->history.blob, hub->options.pool);
@@ -190,8 +193,11 @@ static void take_history(struct hub *hub, const struct post *post)
     if (waits) {
         return;
     }
-    if (error == CODES_ERROR_NONE) {
-        error = channel_read(hub->home, asked->hash, blob_bytes(asked->blob), &query, &reading);
+    const struct bytes name = blob_bytes(asked->blob);
+    if (error == CODES_ERROR_NONE && (asked->flags & POST_HISTORY_REMOVE) != 0) {
+        error = channel_remove_history(hub->home, asked->hash, name);
+    } else if (error == CODES_ERROR_NONE) {
+        error = channel_read(hub->home, asked->hash, name, &query, &reading);
     }
     answer_history(hub, post, error, &reading);
 }

@@ -15,6 +15,7 @@
 #include "chat/hub_reply.h"
 #include "chat/ids.h"
 #include "chat/permission.h"
+#include "chat/post.h"
 #include "chat/recovery.h"
 #include "chat/roster.h"
 #include "chat/stream.h"
@@ -29,10 +30,8 @@ struct command_history;
 struct command_subscribe;
 struct grant;
 struct grant_source;
-struct post;
-struct post_page;
-struct post_publish_answer;
 struct publication_source;
+struct revocations;
 struct slab;
 struct timerwheel;
 struct users;
@@ -62,6 +61,7 @@ struct hub {
     struct timerwheel *timers;   /* the heralds' */
     struct timerwheel *expiries; /* of tokens */
     struct users *users;
+    struct revocations *revocations; /* what back ends have forbidden */
     struct slab *questions;          /* objects are those of hub_presence.c */
     uint64_t now_ns;                 /* of this iteration */
     bool is_draining;                /* see hub_drain() */
@@ -270,10 +270,9 @@ void hub_ask(struct hub *hub, uint16_t home, const struct post *post);
 NODISCARD size_t hub_question_size(uint16_t reactor_count);
 NODISCARD uint16_t hub_apply_presence(struct hub *hub, struct session *session,
                                       const struct command *command);
-/* CODES_ERROR_NONE: everybody has been asked; or no memory. */
-NODISCARD enum codes_error hub_ask_presence(struct hub *hub, struct hub_asker asker,
-                                            struct bytes channel, uint64_t hash,
-                                            bool wants_numbers);
+/* Takes the blob; NULL: no memory. CODES_ERROR_NONE: everybody has been asked; or no memory. */
+NODISCARD enum codes_error hub_ask_everybody(struct hub *hub, struct hub_asker asker,
+                                             enum post_what what, struct blob *blob, uint64_t hash);
 void hub_take_presence(struct hub *hub, const struct post *post);
 void hub_take_presence_part(struct hub *hub, const struct post *post);
 
@@ -281,10 +280,17 @@ void hub_take_presence_part(struct hub *hub, const struct post *post);
 void hub_api_refuse(struct hub *hub, struct hub_asker asker, enum codes_error error);
 void hub_api_take_published(struct hub *hub, const struct post_publish_answer *answer);
 void hub_api_take_page(struct hub *hub, const struct post_page *page);
-void hub_api_take_presence(struct hub *hub, struct hub_asker asker, struct presence_parts parts,
-                           const struct presence_limits *limits);
-void hub_api_take_presence_stats(struct hub *hub, struct hub_asker asker,
-                                 const struct presence_numbers *numbers);
+void hub_api_take_parts(struct hub *hub, struct hub_asker asker, enum post_what what,
+                        struct presence_parts parts, const struct presence_limits *limits);
+
+/* hub_order.c: does what a back end has ordered, here. CODES_ERROR_NONE, or why not. */
+NODISCARD enum codes_error hub_obey(struct hub *hub, const struct blob *blob);
+
+/* hub_channels.c: the part of this reactor; and the parts together, in so many bytes at most. */
+NODISCARD enum codes_error hub_list_channels(struct hub *hub, struct bytes pattern,
+                                             struct blob **part);
+NODISCARD size_t hub_channels_size(struct presence_parts parts);
+NODISCARD bool hub_write_channels(struct json_writer *writer, struct presence_parts parts);
 
 /* hub_news.c: somebody became a member of the room, or is none any more. */
 void hub_news_changed(struct hub *hub, struct room *room);

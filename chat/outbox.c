@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "chat/roster.h"
@@ -159,6 +160,23 @@ void outbox_disconnect(struct outbox *outbox, struct conn_id conn, uint16_t code
     };
 }
 
+void outbox_disconnect_with(struct outbox *outbox, struct conn_id conn, uint16_t code,
+                            struct bytes reason)
+{
+    const bool fits = reason.size <= outbox->options.text_size_max - outbox->text_size;
+    const size_t size = fits ? reason.size : 0;
+
+    outbox_disconnect(outbox, conn, code);
+    struct outbox_entry *entry = &outbox->entries[outbox->count - 1];
+    entry->has_reason = true;
+    entry->at = outbox->text_size;
+    entry->size = (uint32_t)size;
+    if (size > 0) {
+        memcpy(outbox->text + outbox->text_size, reason.data, size);
+        outbox->text_size += (uint32_t)size;
+    }
+}
+
 void outbox_publish(struct outbox *outbox, struct room *room, struct ids_handle handle,
                     struct blob *blob)
 {
@@ -201,7 +219,7 @@ struct outbox_entry *outbox_at(struct outbox *outbox, size_t index)
 
 struct bytes outbox_text(const struct outbox *outbox, const struct outbox_entry *entry)
 {
-    CHECK(entry->kind == OUTBOX_MESSAGE || entry->kind == OUTBOX_ANSWER);
+    CHECK(entry->kind == OUTBOX_MESSAGE || entry->kind == OUTBOX_ANSWER || entry->has_reason);
     return (struct bytes){outbox->text + entry->at, entry->size};
 }
 

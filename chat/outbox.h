@@ -42,6 +42,7 @@ struct outbox_entry {
     struct ids_handle room; /* OUTBOX_PUBLICATION, OUTBOX_NEWS */
     struct blob *blob;      /* likewise */
     uint32_t part;          /* OUTBOX_ANSWER: what of the request it is the answer to */
+    bool has_reason;        /* OUTBOX_DISCONNECT: its text is one */
     bool in_order;          /* OUTBOX_MESSAGE: overtakes no publication that is queued already */
 };
 
@@ -83,6 +84,10 @@ void outbox_commit_in_order(struct outbox *outbox, struct conn_id conn, size_t s
  */
 void outbox_answer(struct outbox *outbox, struct conn_id conn, uint32_t part, uint16_t error,
                    size_t size);
+
+/* A disconnect with other words than the code's own, as far as there is room for them. */
+void outbox_disconnect_with(struct outbox *outbox, struct conn_id conn, uint16_t code,
+                            struct bytes reason);
 
 /* At most once by the hub and once by who reads the connection: there is room for both. */
 void outbox_disconnect(struct outbox *outbox, struct conn_id conn, uint16_t code);

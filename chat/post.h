@@ -92,7 +92,8 @@ enum post_history_flag {
     POST_HISTORY_REVERSE = 1,
     POST_HISTORY_SINCE = 2,
     POST_HISTORY_EPOCH = 4,
-    POST_HISTORY_API = 8, /* who asks is a back end */
+    POST_HISTORY_API = 8,     /* who asks is a back end */
+    POST_HISTORY_REMOVE = 16, /* it is to be forgotten */
 };
 
 /* The blob is the channel's name. See struct channel_query for the rest. */
@@ -123,6 +124,7 @@ struct post_page {
     uint32_t command; /* 0: the asker is a room, unless it is a back end */
     uint32_t error;   /* enum codes_error */
     bool is_api;
+    bool is_removal; /* nothing was read */
 };
 
 struct post_leave {
@@ -149,19 +151,26 @@ struct post_archive_page {
     struct archive_page *page;
 };
 
-/* The blob is the channel's name. */
+/* What every reactor is asked. */
+enum post_what {
+    POST_WHO = 0,  /* is in the channel that the blob names */
+    POST_HOW_MANY, /* are */
+    POST_CHANNELS, /* have a name like the pattern in the blob */
+    POST_ORDER,    /* to be done: chat/order.h */
+};
+
 struct post_presence {
     struct blob *blob;
     uint64_t hash;
     uint32_t question; /* slot at the asker's, which keeps it until every answer is there */
-    bool wants_numbers;
+    uint8_t what;      /* enum post_what */
 };
 
 /* The blob is a part (chat/presence.h), or NULL: nobody is there, or it failed. */
 struct post_presence_part {
     struct blob *blob;
     uint32_t question;
-    bool has_failed;
+    uint8_t error; /* enum codes_error */
 };
 
 /* The blob is a frame of joins and leaves, for a channel (POST_NEWS) or a room (POST_NEWS_COPY). */

@@ -106,6 +106,16 @@ struct room *roster_slot(struct roster *roster, uint32_t slot)
     return room;
 }
 
+uint32_t roster_slot_end(const struct roster *roster)
+{
+    return directory_slot_end(roster->rooms);
+}
+
+const struct room *roster_peek(const struct roster *roster, uint32_t slot)
+{
+    return directory_slot(roster->rooms, slot);
+}
+
 static int resize(struct room *room, uint32_t capacity)
 {
     struct roster_member *members = realloc(room->members, capacity * sizeof(*members));

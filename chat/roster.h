@@ -125,6 +125,10 @@ struct ids_handle roster_handle(const struct roster *roster, const struct room *
 struct room *roster_at(struct roster *roster, struct ids_handle handle); /* NULL: stale */
 struct room *roster_slot(struct roster *roster, uint32_t slot);
 
+/* The rooms that are in slots below this. */
+uint32_t roster_slot_end(const struct roster *roster);
+const struct room *roster_peek(const struct roster *roster, uint32_t slot); /* NULL: none */
+
 static inline struct bytes room_name(const struct room *room)
 {
     return (struct bytes){room->name, room->name_size};

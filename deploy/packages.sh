@@ -13,6 +13,10 @@ packages_test=(check curl chromium openssl procps python3-websockets strace prom
 # shellcheck disable=SC2034
 packages_ci=(clang clang-format clang-tidy libclang-rt-14-dev)
 # shellcheck disable=SC2034
+packages_package=(dpkg-dev file lintian systemd)
+# shellcheck disable=SC2034
+packages_try=(mmdebstrap systemd-container)
+# shellcheck disable=SC2034
 packages_bench=(libbenchmark-dev g++)
 
 # shellcheck disable=SC2034

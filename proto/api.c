@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "proto/base64.h"
+#include "proto/codes.h"
 #include "proto/fields.h"
 #include "proto/utf8.h"
 
@@ -13,6 +14,8 @@ enum {
     REQUEST_DEPTH_MAX = DATA_DEPTH_MAX + 1, /* {"data": ...} */
     COMMAND_LEVELS = REQUEST_DEPTH_MAX + 1, /* {"publish": {"data": ...}} */
     BATCH_DEPTH_MAX = COMMAND_LEVELS + 2,   /* {"commands": [{"publish": ...}]} */
+    DISCONNECT_END = 5000,
+    REASON_SIZE_MAX = 123, /* bytes: what a close frame has room for behind its code */
 };
 
 /* clang-format off */
@@ -49,6 +52,35 @@ static const struct fields_row history_rows[] = {
     FIELDS_ROW(struct api_command, history.reverse, "reverse", FIELDS_BOOL),
 };
 
+static const struct fields_row pattern_rows[] = {
+    FIELDS_ROW(struct api_command, channels.channel, "pattern", FIELDS_STRING),
+};
+
+/* Of all methods about a user: each looks at what is its own. */
+static const struct fields_row reason_rows[] = {
+    FIELDS_ROW(struct api_command, user.code, "code", FIELDS_UINT32),
+    FIELDS_ROW(struct api_command, user.reason, "reason", FIELDS_STRING),
+};
+static const struct fields_table reason_table = FIELDS_TABLE(reason_rows);
+static const struct fields_table empty_table = {.rows = NULL, .count = 0};
+
+static const struct fields_row user_rows[] = {
+    FIELDS_ROW(struct api_command, user.user, "user", FIELDS_STRING),
+    FIELDS_ROW(struct api_command, user.client, "client", FIELDS_STRING),
+    FIELDS_ROW(struct api_command, user.session, "session", FIELDS_STRING),
+    FIELDS_ROW(struct api_command, user.channel, "channel", FIELDS_STRING),
+    FIELDS_ROW(struct api_command, user.info, "info", FIELDS_RAW),
+    FIELDS_ROW(struct api_command, user.data, "data", FIELDS_RAW),
+    FIELDS_ROW(struct api_command, user.uid, "uid", FIELDS_STRING),
+    FIELDS_ROW(struct api_command, user.whitelist, "whitelist", FIELDS_RAW_ARRAY),
+    FIELDS_ROW(struct api_command, user.override, "override", FIELDS_RAW_OBJECT),
+    FIELDS_ROW(struct api_command, user.expire_at_s, "expire_at", FIELDS_INT64),
+    FIELDS_ROW(struct api_command, user.issued_before_s, "issued_before", FIELDS_INT64),
+    FIELDS_INNER(struct api_command, user.has_disconnect, "disconnect", &reason_table),
+    FIELDS_INNER(struct api_command, user.has_position, "recover_since", &empty_table),
+    FIELDS_ROW(struct api_command, user.expired, "expired", FIELDS_BOOL),
+};
+
 static const struct fields_row batch_rows[] = {
     FIELDS_ROW(struct api_batch, commands, "commands", FIELDS_RAW_ARRAY),
     FIELDS_ROW(struct api_batch, parallel, "parallel", FIELDS_BOOL),
@@ -59,7 +91,8 @@ static const struct fields_table publish_table = FIELDS_TABLE(publish_rows);
 static const struct fields_table broadcast_table = FIELDS_TABLE(broadcast_rows);
 static const struct fields_table channel_table = FIELDS_TABLE(channel_rows);
 static const struct fields_table history_table = FIELDS_TABLE(history_rows);
-static const struct fields_table empty_table = {.rows = NULL, .count = 0};
+static const struct fields_table pattern_table = FIELDS_TABLE(pattern_rows);
+static const struct fields_table user_table = FIELDS_TABLE(user_rows);
 
 /* Only names and tables are used: which of them counts is decided here, not by fields_read(). */
 #define METHOD(name, table) FIELDS_INNER(struct api_command, method, name, table)
@@ -70,7 +103,17 @@ static const struct fields_row method_rows[API_METHOD_COUNT] = {
     [API_PRESENCE_STATS] = METHOD("presence_stats", &channel_table),
     [API_HISTORY] = METHOD("history", &history_table),
     [API_INFO] = METHOD("info", &empty_table),
+    [API_HISTORY_REMOVE] = METHOD("history_remove", &channel_table),
+    [API_CHANNELS] = METHOD("channels", &pattern_table),
     [API_RPC] = METHOD("rpc", &empty_table),
+    [API_SUBSCRIBE] = METHOD("subscribe", &user_table),
+    [API_UNSUBSCRIBE] = METHOD("unsubscribe", &user_table),
+    [API_DISCONNECT] = METHOD("disconnect", &user_table),
+    [API_REFRESH] = METHOD("refresh", &user_table),
+    [API_BLOCK_USER] = METHOD("block_user", &user_table),
+    [API_UNBLOCK_USER] = METHOD("unblock_user", &user_table),
+    [API_REVOKE_TOKEN] = METHOD("revoke_token", &user_table),
+    [API_INVALIDATE_USER_TOKENS] = METHOD("invalidate_user_tokens", &user_table),
 };
 /* clang-format on */
 
@@ -158,6 +201,19 @@ static bool settle_publish(const struct simd_ops *simd, struct api_publish *publ
     return publish->data.size > 0 && (publish->tags.size == 0 || tags_are_good(publish->tags));
 }
 
+/* A code that a back end may end a connection with, and text for which a frame has room. */
+static bool disconnect_is_good(const struct api_user *user)
+{
+    return !user->has_disconnect ||
+           (user->code >= CODES_DISCONNECT_CLOSED && user->code < DISCONNECT_END &&
+            user->reason.size <= REASON_SIZE_MAX);
+}
+
+static bool has_connections(const struct api_user *user)
+{
+    return user->user.size > 0 || user->client.size > 0;
+}
+
 /* Is it all there, whatever the channels are called? */
 static bool settle(const struct simd_ops *simd, struct api_command *command)
 {
@@ -168,9 +224,25 @@ static bool settle(const struct simd_ops *simd, struct api_command *command)
         return command->publish.channels.size > 0 && settle_publish(simd, &command->publish);
     case API_PRESENCE:
     case API_PRESENCE_STATS:
+    case API_HISTORY_REMOVE:
         return command->presence.channel.size > 0;
     case API_HISTORY:
         return command->history.channel.size > 0;
+    case API_SUBSCRIBE:
+    case API_UNSUBSCRIBE:
+        return has_connections(&command->user) && command->user.channel.size > 0;
+    case API_DISCONNECT:
+        return has_connections(&command->user) && disconnect_is_good(&command->user);
+    case API_REFRESH:
+        return has_connections(&command->user) && command->user.expire_at_s >= 0;
+    case API_BLOCK_USER:
+    case API_UNBLOCK_USER:
+    case API_INVALIDATE_USER_TOKENS:
+        return command->user.user.size > 0 && command->user.expire_at_s >= 0 &&
+               command->user.issued_before_s >= 0;
+    case API_REVOKE_TOKEN:
+        return command->user.uid.size > 0 && command->user.expire_at_s >= 0;
+    case API_CHANNELS:
     case API_INFO:
     case API_RPC:
         return true;

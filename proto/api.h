@@ -29,11 +29,21 @@ enum api_method {
     API_PRESENCE,
     API_PRESENCE_STATS,
     API_HISTORY,
+    API_HISTORY_REMOVE,
+    API_CHANNELS,
     API_INFO,
     API_RPC,
+    API_SUBSCRIBE, /* from here on about the connections of a user */
+    API_UNSUBSCRIBE,
+    API_DISCONNECT,
+    API_REFRESH,
+    API_BLOCK_USER,
+    API_UNBLOCK_USER,
+    API_REVOKE_TOKEN,
+    API_INVALIDATE_USER_TOKENS,
 };
 
-enum { API_METHOD_COUNT = API_RPC + 1 };
+enum { API_METHOD_COUNT = API_INVALIDATE_USER_TOKENS + 1 };
 
 enum api_verdict {
     API_OK = 0,
@@ -55,11 +65,33 @@ struct api_channel {
     struct bytes channel;
 };
 
+/* What there is of it is checked, and what a method cannot do without is there. */
+struct api_user {
+    struct bytes user;    /* else `client` is there */
+    struct bytes client;  /* only this connection */
+    struct bytes session; /* likewise, by a name that none of our connections has */
+    struct bytes channel;
+    struct bytes info;      /* JSON */
+    struct bytes data;      /* JSON */
+    struct bytes uid;       /* of a token: its `jti` */
+    struct bytes reason;    /* of a disconnect */
+    struct bytes whitelist; /* JSON array, see struct api_list */
+    struct bytes override;  /* JSON object */
+    int64_t expire_at_s;    /* Unix time; 0: never */
+    int64_t issued_before_s;
+    uint32_t code; /* of a disconnect, if has_disconnect */
+    bool has_disconnect;
+    bool has_position; /* recover_since */
+    bool expired;
+};
+
 struct api_command {
     enum api_method method;
     union {
         struct api_publish publish;  /* and broadcast */
-        struct api_channel presence; /* and presence_stats */
+        struct api_channel presence; /* and presence_stats, history_remove */
+        struct api_channel channels; /* a pattern */
+        struct api_user user;
         struct command_history history;
     };
 };

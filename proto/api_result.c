@@ -54,6 +54,21 @@ void api_result_write_presence_stats(struct json_writer *writer, uint32_t client
     json_writer_text(writer, "}");
 }
 
+void api_result_write_channels_begin(struct json_writer *writer)
+{
+    json_writer_text(writer, "{\"channels\":{");
+}
+
+void api_result_write_channels_end(struct json_writer *writer)
+{
+    json_writer_text(writer, "}}");
+}
+
+void api_result_write_done(struct json_writer *writer)
+{
+    json_writer_text(writer, "{}");
+}
+
 void api_result_write_node(struct json_writer *writer, const struct api_node *node)
 {
     json_writer_text(writer, "{\"nodes\":[{\"uid\":");

@@ -39,6 +39,13 @@ void api_result_write_presence_end(struct json_writer *writer);
 void api_result_write_presence_stats(struct json_writer *writer, uint32_t client_count,
                                      uint32_t user_count);
 
+/* To `channels`: the begin, "NAME":{"num_clients":N} for each, joined by ',', and the end. */
+void api_result_write_channels_begin(struct json_writer *writer);
+void api_result_write_channels_end(struct json_writer *writer);
+
+/* To what changes something: {}. */
+void api_result_write_done(struct json_writer *writer);
+
 /* To `info`. */
 void api_result_write_node(struct json_writer *writer, const struct api_node *node);
 

@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "chat/hub.h"
 #include "chat/hub_api.h"
 #include "core/check.h"
 #include "core/metrics.h"
 #include "proto/api_result.h"
+#include "server/api_order.h"
 #include "server/site.h"
 
 enum { NODE_SIZE_MAX = 1024 }; /* bytes: the result of `info` */
@@ -146,6 +148,23 @@ static int ask_hub(struct api_request *request)
     return expected;
 }
 
+/* What a command about a user says to every reactor; a name of a session is nobody's. */
+static int order(struct api_request *request)
+{
+    struct hub_api_asker asker = {.conn = request->conn};
+    struct api_order order;
+    const enum codes_error error = api_order_make(&order, &request->command, time(NULL));
+    if (error != CODES_ERROR_NONE) {
+        return refuse(request, API_PART_WHOLE, error);
+    }
+    const int expected =
+        api_answer_expect(&request->answer, request->command.method, API_PART_WHOLE, &asker.part);
+    if (expected == 0) {
+        hub_api_order(request->options->hub, asker, &order.order);
+    }
+    return expected;
+}
+
 /* Of the command that was read the next part. 0, or -ENOMEM. */
 static int ask(struct api_request *request)
 {
@@ -166,7 +185,19 @@ static int ask(struct api_request *request)
     case API_PRESENCE:
     case API_PRESENCE_STATS:
     case API_HISTORY:
+    case API_HISTORY_REMOVE:
+    case API_CHANNELS:
         result = ask_hub(request);
+        break;
+    case API_SUBSCRIBE:
+    case API_UNSUBSCRIBE:
+    case API_DISCONNECT:
+    case API_REFRESH:
+    case API_BLOCK_USER:
+    case API_UNBLOCK_USER:
+    case API_REVOKE_TOKEN:
+    case API_INVALIDATE_USER_TOKENS:
+        result = order(request);
         break;
     case API_INFO:
         result = tell_node(request);

@@ -11,7 +11,7 @@
 #include "server/config.h"
 
 enum {
-    BUDGET = 256 << 10, /* bytes of messages in one iteration: a few milliseconds at level 1 */
+    BUDGET = 256 << 10, /* bytes of messages in one iteration: about a millisecond at level 1 */
     INFLATE_BUDGET = 1 << 20, /* bytes that may come of messages in one iteration */
     MESSAGE_COST = 1 << 9,    /* bytes that beginning counts for: zlib forgets what it knew */
 };
@@ -89,6 +89,11 @@ enum permessage_verdict compression_inflate(struct compression *compression,
     return verdict;
 }
 
+void compression_rest(struct compression *compression)
+{
+    permessage_inflater_rest(compression->inflater);
+}
+
 bool compression_is_spent(const struct compression *compression)
 {
     return compression->inflate_budget == 0;
@@ -102,11 +107,6 @@ bool compression_admit(struct compression *compression, size_t size_max)
     }
     spend(compression, size_max);
     return true;
-}
-
-void compression_rest(struct compression *compression)
-{
-    permessage_inflater_rest(compression->inflater);
 }
 
 bool compression_begin(struct compression *compression, size_t size)

@@ -118,6 +118,7 @@ struct config_http_api {
     uint32_t max_answer_bytes; /* bytes of the answer to one request */
     uint32_t max_in_flight;    /* commands of one connection that are not answered */
     uint32_t max_requests;     /* of each reactor at a time */
+    uint32_t max_revocations;  /* users and tokens that are forbidden at a time */
     uint64_t body_timeout_ns;
     uint64_t idle_timeout_ns; /* between two requests, or two lines of a stream */
 };

@@ -131,6 +131,7 @@ static const struct config_option all_rows[] = {
     {AT(http_api, max_answer_bytes), NUMBER(KIB(64), MIB(64), MIB(1), "bytes")},
     {AT(http_api, max_in_flight), NUMBER(1, 65536, 1024, "commands")},
     {AT(http_api, max_requests), NUMBER(1, 65536, 256, "requests")},
+    {AT(http_api, max_revocations), NUMBER(1, 1000000, 10000, "revocations")},
     {AT_DURATION(http_api, body_timeout), DURATION(MS(100), SECONDS(600), SECONDS(10))},
     {AT_DURATION(http_api, idle_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(120))},
 

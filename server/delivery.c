@@ -69,11 +69,13 @@ static struct packet *join(const struct delivery *delivery, size_t first, size_t
     return packet;
 }
 
+/* Between messages of one frame. */
+static const struct bytes separator = {(const uint8_t *)"\n", 1};
+
 /* The same compressed; NULL: it goes as it is. */
 static struct packet *join_compressed(const struct delivery *delivery, size_t first, size_t count,
                                       size_t size)
 {
-    static const struct bytes separator = {(const uint8_t *)"\n", 1};
     struct compression *compression = delivery->compression;
 
     if (!compression_begin(compression, size)) {
@@ -228,7 +230,6 @@ static size_t chain_size(const struct delivery *delivery, const struct outbox_en
 static struct packet *compress_chain(const struct delivery *delivery,
                                      const struct outbox_entry *entry)
 {
-    static const struct bytes separator = {(const uint8_t *)"\n", 1};
     struct compression *compression = delivery->compression;
 
     if (!compression_begin(compression, chain_size(delivery, entry))) {
@@ -439,7 +440,10 @@ void delivery_run(const struct delivery *delivery)
             break;
         case OUTBOX_DISCONNECT:
             conn = find_conn(delivery, entry->conn);
-            if (conn != NULL) {
+            if (conn != NULL && entry->has_reason) {
+                gateway_say_close_with(delivery->gateway, conn, entry->code,
+                                       outbox_text(delivery->outbox, entry));
+            } else if (conn != NULL) {
                 gateway_say_close(delivery->gateway, conn, entry->code);
             }
             break;

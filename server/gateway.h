@@ -78,6 +78,10 @@ void gateway_fire(struct timerwheel_timer *timer, void *gateway) ON_REACTOR;
 /* Phase 4, for delivery: says goodbye with a close frame, after everything that is queued. */
 void gateway_say_close(struct gateway *gateway, struct conn *conn, uint16_t code) ON_REACTOR;
 
+/* The same in other words than the code's own. */
+void gateway_say_close_with(struct gateway *gateway, struct conn *conn, uint16_t code,
+                            struct bytes reason) ON_REACTOR;
+
 /* Phase 4, for delivery: what it is owed is above the high mark. It hears when that is read. */
 void gateway_is_behind(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 

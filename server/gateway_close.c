@@ -19,7 +19,7 @@ enum {
 };
 
 /* Why we close. The client's own code comes back without a reason: it may be any, or nobody's. */
-static const char *reason_for(const struct peer *peer, uint16_t code)
+static const char *own_reason(const struct peer *peer, uint16_t code)
 {
     if (peer->closed_by_client) {
         return "";
@@ -56,11 +56,10 @@ void gateway_log(const struct gateway *gateway, const struct peer *peer, const c
 
 /* False: there is no room or no memory for it. */
 static bool queue_close(struct gateway *gateway, struct conn *conn, uint16_t code,
-                        const char *reason) ON_REACTOR
+                        struct bytes reason) ON_REACTOR
 {
     uint8_t frame[CLOSE_FRAME_SIZE_MAX];
-    const struct bytes text = {(const uint8_t *)reason, strlen(reason)};
-    const size_t size = close_write(code, text, frame);
+    const size_t size = close_write(code, reason, frame);
     struct packet *packet = gateway_packet(gateway, (struct bytes){frame, size});
     if (packet == NULL) {
         return false;
@@ -73,16 +72,28 @@ static bool queue_close(struct gateway *gateway, struct conn *conn, uint16_t cod
     return queued;
 }
 
+static struct bytes view(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
 void gateway_say_close(struct gateway *gateway, struct conn *conn, uint16_t code)
+{
+    if (!conn_is_closing(conn)) {
+        gateway_say_close_with(gateway, conn, code, view(own_reason(conn_user(conn), code)));
+    }
+}
+
+void gateway_say_close_with(struct gateway *gateway, struct conn *conn, uint16_t code,
+                            struct bytes reason)
 {
     struct peer *peer = conn_user(conn);
 
     if (conn_is_closing(conn)) {
         return;
     }
-    const char *reason = reason_for(peer, code);
     if (!peer->closed_by_client && !peer->is_sent_away) {
-        gateway_log(gateway, peer, "closing", log_uint("code", code), log_text("reason", reason));
+        gateway_log(gateway, peer, "closing", log_uint("code", code), log_bytes("reason", reason));
     }
     peer->state = PEER_CLOSING;
     if (queue_close(gateway, conn, code, reason)) {
@@ -107,7 +118,7 @@ void gateway_too_slow(struct gateway *gateway, struct conn *conn)
     /* What it has not begun to read it never will: it is told so, if it ever reads again. */
     conn_drop_queue(conn);
     if (queue_close(gateway, conn, CODES_DISCONNECT_SLOW,
-                    codes_disconnect_text(CODES_DISCONNECT_SLOW))) {
+                    view(codes_disconnect_text(CODES_DISCONNECT_SLOW)))) {
         conn_close(conn, SLOW_LINGER_MS);
     } else {
         conn_abort(conn, -ENOBUFS);

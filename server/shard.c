@@ -105,6 +105,8 @@ static int create_hub(struct shard *shard)
         .archive = options->archive,
         .store_timeout_ns = config->store.timeout_ns,
         .store_bytes_max = config->store.queue_max_size,
+        .list_bytes_max = config->http_api.max_answer_bytes,
+        .revocation_count_max = config->http_api.max_revocations,
         .page_bytes_max = page_bytes(config),
         .presence_max_list = config->client.presence_max_list,
         .news_batch_max = config->client.max_messages_per_frame < HERALD_BATCH_MAX

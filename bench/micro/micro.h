@@ -31,6 +31,7 @@ extern const struct micro_case event_micro_cases[];
 extern const struct micro_case ring_micro_cases[];
 extern const struct micro_case roster_micro_cases[];
 extern const struct micro_case timerwheel_micro_cases[];
+extern const struct micro_case permessage_micro_cases[];
 
 /* Makes the compiler believe `value` is used. */
 static inline void micro_keep(uint64_t value)

@@ -15,7 +15,8 @@ import { Sdk } from '../lib/chat.mjs';
 import { Wire, head, request } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server } from '../lib/server.mjs';
-import { until, within } from '../lib/wait.mjs';
+import { SECRET, makeKey, makeToken, seconds } from '../lib/tokens.mjs';
+import { Mailbox, until, within } from '../lib/wait.mjs';
 
 const KEY = 'the key of the tests, 0123456789';
 
@@ -94,6 +95,15 @@ async function methods(server) {
   assert.deepEqual((await api.result('history', { channel: 'kept:methods', limit: 9, since })).publications,
     [{ data: { b: [1] }, offset: 3 }]);
   assert.equal(await api.error('history', { channel: 'kept:methods', limit: 9, since: { offset: 7 } }), 112);
+
+  /* What is forgotten keeps its place: the next one follows, and nobody is told anything. */
+  await api.result('publish', { channel: 'kept:removed', data: 1 });
+  const removed = await alice.subscribe('kept:removed');
+  assert.deepEqual(await api.result('history_remove', { channel: 'kept:removed' }), {});
+  assert.deepEqual((await api.result('history', { channel: 'kept:removed', limit: 9 })).publications, []);
+  assert.equal((await api.result('publish', { channel: 'kept:removed', data: 2 })).offset, 2);
+  assert.equal((await removed.publication.take('the next one')).offset, 2);
+  assert.equal(await api.error('history_remove', { channel: 'plain:x' }), 108);
 
   const { presence } = await api.result('presence', { channel: 'kept:methods' });
   assert.deepEqual(Object.keys(presence).sort(), [alice, bob].map((one) => one.context.client).sort());
@@ -356,6 +366,11 @@ async function kill(_, point) {
     assert.deepEqual(again.map((one) => one.publish.offset).sort((a, b) => a - b), numbers(3000).map((i) => i + 1));
     const { offset } = await api.result('history', { channel: 'durable:x' });
     assert.equal(offset, 3000);
+    /* In the store, too. */
+    await api.result('history_remove', { channel: 'durable:x' });
+    assert.equal((await api.result('publish', { channel: 'durable:x', data: 'new' })).offset, 3001);
+    const left = await api.result('history', { channel: 'durable:x', limit: 9 });
+    assert.deepEqual(left.publications, [{ data: 'new', offset: 3001 }]);
     assert.deepEqual(await server.stop(), { status: 0, signal: null });
   } finally {
     server.kill('SIGKILL');
@@ -376,6 +391,104 @@ async function drain(_, point) {
   assert.deepEqual(await stopped, { status: 0, signal: null });
 }
 
+const hmac = makeKey('HS256');
+const signIn = (server, claims) => Sdk.connect(server, { token: makeToken(hmac, claims) });
+
+/* By user, by client, and all but some: on whatever reactors they are. */
+async function users(server) {
+  const api = back(server);
+  const [one, two, bob, nobody] = await Promise.all([signIn(server, { sub: 'alice' }),
+    signIn(server, { sub: 'alice' }), signIn(server, { sub: 'bob' }), Sdk.connect(server)]);
+  const all = [one, two, bob];
+  const came = all.map((sdk) => {
+    const box = { subscribed: new Mailbox('subscribed'), publication: new Mailbox('publication') };
+    sdk.centrifuge.on('subscribed', (context) => box.subscribed.put(context));
+    sdk.centrifuge.on('publication', (context) => box.publication.put(context));
+    return box;
+  });
+  assert.deepEqual(await api.result('subscribe', { user: 'alice', channel: 'kept:server', data: { hello: 1 }, info: { role: 2 } }), {});
+  for (const box of came.slice(0, 2)) {
+    const context = await box.subscribed.take('a subscription of the server');
+    assert.equal(context.channel, 'kept:server');
+    assert.deepEqual(context.data, { hello: 1 });
+  }
+  await api.result('publish', { channel: 'kept:server', data: 1 });
+  for (const box of came.slice(0, 2)) {
+    assert.equal((await box.publication.take('what is said there')).data, 1);
+  }
+  const { presence } = await api.result('presence', { channel: 'kept:server' });
+  assert.deepEqual(Object.values(presence).map((who) => [who.user, who.chan_info]), [['alice', { role: 2 }], ['alice', { role: 2 }]]);
+  assert.deepEqual(await api.result('presence_stats', { channel: 'kept:server' }), { num_clients: 2, num_users: 1 });
+  const rooms = await Promise.all(all.map((sdk) => sdk.subscribe('kept:room')));
+  assert.deepEqual((await api.result('channels', {})).channels, { 'kept:room': { num_clients: 3 }, 'kept:server': { num_clients: 2 } });
+  assert.deepEqual((await api.result('channels', { pattern: 'k*:r??m' })).channels, { 'kept:room': { num_clients: 3 } });
+  assert.deepEqual((await api.result('channels', { pattern: 'room' })).channels, {});
+
+  assert.deepEqual(await api.result('unsubscribe', { user: 'alice', channel: 'kept:room', client: one.context.client }), {});
+  assert.equal((await rooms[0].unsubscribed.take('to be unsubscribed')).code, 2000);
+  assert.deepEqual((await api.result('channels', { pattern: 'kept:room' })).channels, { 'kept:room': { num_clients: 2 } });
+  await api.result('unsubscribe', { user: 'alice', channel: 'kept:server' });
+  await api.result('unsubscribe', { user: 'somebody', channel: 'kept:room' });
+
+  const disconnect = { code: 4501, reason: 'that will do, "alice"' };
+  await api.result('disconnect', { user: 'alice', whitelist: [two.context.client], disconnect });
+  assert.deepEqual(await one.disconnected.take('to be sent away'), disconnect);
+  await api.result('disconnect', { user: 'alice' });
+  assert.equal((await two.disconnected.take('to be sent away')).code, 3503);
+  /* The end of a token, which the SDK answers with another connection. */
+  await bob.connecting.take('what came before');
+  await api.result('refresh', { user: 'bob', expired: true });
+  assert.equal((await bob.connecting.take('its end')).code, 3005);
+  await bob.connected.take('to be back');
+  await api.result('refresh', { user: 'bob', expire_at: 1 });
+  assert.equal((await bob.connecting.take('its end')).code, 3005);
+  await api.result('disconnect', { user: '', client: nobody.context.client });
+  assert.equal((await nobody.disconnected.take('to be sent away')).code, 3503);
+  for (const [method, params, code] of [
+    ['disconnect', {}, 107], ['disconnect', { user: 'x', disconnect: { code: 1000, reason: '' } }, 107],
+    ['disconnect', { user: 'x', disconnect: { code: 4000, reason: 'r'.repeat(124) } }, 107],
+    ['subscribe', { user: 'x' }, 107], ['subscribe', { user: 'x', channel: 'no:x' }, 102],
+    ['subscribe', { user: 'x', channel: 'kept:x', override: {} }, 108], ['unsubscribe', { channel: 'kept:x' }, 107],
+    ['block_user', {}, 107], ['revoke_token', { user: 'x' }, 107]]) {
+    assert.equal(await api.error(method, params), code, `${method} ${JSON.stringify(params)}`);
+  }
+  bob.close();
+}
+
+/* What is forbidden goes at once, and does not come again; another token, or another user, does. */
+async function revocation(server) {
+  const api = back(server);
+  const refused = async (claims) => {
+    const sdk = new Sdk(server, { token: makeToken(hmac, claims) });
+    sdk.centrifuge.connect();
+    assert.equal((await sdk.disconnected.take('to be refused')).code, 3500);
+  };
+  const [first, second, other] = await Promise.all([signIn(server, { sub: 'eve', jti: 'one', iat: 1000 }),
+    signIn(server, { sub: 'eve', jti: 'two', iat: 2000 }), signIn(server, { sub: 'mallory', jti: 'three' })]);
+  await api.result('revoke_token', { uid: 'one', expire_at: seconds(60) });
+  assert.equal((await first.disconnected.take('to be sent away')).code, 3500);
+  await refused({ sub: 'eve', jti: 'one', iat: 1000 });
+  (await signIn(server, { sub: 'eve', jti: 'four', iat: 3000 })).close();
+  await api.result('invalidate_user_tokens', { user: 'eve', issued_before: 2001, expire_at: seconds(60) });
+  assert.equal((await second.disconnected.take('to be sent away')).code, 3500);
+  await refused({ sub: 'eve', jti: 'five', iat: 2000 });
+  await refused({ sub: 'eve' });
+  const late = await signIn(server, { sub: 'eve', iat: 2001 });
+  await api.result('block_user', { user: 'eve' });
+  assert.equal((await late.disconnected.take('to be sent away')).code, 3503);
+  await refused({ sub: 'eve', iat: 5000 });
+  await api.result('unblock_user', { user: 'eve' });
+  (await signIn(server, { sub: 'eve', iat: 5000 })).close();
+  /* What has expired is over; and none is forgotten for another one. */
+  await api.result('block_user', { user: 'eve', expire_at: 1 });
+  (await signIn(server, { sub: 'eve', iat: 5000 })).close();
+  const replies = await api.batch(numbers(50).map((i) => ({ revoke_token: { uid: `many-${i}` } })));
+  assert.ok(replies.filter((one) => one.error?.code === 106).length > 30);
+  await refused({ sub: 'x', jti: 'many-0' });
+  assert.equal(other.disconnected.size, 0);
+  other.close();
+}
+
 async function off(_, point) {
   const server = await Server.start({ ...point, config: {} });
   const refused = await new BackEnd(server).post('/api/info', '{}', { 'X-API-Key': '' });
@@ -390,8 +503,8 @@ async function off(_, point) {
 
 const kept = { history_size: 10000, history_ttl: '10m', force_recovery: true, presence: true };
 const config = {
-  client: { insecure: true, command_rate: 100000, command_burst: 100000 },
-  http_api: { key: KEY, max_body_bytes: 65536, max_answer_bytes: 200000, body_timeout: '1s' },
+  client: { insecure: true, command_rate: 100000, command_burst: 100000, token: { hmac_secret_key: SECRET } },
+  http_api: { key: KEY, max_revocations: 20, max_body_bytes: 65536, max_answer_bytes: 200000, body_timeout: '1s' },
   channel: { namespaces: [{ name: 'kept', ...kept }, { name: 'plain' }] },
 };
 const durable = structuredClone(config);
@@ -415,6 +528,8 @@ group({
     ['back-pressure', backPressure],
     ['limits', limits],
     ['smuggling', smuggling],
+    ['users', users],
+    ['revocation', revocation],
     ['kill -9', kill],
     ['drain', drain],
     ['off', off],

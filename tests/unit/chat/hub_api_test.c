@@ -6,6 +6,7 @@
  */
 #include "chat/hub_api.h"
 
+#include "chat/order.h"
 #include "tests/unit/chat/hub_world.h"
 
 static const char *const channels[] = {"hist:a", "hist:b", "hist:c", "hist:d", "hist:e", "hist:f"};
@@ -122,6 +123,18 @@ START_TEST(history_and_presence)
                                                 .since_offset = 9}});
         settle();
         hear_answer(back_end, "4 112 \n");
+        /* What is forgotten keeps its place. */
+        ask_as(back_end, 5,
+               (struct api_command){.method = API_HISTORY_REMOVE, .presence = {view(channels[i])}});
+        settle();
+        hear_answer(back_end, "5 0 {}\n");
+        publish(back_end, 6, channels[i], "3");
+        ask_as(back_end, 7,
+               (struct api_command){.method = API_HISTORY,
+                                    .history = {.channel = view(channels[i]), .limit = 10}});
+        settle();
+        hear_answer(back_end, "6 0 {\"offset\":3,");
+        hear_answer(back_end, "7 0 {\"publications\":[{\"data\":3,\"offset\":3}]");
     }
     struct client *member = connected_client((uint16_t)(hub_count - 1));
     subscribe(member, "live:x");
@@ -131,6 +144,95 @@ START_TEST(history_and_presence)
     settle();
     hear_answer(back_end, "5 0 {\"presence\":{\"");
     hear_answer(back_end, "6 0 {\"num_clients\":1,\"num_users\":1}\n");
+    close_world();
+}
+END_TEST
+
+/* Over all reactors, each channel once; and by patterns. */
+START_TEST(lists_channels)
+{
+    static const struct {
+        const char *pattern;
+        const char *answer;
+    } patterns[] = {
+        {"", "\"a\":{\"num_clients\":3},\"ab\":{\"num_clients\":1}"},
+        {"*", "\"a\":{\"num_clients\":3},\"ab\":{\"num_clients\":1}"},
+        {"a", "\"a\":{\"num_clients\":3}"},
+        {"?b", "\"ab\":{\"num_clients\":1}"},
+        {"*b*", "\"ab\":{\"num_clients\":1}"},
+        {"a**b", "\"ab\":{\"num_clients\":1}"},
+        {"a?b", ""},
+        {"b*", ""},
+    };
+    open_world((struct world_options){.hub_count = 3});
+    struct client *back_end = new_client(1);
+    for (uint16_t i = 0; i < 3; i++) {
+        subscribe(connected_client(i), "a");
+    }
+    subscribe(connected_client(2), "ab");
+    for (int i = 0; i < COUNT(patterns); i++) {
+        char line[128];
+        struct api_command command = {.method = API_CHANNELS};
+        if (patterns[i].pattern[0] != '\0') {
+            command.channels.channel = view(patterns[i].pattern);
+        }
+        ask_as(back_end, 1, command);
+        settle();
+        (void)snprintf(line, sizeof(line), "1 0 {\"channels\":{%s}}\n", patterns[i].answer);
+        hear_answer(back_end, line);
+    }
+    close_world();
+}
+END_TEST
+
+static void order_as(struct client *client, uint32_t part, struct order order)
+{
+    ck_assert(hub_is_ready(hub_of(client)));
+    hub_api_order(hub_of(client), asker(client, part), &order);
+    settle();
+}
+
+/* Without a user it is by the client's id, on whatever reactor that is. */
+START_TEST(orders_are_obeyed)
+{
+    open_world((struct world_options){.hub_count = 3});
+    struct client *back_end = new_client(0);
+    struct client *member = connected_client((uint16_t)_i);
+    struct client *other = connected_client((uint16_t)_i);
+    uint8_t id[SESSION_ID_TEXT_SIZE];
+    session_write_id(member->session, id);
+    const struct bytes client = {id, sizeof(id)};
+
+    order_as(back_end, 1,
+             (struct order){.kind = ORDER_SUBSCRIBE, .client = client, .channel = view("hist:a")});
+    hear_answer(back_end, "1 0 {}\n");
+    (void)hear(member, EVENT_SUBSCRIBE_PUSH, 0);
+    publish(back_end, 2, "hist:a", "1");
+    settle();
+    hear_answer(back_end, "2 0 ");
+    hear_publication(member, "hist:a", "1");
+    order_as(
+        back_end, 3,
+        (struct order){.kind = ORDER_UNSUBSCRIBE, .client = client, .channel = view("hist:a")});
+    hear_answer(back_end, "3 0 {}\n");
+    ck_assert_uint_eq(hear(member, EVENT_UNSUBSCRIBE_PUSH, 0).code, CODES_UNSUBSCRIBE_SERVER);
+    order_as(back_end, 4, (struct order){.kind = ORDER_DISCONNECT, .client = client, .code = 4000});
+    hear_answer(back_end, "4 0 {}\n");
+    ck_assert_uint_eq(member->disconnected, 4000);
+    ck_assert_uint_eq(member->disconnect_count, 1);
+    /* Once is enough. */
+    order_as(back_end, 5, (struct order){.kind = ORDER_DISCONNECT, .client = client, .code = 4000});
+    hear_answer(back_end, "5 0 {}\n");
+    ck_assert_uint_eq(member->disconnect_count, 1);
+    order_as(back_end, 6,
+             (struct order){.kind = ORDER_UNSUBSCRIBE, .client = client, .channel = view("no:x")});
+    hear_answer(back_end, "6 102 \n");
+    order_as(
+        back_end, 7,
+        (struct order){
+            .kind = ORDER_SUBSCRIBE, .client = client, .channel = view("a"), .info = view("[")});
+    hear_answer(back_end, "7 107 \n");
+    hear_nothing(other);
     close_world();
 }
 END_TEST
@@ -165,6 +267,9 @@ static const struct {
     {"nor anywhere",
      {.method = API_HISTORY, .history = {.channel = {(const uint8_t *)"no:x", 4}}},
      "9 102 \n"},
+    {"nothing to forget there",
+     {.method = API_HISTORY_REMOVE, .presence = {{(const uint8_t *)"x", 1}}},
+     "9 108 \n"},
     {"an epoch that is none",
      {.method = API_HISTORY,
       .history = {.channel = {(const uint8_t *)"hist:x", 6},
@@ -220,6 +325,8 @@ int main(void)
     tcase_add_loop_test(tests, clients_hear_it, 0, HUB_COUNT_MAX);
     tcase_add_loop_test(tests, history_and_presence, 0, HUB_COUNT_MAX);
     tcase_add_loop_test(tests, refuses, 0, COUNT(refusals));
+    tcase_add_loop_test(tests, orders_are_obeyed, 0, HUB_COUNT_MAX);
+    tcase_add_test(tests, lists_channels);
     tcase_add_test(tests, a_repeat);
     tcase_add_test(tests, asks_for_no_permission);
     Suite *suite = suite_create("chat/hub_api");

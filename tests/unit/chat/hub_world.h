@@ -177,6 +177,8 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .history_bytes_max = options->history_bytes > 0 ? options->history_bytes : 1 << 22,
         .history_count_max = 10,
         .recovery_count_max = 10,
+        .list_bytes_max = 1 << 16,
+        .revocation_count_max = 10,
         .page_bytes_max = 8192,
         .archive = options->archive != NULL ? options->hub_count : 0,
         .store_timeout_ns = 5000000000,

@@ -649,7 +649,7 @@ static const char everything_changed[] =
     "    - allow_publish_for_subscriber: true\n      name: A-b_c.9\n"
     "http_api: {key_file: k, insecure: true, max_body_bytes: 4096, max_answer_bytes: 65536, "
     "max_in_flight: 1,\n"
-    "           max_requests: 2, body_timeout: 1s, idle_timeout: 1m}\n"
+    "           max_requests: 2, max_revocations: 3, body_timeout: 1s, idle_timeout: 1m}\n"
     "store: {engine: rocksdb, path: /var/lib/parley, timeout: 1m, queue_max_size: 4194304,\n"
     "        write_buffer_size: 1048576, block_cache_size: 4293918720, min_free_space: 1048576}\n"
     "reactor: {count: 3, backend: epoll, simd: avx2, pin: false, receive_buffers: 1024,\n"
