@@ -390,6 +390,9 @@ void hub_take(struct hub *hub, const struct post *post)
         return;
     case POST_STOP:
     case POST_RENEW_TLS:
+    case POST_RENEW_KEYS:
+    case POST_KEY_SET:
+    case POST_WANT_KEYS:
     case POST_DRAINED:
     case POST_EXIT:
     case POST_OVERLOAD:

@@ -17,6 +17,8 @@
 
 struct archive_batch;
 struct archive_page;
+struct jwks;
+struct token_keys;
 
 enum post_kind {
     POST_PUBLISH = 1,     /* ask     publisher's reactor -> home */
@@ -36,6 +38,9 @@ enum post_kind {
     POST_NEWS_COPY,       /* tell    home -> interested reactor */
     POST_STOP,            /* tell    control -> reactor: drain, see server/control.h */
     POST_RENEW_TLS,       /* tell    control -> reactor: certificates, see server/reload.h */
+    POST_RENEW_KEYS,      /* tell    control -> reactor: of tokens, see server/reload.h */
+    POST_KEY_SET,         /* tell    key sets -> reactor: a new one, see server/jwks_source.h */
+    POST_WANT_KEYS,       /* tell    reactor -> key sets: a token names a key that is not there */
     POST_DRAINED,         /* tell    reactor -> control: no connection left */
     POST_EXIT,            /* tell    control -> reactor: every reactor has drained; -> archive */
     POST_OVERLOAD,        /* tell    control -> reactor: memory is short, or no more */
@@ -180,6 +185,22 @@ struct post_renew_tls {
     uint32_t listener;
 };
 
+/* A share of them. */
+struct post_renew_keys {
+    struct token_keys *keys;
+};
+
+/* A share of it. */
+struct post_key_set {
+    struct jwks *set;
+    uint32_t kind; /* enum claims_kind */
+};
+
+struct post_want_keys {
+    uint64_t generation; /* of the set that has not the key */
+    uint32_t kind;       /* enum claims_kind */
+};
+
 /* What is refused while memory is short: each level with those before it. */
 enum post_overload_level {
     POST_OVERLOAD_NONE = 0,
@@ -215,6 +236,9 @@ struct post {
         struct post_news news;
         struct post_overload overload;
         struct post_renew_tls renew_tls;
+        struct post_renew_keys renew_keys;
+        struct post_key_set key_set;
+        struct post_want_keys want_keys;
         uint8_t room_for[56];
     };
 };

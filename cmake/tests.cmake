@@ -74,7 +74,7 @@ set_target_properties(chat_hub_memory_test PROPERTIES
     LINK_LIBRARIES "${copies};OpenSSL::Crypto;Threads::Threads;PkgConfig::check;test_warnings")
 
 # They forge tokens with OpenSSL.
-foreach(target server_token_test server_token_key_test)
+foreach(target server_token_test server_token_key_test server_jwks_test server_jwks_source_test)
     if(TARGET ${target})
         target_link_libraries(${target} PRIVATE OpenSSL::Crypto)
     endif()

@@ -6,7 +6,8 @@
 
 # shellcheck disable=SC2034
 packages_build=(build-essential cmake ninja-build pkg-config git ca-certificates python3
-    liburing-dev libssl-dev libyaml-dev libpcre2-dev librocksdb-dev libcjose-dev zlib1g-dev scdoc)
+    liburing-dev libssl-dev libyaml-dev libpcre2-dev librocksdb-dev libcjose-dev
+    libcurl4-openssl-dev zlib1g-dev scdoc)
 # shellcheck disable=SC2034
 packages_test=(check curl chromium openssl procps python3-websockets strace prometheus)
 # shellcheck disable=SC2034

@@ -470,6 +470,9 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_GAP:
     case POST_STOP:
     case POST_RENEW_TLS:
+    case POST_RENEW_KEYS:
+    case POST_KEY_SET:
+    case POST_WANT_KEYS:
     case POST_DRAINED:
     case POST_ARCHIVE_APPENDED:
     case POST_ARCHIVE_PAGE:

@@ -179,10 +179,13 @@ struct config_token {
     const char *rsa_public_key_file;
     const char *ecdsa_public_key; /* PEM */
     const char *ecdsa_public_key_file;
-    const char *audience; /* one that `aud` must have */
-    const char *issuer;   /* what `iss` must be */
-    uint64_t leeway_ns;   /* by which clocks may differ */
-    bool require_exp;     /* a token that never expires is refused */
+    const char *jwks_public_endpoint; /* https; in place of the RSA and ECDSA keys, like the file */
+    const char *jwks_file;
+    const char *jwks_ca_file; /* who signed the endpoint's certificate */
+    const char *audience;     /* one that `aud` must have */
+    const char *issuer;       /* what `iss` must be */
+    uint64_t leeway_ns;       /* by which clocks may differ */
+    bool require_exp;         /* a token that never expires is refused */
 };
 
 struct config_client {

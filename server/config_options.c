@@ -89,6 +89,9 @@ static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "d
     {AT(section, rsa_public_key_file), TEXT(CONFIG_LINE_MAX)},                                     \
     {AT(section, ecdsa_public_key), TEXT(CONFIG_TEXT_MAX)},                                        \
     {AT(section, ecdsa_public_key_file), TEXT(CONFIG_LINE_MAX)},                                   \
+    {AT(section, jwks_public_endpoint), TEXT(CONFIG_LINE_MAX)},                                    \
+    {AT(section, jwks_file), TEXT(CONFIG_LINE_MAX)},                                               \
+    {AT(section, jwks_ca_file), TEXT(CONFIG_LINE_MAX)},                                            \
     {AT(section, audience), TEXT(CONFIG_LINE_MAX)},                                                \
     {AT(section, issuer), TEXT(CONFIG_LINE_MAX)},                                                  \
     {AT_DURATION(section, leeway), DURATION(0, SECONDS(300), SECONDS(30))},                        \

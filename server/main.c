@@ -94,11 +94,11 @@ static int show_config(const struct config *config)
     struct api_key api_key;
 
     if (keys == NULL || !api_key_load(&api_key, &config->http_api, error, sizeof(error))) {
-        token_keys_destroy(keys);
+        token_keys_unref(keys);
         (void)fprintf(stderr, "parleyd: %s\n", error);
         return EXIT_USAGE;
     }
-    token_keys_destroy(keys);
+    token_keys_unref(keys);
     return config_describe(config, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

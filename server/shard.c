@@ -26,6 +26,7 @@
 #include "server/gateway.h"
 #include "server/listening.h"
 #include "server/shed.h"
+#include "server/token.h"
 
 enum {
     NS_PER_MS = 1000000,
@@ -350,6 +351,11 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
     } else if (post.kind == POST_RENEW_TLS) {
         reactor_renew_tls(shard->reactor, (int)post.renew_tls.listener, post.renew_tls.tls);
         tls_config_unref(post.renew_tls.tls);
+    } else if (post.kind == POST_RENEW_KEYS) {
+        token_verifier_renew_keys(shard->options.tokens, post.renew_keys.keys);
+    } else if (post.kind == POST_KEY_SET) {
+        token_verifier_renew_set(shard->options.tokens, (enum claims_kind)post.key_set.kind,
+                                 post.key_set.set);
     } else {
         hub_take(shard->hub, &post);
     }

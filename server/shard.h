@@ -29,12 +29,14 @@ struct policy_table;
 struct shard; /* opaque */
 struct simd_ops;
 struct site;
+struct token_verifier;
 
 struct shard_options {
     const struct config *config;
     const struct api_key *api_key; /* NULL: none */
     const struct policy_table *policies;
-    const struct claims_verifier *verifier; /* of this shard; NULL: no key is configured */
+    struct token_verifier *tokens;          /* of this shard; NULL: no key is configured */
+    const struct claims_verifier *verifier; /* the same, as the hub knows it */
     const struct site *site;
     const struct listening *listening; /* its table is all that is looked at */
     const struct simd_ops *simd;

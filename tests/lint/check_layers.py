@@ -64,6 +64,7 @@ OWNERS = [
     ("openssl/sha.h", ("proto/upgrade*.c", "server/api_key.c")),
     ("openssl/*", ("proto/upgrade*.c", "net/tls*.c", "server/token_key.c",
                    "tests/unit/server/token_forge.h")),
+    ("curl/*", ("server/jwks_fetch.c", "server/libraries.c")),
     ("cjose/*", ("server/token_key.c", "server/libraries.c")),
     ("*intrin.h", SIMD),
     ("cpuid.h", ("core/cpu.c",)),

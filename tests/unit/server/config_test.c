@@ -299,6 +299,17 @@ static const struct {
      "which parleyd must not have"},
     {"certificate", "client: {token: {rsa_public_key: \"-----BEGIN CERTIFICATE-----\\n\"}}\n",
      "t:1:18: client.token.rsa_public_key: expected a public RSA key as PEM, found a certificate"},
+    {"set and key", "client: {token: {jwks_file: a, rsa_public_key_file: b}}\n",
+     "t:1:18: client.token.jwks_file: expected this, or an RSA or ECDSA key, found both"},
+    {"two sets", "client: {token: {jwks_file: a, jwks_public_endpoint: https://a/}}\n",
+     "t:1:32: client.token.jwks_public_endpoint: expected this or jwks_file, found both"},
+    {"endpoint that anybody can answer for",
+     "client: {token: {jwks_public_endpoint: http://idp.example/}}\n",
+     "t:1:18: client.token.jwks_public_endpoint: expected https://..., or http:// to this machine, "
+     "without a user, found another address"},
+    {"authority of nobody", "client: {token: {jwks_ca_file: a}}\n",
+     "t:1:18: client.token.jwks_ca_file: expected nothing without jwks_public_endpoint, found a "
+     "file"},
     {"key that does not count", "client: {subscription_token: {hmac_secret_key: " SECRET "}}\n",
      "t: client.subscription_token.enabled: expected true with a key in this section, found "
      "false"},
@@ -645,7 +656,7 @@ static const char everything_changed[] =
     "    audience: 'a \"b\\c'\n    issuer: us\n    leeway: 0s\n    require_exp: true\n"
     "  subscription_token:\n"
     "    enabled: true\n"
-    "    hmac_secret_key_file: a\n    rsa_public_key_file: b\n    ecdsa_public_key_file: c\n"
+    "    hmac_secret_key_file: a\n    jwks_public_endpoint: https://a/\n    jwks_ca_file: b\n"
     "    audience: x\n    issuer: y\n    leeway: 5m\n    require_exp: true\n"
     "websocket: {message_size_limit: 67108864, max_fragments: 1, message_timeout: 1s,\n"
     "            close_timeout: 1m, compression: true, compression_min_size: 1,\n"
@@ -695,16 +706,22 @@ static const char everything_changed[] =
     "overload: {memory_budget: 1099511627776}\n"
     "shutdown: {grace: 0s, timeout: 5s, close_rate: 1000000}\n";
 
-/* Half of them exclude each other: a key is given, or its file is. */
+/* They exclude each other: a key is given, or its file is, or a set of keys. */
 static bool is_excluded(const char *key)
 {
     static const char *const excluded[] = {
         "client.token.hmac_secret_key_file",
         "client.token.rsa_public_key_file",
         "client.token.ecdsa_public_key_file",
+        "client.token.jwks_public_endpoint",
+        "client.token.jwks_file",
+        "client.token.jwks_ca_file",
         "client.subscription_token.hmac_secret_key",
         "client.subscription_token.rsa_public_key",
+        "client.subscription_token.rsa_public_key_file",
         "client.subscription_token.ecdsa_public_key",
+        "client.subscription_token.ecdsa_public_key_file",
+        "client.subscription_token.jwks_file",
         "http_api.key",
     };
     bool is_found = false;

@@ -96,6 +96,39 @@ static inline char *forge_base64url(const void *data, size_t size)
     return text;
 }
 
+static inline char *forge_number(EVP_PKEY *key, const char *name, int size)
+{
+    unsigned char data[FORGE_SIGNATURE_SIZE];
+    BIGNUM *value = NULL;
+    CHECK(EVP_PKEY_get_bn_param(key, name, &value) == 1);
+    const int wanted = size > 0 ? size : BN_num_bytes(value);
+    CHECK(BN_bn2binpad(value, data, wanted) == wanted);
+    BN_free(value);
+    return forge_base64url(data, (size_t)wanted);
+}
+
+/* A public key as JWK; `more`: further members, with a comma in front, or "". */
+static inline char *forge_jwk(EVP_PKEY *key, const char *more)
+{
+    char *text = NULL;
+    if (EVP_PKEY_is_a(key, "RSA") == 1) {
+        char *n = forge_number(key, OSSL_PKEY_PARAM_RSA_N, 0);
+        char *e = forge_number(key, OSSL_PKEY_PARAM_RSA_E, 0);
+        CHECK(asprintf(&text, "{\"kty\":\"RSA\",\"n\":\"%s\",\"e\":\"%s\"%s}", n, e, more) > 0);
+        free(n);
+        free(e);
+        return text;
+    }
+    const int bits = EVP_PKEY_get_bits(key);
+    char *x = forge_number(key, OSSL_PKEY_PARAM_EC_PUB_X, (bits + 7) / 8);
+    char *y = forge_number(key, OSSL_PKEY_PARAM_EC_PUB_Y, (bits + 7) / 8);
+    CHECK(asprintf(&text, "{\"kty\":\"EC\",\"crv\":\"P-%d\",\"x\":\"%s\",\"y\":\"%s\"%s}", bits, x,
+                   y, more) > 0);
+    free(x);
+    free(y);
+    return text;
+}
+
 /* header.payload, what is signed */
 static inline char *forge_signed_part(const char *header, const char *payload)
 {
