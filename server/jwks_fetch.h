@@ -21,7 +21,7 @@ enum { JWKS_FETCH_TIMEOUT_MS = 2000 };
 
 struct jwks_fetch; /* opaque */
 
-/* https://host..., or http://127.0.0.1..., http://[::1]... or http://localhost...; without a user. */
+/* https://host..., or http:// of 127.0.0.1, [::1] or localhost; without a user. */
 NODISCARD bool jwks_fetch_may(const char *url);
 
 /* `ca_file`: who may have signed the server's certificate; NULL: the system's authorities. */

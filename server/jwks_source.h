@@ -2,11 +2,11 @@
 #ifndef SERVER_JWKS_SOURCE_H
 #define SERVER_JWKS_SOURCE_H
 /*
- * Key sets from https, as a port of the bus: a thread that fetches, for libcurl blocks, and gives each
- * new set to every reactor.
+ * Key sets from https, as a port of the bus: a thread that fetches, for libcurl blocks, and gives
+ * each new set to every reactor.
  *
  * When      at once, then every JWKS_SOURCE_REFRESH_MS, so that a key that is taken back ends;
- *           sooner when a verifier met a key that its set has not, and that set is the last one; but
+ *           sooner when a verifier met a key that its set has not, and that set is the last; but
  *           never within JWKS_SOURCE_PAUSE_MS of the last fetch that succeeded, whoever asks. After
  *           one that failed: JWKS_SOURCE_RETRY_MS, doubled each time up to the pause.
  * Failure   of a fetch: a line in the log, a metric, and the last set stays.

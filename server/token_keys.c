@@ -10,7 +10,6 @@
 #include "core/check.h"
 #include "server/config_file.h"
 #include "server/config_list.h"
-#include "server/config_yaml.h"
 #include "server/jwks.h"
 #include "server/jwks_fetch.h"
 

@@ -224,7 +224,7 @@ START_TEST(has_no_secrets)
 }
 END_TEST
 
-/* The key of a token is newer than our set: not yet, and a minute after the last fetch it is here. */
+/* The key of a token is newer than our set: not yet, and a minute after the last fetch it is. */
 START_TEST(follows_a_rotation)
 {
     struct world world;

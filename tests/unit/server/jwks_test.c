@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Key sets: which keys of a document are taken, which are left out, which documents are refused; and
- * which key is found by name and algorithm.
+ * Key sets: which keys of a document are taken, which are left out, which documents are refused;
+ * and which key is found by name and algorithm.
  */
 #include "server/jwks.h"
 
