@@ -447,11 +447,10 @@ size_t http_write_response(const struct http_response *response, struct span tar
     const bool has_type = response->content_type != NULL;
     char length[48] = "";
     if (response->status != 204) { /* RFC 9110 section 8.6 forbids it there */
-        const int printed =
-            response->chunked
-                ? snprintf(length, sizeof(length), "Transfer-Encoding: chunked\r\n")
-                : snprintf(length, sizeof(length), "Content-Length: %llu\r\n",
-                           (unsigned long long)response->body_size);
+        const int printed = response->chunked
+                                ? snprintf(length, sizeof(length), "Transfer-Encoding: chunked\r\n")
+                                : snprintf(length, sizeof(length), "Content-Length: %llu\r\n",
+                                           (unsigned long long)response->body_size);
         CHECK(printed > 0 && (size_t)printed < sizeof(length));
     }
     const int size =

@@ -369,11 +369,12 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
     if (fan_out.packet == NULL) {
         give_up_room(delivery, room);
     } else {
-        metrics_add(delivery->metrics, METRIC_DELIVERIES, count * room->member_count);
-        metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, count * room->member_count);
+        const size_t deliveries = count * room->member_count;
         packet_set_flow(fan_out.packet, room->slot + 1, count);
         give_to_all(&fan_out, room);
         metrics_add(delivery->metrics, METRIC_LAG_MISSED, fan_out.missed);
+        metrics_add(delivery->metrics, METRIC_DELIVERIES, deliveries);
+        metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, deliveries);
     }
     packet_unref(fan_out.packet);
     packet_unref(fan_out.compressed);
