@@ -94,6 +94,7 @@ static enum codes_error add_wish(struct hub *hub, struct wishes *wishes, struct 
         metrics_add(hub->options.metrics, METRIC_REJECTED_CHANNEL_LIMIT, 1);
         return CODES_ERROR_LIMIT_EXCEEDED;
     }
+    CHECK(wishes->list != NULL);
     struct wish *wish = &wishes->list[wishes->count++];
     *wish = (struct wish){
         .channel = channel,

@@ -216,7 +216,7 @@ static struct outcome renew(struct hub *hub, struct session *session, struct byt
     }
     const struct bytes user = session_user(session);
     if (session->identity == NULL || user.size != claims->user.size ||
-        memcmp(user.data, claims->user.data, user.size) != 0) {
+        (user.size > 0 && memcmp(user.data, claims->user.data, user.size) != 0)) {
         return (struct outcome){.disconnect = CODES_DISCONNECT_INVALID_TOKEN};
     }
     return take_claims(hub, session, claims);

@@ -46,6 +46,7 @@ int policies_init(struct policies *policies, const struct config *config)
     *policies = (struct policies){
         .list = list,
         .patterns = calloc(count, sizeof(*policies->patterns)),
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is meant */
         .regexes = calloc(count, sizeof(*policies->regexes)),
         .table =
             {
