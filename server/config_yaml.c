@@ -298,7 +298,7 @@ static int read_text_item(struct reader *reader, const struct list *list)
 {
     const bool is_origin = list->option->kind == CONFIG_KIND_ORIGINS;
     char what[CONFIG_WHAT_SIZE];
-    struct cidr network;
+    struct cidr network = {.prefix = 0};
 
     if (reader->event.type != YAML_SCALAR_EVENT) {
         (void)snprintf(what, sizeof(what), "expected %s, found %s",
