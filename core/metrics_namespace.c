@@ -41,7 +41,7 @@ static const char *const more_labels[NAMESPACE_METRIC_COUNT] = {
     [NAMESPACE_RECOVERIES_IMPOSSIBLE] = ",recovered=\"false\"",
 };
 
-struct metrics_namespaces *metrics_namespaces_create(size_t count)
+struct metrics_namespaces *metrics_namespace_create(size_t count)
 {
     CHECK(count > 0);
 
@@ -53,7 +53,7 @@ struct metrics_namespaces *metrics_namespaces_create(size_t count)
     return namespaces;
 }
 
-void metrics_namespaces_name(struct metrics_namespaces *namespaces, size_t place, struct bytes name)
+void metrics_namespace_name(struct metrics_namespaces *namespaces, size_t place, struct bytes name)
 {
     CHECK(place < namespaces->count);
     CHECK(name.size < METRICS_NAMESPACE_NAME_SIZE);
@@ -67,7 +67,7 @@ void metrics_namespaces_name(struct metrics_namespaces *namespaces, size_t place
     label[name.size] = '\0';
 }
 
-size_t metrics_namespaces_find(const struct metrics_namespaces *namespaces, struct bytes name)
+size_t metrics_namespace_find(const struct metrics_namespaces *namespaces, struct bytes name)
 {
     for (size_t place = 1; place < namespaces->count; place++) {
         const char *label = namespaces->names[place];
@@ -78,7 +78,7 @@ size_t metrics_namespaces_find(const struct metrics_namespaces *namespaces, stru
     return 0;
 }
 
-int metrics_open_namespaces(struct metrics *metrics, size_t count)
+int metrics_namespace_open(struct metrics *metrics, size_t count)
 {
     CHECK(metrics->namespaces == NULL);
 
@@ -94,7 +94,7 @@ int metrics_open_namespaces(struct metrics *metrics, size_t count)
     return 0;
 }
 
-void metrics_close_namespaces(struct metrics *metrics)
+void metrics_namespace_close(struct metrics *metrics)
 {
     free(metrics->namespaces);
     metrics->namespaces = NULL;
@@ -114,9 +114,9 @@ static uint64_t sum(const struct metrics *const *all, size_t count, size_t place
     return total;
 }
 
-void metrics_namespaces_render(const struct metrics_namespaces *namespaces,
-                               const struct metrics *const *all, size_t count,
-                               struct metrics_text *text)
+void metrics_namespace_render(const struct metrics_namespaces *namespaces,
+                              const struct metrics *const *all, size_t count,
+                              struct metrics_text *text)
 {
     for (unsigned family = 0; family < FAMILY_COUNT; family++) {
         const char *name = families[family].name;

@@ -48,19 +48,18 @@ struct metrics_namespaces {
 };
 
 /* `count` > 0 without names. NULL: no memory. Freed with free(). */
-NODISCARD struct metrics_namespaces *metrics_namespaces_create(size_t count);
+NODISCARD struct metrics_namespaces *metrics_namespace_create(size_t count);
 
 /* Names a place. Empty: channels without a namespace, whose label no namespace can have. */
-void metrics_namespaces_name(struct metrics_namespaces *namespaces, size_t place,
-                             struct bytes name);
+void metrics_namespace_name(struct metrics_namespaces *namespaces, size_t place, struct bytes name);
 
 /* The place of a namespace; 0 where it has none. */
-NODISCARD size_t metrics_namespaces_find(const struct metrics_namespaces *namespaces,
-                                         struct bytes name);
+NODISCARD size_t metrics_namespace_find(const struct metrics_namespaces *namespaces,
+                                        struct bytes name);
 
 /* From now on this thread counts for so many. 0 or -ENOMEM. */
-NODISCARD int metrics_open_namespaces(struct metrics *metrics, size_t count);
-void metrics_close_namespaces(struct metrics *metrics);
+NODISCARD int metrics_namespace_open(struct metrics *metrics, size_t count);
+void metrics_namespace_close(struct metrics *metrics);
 
 /* Owner only. A thread that has none counts nothing. */
 static inline void metrics_add_for(struct metrics *metrics, uint32_t place,
@@ -81,8 +80,8 @@ static inline void metrics_subtract_for(struct metrics *metrics, uint32_t place,
 }
 
 /* All of them, summed over the `count` threads of `all`. */
-void metrics_namespaces_render(const struct metrics_namespaces *namespaces,
-                               const struct metrics *const *all, size_t count,
-                               struct metrics_text *text) ANY_THREAD;
+void metrics_namespace_render(const struct metrics_namespaces *namespaces,
+                              const struct metrics *const *all, size_t count,
+                              struct metrics_text *text) ANY_THREAD;
 
 #endif /* CORE_METRICS_NAMESPACE_H */

@@ -277,16 +277,16 @@ static int count_namespaces(struct control *control)
 {
     const struct policy_table *table = &control->policies.table;
 
-    control->namespaces = metrics_namespaces_create(table->policy_count);
+    control->namespaces = metrics_namespace_create(table->policy_count);
     if (control->namespaces == NULL) {
         return -ENOMEM;
     }
     for (size_t i = 0; i < table->policy_count; i++) {
-        metrics_namespaces_name(control->namespaces, i, table->policies[i].name);
+        metrics_namespace_name(control->namespaces, i, table->policies[i].name);
     }
     policies_count_as(&control->policies, control->namespaces);
     for (size_t i = 0; i < control->config->reactor.count; i++) {
-        if (metrics_open_namespaces(&control->metrics[i], control->namespaces->count) != 0) {
+        if (metrics_namespace_open(&control->metrics[i], control->namespaces->count) != 0) {
             return -ENOMEM;
         }
     }
@@ -802,7 +802,7 @@ static void deinit(struct control *control)
     policies_deinit(&control->policies);
     free(control->metric_names);
     for (size_t i = 0; control->metrics != NULL && i < control->config->reactor.count; i++) {
-        metrics_close_namespaces(&control->metrics[i]);
+        metrics_namespace_close(&control->metrics[i]);
     }
     free(control->namespaces);
     free(control->all_metrics);

@@ -77,7 +77,7 @@ void policies_count_as(struct policies *policies, const struct metrics_namespace
 {
     for (size_t i = 0; i < policies->table.policy_count; i++) {
         struct policy *policy = &policies->list[i];
-        policy->counts_as = (uint16_t)metrics_namespaces_find(namespaces, policy->name);
+        policy->counts_as = (uint16_t)metrics_namespace_find(namespaces, policy->name);
     }
 }
 

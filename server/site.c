@@ -83,7 +83,7 @@ static void answer_metrics(const struct site *site, struct site_answer *answer)
 
     metrics_render(site->metrics, site->metric_names, site->metric_count, &whole);
     if (site->namespaces != NULL) {
-        metrics_namespaces_render(site->namespaces, site->metrics, site->metric_count, &whole);
+        metrics_namespace_render(site->namespaces, site->metrics, site->metric_count, &whole);
     }
     process_render(&site->process, &whole);
     if (whole.failed) {

@@ -18,21 +18,21 @@ static struct bytes text_of(const char *text)
 
 static struct metrics_namespaces *three(void)
 {
-    struct metrics_namespaces *namespaces = metrics_namespaces_create(3);
+    struct metrics_namespaces *namespaces = metrics_namespace_create(3);
     ck_assert_ptr_nonnull(namespaces);
-    metrics_namespaces_name(namespaces, 0, text_of(""));
-    metrics_namespaces_name(namespaces, 1, text_of("news"));
-    metrics_namespaces_name(namespaces, 2, text_of("new"));
+    metrics_namespace_name(namespaces, 0, text_of(""));
+    metrics_namespace_name(namespaces, 1, text_of("news"));
+    metrics_namespace_name(namespaces, 2, text_of("new"));
     return namespaces;
 }
 
 START_TEST(finds_places_by_name)
 {
     struct metrics_namespaces *namespaces = three();
-    ck_assert_uint_eq(metrics_namespaces_find(namespaces, text_of("")), 0);
-    ck_assert_uint_eq(metrics_namespaces_find(namespaces, text_of("news")), 1);
-    ck_assert_uint_eq(metrics_namespaces_find(namespaces, text_of("new")), 2);
-    ck_assert_uint_eq(metrics_namespaces_find(namespaces, text_of("newsy")), 0);
+    ck_assert_uint_eq(metrics_namespace_find(namespaces, text_of("")), 0);
+    ck_assert_uint_eq(metrics_namespace_find(namespaces, text_of("news")), 1);
+    ck_assert_uint_eq(metrics_namespace_find(namespaces, text_of("new")), 2);
+    ck_assert_uint_eq(metrics_namespace_find(namespaces, text_of("newsy")), 0);
     free(namespaces);
 }
 END_TEST
@@ -42,8 +42,8 @@ START_TEST(sums_over_threads)
     struct metrics_namespaces *namespaces = three();
     static struct metrics threads[3]; /* the last one counts no namespaces */
     const struct metrics *const all[] = {&threads[0], &threads[1], &threads[2]};
-    ck_assert_int_eq(metrics_open_namespaces(&threads[0], 3), 0);
-    ck_assert_int_eq(metrics_open_namespaces(&threads[1], 3), 0);
+    ck_assert_int_eq(metrics_namespace_open(&threads[0], 3), 0);
+    ck_assert_int_eq(metrics_namespace_open(&threads[1], 3), 0);
 
     metrics_add_for(&threads[0], 1, NAMESPACE_PUBLICATIONS, 5);
     metrics_add_for(&threads[1], 1, NAMESPACE_PUBLICATIONS, 2);
@@ -54,7 +54,7 @@ START_TEST(sums_over_threads)
     metrics_subtract_for(&threads[1], 2, NAMESPACE_SUBSCRIPTIONS, 1);
 
     struct metrics_text text = {.data = NULL};
-    metrics_namespaces_render(namespaces, all, 3, &text);
+    metrics_namespace_render(namespaces, all, 3, &text);
     ck_assert(!text.failed);
     static const char *const wanted[] = {
         "\nparley_namespace_publications_total{namespace=\"(none)\"} 0\n",
@@ -69,8 +69,8 @@ START_TEST(sums_over_threads)
         ck_assert_msg(strstr(text.data, wanted[i]) != NULL, "no %s in %s", wanted[i], text.data);
     }
     free(text.data);
-    metrics_close_namespaces(&threads[0]);
-    metrics_close_namespaces(&threads[1]);
+    metrics_namespace_close(&threads[0]);
+    metrics_namespace_close(&threads[1]);
     free(namespaces);
 }
 END_TEST
@@ -83,7 +83,7 @@ START_TEST(a_text_has_a_limit)
     name[sizeof(name) - 1] = '\0';
     struct metrics metrics = {.namespace_count = 0};
     const struct metrics *const all[] = {&metrics};
-    ck_assert_int_eq(metrics_open_namespaces(&metrics, 3), 0);
+    ck_assert_int_eq(metrics_namespace_open(&metrics, 3), 0);
     for (uint32_t place = 0; place < 3; place++) {
         for (unsigned id = 0; id < NAMESPACE_METRIC_COUNT; id++) {
             metrics_add_for(&metrics, place, (enum metrics_namespace_id)id, UINT64_MAX);
@@ -91,20 +91,20 @@ START_TEST(a_text_has_a_limit)
     }
     size_t sizes[2];
     for (size_t count = 2; count <= 3; count++) {
-        struct metrics_namespaces *namespaces = metrics_namespaces_create(count);
+        struct metrics_namespaces *namespaces = metrics_namespace_create(count);
         ck_assert_ptr_nonnull(namespaces);
         for (uint32_t place = 0; place < count; place++) {
-            metrics_namespaces_name(namespaces, place, text_of(name));
+            metrics_namespace_name(namespaces, place, text_of(name));
         }
         struct metrics_text text = {.data = NULL};
-        metrics_namespaces_render(namespaces, all, 1, &text);
+        metrics_namespace_render(namespaces, all, 1, &text);
         sizes[count - 2] = text.size;
         free(text.data);
         free(namespaces);
     }
     ck_assert_uint_gt(sizes[1] - sizes[0], METRICS_NAMESPACE_TEXT_SIZE / 2);
     ck_assert_uint_le(sizes[1] - sizes[0], METRICS_NAMESPACE_TEXT_SIZE);
-    metrics_close_namespaces(&metrics);
+    metrics_namespace_close(&metrics);
 }
 END_TEST
 

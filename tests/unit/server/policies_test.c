@@ -191,12 +191,12 @@ START_TEST(counts_by_name)
                      0);
     struct policies policies = {0};
     ck_assert_int_eq(policies_init(&policies, &config), 0);
-    struct metrics_namespaces *namespaces = metrics_namespaces_create(3);
+    struct metrics_namespaces *namespaces = metrics_namespace_create(3);
     ck_assert_ptr_nonnull(namespaces);
     static const char *const names[] = {"", "members", "open"};
     for (size_t i = 0; i < 3; i++) {
-        metrics_namespaces_name(namespaces, i,
-                                (struct bytes){(const uint8_t *)names[i], strlen(names[i])});
+        metrics_namespace_name(namespaces, i,
+                               (struct bytes){(const uint8_t *)names[i], strlen(names[i])});
     }
     policies_count_as(&policies, namespaces);
     static const uint16_t places[] = {0, 2, 0, 1}; /* none, open, digits, members */
