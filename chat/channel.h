@@ -159,6 +159,13 @@ NODISCARD struct blob *channel_recover(struct channel_home *home, struct ids_han
                                        struct ids_handle room, uint64_t from, uint32_t count_max);
 
 /*
+ * Publications that are kept go, here and in the store; the position and idempotency keys stay. The
+ * channel's policy has history. CODES_ERROR_NONE, or no memory.
+ */
+NODISCARD enum codes_error channel_remove_history(struct channel_home *home, uint64_t hash,
+                                                  struct bytes name);
+
+/*
  * Joins and leaves in one blob, of which this takes a share: sent out in order, without an offset
  * and without history. A stale channel: nobody is there to hear it.
  */

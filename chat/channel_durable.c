@@ -170,6 +170,9 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_NEWS_COPY:
     case POST_STOP:
     case POST_RENEW_TLS:
+    case POST_RENEW_KEYS:
+    case POST_KEY_SET:
+    case POST_WANT_KEYS:
     case POST_DRAINED:
     case POST_EXIT:
     case POST_OVERLOAD:

@@ -126,6 +126,18 @@ static void expire_history(struct channel_home *home, struct channel *channel)
     forget_history(home, channel);
 }
 
+enum codes_error channel_remove_history(struct channel_home *home, uint64_t hash, struct bytes name)
+{
+    struct channel *channel = channel_find_or_open(home, hash, name);
+    if (channel == NULL) {
+        metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        return CODES_ERROR_INTERNAL;
+    }
+    CHECK(channel_has_history(channel));
+    expire_history(home, channel); /* the channel itself may go */
+    return CODES_ERROR_NONE;
+}
+
 /* There is no room for it: its keys, which are a part of it, go too, but for those under way. */
 static void evict_history(struct channel_home *home, struct channel *channel)
 {

@@ -27,7 +27,8 @@ static struct herald_leave *leave_at(const struct herald *herald, uint32_t index
 static void forget_leaves(struct herald *herald, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        card_unref(leave_at(herald, i)->card);
+        card_unref(leave_at(herald, i)->cards.conn);
+        card_unref(leave_at(herald, i)->cards.chan);
     }
     herald->leave_count -= count;
     herald->leave_first =
@@ -82,7 +83,7 @@ static bool reserve_leaves(struct herald *herald, uint32_t more)
 
 bool herald_mark_known(struct herald *herald, struct roster_member *member)
 {
-    if (!member->is_known) {
+    if (!member->is_known && !member->traits.is_discreet) {
         if (!reserve_leaves(herald, 1)) {
             return false;
         }
@@ -107,7 +108,9 @@ void herald_remember(struct herald *herald, const struct roster_member *member,
     herald->leave_count++;
     struct herald_leave *leave = leave_at(herald, herald->leave_count - 1);
     memcpy(leave->id, session->id, SESSION_ID_SIZE);
-    leave->card = card_ref(session_card(session));
+    leave->cards = session_cards(session, &session->subscriptions[member->subscription]);
+    (void)card_ref(leave->cards.conn);
+    (void)card_ref(leave->cards.chan);
 }
 
 /* -- how often --------------------------------------------------------------------------------- */
@@ -143,7 +146,7 @@ static uint32_t batch_size(const struct room *room, const struct herald_limits *
 static uint32_t untold_count(const struct room *room, const struct herald_limits *limits)
 {
     const uint32_t told = room->herald->told_count;
-    const uint32_t there = least(room->member_count, limits->told_max);
+    const uint32_t there = least(room->member_count - room->discreet_count, limits->told_max);
     CHECK(told <= room->member_count);
     return told < there ? there - told : 0;
 }
@@ -174,7 +177,7 @@ void herald_choose(const struct room *room, const struct herald_limits *limits,
     }
     /* From the end, where those are that came last. */
     for (uint32_t i = room->member_count; i > 0 && wanted > 0; i--) {
-        if (!room->members[i - 1].is_told) {
+        if (!room->members[i - 1].is_told && !room->members[i - 1].traits.is_discreet) {
             batch->joins[batch->join_count++] = i - 1;
             wanted--;
         }
@@ -182,10 +185,10 @@ void herald_choose(const struct room *room, const struct herald_limits *limits,
 }
 
 static void write_push(struct json_writer *writer, const struct room *room,
-                       const uint8_t id[SESSION_ID_SIZE], const struct card *card, bool is_join)
+                       const uint8_t id[SESSION_ID_SIZE], struct session_cards cards, bool is_join)
 {
     uint8_t text[SESSION_ID_TEXT_SIZE];
-    const struct event_client_info info = session_describe(id, card, text);
+    const struct event_client_info info = session_describe(id, cards, text);
 
     if (writer->size > 0) {
         json_writer_text(writer, "\n");
@@ -202,12 +205,14 @@ static void write_batch(struct json_writer *writer, const struct room *room,
 {
     for (uint32_t i = 0; i < batch->leave_count; i++) {
         const struct herald_leave *leave = leave_at(room->herald, i);
-        write_push(writer, room, leave->id, leave->card, false);
+        write_push(writer, room, leave->id, leave->cards, false);
     }
     for (uint32_t i = 0; i < batch->join_count; i++) {
-        const struct session *session = slab_at(sessions, room->members[batch->joins[i]].session);
+        const struct roster_member *member = &room->members[batch->joins[i]];
+        const struct session *session = slab_at(sessions, member->session);
         CHECK(session != NULL);
-        write_push(writer, room, session->id, session_card(session), true);
+        write_push(writer, room, session->id,
+                   session_cards(session, &session->subscriptions[member->subscription]), true);
     }
 }
 

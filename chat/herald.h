@@ -41,7 +41,7 @@ struct herald_limits {
 /* Who left, and was known: what is to be said of it. */
 struct herald_leave {
     uint8_t id[SESSION_ID_SIZE];
-    struct card *card; /* holds a reference */
+    struct session_cards cards; /* holds a reference of each */
 };
 
 struct herald {

@@ -14,9 +14,11 @@
 #include "chat/membership.h"
 #include "chat/outbox.h"
 #include "chat/policy.h"
+#include "chat/revocations.h"
 #include "chat/roster.h"
 #include "chat/session.h"
 #include "chat/users.h"
+#include "core/blob.h"
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
@@ -46,8 +48,9 @@ static int open_parts(struct hub *hub)
     hub->timers = timerwheel_create(0, herald_tick_ns);
     hub->expiries = timerwheel_create(0, TIMERWHEEL_TICK_NS_DEFAULT);
     hub->users = users_create(&options->key);
+    hub->revocations = revocations_create(&options->key, options->revocation_count_max);
     if (hub->questions == NULL || hub->timers == NULL || hub->expiries == NULL ||
-        hub->users == NULL) {
+        hub->users == NULL || hub->revocations == NULL) {
         return -ENOMEM;
     }
     int result = roster_create(options->reactor, options->room_count_max, &hub->roster);
@@ -90,6 +93,8 @@ int hub_create(const struct hub_options *options, struct hub **hub)
     }
     created->options = *options;
     list_init(&created->recovering);
+    list_init(&created->unasked);
+    list_init(&created->settled);
     created->reply = (struct hub_reply){.outbox = options->outbox, .metrics = options->metrics};
     const int result = open_parts(created);
     if (result != 0) {
@@ -115,6 +120,7 @@ void hub_destroy(struct hub *hub)
     roster_destroy(hub->roster);
     slab_destroy(hub->questions);
     slab_destroy(hub->sessions);
+    revocations_destroy(hub->revocations);
     users_destroy(hub->users);
     timerwheel_destroy(hub->expiries);
     timerwheel_destroy(hub->timers);
@@ -157,9 +163,14 @@ struct session *hub_session(struct hub *hub, struct ids_handle handle)
 
 void hub_untie(struct hub *hub, struct session *session, uint32_t index)
 {
-    struct room *room = roster_slot(hub->roster, session->subscriptions[index].room);
+    const struct session_subscription gone = session->subscriptions[index];
+    struct room *room = roster_slot(hub->roster, gone.room);
 
+    if (gone.is_waiting && room->waiters[gone.member].page != NULL) {
+        blob_drop(room->waiters[gone.member].page, hub->options.pool);
+    }
     membership_remove(hub->sessions, hub->roster, session, index);
+    hub_drop_grant(hub, gone.grant);
     hub->subscription_count--;
     hub_news_changed(hub, room);
 }
@@ -177,6 +188,7 @@ void hub_close(struct hub *hub, struct session *session)
     while (session->subscription_count > 0) {
         hub_leave_room(hub, session, session->subscription_count - 1U);
     }
+    hub_forget_arrival(session);
     hub_sign_out(hub, session);
     session_deinit(session);
     slab_give(hub->sessions, session->slot);
@@ -236,8 +248,9 @@ enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t m
     if (policy->slow_consumer == POLICY_SLOW_RESYNC) {
         struct session *session = slab_at(hub->sessions, lagging.session);
         CHECK(session != NULL);
-        hub_reply_unsubscribe_push(&hub->reply, session, room_name(room),
-                                   CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
+        hub_tell_unsubscribed(hub, session, room,
+                              session->subscriptions[lagging.subscription].grant,
+                              CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
         hub_leave_room(hub, session, lagging.subscription);
     }
     return policy->slow_consumer;
@@ -290,6 +303,7 @@ static struct ledger *ledger_of(const struct hub *hub)
 bool hub_has_backlog(const struct hub *hub)
 {
     return hub->leave_count > 0 || !list_is_empty(&hub->recovering) ||
+           !list_is_empty(&hub->unasked) || !list_is_empty(&hub->settled) ||
            channel_is_lagging(hub->home) ||
            (ledger_of(hub) != NULL && ledger_has_backlog(ledger_of(hub)));
 }

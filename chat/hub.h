@@ -18,6 +18,7 @@
 
 #include "chat/policy.h"
 #include "core/annot.h"
+#include "core/bytes.h"
 #include "core/conn_id.h"
 #include "core/table.h"
 
@@ -42,22 +43,27 @@ struct hub_options {
     uint32_t channel_count_max;
     uint32_t tail_count_max; /* see chat/channel.h */
     size_t tail_bytes_max;
-    size_t history_bytes_max;    /* likewise */
-    uint32_t history_count_max;  /* publications in one answer to `history` */
-    uint32_t presence_max_list;  /* members in one answer to `presence`; see chat/herald.h too */
-    uint32_t news_batch_max;     /* joins and leaves in one frame, 1 to HERALD_BATCH_MAX */
-    uint32_t question_count_max; /* open at a time: bus.reserve */
-    uint32_t recovery_count_max; /* publications that a client is given when it comes back */
-    uint16_t archive;            /* likewise */
-    uint64_t store_timeout_ns;   /* likewise */
-    size_t store_bytes_max;      /* likewise */
-    uint32_t page_bytes_max;     /* bytes of the publications, or members, in one answer */
-    uint16_t channel_limit;      /* subscriptions of one session */
-    uint32_t ping_interval_s;    /* told in the connect reply */
-    bool anonymous_allowed;      /* connect without a token */
+    size_t history_bytes_max;      /* likewise */
+    uint32_t history_count_max;    /* publications in one answer to `history` */
+    uint32_t presence_max_list;    /* members in one answer to `presence`; see chat/herald.h too */
+    uint32_t news_batch_max;       /* joins and leaves in one frame, 1 to HERALD_BATCH_MAX */
+    uint32_t question_count_max;   /* open at a time: bus.reserve */
+    uint32_t recovery_count_max;   /* publications that a client is given when it comes back */
+    uint16_t archive;              /* likewise */
+    uint64_t store_timeout_ns;     /* likewise */
+    size_t store_bytes_max;        /* likewise */
+    uint32_t list_bytes_max;       /* bytes of the channels that a reactor lists for a back end */
+    uint32_t revocation_count_max; /* users and tokens that back ends may have forbidden */
+    uint32_t page_bytes_max;       /* bytes of the publications, or members, in one answer */
+    uint16_t channel_limit;        /* subscriptions of one session */
+    uint32_t ping_interval_s;      /* told in the connect reply */
+    bool anonymous_allowed;        /* connect without a token */
+    bool personal_channels;        /* everybody who is signed in is subscribed to `#user` */
+    struct bytes personal_namespace;        /* of these; empty: none. Borrowed */
     const struct claims_verifier *verifier; /* of tokens; NULL: no key is configured */
-    uint64_t expired_close_delay_ns; /* from the end of a token to the end of its connection */
-    const char *version;             /* told in the connect reply */
+    uint64_t expired_close_delay_ns;     /* from the end of a token to the end of its connection */
+    uint64_t expired_sub_close_delay_ns; /* likewise, of its subscription */
+    const char *version;                 /* told in the connect reply */
     const struct policy_table *policies;
 
     struct bus *bus;
@@ -96,6 +102,12 @@ NODISCARD uint16_t hub_apply(struct hub *hub, struct session *session,
 
 /* Was its `connect` accepted? */
 NODISCARD bool hub_has_admitted(const struct session *session);
+
+/* Was it not answered yet? Then nothing else is to be applied. */
+NODISCARD bool hub_is_arriving(const struct session *session);
+
+/* The next connection whose `connect` was answered later than at once; false: none. */
+NODISCARD bool hub_next_settled(struct hub *hub, struct conn_id *conn);
 
 /* Before everything else of an iteration: its time. */
 void hub_tick(struct hub *hub, uint64_t now_ns);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What clients ask: one function per command, but for `publish` and `rpc` (hub_publish.c),
- * `history` (hub_history.c) and `presence` (hub_presence.c). What it takes to keep sessions and
- * rooms is in hub.c, and how one comes into the other in hub_subscribe.c.
+ * `history` (hub_history.c), `presence` (hub_presence.c), `connect` and `refresh` (hub_connect.c),
+ * `subscribe` and `sub_refresh` (hub_join.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -24,62 +24,9 @@
 
 static const uint16_t stay = 0; /* not a disconnect code: the connection goes on */
 
-/* -- joining ----------------------------------------------------------------------------------- */
-
-/* Every open room has its place among the leaves: leaving cannot fail for want of memory. */
-static int reserve_leave(struct hub *hub)
-{
-    const size_t needed = hub->leave_count + roster_count(hub->roster) + 1;
-    if (needed <= hub->leave_capacity) {
-        return 0;
-    }
-    const size_t capacity = 2 * needed;
-    struct hub_leave *grown = realloc(hub->leaves, capacity * sizeof(*grown));
-    if (grown == NULL) {
-        return -ENOMEM;
-    }
-    hub->leaves = grown;
-    hub->leave_capacity = capacity;
-    return 0;
-}
-
-static int ask_interest(struct hub *hub, const struct room *room)
-{
-    struct blob *name = hub_copy_name(hub, room_name(room));
-    if (name == NULL) {
-        return -ENOMEM;
-    }
-    const struct post post = {
-        .kind = POST_INTEREST,
-        .interest = {.blob = name, .hash = room->hash, .room = roster_handle(hub->roster, room)},
-    };
-    hub_ask(hub, room->home, &post);
-    return 0;
-}
-
-/* A room with one member that waits: the home is asked, or answers at once where we are it. */
-static void first_member(struct hub *hub, struct room *room)
-{
-    struct channel_interest interest;
-    int result;
-
-    if (room->home != hub->options.reactor || policy_is_durable(room->policy)) {
-        result = ask_interest(hub, room);
-    } else {
-        result = channel_add_interest(hub->home, room->hash, room_name(room),
-                                      roster_handle(hub->roster, room), &interest);
-        if (result == 0) {
-            hub_room_joined(hub, room, &interest);
-        }
-    }
-    if (result != 0) {
-        hub_room_refused(hub, room, CODES_ERROR_INTERNAL);
-    }
-}
-
 /* -- the commands ------------------------------------------------------------------------------ */
 
-static enum codes_error error_for(const struct hub *hub, enum permission_verdict verdict)
+enum codes_error hub_error_for(const struct hub *hub, enum permission_verdict verdict)
 {
     struct metrics *metrics = hub->options.metrics;
 
@@ -93,15 +40,15 @@ static enum codes_error error_for(const struct hub *hub, enum permission_verdict
     case PERMISSION_UNKNOWN_NAMESPACE:
         metrics_add(metrics, METRIC_REJECTED_UNKNOWN_CHANNEL, 1);
         return CODES_ERROR_UNKNOWN_CHANNEL;
+    case PERMISSION_NOT_AVAILABLE:
+        return CODES_ERROR_NOT_AVAILABLE;
     case PERMISSION_GRANTED:
         break;
     }
     return CODES_ERROR_NONE;
 }
 
-/* The session's subscription to a channel, or -1. */
-static int find_subscription(struct hub *hub, const struct session *session, struct bytes channel,
-                             uint64_t hash)
+int hub_find(struct hub *hub, const struct session *session, struct bytes channel, uint64_t hash)
 {
     const struct room *room = roster_find(hub->roster, hash, channel);
     return room == NULL ? -1 : session_find(session, room->slot);
@@ -110,71 +57,26 @@ static int find_subscription(struct hub *hub, const struct session *session, str
 enum codes_error hub_may(struct hub *hub, const struct session *session, struct bytes channel,
                          uint64_t hash, enum permission_verb verb)
 {
-    const int subscription = find_subscription(hub, session, channel, hash);
+    const int subscription = hub_find(hub, session, channel, hash);
     const struct permission_subject subject = {
-        .anonymous = session_user(session).size == 0,
+        .user = session_user(session),
         .subscribed = subscription >= 0 && !session->subscriptions[subscription].is_waiting,
     };
-    return error_for(hub, permission_judge(hub->options.policies, subject, channel, verb));
+    return hub_error_for(hub,
+                         permission_judge(hub->options.policies, subject, channel, verb).verdict);
 }
 
-static void join_room(struct hub *hub, struct session *session, const struct command *command,
-                      uint64_t hash)
+/* A subscribe that had been accepted, only not yet confirmed, has its answer. */
+static void answer_waiter(struct hub *hub, struct session *session,
+                          const struct session_subscription *subscription)
 {
-    const struct bytes channel = command->subscribe.channel;
-    struct room *room = roster_find(hub->roster, hash, channel);
-    const bool is_new = room == NULL;
+    const struct room *room = roster_slot(hub->roster, subscription->room);
+    const struct roster_waiter *waiter = &room->waiters[subscription->member];
+    const struct event_subscribed result = {.offset = 0};
 
-    if (is_new && reserve_leave(hub) == 0) {
-        room = roster_open(hub->roster, hash, channel, policy_find(hub->options.policies, channel),
-                           ids_home_of(hash, hub->options.reactor_count));
+    if (waiter->origin == ROSTER_BY_CLIENT) {
+        hub_reply_subscribe(&hub->reply, session, waiter->command, &result);
     }
-    const bool is_lost = room != NULL && room->state == ROOM_LOST;
-    if (is_lost) {
-        room->state = ROOM_JOINING;
-    }
-    if (room == NULL || hub_enter_room(hub, session, room, command) != 0) {
-        if (room != NULL && (is_new || is_lost)) {
-            room->state = ROOM_LOST;
-            hub_room_maybe_left(hub, room);
-        }
-        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_INTERNAL);
-        return;
-    }
-    if (is_new || is_lost) {
-        first_member(hub, room);
-    }
-}
-
-static uint16_t apply_subscribe(struct hub *hub, struct session *session,
-                                const struct command *command)
-{
-    const struct bytes channel = command->subscribe.channel;
-    if (channel.size == 0) {
-        return CODES_DISCONNECT_BAD_REQUEST;
-    }
-    const uint64_t hash = table_hash(&hub->options.key, channel);
-    const enum codes_error error = hub_may(hub, session, channel, hash, PERMISSION_SUBSCRIBE);
-    if (error != CODES_ERROR_NONE) {
-        hub_reply_error(&hub->reply, session, command->id, error);
-        return stay;
-    }
-    if (find_subscription(hub, session, channel, hash) >= 0) {
-        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_ALREADY_SUBSCRIBED);
-        return stay;
-    }
-    if (hub->refuses_subscriptions) {
-        metrics_add(hub->options.metrics, METRIC_REJECTED_OVERLOAD_SUBSCRIPTION, 1);
-        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_LIMIT_EXCEEDED);
-        return stay;
-    }
-    if (session->subscription_count >= hub->options.channel_limit) {
-        metrics_add(hub->options.metrics, METRIC_REJECTED_CHANNEL_LIMIT, 1);
-        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_LIMIT_EXCEEDED);
-        return stay;
-    }
-    join_room(hub, session, command, hash);
-    return stay;
 }
 
 static uint16_t apply_unsubscribe(struct hub *hub, struct session *session,
@@ -185,20 +87,33 @@ static uint16_t apply_unsubscribe(struct hub *hub, struct session *session,
         return CODES_DISCONNECT_BAD_REQUEST;
     }
     const uint64_t hash = table_hash(&hub->options.key, channel);
-    const int index = find_subscription(hub, session, channel, hash);
+    const int index = hub_find(hub, session, channel, hash);
     if (index >= 0) {
-        const struct session_subscription subscription = session->subscriptions[index];
-        if (subscription.is_waiting) {
-            /* The subscribe had been accepted, only not yet confirmed: it has its answer, too. */
-            const struct room *room = roster_slot(hub->roster, subscription.room);
-            const struct event_subscribed result = {.offset = 0};
-            hub_reply_subscribe(&hub->reply, session, room->waiters[subscription.member].command,
-                                &result);
+        if (session->subscriptions[index].is_waiting) {
+            answer_waiter(hub, session, &session->subscriptions[index]);
         }
         hub_leave_room(hub, session, (uint32_t)index);
     }
     hub_reply_empty(&hub->reply, session, command->id, EVENT_EMPTY_UNSUBSCRIBE);
     return stay;
+}
+
+void hub_unsubscribe(struct hub *hub, struct session *session, uint32_t index,
+                     enum codes_unsubscribe code)
+{
+    const struct session_subscription subscription = session->subscriptions[index];
+
+    if (subscription.is_waiting) {
+        answer_waiter(hub, session, &subscription);
+    }
+    if (session->state != SESSION_ARRIVING) {
+        hub_tell_unsubscribed(hub, session, roster_slot(hub->roster, subscription.room),
+                              subscription.grant, code);
+    }
+    hub_leave_room(hub, session, index);
+    if (session->state == SESSION_ARRIVING) {
+        hub_arrive(hub, session);
+    }
 }
 
 /*
@@ -213,12 +128,11 @@ static bool is_welcome(const struct session *session, const struct command *comm
 
 uint16_t hub_apply(struct hub *hub, struct session *session, const struct command *command)
 {
-    if (hub->allowance > 0) {
-        hub->allowance--;
-    }
+    hub_use_allowance(hub);
     if (!is_welcome(session, command)) {
         return CODES_DISCONNECT_BAD_REQUEST;
     }
+    CHECK(session->state != SESSION_ARRIVING);
     if (session->state == SESSION_REFUSED) {
         return stay;
     }
@@ -226,7 +140,7 @@ uint16_t hub_apply(struct hub *hub, struct session *session, const struct comman
     case COMMAND_CONNECT:
         return hub_apply_connect(hub, session, command);
     case COMMAND_SUBSCRIBE:
-        return apply_subscribe(hub, session, command);
+        return hub_apply_subscribe(hub, session, command);
     case COMMAND_UNSUBSCRIBE:
         return apply_unsubscribe(hub, session, command);
     case COMMAND_PUBLISH:
@@ -244,8 +158,7 @@ uint16_t hub_apply(struct hub *hub, struct session *session, const struct comman
     case COMMAND_REFRESH:
         return hub_apply_refresh(hub, session, command);
     case COMMAND_SUB_REFRESH:
-        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_NOT_AVAILABLE);
-        return stay;
+        return hub_apply_sub_refresh(hub, session, command);
     case COMMAND_SEND:
         return CODES_DISCONNECT_NOT_AVAILABLE;
     case COMMAND_PONG:

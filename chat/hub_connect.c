@@ -10,6 +10,7 @@
 #include "chat/identity.h"
 #include "chat/outbox.h"
 #include "chat/policy.h"
+#include "chat/revocations.h"
 #include "chat/session.h"
 #include "chat/users.h"
 #include "core/check.h"
@@ -41,9 +42,14 @@ enum claims_verdict hub_verify(struct hub *hub, enum claims_kind kind, struct by
     const struct claims_verifier *verifier = hub->options.verifier;
     struct metrics *metrics = hub->options.metrics;
     *claims = (struct claims){.expires = false};
-    const enum claims_verdict verdict =
-        verifier == NULL ? CLAIMS_INVALID
-                         : verifier->verify(verifier->context, kind, token, claims);
+    enum claims_verdict verdict = verifier == NULL
+                                      ? CLAIMS_INVALID
+                                      : verifier->verify(verifier->context, kind, token, claims);
+
+    if (verdict == CLAIMS_VALID && revocations_forbid(hub->revocations, claims, hub->now_ns)) {
+        metrics_add(metrics, METRIC_REJECTED_REVOKED, 1);
+        verdict = CLAIMS_INVALID;
+    }
 
     switch (verdict) {
     case CLAIMS_VALID:
@@ -81,18 +87,30 @@ static struct outcome take_claims(struct hub *hub, struct session *session,
     NEVER("a verdict that is not one");
 }
 
+uint64_t hub_term_end(const struct hub *hub, const struct claims *claims)
+{
+    return claims->expires && !hub->options.policies->insecure
+               ? hub->now_ns + claims->ttl_s * ns_per_s
+               : 0;
+}
+
 /* From now on the token counts. Returns how long it does, in seconds; 0: for ever. */
 static uint32_t begin_term(struct hub *hub, struct session *session, const struct claims *claims)
 {
     struct identity_expiry *expiry = &session->identity->expiry;
+    const uint64_t end_ns = hub_term_end(hub, claims);
 
-    if (!claims->expires || hub->options.policies->insecure) {
+    if (end_ns == 0) {
         timerwheel_cancel(hub->expiries, &expiry->timer);
         return 0;
     }
-    timerwheel_arm(hub->expiries, &expiry->timer,
-                   hub->now_ns + claims->ttl_s * ns_per_s + hub->options.expired_close_delay_ns);
+    timerwheel_arm(hub->expiries, &expiry->timer, end_ns + hub->options.expired_close_delay_ns);
     return claims->ttl_s;
+}
+
+bool hub_ignores_tokens(const struct hub *hub)
+{
+    return hub->options.policies->insecure && hub->options.verifier == NULL;
 }
 
 /* -- connect ----------------------------------------------------------------------------------- */
@@ -116,11 +134,8 @@ static struct outcome sign_in(struct hub *hub, struct session *session, struct b
 static struct outcome admit(struct hub *hub, struct session *session, struct bytes token,
                             struct claims *claims)
 {
-    /* Development: whatever token somebody has, nobody could check it. */
-    const bool is_ignored = hub->options.policies->insecure && hub->options.verifier == NULL;
-
     *claims = (struct claims){.expires = false};
-    if (token.size > 0 && !is_ignored) {
+    if (token.size > 0 && !hub_ignores_tokens(hub)) {
         return sign_in(hub, session, token, claims);
     }
     return (struct outcome){
@@ -140,33 +155,43 @@ static struct event_connected describe(const struct hub *hub, const struct sessi
     };
 }
 
+void hub_greet(struct hub *hub, struct session *session, uint32_t command, uint32_t ttl_s,
+               struct bytes subs)
+{
+    uint8_t id[SESSION_ID_TEXT_SIZE];
+    struct event_connected result = describe(hub, session, ttl_s, id);
+
+    result.ping_s = hub->options.ping_interval_s;
+    result.pong = true;
+    result.subs = subs;
+    hub_reply_connect(&hub->reply, session, command, &result);
+}
+
 uint16_t hub_apply_connect(struct hub *hub, struct session *session, const struct command *command)
 {
     const struct command_connect *connect = &command->connect;
-    uint8_t id[SESSION_ID_TEXT_SIZE];
     struct claims claims;
 
     if (connect->name.size > CLIENT_NAME_SIZE_MAX ||
         connect->version.size > CLIENT_VERSION_SIZE_MAX) {
         return CODES_DISCONNECT_BAD_REQUEST;
     }
-    const struct outcome outcome = admit(hub, session, connect->token, &claims);
+    struct outcome outcome = admit(hub, session, connect->token, &claims);
     if (outcome.disconnect != 0) {
         return outcome.disconnect;
+    }
+    if (outcome.error == CODES_ERROR_NONE) {
+        const uint32_t ttl_s = session->identity == NULL ? 0 : begin_term(hub, session, &claims);
+        outcome.error = hub_begin_arrival(hub, session, command, &claims, ttl_s);
     }
     if (outcome.error != CODES_ERROR_NONE) {
         session->state = SESSION_REFUSED;
         hub_reply_error(&hub->reply, session, command->id, outcome.error);
-        return 0;
     }
-    const uint32_t ttl_s = session->identity == NULL ? 0 : begin_term(hub, session, &claims);
-    session->state = SESSION_CONNECTED;
-    struct event_connected result = describe(hub, session, ttl_s, id);
-    result.ping_s = hub->options.ping_interval_s;
-    result.pong = true;
-    hub_reply_connect(&hub->reply, session, command->id, &result);
     return 0;
 }
+
+/* -- who is there ------------------------------------------------------------------------------ */
 
 bool hub_has_admitted(const struct session *session)
 {
@@ -191,7 +216,7 @@ static struct outcome renew(struct hub *hub, struct session *session, struct byt
     }
     const struct bytes user = session_user(session);
     if (session->identity == NULL || user.size != claims->user.size ||
-        memcmp(user.data, claims->user.data, user.size) != 0) {
+        (user.size > 0 && memcmp(user.data, claims->user.data, user.size) != 0)) {
         return (struct outcome){.disconnect = CODES_DISCONNECT_INVALID_TOKEN};
     }
     return take_claims(hub, session, claims);
@@ -241,6 +266,10 @@ static void fire(struct timerwheel_timer *timer, void *context)
     struct session *session = slab_at(hub->sessions, expiry->session);
 
     CHECK(session != NULL);
+    if (expiry->room != UINT32_MAX) {
+        hub_expire_subscription(hub, session, expiry->room);
+        return;
+    }
     metrics_add(hub->options.metrics, METRIC_EXPIRED_CONNECTIONS, 1);
     hub_reply_disconnect(&hub->reply, session, CODES_DISCONNECT_EXPIRED);
 }

@@ -49,33 +49,39 @@ static enum codes_error read_query(const struct hub *hub, const struct command_h
                : CODES_ERROR_NONE;
 }
 
-/* Takes the question to the home, which may be here. False: no memory. */
-static bool ask_home(struct hub *hub, const struct session *session, const struct command *command,
-                     uint64_t hash, const struct channel_query *query)
+enum codes_error hub_ask_history(struct hub *hub, struct hub_asker asker,
+                                 const struct command_history *history, uint64_t hash)
 {
-    struct blob *name = hub_copy_name(hub, command->history.channel);
-    if (name == NULL) {
-        return false;
+    struct channel_query query;
+    const enum codes_error error = read_query(hub, history, &query);
+    if (error != CODES_ERROR_NONE) {
+        return error;
     }
-    const unsigned flags = (query->order == PAGE_REVERSE ? POST_HISTORY_REVERSE : 0U) |
-                           (query->has_since ? POST_HISTORY_SINCE : 0U) |
-                           (query->has_epoch ? POST_HISTORY_EPOCH : 0U);
+    struct blob *name = hub_copy_name(hub, history->channel);
+    if (name == NULL) {
+        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        return CODES_ERROR_INTERNAL;
+    }
+    const unsigned flags = (query.order == PAGE_REVERSE ? POST_HISTORY_REVERSE : 0U) |
+                           (query.has_since ? POST_HISTORY_SINCE : 0U) |
+                           (query.has_epoch ? POST_HISTORY_EPOCH : 0U) |
+                           (asker.is_api ? POST_HISTORY_API : 0U);
     const struct post post = {
         .kind = POST_HISTORY,
         .history =
             {
                 .blob = name,
                 .hash = hash,
-                .session = hub_handle(hub, session),
-                .since = query->since,
-                .epoch = query->epoch,
-                .command = command->id,
-                .count_max = query->count_max,
+                .session = asker.handle,
+                .since = query.since,
+                .epoch = query.epoch,
+                .command = asker.number,
+                .count_max = query.count_max,
                 .flags = (uint8_t)flags,
             },
     };
     hub_ask(hub, ids_home_of(hash, hub->options.reactor_count), &post);
-    return true;
+    return CODES_ERROR_NONE;
 }
 
 uint16_t hub_apply_history(struct hub *hub, struct session *session, const struct command *command)
@@ -85,22 +91,12 @@ uint16_t hub_apply_history(struct hub *hub, struct session *session, const struc
         return CODES_DISCONNECT_BAD_REQUEST;
     }
     const uint64_t hash = table_hash(&hub->options.key, history->channel);
-    const struct policy *policy = policy_find(hub->options.policies, history->channel);
-    const bool is_available = policy == NULL || policy_has_history(policy);
-    struct channel_query query;
-    enum codes_error error = is_available
-                                 ? hub_may(hub, session, history->channel, hash, PERMISSION_HISTORY)
-                                 : CODES_ERROR_NOT_AVAILABLE;
+    enum codes_error error = hub_may(hub, session, history->channel, hash, PERMISSION_HISTORY);
     if (error == CODES_ERROR_NONE) {
-        error = read_query(hub, history, &query);
+        error = hub_ask_history(hub, hub_asker_of(hub, session, command->id), history, hash);
     }
     if (error != CODES_ERROR_NONE) {
         hub_reply_error(&hub->reply, session, command->id, error);
-        return 0;
-    }
-    if (!ask_home(hub, session, command, hash, &query)) {
-        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-        hub_reply_error(&hub->reply, session, command->id, CODES_ERROR_INTERNAL);
     }
     return 0;
 }

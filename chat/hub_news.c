@@ -43,8 +43,8 @@ static void schedule(struct hub *hub, struct room *room)
 
 void hub_news_changed(struct hub *hub, struct room *room)
 {
-    if (!room->policy->join_leave) {
-        return;
+    if (room->herald == NULL && room->discreet_count == room->member_count) {
+        return; /* there is nobody of whom anything is told */
     }
     if (room->herald == NULL) {
         room->herald = herald_create(hub->timers, room->slot);

@@ -23,7 +23,9 @@ struct blob *hub_copy_name(struct hub *hub, struct bytes name)
 {
     struct blob *copy = blob_create(hub->options.pool, name.size);
     if (copy != NULL) {
-        memcpy(copy->data, name.data, name.size);
+        if (name.size > 0) {
+            memcpy(copy->data, name.data, name.size);
+        }
         copy->end = (uint32_t)name.size;
     }
     return copy;
@@ -96,6 +98,7 @@ static void answer_publish(struct hub *hub, const struct post *asked, enum codes
                 .command = asked->publish.command,
                 .error = error,
                 .is_rpc = asked->publish.is_rpc,
+                .is_api = asked->publish.is_api,
             },
     };
     answer(hub, asked, &reply);
@@ -165,6 +168,8 @@ static void answer_history(struct hub *hub, const struct post *asked, enum codes
                 .top = reading->position.top,
                 .command = asked->history.command,
                 .error = error,
+                .is_api = (asked->history.flags & POST_HISTORY_API) != 0,
+                .is_removal = (asked->history.flags & POST_HISTORY_REMOVE) != 0,
             },
     };
     blob_drop(asked->history.blob, hub->options.pool);
@@ -188,8 +193,11 @@ static void take_history(struct hub *hub, const struct post *post)
     if (waits) {
         return;
     }
-    if (error == CODES_ERROR_NONE) {
-        error = channel_read(hub->home, asked->hash, blob_bytes(asked->blob), &query, &reading);
+    const struct bytes name = blob_bytes(asked->blob);
+    if (error == CODES_ERROR_NONE && (asked->flags & POST_HISTORY_REMOVE) != 0) {
+        error = channel_remove_history(hub->home, asked->hash, name);
+    } else if (error == CODES_ERROR_NONE) {
+        error = channel_read(hub->home, asked->hash, name, &query, &reading);
     }
     answer_history(hub, post, error, &reading);
 }
@@ -214,8 +222,11 @@ static void take_recover(struct hub *hub, const struct post *post)
 static void take_publish_answer(struct hub *hub, const struct post *post)
 {
     const struct post_publish_answer *reply = &post->publish_answer;
+    if (reply->is_api) {
+        hub_api_take_published(hub, reply);
+        return;
+    }
     struct session *session = hub_session(hub, reply->session);
-
     if (session == NULL) {
         return; /* the publisher has gone; the publication has not */
     }
@@ -248,9 +259,11 @@ static void take_page(struct hub *hub, const struct post *post)
 {
     const struct post_page *page = &post->page;
 
-    if (page->command != 0) {
-        struct session *session = hub_session(hub, page->asker);
-        if (session != NULL) {
+    if (page->command != 0 || page->is_api) {
+        struct session *session = page->is_api ? NULL : hub_session(hub, page->asker);
+        if (page->is_api) {
+            hub_api_take_page(hub, page);
+        } else if (session != NULL) {
             hub_answer_history(hub, session, page);
         }
         if (page->blob != NULL) {
@@ -274,8 +287,8 @@ static void lose_room(struct hub *hub, struct room *room)
         const struct roster_member *last = &room->members[room->member_count - 1];
         struct session *session = slab_at(hub->sessions, last->session);
         CHECK(session != NULL);
-        hub_reply_unsubscribe_push(&hub->reply, session, room_name(room),
-                                   CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
+        hub_tell_unsubscribed(hub, session, room, session->subscriptions[last->subscription].grant,
+                              CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
         hub_untie(hub, session, last->subscription);
     }
 }
@@ -377,6 +390,9 @@ void hub_take(struct hub *hub, const struct post *post)
         return;
     case POST_STOP:
     case POST_RENEW_TLS:
+    case POST_RENEW_KEYS:
+    case POST_KEY_SET:
+    case POST_WANT_KEYS:
     case POST_DRAINED:
     case POST_EXIT:
     case POST_OVERLOAD:

@@ -18,11 +18,16 @@ _Static_assert(HUB_INFO_SIZE_MAX >= JSON_WRITER_ESCAPE_SIZE_MAX * IDENTITY_USER_
                                         2 * IDENTITY_JSON_SIZE_MAX + 128,
                "a user, two infos, a client id and their names");
 
-/* Who publishes. Good until the next one. */
-static struct bytes write_info(struct hub *hub, const struct session *session)
+/* Who publishes, and as whom in that channel. Good until the next one. */
+static struct bytes write_info(struct hub *hub, const struct session *session, struct bytes channel,
+                               uint64_t hash)
 {
     uint8_t id[SESSION_ID_TEXT_SIZE];
-    const struct event_client_info info = session_describe(session->id, session_card(session), id);
+    const int index = hub_find(hub, session, channel, hash);
+    const struct session_subscription *subscription =
+        index < 0 ? NULL : &session->subscriptions[index];
+    const struct event_client_info info =
+        session_describe(session->id, session_cards(session, subscription), id);
     struct json_writer writer;
 
     json_writer_init(&writer, (struct span){hub->info, sizeof(hub->info)});
@@ -49,19 +54,10 @@ static enum codes_error judge(struct hub *hub, const struct session *session,
                : CODES_ERROR_NOT_AVAILABLE;
 }
 
-/* Takes it to the home, which answers; also where that is here. */
-static enum codes_error ask_home(struct hub *hub, const struct session *session,
-                                 const struct command *command,
-                                 const struct command_publish *publish, uint64_t hash)
+enum codes_error hub_ask_publish(struct hub *hub, struct hub_asker asker,
+                                 const struct publication_source *source, uint64_t hash)
 {
-    const struct publication_source source = {
-        .channel = publish->channel,
-        .data = publish->data,
-        .info = write_info(hub, session),
-        .key = publish->key,
-        .now_ns = hub->now_ns,
-    };
-    struct blob *blob = publication_create(hub->options.pool, &source);
+    struct blob *blob = publication_create(hub->options.pool, source);
     if (blob == NULL) {
         metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
         return CODES_ERROR_INTERNAL;
@@ -72,15 +68,32 @@ static enum codes_error ask_home(struct hub *hub, const struct session *session,
             {
                 .blob = blob,
                 .hash = hash,
-                .session = hub_handle(hub, session),
-                .command = command->id,
-                .name_size = (uint16_t)publish->channel.size,
-                .key_size = (uint8_t)publish->key.size,
-                .is_rpc = command->method == COMMAND_RPC,
+                .session = asker.handle,
+                .command = asker.number,
+                .name_size = (uint16_t)source->channel.size,
+                .key_size = (uint8_t)source->key.size,
+                .is_rpc = asker.is_rpc,
+                .is_api = asker.is_api,
             },
     };
     hub_ask(hub, ids_home_of(hash, hub->options.reactor_count), &post);
     return CODES_ERROR_NONE;
+}
+
+static enum codes_error ask_for(struct hub *hub, const struct session *session,
+                                const struct command *command,
+                                const struct command_publish *publish, uint64_t hash)
+{
+    const struct publication_source source = {
+        .channel = publish->channel,
+        .data = publish->data,
+        .info = write_info(hub, session, publish->channel, hash),
+        .key = publish->key,
+        .now_ns = hub->now_ns,
+    };
+    struct hub_asker asker = hub_asker_of(hub, session, command->id);
+    asker.is_rpc = command->method == COMMAND_RPC;
+    return hub_ask_publish(hub, asker, &source, hash);
 }
 
 static uint16_t apply(struct hub *hub, struct session *session, const struct command *command,
@@ -92,7 +105,7 @@ static uint16_t apply(struct hub *hub, struct session *session, const struct com
     const uint64_t hash = table_hash(&hub->options.key, publish->channel);
     enum codes_error error = judge(hub, session, publish, hash);
     if (error == CODES_ERROR_NONE) {
-        error = ask_home(hub, session, command, publish, hash);
+        error = ask_for(hub, session, command, publish, hash);
     }
     if (error != CODES_ERROR_NONE) {
         hub_reply_error(&hub->reply, session, command->id, error);

@@ -55,7 +55,7 @@ void hub_reply_disconnect(const struct hub_reply *to, struct session *session,
 void hub_reply_connect(const struct hub_reply *to, struct session *session, uint32_t command,
                        const struct event_connected *result)
 {
-    struct json_writer writer = begin(to);
+    struct json_writer writer = begin_long(to, result->subs.size);
     event_write_connected(&writer, command, result);
     commit(to, session, &writer, false);
 }
@@ -71,9 +71,25 @@ void hub_reply_refresh(const struct hub_reply *to, struct session *session, uint
 void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command,
                          const struct event_subscribed *result)
 {
-    struct json_writer writer = begin_long(to, result->publications.size);
+    struct json_writer writer = begin_long(to, result->publications.size + result->data.size);
     event_write_subscribed(&writer, command, result);
     commit(to, session, &writer, true);
+}
+
+void hub_reply_subscribe_push(const struct hub_reply *to, struct session *session,
+                              struct bytes channel, const struct event_subscribed *result)
+{
+    struct json_writer writer = begin_long(to, result->data.size);
+    event_write_subscribe_push(&writer, channel, result);
+    commit(to, session, &writer, true);
+}
+
+void hub_reply_sub_refresh(const struct hub_reply *to, struct session *session, uint32_t command,
+                           const struct event_subscribed *result)
+{
+    struct json_writer writer = begin(to);
+    event_write_sub_refreshed(&writer, command, result);
+    commit(to, session, &writer, false);
 }
 
 void hub_reply_history(const struct hub_reply *to, struct session *session, uint32_t command,
@@ -101,11 +117,7 @@ void hub_reply_published(const struct hub_reply *to, struct session *session, ui
 void hub_reply_presence(const struct hub_reply *to, struct session *session, uint32_t command,
                         struct presence_parts parts, const struct presence_limits *limits)
 {
-    size_t size = 0;
-    for (size_t i = 0; i < parts.count; i++) {
-        size += blob_bytes(parts.list[i]).size;
-    }
-    struct json_writer writer = begin_long(to, size < limits->bytes_max ? size : limits->bytes_max);
+    struct json_writer writer = begin_long(to, presence_size(parts, limits));
     event_write_presence_begin(&writer, command);
     presence_write(&writer, parts, limits);
     event_write_presence_end(&writer);

@@ -31,6 +31,10 @@ void hub_reply_refresh(const struct hub_reply *to, struct session *session, uint
                        const struct event_connected *result);
 void hub_reply_subscribe(const struct hub_reply *to, struct session *session, uint32_t command,
                          const struct event_subscribed *result);
+void hub_reply_subscribe_push(const struct hub_reply *to, struct session *session,
+                              struct bytes channel, const struct event_subscribed *result);
+void hub_reply_sub_refresh(const struct hub_reply *to, struct session *session, uint32_t command,
+                           const struct event_subscribed *result);
 void hub_reply_history(const struct hub_reply *to, struct session *session, uint32_t command,
                        const struct event_history *result);
 /* To the rpc `publish`: where it is, if its channel has history (an epoch that is not 0). */

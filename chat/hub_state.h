@@ -15,6 +15,10 @@
 #include "chat/hub_reply.h"
 #include "chat/ids.h"
 #include "chat/permission.h"
+#include "chat/post.h"
+#include "chat/recovery.h"
+#include "chat/roster.h"
+#include "chat/stream.h"
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "core/list.h"
@@ -22,9 +26,12 @@
 
 struct blob;
 struct command;
-struct post;
-struct post_page;
-struct room;
+struct command_history;
+struct command_subscribe;
+struct grant;
+struct grant_source;
+struct publication_source;
+struct revocations;
 struct slab;
 struct timerwheel;
 struct users;
@@ -47,11 +54,14 @@ struct hub {
     size_t leave_count;
     size_t leave_capacity;
     struct list_link recovering; /* rooms for whose waiters the home has to be asked */
+    struct list_link settled;    /* arrivals that were answered, for the gateway */
+    struct list_link unasked;    /* rooms whose home has to be asked, when there is a credit */
     size_t recovery_bytes;       /* publications that were recovered in this iteration */
     size_t subscription_count;   /* for the gauge */
     struct timerwheel *timers;   /* the heralds' */
     struct timerwheel *expiries; /* of tokens */
     struct users *users;
+    struct revocations *revocations; /* what back ends have forbidden */
     struct slab *questions;          /* objects are those of hub_presence.c */
     uint64_t now_ns;                 /* of this iteration */
     bool is_draining;                /* see hub_drain() */
@@ -60,8 +70,33 @@ struct hub {
     uint8_t info[HUB_INFO_SIZE_MAX]; /* who publishes, while it is written */
 };
 
+/*
+ * Who is answered later: a session, by its command; or a back end's connection, whose name travels
+ * in the form of a handle, by a part of its request (chat/hub_api.h).
+ */
+struct hub_asker {
+    struct ids_handle handle;
+    uint32_t number; /* the command's id, or the part */
+    bool is_rpc;     /* of a publication: it is told where that is */
+    bool is_api;
+};
+
+/* For each command: see hub_is_ready(). */
+static inline void hub_use_allowance(struct hub *hub)
+{
+    if (hub->allowance > 0) {
+        hub->allowance--;
+    }
+}
+
 struct session *hub_session(struct hub *hub, struct ids_handle handle); /* NULL: stale */
 struct ids_handle hub_handle(const struct hub *hub, const struct session *session);
+
+static inline struct hub_asker hub_asker_of(const struct hub *hub, const struct session *session,
+                                            uint32_t command)
+{
+    return (struct hub_asker){.handle = hub_handle(hub, session), .number = command};
+}
 
 /* The home has answered for a room that was JOINING: who waits is admitted, or refused. */
 void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest);
@@ -73,15 +108,62 @@ void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error
  */
 void hub_room_maybe_left(struct hub *hub, struct room *room);
 
+/* What somebody who comes into a channel asks for, and brings along. */
+struct hub_entry {
+    const struct command_subscribe *wanted;
+    struct grant *grant;       /* becomes the subscription's; NULL: nothing is special */
+    uint32_t command;          /* id, ROSTER_BY_CLIENT */
+    enum roster_origin origin; /* who wants it */
+};
+
 /*
- * hub_subscribe.c. A session asks to come into a room: it is a member and has its answer, or it
- * waits. 0, or -ENOMEM and nothing happened.
+ * hub_join.c. A session that may subscribes to a channel, in which it is not; see hub_enter_room().
+ * Not CODES_ERROR_NONE: nothing happened, and the grant is the caller's.
+ */
+NODISCARD enum codes_error hub_join(struct hub *hub, struct session *session, struct bytes channel,
+                                    uint64_t hash, const struct hub_entry *entry);
+
+/* Rooms for whose question there was no credit. */
+void hub_ask_homes(struct hub *hub);
+
+/*
+ * hub_subscribe.c. A session comes into a room: it is a member and has its answer, or it waits.
+ * 0, or -ENOMEM and nothing happened.
  */
 NODISCARD int hub_enter_room(struct hub *hub, struct session *session, struct room *room,
-                             const struct command *command);
+                             const struct hub_entry *entry);
+
+/* What a waiter is told. `page`: what the home has read from room->asked_from on, or NULL. */
+NODISCARD struct recovery_answer hub_judge(const struct hub *hub, const struct room *room,
+                                           const struct roster_waiter *waiter,
+                                           const struct blob *page);
+
+/* The same in the words of the protocol, with views of the page and of itself. */
+struct hub_told {
+    const struct blob *page; /* given: what there is of what it missed; NULL: nothing */
+    struct event_subscribed result;
+    uint8_t epoch[STREAM_EPOCH_SIZE];
+    bool has_all; /* false: the page is not all of it yet */
+};
+
+/* The answer is not RECOVERY_READ. */
+void hub_describe(const struct hub *hub, const struct room *room,
+                  const struct roster_waiter *waiter, struct recovery_answer answer,
+                  struct hub_told *told);
+void hub_count_recovery(const struct hub *hub, enum recovery_verdict verdict);
+
+/* Somebody waits there for what the home has to read, which may not be under way. */
+void hub_wish(struct hub *hub, struct room *room);
+
+/*
+ * Says that a subscription has ended, which is then the caller's to untie. One that the server made
+ * cannot be made again by the client: where it should be, the connection has to come again.
+ */
+void hub_tell_unsubscribed(struct hub *hub, struct session *session, const struct room *room,
+                           const struct grant *grant, enum codes_unsubscribe code);
 
 /* As many as may: all whose answer is known without reading, or from the page that was read. */
-void hub_admit_waiters(struct hub *hub, struct room *room, const struct blob *page);
+void hub_admit_waiters(struct hub *hub, struct room *room, struct blob *page);
 void hub_refuse_waiters(struct hub *hub, struct room *room, enum codes_error error);
 
 /* The answer to what was read for a room: takes one share of the page; NULL: it failed. */
@@ -99,6 +181,11 @@ NODISCARD struct blob *hub_copy_name(struct hub *hub, struct bytes name);
 /* hub_commands.c: CODES_ERROR_NONE, or why the session may not do that in the channel. */
 NODISCARD enum codes_error hub_may(struct hub *hub, const struct session *session,
                                    struct bytes channel, uint64_t hash, enum permission_verb verb);
+/* What a client is told of a verdict, which is counted. */
+NODISCARD enum codes_error hub_error_for(const struct hub *hub, enum permission_verdict verdict);
+/* The session's subscription to a channel, or -1. */
+NODISCARD int hub_find(struct hub *hub, const struct session *session, struct bytes channel,
+                       uint64_t hash);
 
 /* hub_connect.c: who comes and who stays, and what becomes of those whose token has ended. */
 NODISCARD uint16_t hub_apply_connect(struct hub *hub, struct session *session,
@@ -107,8 +194,53 @@ NODISCARD uint16_t hub_apply_refresh(struct hub *hub, struct session *session,
                                      const struct command *command);
 NODISCARD enum claims_verdict hub_verify(struct hub *hub, enum claims_kind kind, struct bytes token,
                                          struct claims *claims);
+/* Development without a key: whatever token somebody has, nobody could check it. */
+NODISCARD bool hub_ignores_tokens(const struct hub *hub);
+/* When the claims end, by the hub's clock; 0: never. */
+NODISCARD uint64_t hub_term_end(const struct hub *hub, const struct claims *claims);
 void hub_sign_out(struct hub *hub, struct session *session);
 void hub_expire(struct hub *hub);
+
+/* hub_grant.c: subscriptions by token. */
+NODISCARD uint16_t hub_apply_subscribe(struct hub *hub, struct session *session,
+                                       const struct command *command);
+NODISCARD uint16_t hub_apply_sub_refresh(struct hub *hub, struct session *session,
+                                         const struct command *command);
+/* Not yet subscribed, below client.channel_limit, and memory is not short? */
+NODISCARD enum codes_error hub_has_place(struct hub *hub, const struct session *session,
+                                         struct bytes channel, uint64_t hash);
+void hub_tell_term(const struct hub *hub, const struct grant *grant,
+                   struct event_subscribed *result);
+void hub_drop_grant(struct hub *hub, struct grant *grant);
+/* Ends a subscription and tells the client; a subscribe that waits has its answer before. */
+void hub_unsubscribe(struct hub *hub, struct session *session, uint32_t index,
+                     enum codes_unsubscribe code);
+void hub_expire_subscription(struct hub *hub, struct session *session, uint32_t room);
+
+/*
+ * hub_arrival.c: subscriptions that the server makes. A connect waits for those of its token, and
+ * is answered when all are there. An error: nothing has begun, and the connect is not answered.
+ */
+NODISCARD enum codes_error hub_begin_arrival(struct hub *hub, struct session *session,
+                                             const struct command *command,
+                                             const struct claims *claims, uint32_t ttl_s);
+/* Another one of its subscriptions knows what it missed, or has gone. */
+void hub_arrive(struct hub *hub, struct session *session);
+/* It leaves every room, and its connect is answered with the error. */
+void hub_fail_arrival(struct hub *hub, struct session *session, enum codes_error error);
+void hub_forget_arrival(struct session *session);
+/*
+ * For a session that is not in the channel: it is told by a push, or in the reply to its connect.
+ * The JSON of the source is good (identity_json_is_good), and the channel permitted.
+ */
+NODISCARD enum codes_error hub_subscribe_for(struct hub *hub, struct session *session,
+                                             struct bytes channel,
+                                             const struct grant_source *source,
+                                             const struct command_subscribe *wanted);
+
+/* hub_connect.c: the reply to a connect that was accepted. */
+void hub_greet(struct hub *hub, struct session *session, uint32_t command, uint32_t ttl_s,
+               struct bytes subs);
 
 /* hub_publish.c */
 NODISCARD uint16_t hub_apply_publish(struct hub *hub, struct session *session,
@@ -116,10 +248,17 @@ NODISCARD uint16_t hub_apply_publish(struct hub *hub, struct session *session,
 NODISCARD uint16_t hub_apply_rpc(struct hub *hub, struct session *session,
                                  const struct command *command);
 
+/* hub_publish.c: takes it to the home, which answers. CODES_ERROR_NONE, or no memory. */
+NODISCARD enum codes_error hub_ask_publish(struct hub *hub, struct hub_asker asker,
+                                           const struct publication_source *source, uint64_t hash);
+
 /* hub_history.c: the command, and what the home has read for it. Borrows the page. */
 NODISCARD uint16_t hub_apply_history(struct hub *hub, struct session *session,
                                      const struct command *command);
 void hub_answer_history(struct hub *hub, struct session *session, const struct post_page *page);
+/* CODES_ERROR_NONE: the home has been asked. */
+NODISCARD enum codes_error hub_ask_history(struct hub *hub, struct hub_asker asker,
+                                           const struct command_history *history, uint64_t hash);
 
 /*
  * hub_posts.c: asks a home, which may be here; hub_is_ready() has seen the credit. The answer comes
@@ -131,8 +270,27 @@ void hub_ask(struct hub *hub, uint16_t home, const struct post *post);
 NODISCARD size_t hub_question_size(uint16_t reactor_count);
 NODISCARD uint16_t hub_apply_presence(struct hub *hub, struct session *session,
                                       const struct command *command);
+/* Takes the blob; NULL: no memory. CODES_ERROR_NONE: everybody has been asked; or no memory. */
+NODISCARD enum codes_error hub_ask_everybody(struct hub *hub, struct hub_asker asker,
+                                             enum post_what what, struct blob *blob, uint64_t hash);
 void hub_take_presence(struct hub *hub, const struct post *post);
 void hub_take_presence_part(struct hub *hub, const struct post *post);
+
+/* hub_api.c: what a back end asked is answered. They borrow what they are given. */
+void hub_api_refuse(struct hub *hub, struct hub_asker asker, enum codes_error error);
+void hub_api_take_published(struct hub *hub, const struct post_publish_answer *answer);
+void hub_api_take_page(struct hub *hub, const struct post_page *page);
+void hub_api_take_parts(struct hub *hub, struct hub_asker asker, enum post_what what,
+                        struct presence_parts parts, const struct presence_limits *limits);
+
+/* hub_order.c: does what a back end has ordered, here. CODES_ERROR_NONE, or why not. */
+NODISCARD enum codes_error hub_obey(struct hub *hub, const struct blob *blob);
+
+/* hub_channels.c: the part of this reactor; and the parts together, in so many bytes at most. */
+NODISCARD enum codes_error hub_list_channels(struct hub *hub, struct bytes pattern,
+                                             struct blob **part);
+NODISCARD size_t hub_channels_size(struct presence_parts parts);
+NODISCARD bool hub_write_channels(struct json_writer *writer, struct presence_parts parts);
 
 /* hub_news.c: somebody became a member of the room, or is none any more. */
 void hub_news_changed(struct hub *hub, struct room *room);

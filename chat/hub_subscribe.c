@@ -6,7 +6,9 @@
  * Where a page does not reach to where the room stands, for it would be too long, a client is given
  * what there is of it and told to subscribe again, from there on.
  */
+#include "chat/card.h"
 #include "chat/channel.h"
+#include "chat/grant.h"
 #include "chat/hub_state.h"
 #include "chat/membership.h"
 #include "chat/outbox.h"
@@ -47,9 +49,8 @@ static uint64_t page_end(const struct room *room, const struct blob *page)
     return end < position ? end : position;
 }
 
-/* `page`: what the home has read from room->asked_from on, or NULL. */
-static struct recovery_answer judge(const struct hub *hub, const struct room *room,
-                                    const struct roster_waiter *waiter, const struct blob *page)
+struct recovery_answer hub_judge(const struct hub *hub, const struct room *room,
+                                 const struct roster_waiter *waiter, const struct blob *page)
 {
     struct recovery_question question = {
         .asked = waiter->recovers,
@@ -60,8 +61,12 @@ static struct recovery_answer judge(const struct hub *hub, const struct room *ro
         .count_max = hub->options.recovery_count_max,
     };
     const struct recovery_answer answer = recovery_judge(&question);
+    const bool is_kept = page == NULL && waiter->page != NULL;
+    if (is_kept) {
+        page = waiter->page;
+    }
     if (answer.verdict != RECOVERY_READ || session_of(hub, waiter)->is_held || page == NULL ||
-        answer.from < room->asked_from) {
+        (!is_kept && answer.from < room->asked_from)) {
         return answer;
     }
     const uint64_t first = page_first(page);
@@ -73,7 +78,7 @@ static struct recovery_answer judge(const struct hub *hub, const struct room *ro
     return recovery_judge(&question);
 }
 
-static void count(const struct hub *hub, enum recovery_verdict verdict)
+void hub_count_recovery(const struct hub *hub, enum recovery_verdict verdict)
 {
     switch (verdict) {
     case RECOVERY_COMPLETE:
@@ -89,49 +94,96 @@ static void count(const struct hub *hub, enum recovery_verdict verdict)
     NEVER("a verdict that is not one");
 }
 
-/*
- * What somebody is told who subscribed. The page has what it missed, if that is not nothing.
- * Returns false when it has not all of it yet.
- */
-static bool confirm(struct hub *hub, struct room *room, const struct roster_waiter *waiter,
-                    struct recovery_answer answer, const struct blob *page)
+/* From which offset on there is something to be given, up to the end of the page. */
+static void describe_recovery(const struct room *room, uint64_t from, struct hub_told *told)
+{
+    const uint64_t position = room_position(room);
+    uint64_t end = position;
+
+    told->result.recovered = true;
+    told->result.offset = from - 1;
+    if (from <= position) {
+        end = told->page == NULL ? from - 1 : page_end(room, told->page);
+    }
+    if (told->page != NULL && from <= end) {
+        told->result.publications = page_part(told->page, from, end);
+    }
+    told->has_all = end == position;
+}
+
+void hub_describe(const struct hub *hub, const struct room *room,
+                  const struct roster_waiter *waiter, struct recovery_answer answer,
+                  struct hub_told *told)
 {
     CHECK(answer.verdict != RECOVERY_READ);
+    const struct grant *grant = session_of(hub, waiter)->subscriptions[waiter->subscription].grant;
 
-    const uint64_t position = room_position(room);
-    uint8_t epoch[STREAM_EPOCH_SIZE];
-    struct event_subscribed result = {
+    told->has_all = true;
+    told->result = (struct event_subscribed){
+        .data = grant == NULL ? (struct bytes){NULL, 0} : card_info(grant->data),
         .positioned = waiter->positioned,
         .recoverable = waiter->recoverable,
         .was_recovering = waiter->recovers,
     };
+    hub_tell_term(hub, grant, &told->result);
     if (waiter->positioned) {
-        stream_write_epoch(room->epoch, epoch);
-        result.epoch = (struct bytes){epoch, sizeof(epoch)};
-        result.offset = position;
+        stream_write_epoch(room->epoch, told->epoch);
+        told->result.epoch = (struct bytes){told->epoch, STREAM_EPOCH_SIZE};
+        told->result.offset = room_position(room);
     }
-    uint64_t end = position;
     if (answer.verdict == RECOVERY_COMPLETE) {
-        result.recovered = true;
-        result.offset = answer.from - 1;
-        if (answer.from <= position) {
-            CHECK(page != NULL);
-            end = page_end(room, page);
-            result.publications = page_part(page, answer.from, end);
-        }
+        describe_recovery(room, answer.from, told);
     }
-    hub->recovery_bytes += result.publications.size;
-    count(hub, answer.verdict);
-    hub_reply_subscribe(&hub->reply, session_of(hub, waiter), waiter->command, &result);
+}
+
+/* What somebody is told who subscribed. Returns false when it has not all of it yet. */
+static bool confirm(struct hub *hub, struct room *room, const struct roster_waiter *waiter,
+                    struct recovery_answer answer, const struct blob *page)
+{
+    struct session *session = session_of(hub, waiter);
+    struct hub_told told = {.page = page};
+
+    CHECK(waiter->origin != ROSTER_BY_CONNECT);
+    hub_describe(hub, room, waiter, answer, &told);
+    hub->recovery_bytes += told.result.publications.size;
+    hub_count_recovery(hub, answer.verdict);
+    if (waiter->origin == ROSTER_BY_CLIENT) {
+        hub_reply_subscribe(&hub->reply, session, waiter->command, &told.result);
+    } else {
+        hub_reply_subscribe_push(&hub->reply, session, room_name(room), &told.result);
+    }
     hub_news_changed(hub, room);
-    return end == position;
+    return told.has_all;
+}
+
+void hub_tell_unsubscribed(struct hub *hub, struct session *session, const struct room *room,
+                           const struct grant *grant, enum codes_unsubscribe code)
+{
+    const bool comes_again = code >= CODES_UNSUBSCRIBE_INSUFFICIENT_STATE;
+
+    if (comes_again && grant != NULL && grant->by_server) {
+        hub_reply_disconnect(&hub->reply, session, CODES_DISCONNECT_INSUFFICIENT_STATE);
+    } else {
+        hub_reply_unsubscribe_push(&hub->reply, session, room_name(room), code);
+    }
 }
 
 static void refuse(struct hub *hub, const struct roster_waiter *waiter, enum codes_error error)
 {
     struct session *session = session_of(hub, waiter);
-    hub_reply_error(&hub->reply, session, waiter->command, error);
+
     hub_untie(hub, session, waiter->subscription);
+    switch ((enum roster_origin)waiter->origin) {
+    case ROSTER_BY_CLIENT:
+        hub_reply_error(&hub->reply, session, waiter->command, error);
+        break;
+    case ROSTER_BY_SERVER:
+        hub_reply_disconnect(&hub->reply, session, CODES_DISCONNECT_SERVER_ERROR);
+        break;
+    case ROSTER_BY_CONNECT:
+        hub_fail_arrival(hub, session, error);
+        break;
+    }
 }
 
 /* It is given what there is, and comes again for the rest. */
@@ -144,9 +196,18 @@ static void admit(struct hub *hub, struct room *room, uint32_t index, struct rec
     if (membership_admit(hub->sessions, room, index) != 0) {
         refuse(hub, &waiter, CODES_ERROR_INTERNAL);
     } else if (!confirm(hub, room, &waiter, answer, page)) {
-        hub_reply_unsubscribe_push(&hub->reply, session, room_name(room),
-                                   CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
+        hub_tell_unsubscribed(hub, session, room, session->subscriptions[waiter.subscription].grant,
+                              CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
         hub_untie(hub, session, waiter.subscription);
+    }
+}
+
+/* It comes in together with others, for which it may still have to wait. */
+static void keep_page(struct roster_waiter *waiter, struct blob *page)
+{
+    if (page != NULL && waiter->page == NULL) {
+        blob_share(page, 1);
+        waiter->page = page;
     }
 }
 
@@ -160,7 +221,7 @@ void hub_refuse_waiters(struct hub *hub, struct room *room, enum codes_error err
     }
 }
 
-void hub_admit_waiters(struct hub *hub, struct room *room, const struct blob *page)
+void hub_admit_waiters(struct hub *hub, struct room *room, struct blob *page)
 {
     CHECK(room->state == ROOM_JOINED);
     bool waits = false; /* for a later iteration, and for nothing else */
@@ -171,9 +232,12 @@ void hub_admit_waiters(struct hub *hub, struct room *room, const struct blob *pa
             waits = true;
             break;
         }
-        const struct recovery_answer answer = judge(hub, room, &room->waiters[i - 1], page);
+        const struct recovery_answer answer = hub_judge(hub, room, &room->waiters[i - 1], page);
         if (answer.verdict == RECOVERY_READ) {
             waits = waits || !session_of(hub, &room->waiters[i - 1])->is_held;
+        } else if (room->waiters[i - 1].origin == ROSTER_BY_CONNECT) {
+            keep_page(&room->waiters[i - 1], page);
+            hub_arrive(hub, session_of(hub, &room->waiters[i - 1]));
         } else {
             admit(hub, room, i - 1, answer, page);
         }
@@ -207,7 +271,7 @@ static uint64_t lowest_needed(const struct hub *hub, const struct room *room)
     uint64_t lowest = 0;
     for (uint32_t i = 0; i < room->waiter_count; i++) {
         const struct roster_waiter *waiter = &room->waiters[i];
-        const struct recovery_answer answer = judge(hub, room, waiter, NULL);
+        const struct recovery_answer answer = hub_judge(hub, room, waiter, NULL);
         if (answer.verdict == RECOVERY_READ && !session_of(hub, waiter)->is_held &&
             (lowest == 0 || answer.from < lowest)) {
             lowest = answer.from;
@@ -263,6 +327,7 @@ static void recover(struct hub *hub, struct room *room)
 
 void hub_recover(struct hub *hub)
 {
+    hub_ask_homes(hub);
     /* Each room once: those that go on waiting are put behind the last one. */
     struct list_link rooms;
     list_init(&rooms);
@@ -277,8 +342,7 @@ void hub_recover(struct hub *hub)
     list_splice_back(&hub->recovering, &rooms);
 }
 
-/* Somebody waits there for what the home has to read, which is not under way. */
-static void wish(struct hub *hub, struct room *room)
+void hub_wish(struct hub *hub, struct room *room)
 {
     if (room->asked_from == 0 && !list_is_linked(&room->recovering)) {
         list_push_back(&hub->recovering, &room->recovering);
@@ -287,52 +351,77 @@ static void wish(struct hub *hub, struct room *room)
 
 /* -- subscribing ------------------------------------------------------------------------------- */
 
-/* What a subscribe asks for, as far as its channel's policy lets it. */
+/* What an entry asks for, as far as the channel's policy lets it, or its token overrides that. */
 static struct roster_waiter waiter_for(const struct session *session, const struct policy *policy,
-                                       const struct command *command)
+                                       const struct hub_entry *entry)
 {
-    const struct command_subscribe *subscribe = &command->subscribe;
+    const struct command_subscribe *wanted = entry->wanted;
+    const struct claims_overrides overrides =
+        entry->grant == NULL ? (struct claims_overrides){.presence = CLAIMS_KEEP}
+                             : entry->grant->overrides;
     const bool history = policy_has_history(policy);
+    const bool join_leave = grant_decides(overrides.join_leave, policy->join_leave);
     struct roster_waiter waiter = {
         .session = session->slot,
-        .command = command->id,
-        .since = subscribe->offset,
+        .subscription = session->subscription_count,
+        .command = entry->command,
+        .since = wanted->offset,
+        .origin = (uint8_t)entry->origin,
     };
 
     waiter.recoverable =
-        history && (policy->force_recovery || (policy->allow_recovery && subscribe->recoverable));
+        history && (grant_decides(overrides.force_recovery, policy->force_recovery) ||
+                    (policy->allow_recovery && wanted->recoverable));
     waiter.positioned =
-        waiter.recoverable || (history && (policy->force_positioning ||
-                                           (policy->allow_positioning && subscribe->positioned)));
-    waiter.recovers = waiter.recoverable && subscribe->recover;
-    waiter.has_epoch = subscribe->epoch.size > 0;
-    waiter.hears_news =
-        policy->force_push_join_leave || (policy->join_leave && subscribe->join_leave);
-    waiter.bad_epoch = waiter.has_epoch && !stream_read_epoch(subscribe->epoch, &waiter.epoch);
+        waiter.recoverable ||
+        (history && (grant_decides(overrides.force_positioning, policy->force_positioning) ||
+                     (policy->allow_positioning && wanted->positioned)));
+    waiter.recovers = waiter.recoverable && wanted->recover;
+    waiter.has_epoch = wanted->epoch.size > 0;
+    waiter.traits = (struct roster_traits){
+        .hears_news =
+            grant_decides(overrides.force_push_join_leave, policy->force_push_join_leave) ||
+            (join_leave && wanted->join_leave),
+        .is_discreet = !join_leave,
+        .is_hidden = !grant_decides(overrides.presence, policy->presence),
+    };
+    waiter.bad_epoch = waiter.has_epoch && !stream_read_epoch(wanted->epoch, &waiter.epoch);
     return waiter;
 }
 
-int hub_enter_room(struct hub *hub, struct session *session, struct room *room,
-                   const struct command *command)
+/* The subscription that was added last has this grant from now on. */
+static void give_grant(struct session *session, const struct room *room, struct grant *grant)
 {
-    const struct roster_waiter waiter = waiter_for(session, room->policy, command);
+    session->subscriptions[session->subscription_count - 1].grant = grant;
+    if (grant != NULL) {
+        grant->expiry.session = session->slot;
+        grant->expiry.room = room->slot;
+    }
+}
+
+int hub_enter_room(struct hub *hub, struct session *session, struct room *room,
+                   const struct hub_entry *entry)
+{
+    const struct roster_waiter waiter = waiter_for(session, room->policy, entry);
     const bool is_joined = room->state == ROOM_JOINED;
     const struct recovery_answer answer = is_joined
-                                              ? judge(hub, room, &waiter, NULL)
+                                              ? hub_judge(hub, room, &waiter, NULL)
                                               : (struct recovery_answer){.verdict = RECOVERY_READ};
-    const bool waits = answer.verdict == RECOVERY_READ;
+    const bool reads = answer.verdict == RECOVERY_READ;
+    const bool waits = reads || entry->origin == ROSTER_BY_CONNECT;
 
     const int result = waits ? membership_wait(session, room, waiter)
-                             : membership_add(session, room, waiter.hears_news);
+                             : membership_add(session, room, waiter.traits);
     if (result != 0) {
         return result;
     }
+    give_grant(session, room, entry->grant);
     hub->subscription_count++;
     if (!waits) {
         const bool has_all = confirm(hub, room, &waiter, answer, NULL);
         CHECK(has_all); /* there was nothing to be read */
-    } else if (is_joined) {
-        wish(hub, room);
+    } else if (is_joined && reads) {
+        hub_wish(hub, room);
     }
     return 0;
 }
@@ -352,7 +441,7 @@ void hub_release(struct hub *hub, struct session *session)
         const struct session_subscription *subscription = &session->subscriptions[i];
         struct room *room = roster_slot(hub->roster, subscription->room);
         if (subscription->is_waiting && room->state == ROOM_JOINED) {
-            wish(hub, room);
+            hub_wish(hub, room);
         }
     }
 }

@@ -6,7 +6,7 @@
 #include "chat/herald.h"
 #include "core/check.h"
 
-int membership_add(struct session *session, struct room *room, bool hears_news)
+int membership_add(struct session *session, struct room *room, struct roster_traits traits)
 {
     const struct session_subscription subscription = {
         .room = room->slot,
@@ -16,7 +16,7 @@ int membership_add(struct session *session, struct room *room, bool hears_news)
         .conn = session->conn,
         .session = session->slot,
         .subscription = session->subscription_count,
-        .hears_news = hears_news,
+        .traits = traits,
     };
 
     const int result = session_add(session, subscription);
@@ -85,7 +85,7 @@ int membership_admit(struct slab *sessions, struct room *room, uint32_t index)
         .conn = waiter->conn,
         .session = waiter->session,
         .subscription = waiter->subscription,
-        .hears_news = waiter->hears_news,
+        .traits = waiter->traits,
     };
     struct session_subscription *tie = tie_of(sessions, member.session, member.subscription);
     CHECK(tie->is_waiting && tie->member == index);

@@ -15,11 +15,9 @@
 #include "core/annot.h"
 #include "core/slab.h"
 
-/*
- * The session is a member of the room from now on; hears_news: who comes and goes interests it.
- * -ENOMEM, and nothing changed.
- */
-NODISCARD int membership_add(struct session *session, struct room *room, bool hears_news);
+/* The session is a member of the room from now on. -ENOMEM, and nothing changed. */
+NODISCARD int membership_add(struct session *session, struct room *room,
+                             struct roster_traits traits);
 
 /*
  * The session waits to be one. `waiter` says what it wants; who it is is filled in here. -ENOMEM,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "chat/roster.h"
@@ -130,6 +131,23 @@ void outbox_commit_in_order(struct outbox *outbox, struct conn_id conn, size_t s
     outbox->entries[outbox->count - 1].in_order = true;
 }
 
+void outbox_answer(struct outbox *outbox, struct conn_id conn, uint32_t part, uint16_t error,
+                   size_t size)
+{
+    CHECK(size <= outbox->options.text_size_max - outbox->text_size);
+    CHECK(has_entry(outbox, 1));
+
+    outbox->entries[outbox->count++] = (struct outbox_entry){
+        .kind = OUTBOX_ANSWER,
+        .code = error,
+        .at = outbox->text_size,
+        .size = (uint32_t)size,
+        .conn = conn,
+        .part = part,
+    };
+    outbox->text_size += (uint32_t)size;
+}
+
 void outbox_disconnect(struct outbox *outbox, struct conn_id conn, uint16_t code)
 {
     CHECK(outbox->disconnect_count < disconnects_max(&outbox->options));
@@ -140,6 +158,23 @@ void outbox_disconnect(struct outbox *outbox, struct conn_id conn, uint16_t code
         .code = code,
         .conn = conn,
     };
+}
+
+void outbox_disconnect_with(struct outbox *outbox, struct conn_id conn, uint16_t code,
+                            struct bytes reason)
+{
+    const bool fits = reason.size <= outbox->options.text_size_max - outbox->text_size;
+    const size_t size = fits ? reason.size : 0;
+
+    outbox_disconnect(outbox, conn, code);
+    struct outbox_entry *entry = &outbox->entries[outbox->count - 1];
+    entry->has_reason = true;
+    entry->at = outbox->text_size;
+    entry->size = (uint32_t)size;
+    if (size > 0) {
+        memcpy(outbox->text + outbox->text_size, reason.data, size);
+        outbox->text_size += (uint32_t)size;
+    }
 }
 
 void outbox_publish(struct outbox *outbox, struct room *room, struct ids_handle handle,
@@ -184,7 +219,7 @@ struct outbox_entry *outbox_at(struct outbox *outbox, size_t index)
 
 struct bytes outbox_text(const struct outbox *outbox, const struct outbox_entry *entry)
 {
-    CHECK(entry->kind == OUTBOX_MESSAGE);
+    CHECK(entry->kind == OUTBOX_MESSAGE || entry->kind == OUTBOX_ANSWER || entry->has_reason);
     return (struct bytes){outbox->text + entry->at, entry->size};
 }
 

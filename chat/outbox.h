@@ -28,18 +28,21 @@ enum outbox_kind {
     OUTBOX_PUBLICATION, /* one share of a blob for every member of a room */
     OUTBOX_NEWS, /* one share of a blob for the members that want to know who comes and goes */
     OUTBOX_DISCONNECT, /* close a connection with a code */
+    OUTBOX_ANSWER,     /* a result, or an error, for a connection of a back end */
     OUTBOX_TAKEN,      /* already delivered, with an earlier publication of its room */
 };
 
 struct outbox_entry {
     enum outbox_kind kind;
-    uint16_t code;          /* OUTBOX_DISCONNECT */
+    uint16_t code;          /* OUTBOX_DISCONNECT; OUTBOX_ANSWER: enum codes_error */
     uint32_t next;          /* OUTBOX_PUBLICATION: index + 1 of the room's next one, 0: last */
-    uint32_t at;            /* OUTBOX_MESSAGE: where in the text */
-    uint32_t size;          /* OUTBOX_MESSAGE: bytes */
-    struct conn_id conn;    /* OUTBOX_MESSAGE, OUTBOX_DISCONNECT */
+    uint32_t at;            /* OUTBOX_MESSAGE, OUTBOX_ANSWER: where in the text */
+    uint32_t size;          /* likewise: bytes */
+    struct conn_id conn;    /* likewise, and OUTBOX_DISCONNECT */
     struct ids_handle room; /* OUTBOX_PUBLICATION, OUTBOX_NEWS */
     struct blob *blob;      /* likewise */
+    uint32_t part;          /* OUTBOX_ANSWER: what of the request it is the answer to */
+    bool has_reason;        /* OUTBOX_DISCONNECT: its text is one */
     bool in_order;          /* OUTBOX_MESSAGE: overtakes no publication that is queued already */
 };
 
@@ -74,6 +77,17 @@ NODISCARD struct span outbox_begin_long(struct outbox *outbox, size_t size);
  * published before, so that nothing comes outside of a subscription, or again in the next one.
  */
 void outbox_commit_in_order(struct outbox *outbox, struct conn_id conn, size_t size);
+
+/*
+ * The answer to a part of a back end's request (chat/hub_api.h): an error, or with
+ * CODES_ERROR_NONE what was written since outbox_begin() or outbox_begin_long().
+ */
+void outbox_answer(struct outbox *outbox, struct conn_id conn, uint32_t part, uint16_t error,
+                   size_t size);
+
+/* A disconnect with other words than the code's own, as far as there is room for them. */
+void outbox_disconnect_with(struct outbox *outbox, struct conn_id conn, uint16_t code,
+                            struct bytes reason);
 
 /* At most once by the hub and once by who reads the connection: there is room for both. */
 void outbox_disconnect(struct outbox *outbox, struct conn_id conn, uint16_t code);

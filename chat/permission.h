@@ -2,10 +2,12 @@
 #ifndef CHAT_PERMISSION_H
 #define CHAT_PERMISSION_H
 /*
- * May this session do that in this channel? One function decides, and every path asks it
- * (LIMITS.md row 58). What is open to whom stands in the policies of the frozen configuration.
+ * May somebody do that in this channel, and which rule says so? One function decides, and every
+ * path asks it (LIMITS.md row 58), `parleyd explain` too. What is open to whom stands in the
+ * policies of the frozen configuration.
  *
- * Pure. ANY_THREAD. Channel names and namespaces: PROTOCOL.md section 7.
+ * Pure, but for the pattern of a policy. ANY_THREAD. Channel names and namespaces: PROTOCOL.md
+ * section 7.
  */
 #include <stdbool.h>
 
@@ -23,19 +25,34 @@ enum permission_verb {
 
 enum permission_verdict {
     PERMISSION_GRANTED = 0,
-    PERMISSION_DENIED,
-    PERMISSION_BAD_NAME,          /* not printable ASCII, or above name_size_max */
+    PERMISSION_DENIED,            /* error 103 */
+    PERMISSION_BAD_NAME,          /* error 107: not a name, or none of its namespace */
     PERMISSION_UNKNOWN_NAMESPACE, /* error 102 */
+    PERMISSION_NOT_AVAILABLE,     /* error 108: there is no such thing in the channel, for nobody */
 };
 
 /* Who asks: as much of a session as the rules look at. */
 struct permission_subject {
-    bool anonymous;  /* connected without a user id */
-    bool subscribed; /* to the channel in question */
+    struct bytes user; /* empty: anonymous */
+    bool subscribed;   /* to the channel in question */
+    bool has_token;    /* a subscription token for this channel and this user */
+    bool is_back_end;  /* the back end wants it, by a connection token or the server API */
 };
 
-NODISCARD enum permission_verdict permission_judge(const struct policy_table *table,
-                                                   struct permission_subject subject,
-                                                   struct bytes channel, enum permission_verb verb);
+struct permission_answer {
+    enum permission_verdict verdict;
+    const char *rule; /* the key of the option that decided, or what of the name did */
+};
+
+/*
+ * What has to be so, in this order: the name is one; its namespace is known and likes it; what is
+ * asked for exists there. Then client.insecure and the back end may do everything. `$` is for who
+ * has a token, or came in with one; `#` for the users behind it, whatever else they have. A token
+ * opens subscribing, and what is left is the allow_* options'.
+ */
+NODISCARD struct permission_answer permission_judge(const struct policy_table *table,
+                                                    struct permission_subject subject,
+                                                    struct bytes channel,
+                                                    enum permission_verb verb);
 
 #endif /* CHAT_PERMISSION_H */

@@ -36,10 +36,28 @@ enum policy_slow_consumer {
     POLICY_SLOW_DISCONNECT, /* 3008 */
 };
 
+/* What the names of a namespace have to look like. */
+struct policy_pattern {
+    /* Bounded work. `rest` is what stands behind the namespace. */
+    bool (*matches)(const void *context, struct bytes rest);
+    const void *context;
+};
+
+enum {
+    POLICY_NAMESPACE_BOUNDARY = ':',
+    POLICY_USER_BOUNDARY = '#',  /* behind it are users, and no namespace before a colon */
+    POLICY_PRIVATE_PREFIX = '$', /* before the namespace, and no part of it */
+    POLICY_REGEX_SIZE = 256,     /* bytes, with the NUL */
+};
+
 struct policy {
     struct bytes name; /* of the namespace; empty for channels without one */
     uint16_t index;    /* its place in the table: 0 without a namespace */
 
+    char channel_regex[POLICY_REGEX_SIZE]; /* as it was configured; empty: none */
+    const struct policy_pattern *pattern;  /* the same, compiled; NULL: any name */
+
+    bool allow_user_limited_channels;
     bool allow_subscribe_for_client;
     bool allow_subscribe_for_anonymous;
     bool allow_publish_for_client;
@@ -90,5 +108,8 @@ static inline bool policy_is_durable(const struct policy *policy)
 
 /* The policy of a channel; NULL when its name has a namespace that nobody configured. */
 NODISCARD const struct policy *policy_find(const struct policy_table *table, struct bytes channel);
+
+/* A channel's name without `$` and namespace. */
+NODISCARD struct bytes policy_rest(struct bytes channel);
 
 #endif /* CHAT_POLICY_H */

@@ -17,6 +17,8 @@
 
 struct archive_batch;
 struct archive_page;
+struct jwks;
+struct token_keys;
 
 enum post_kind {
     POST_PUBLISH = 1,     /* ask     publisher's reactor -> home */
@@ -36,6 +38,9 @@ enum post_kind {
     POST_NEWS_COPY,       /* tell    home -> interested reactor */
     POST_STOP,            /* tell    control -> reactor: drain, see server/control.h */
     POST_RENEW_TLS,       /* tell    control -> reactor: certificates, see server/reload.h */
+    POST_RENEW_KEYS,      /* tell    control -> reactor: of tokens, see server/reload.h */
+    POST_KEY_SET,         /* tell    key sets -> reactor: a new one, see server/jwks_source.h */
+    POST_WANT_KEYS,       /* tell    reactor -> key sets: a token names a key that is not there */
     POST_DRAINED,         /* tell    reactor -> control: no connection left */
     POST_EXIT,            /* tell    control -> reactor: every reactor has drained; -> archive */
     POST_OVERLOAD,        /* tell    control -> reactor: memory is short, or no more */
@@ -55,6 +60,7 @@ struct post_publish {
     uint16_t name_size;
     uint8_t key_size; /* of its idempotency key; 0: none */
     bool is_rpc;      /* who asked wants to know where it is */
+    bool is_api;      /* who asked is a back end: hub_asker in chat/hub_state.h */
 };
 
 struct post_publish_answer {
@@ -64,6 +70,7 @@ struct post_publish_answer {
     uint32_t command;
     uint32_t error; /* enum codes_error */
     bool is_rpc;
+    bool is_api;
 };
 
 /* The blob is the channel's name. */
@@ -85,6 +92,8 @@ enum post_history_flag {
     POST_HISTORY_REVERSE = 1,
     POST_HISTORY_SINCE = 2,
     POST_HISTORY_EPOCH = 4,
+    POST_HISTORY_API = 8,     /* who asks is a back end */
+    POST_HISTORY_REMOVE = 16, /* it is to be forgotten */
 };
 
 /* The blob is the channel's name. See struct channel_query for the rest. */
@@ -112,8 +121,10 @@ struct post_page {
     struct ids_handle asker; /* room, or session with its command */
     uint64_t epoch;          /* to POST_HISTORY, like the rest */
     uint64_t top;
-    uint32_t command; /* 0: the asker is a room */
+    uint32_t command; /* 0: the asker is a room, unless it is a back end */
     uint32_t error;   /* enum codes_error */
+    bool is_api;
+    bool is_removal; /* nothing was read */
 };
 
 struct post_leave {
@@ -140,19 +151,26 @@ struct post_archive_page {
     struct archive_page *page;
 };
 
-/* The blob is the channel's name. */
+/* What every reactor is asked. */
+enum post_what {
+    POST_WHO = 0,  /* is in the channel that the blob names */
+    POST_HOW_MANY, /* are */
+    POST_CHANNELS, /* have a name like the pattern in the blob */
+    POST_ORDER,    /* to be done: chat/order.h */
+};
+
 struct post_presence {
     struct blob *blob;
     uint64_t hash;
     uint32_t question; /* slot at the asker's, which keeps it until every answer is there */
-    bool wants_numbers;
+    uint8_t what;      /* enum post_what */
 };
 
 /* The blob is a part (chat/presence.h), or NULL: nobody is there, or it failed. */
 struct post_presence_part {
     struct blob *blob;
     uint32_t question;
-    bool has_failed;
+    uint8_t error; /* enum codes_error */
 };
 
 /* The blob is a frame of joins and leaves, for a channel (POST_NEWS) or a room (POST_NEWS_COPY). */
@@ -165,6 +183,22 @@ struct post_news {
 struct post_renew_tls {
     void *tls;
     uint32_t listener;
+};
+
+/* A share of them. */
+struct post_renew_keys {
+    struct token_keys *keys;
+};
+
+/* A share of it. */
+struct post_key_set {
+    struct jwks *set;
+    uint32_t kind; /* enum claims_kind */
+};
+
+struct post_want_keys {
+    uint64_t generation; /* of the set that has not the key */
+    uint32_t kind;       /* enum claims_kind */
 };
 
 /* What is refused while memory is short: each level with those before it. */
@@ -202,6 +236,9 @@ struct post {
         struct post_news news;
         struct post_overload overload;
         struct post_renew_tls renew_tls;
+        struct post_renew_keys renew_keys;
+        struct post_key_set key_set;
+        struct post_want_keys want_keys;
         uint8_t room_for[56];
     };
 };

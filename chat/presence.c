@@ -27,18 +27,21 @@ static const struct session *session_of(struct slab *sessions, const struct rost
 
 /* -- lists ------------------------------------------------------------------------------------- */
 
-static void write_member(struct json_writer *writer, const struct session *session)
+static void write_member(struct json_writer *writer, const struct session *session,
+                         const struct roster_member *member)
 {
     uint8_t id[SESSION_ID_TEXT_SIZE];
-    const struct event_client_info info = session_describe(session->id, session_card(session), id);
+    const struct session_subscription *subscription = &session->subscriptions[member->subscription];
+    const struct event_client_info info =
+        session_describe(session->id, session_cards(session, subscription), id);
     event_write_member(writer, &info);
 }
 
-static size_t member_size(const struct session *session)
+static size_t member_size(const struct session *session, const struct roster_member *member)
 {
     struct json_writer measure;
     json_writer_init(&measure, (struct span){NULL, 0});
-    write_member(&measure, session);
+    write_member(&measure, session, member);
     return measure.size;
 }
 
@@ -57,7 +60,7 @@ struct list {
 static bool list_add(struct list *list, struct roster_member *member)
 {
     const struct session *session = session_of(list->sessions, member);
-    const uint32_t size = (uint32_t)member_size(session);
+    const uint32_t size = (uint32_t)member_size(session, member);
 
     if (list->count == list->limits->count_max ||
         list->bytes + size + 1 > list->limits->bytes_max ||
@@ -69,7 +72,7 @@ static bool list_add(struct list *list, struct roster_member *member)
         memcpy(list->blob->data + list->size, &size, sizeof(size));
         json_writer_init(&writer,
                          (struct span){list->blob->data + list->size + sizeof(size), size});
-        write_member(&writer, session);
+        write_member(&writer, session, member);
         CHECK(json_writer_fits(&writer));
     }
     list->count++;
@@ -84,7 +87,7 @@ static void list_fill(struct list *list, struct room *room)
     for (int told = 1; told >= 0; told--) {
         for (uint32_t i = 0; i < room->member_count; i++) {
             struct roster_member *member = &room->members[i];
-            if (member->is_told != (told == 1)) {
+            if (member->is_told != (told == 1) || member->traits.is_hidden) {
                 continue;
             }
             if (!list_add(list, member)) {
@@ -142,7 +145,7 @@ static size_t sort_out(uint64_t *hashes, size_t count)
 
 struct blob *presence_users(const struct room *room, struct slab *sessions, struct blob_pool *pool)
 {
-    const uint64_t client_count = room->member_count;
+    const uint64_t client_count = room->member_count - room->hidden_count;
     const size_t head = sizeof(client_count);
     uint64_t *hashes = malloc(room->member_count * sizeof(*hashes));
     if (hashes == NULL) {
@@ -150,6 +153,9 @@ struct blob *presence_users(const struct room *room, struct slab *sessions, stru
     }
     size_t count = 0;
     for (uint32_t i = 0; i < room->member_count; i++) {
+        if (room->members[i].traits.is_hidden) {
+            continue;
+        }
         const uint64_t hash = session_user_hash(session_of(sessions, &room->members[i]));
         if (count == 0 || hashes[count - 1] != hash) {
             hashes[count++] = hash;
@@ -174,6 +180,15 @@ static uint32_t take_uint32(const uint8_t **at)
     memcpy(&number, *at, sizeof(number));
     *at += sizeof(number);
     return number;
+}
+
+size_t presence_size(struct presence_parts parts, const struct presence_limits *limits)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < parts.count; i++) {
+        size += blob_bytes(parts.list[i]).size;
+    }
+    return size < limits->bytes_max ? size : limits->bytes_max;
 }
 
 void presence_write(struct json_writer *writer, struct presence_parts parts,

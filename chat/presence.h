@@ -48,6 +48,9 @@ NODISCARD struct blob *presence_list(struct room *room, struct slab *sessions,
 NODISCARD struct blob *presence_users(const struct room *room, struct slab *sessions,
                                       struct blob_pool *pool);
 
+/* No less than what presence_write() will write, bytes. */
+NODISCARD size_t presence_size(struct presence_parts parts, const struct presence_limits *limits);
+
 /* The lists together: members joined by ',', as event_write_member() wrote them. */
 void presence_write(struct json_writer *writer, struct presence_parts parts,
                     const struct presence_limits *limits);

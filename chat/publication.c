@@ -49,8 +49,12 @@ static void write_key(struct blob *blob, struct bytes key, struct bytes data)
 struct blob *publication_create(struct blob_pool *pool, const struct publication_source *source)
 {
     CHECK(source->key.size <= IDEMPOTENCY_KEY_SIZE_MAX);
-    /* Who published goes behind the data now, as the begin of the suffix. */
-    const struct event_publication publisher = {.channel = source->channel, .info = source->info};
+    /* Who published, and the tags, go behind the data now, as the begin of the suffix. */
+    const struct event_publication publisher = {
+        .channel = source->channel,
+        .info = source->info,
+        .tags = source->tags,
+    };
     const struct event_publication nobody = {.channel = source->channel};
     struct blob *blob = reserve(pool, &publisher, source->key.size, source->data.size);
     if (blob == NULL) {

@@ -24,6 +24,7 @@ struct publication_source {
     struct bytes channel;
     struct bytes data; /* JSON */
     struct bytes info; /* JSON: who it is; empty: nobody */
+    struct bytes tags; /* JSON object of strings; empty: none */
     struct bytes key;  /* for idempotency; empty: none */
     uint64_t now_ns;   /* when it was taken from them, of the clock that all reactors share */
 };

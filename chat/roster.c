@@ -106,6 +106,16 @@ struct room *roster_slot(struct roster *roster, uint32_t slot)
     return room;
 }
 
+uint32_t roster_slot_end(const struct roster *roster)
+{
+    return directory_slot_end(roster->rooms);
+}
+
+const struct room *roster_peek(const struct roster *roster, uint32_t slot)
+{
+    return directory_slot(roster->rooms, slot);
+}
+
 static int resize(struct room *room, uint32_t capacity)
 {
     struct roster_member *members = realloc(room->members, capacity * sizeof(*members));
@@ -128,6 +138,8 @@ int roster_add(struct room *room, struct roster_member member)
         }
     }
     room->members[room->member_count++] = member;
+    room->discreet_count += member.traits.is_discreet;
+    room->hidden_count += member.traits.is_hidden;
     return 0;
 }
 
@@ -136,6 +148,8 @@ bool roster_remove(struct room *room, uint32_t index)
     CHECK(index < room->member_count);
     const uint32_t last = --room->member_count;
 
+    room->discreet_count -= room->members[index].traits.is_discreet;
+    room->hidden_count -= room->members[index].traits.is_hidden;
     room->members[index] = room->members[last];
     if (room->member_capacity > SHRINK_CAPACITY && room->member_count < room->member_capacity / 4) {
         /* Shrinking in place; if it fails, the larger array is as good. */

@@ -28,6 +28,7 @@
 #include "core/list.h"
 #include "core/table.h"
 
+struct blob;
 struct herald;
 struct policy;
 struct roster; /* opaque */
@@ -38,16 +39,30 @@ enum room_state {
     ROOM_LOST,    /* the home has forgotten it, and others have to hear that its members left */
 };
 
+/* How somebody is a member: by its wish, its token, and the policy of the channel. */
+struct roster_traits {
+    bool hears_news : 1;  /* it wants to be told who comes and goes */
+    bool is_discreet : 1; /* the others are not told of it */
+    bool is_hidden : 1;   /* it is not in the presence */
+};
+
 struct roster_member {
     struct conn_id conn;   /* where to deliver */
     uint32_t session;      /* slot in the hub's slab */
     uint16_t subscription; /* index in that session's array */
-    bool hears_news : 1;   /* it wants to be told who comes and goes */
-    bool is_told : 1;      /* the others were told that it came: chat/herald.h */
+    struct roster_traits traits;
+    bool is_told : 1;  /* the others were told that it came: chat/herald.h */
     bool is_known : 1; /* that, or somebody asked who is there: they have to hear that it left */
 };
 
 _Static_assert(sizeof(struct roster_member) == 16, "a fan-out reads all of them");
+
+/* Who wants somebody to be a member, and so how it is told. */
+enum roster_origin {
+    ROSTER_BY_CLIENT = 0, /* by the reply to its subscribe */
+    ROSTER_BY_SERVER,     /* by a push */
+    ROSTER_BY_CONNECT,    /* in the reply to its connect */
+};
 
 /* Somebody who wants to be a member, and what of the channel it has. */
 struct roster_waiter {
@@ -56,13 +71,16 @@ struct roster_waiter {
     uint16_t subscription; /* index in that session's array */
     uint64_t since;        /* offset of the last publication that it has */
     uint64_t epoch;        /* of that offset, if has_epoch */
+    struct blob *page;     /* kept for ROSTER_BY_CONNECT, see hub_arrival.c; NULL: none */
     uint32_t command;      /* id of the subscribe that waits for its answer */
-    bool hears_news;       /* it wants to be told who comes and goes */
-    bool positioned;       /* it is told offset and epoch */
-    bool recoverable;      /* and may recover with them */
-    bool recovers;         /* it wants to, now */
-    bool has_epoch;        /* false: it sent none, and any will do */
-    bool bad_epoch;        /* it sent one that is none of ours */
+    uint8_t origin;        /* enum roster_origin */
+    struct roster_traits traits;
+    bool positioned;  /* it is told offset and epoch */
+    bool recoverable; /* and may recover with them */
+    bool recovers;    /* it wants to, now */
+    bool has_epoch;   /* false: it sent none, and any will do */
+    bool bad_epoch;   /* it sent one that is none of ours */
+    bool knew;        /* ROSTER_BY_CONNECT: all that it missed, once */
 };
 
 struct room {
@@ -75,6 +93,8 @@ struct room {
     uint64_t asked_from;         /* the home reads from there on for the waiters; 0: it does not */
     uint32_t member_count;
     uint32_t member_capacity;
+    uint32_t discreet_count; /* members that are */
+    uint32_t hidden_count;   /* likewise */
     uint32_t waiter_count;
     uint32_t waiter_capacity;
     uint32_t outbox_last;  /* index + 1 of its last entry in the outbox, 0: none; the outbox's */
@@ -104,6 +124,10 @@ void roster_close(struct roster *roster, struct room *room);
 struct ids_handle roster_handle(const struct roster *roster, const struct room *room);
 struct room *roster_at(struct roster *roster, struct ids_handle handle); /* NULL: stale */
 struct room *roster_slot(struct roster *roster, uint32_t slot);
+
+/* The rooms that are in slots below this. */
+uint32_t roster_slot_end(const struct roster *roster);
+const struct room *roster_peek(const struct roster *roster, uint32_t slot); /* NULL: none */
 
 static inline struct bytes room_name(const struct room *room)
 {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "chat/grant.h"
 #include "core/check.h"
 #include "proto/event.h"
 
@@ -30,15 +31,26 @@ void session_write_id(const struct session *session, uint8_t text[static SESSION
     session_id_text(session->id, text);
 }
 
+struct session_cards session_cards(const struct session *session,
+                                   const struct session_subscription *subscription)
+{
+    return (struct session_cards){
+        .conn = session->identity == NULL ? NULL : session->identity->card,
+        .chan =
+            subscription == NULL || subscription->grant == NULL ? NULL : subscription->grant->card,
+    };
+}
+
 struct event_client_info session_describe(const uint8_t id[static SESSION_ID_SIZE],
-                                          const struct card *card,
+                                          struct session_cards cards,
                                           uint8_t text[static SESSION_ID_TEXT_SIZE])
 {
     session_id_text(id, text);
     return (struct event_client_info){
-        .user = card_user(card),
+        .user = card_user(cards.conn),
         .client = {text, SESSION_ID_TEXT_SIZE},
-        .conn_info = card_info(card),
+        .conn_info = card_info(cards.conn),
+        .chan_info = card_info(cards.chan),
     };
 }
 

@@ -6,7 +6,7 @@
  *
  * Owner     the hub of the connection's reactor, from the accepted upgrade until the connection
  *           closes. ON that reactor only; answers from other reactors name it by handle.
- * Memory    one slab object, and one array for the subscriptions: 8 bytes for each.
+ * Memory    one slab object, and one array for the subscriptions: 16 bytes for each.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,6 +19,8 @@
 #include "core/conn_id.h"
 
 struct event_client_info;
+struct grant;
+struct hub_arrival;
 
 enum {
     SESSION_ID_SIZE = 16,      /* bytes: 128 random bits */
@@ -27,6 +29,7 @@ enum {
 
 enum session_state {
     SESSION_NEW,       /* nothing but `connect` is welcome */
+    SESSION_ARRIVING,  /* `connect` was accepted, and waits for its subscriptions */
     SESSION_CONNECTED, /* after a successful `connect` */
     SESSION_REFUSED,   /* `connect` had an error: it is not heard any more, and may try elsewhere */
 };
@@ -35,13 +38,15 @@ struct session_subscription {
     uint32_t room;           /* slot in the roster */
     uint32_t member : 31;    /* index in the room's members, or its waiters */
     uint32_t is_waiting : 1; /* for the answer to its subscribe: it is one of the waiters */
+    struct grant *grant;     /* what is special about it; NULL: nothing */
 };
 
 struct session {
     struct conn_id conn;
     uint8_t id[SESSION_ID_SIZE];
     struct session_subscription *subscriptions;
-    struct identity *identity; /* NULL: anonymous, and not by a token */
+    struct hub_arrival *arrival; /* hub_arrival.c's; NULL: none */
+    struct identity *identity;   /* NULL: anonymous, and not by a token */
     uint16_t subscription_count;
     uint16_t subscription_capacity;
     uint32_t slot;  /* its own, in the hub's slab */
@@ -71,16 +76,20 @@ static inline uint64_t session_user_hash(const struct session *session)
                : session->identity->user->hash;
 }
 
-/* Who somebody is, for others: an id, which is written to `text`, and what its card says. */
-struct event_client_info session_describe(const uint8_t id[static SESSION_ID_SIZE],
-                                          const struct card *card,
-                                          uint8_t text[static SESSION_ID_TEXT_SIZE]);
+/* What others are told of somebody: both are shared, and each may be NULL. */
+struct session_cards {
+    struct card *conn; /* user and info of the connection */
+    struct card *chan; /* info of the subscription */
+};
 
-/* The card of a session; NULL: it has none, and says nothing of itself. */
-static inline struct card *session_card(const struct session *session)
-{
-    return session->identity == NULL ? NULL : session->identity->card;
-}
+/* Of a session; in a channel, if `subscription` is not NULL. No reference is counted. */
+NODISCARD struct session_cards session_cards(const struct session *session,
+                                             const struct session_subscription *subscription);
+
+/* The same with a client id, which is written to `text`. */
+NODISCARD struct event_client_info session_describe(const uint8_t id[static SESSION_ID_SIZE],
+                                                    struct session_cards cards,
+                                                    uint8_t text[static SESSION_ID_TEXT_SIZE]);
 
 /* Index of the subscription to a room, or -1. Linear: there are at most client.channel_limit. */
 int session_find(const struct session *session, uint32_t room);

@@ -74,7 +74,7 @@ set_target_properties(chat_hub_memory_test PROPERTIES
     LINK_LIBRARIES "${copies};OpenSSL::Crypto;Threads::Threads;PkgConfig::check;test_warnings")
 
 # They forge tokens with OpenSSL.
-foreach(target server_token_test server_token_key_test)
+foreach(target server_token_test server_token_key_test server_jwks_test server_jwks_source_test)
     if(TARGET ${target})
         target_link_libraries(${target} PRIVATE OpenSSL::Crypto)
     endif()
@@ -118,7 +118,7 @@ list(REMOVE_ITEM sim_rest ${sim_library})
 existing_targets(libraries serverlib chat net proto store core)
 if(sim_library)
     add_library(simbackend STATIC ${sim_library})
-    target_link_libraries(simbackend PUBLIC ${libraries} PRIVATE test_warnings)
+    target_link_libraries(simbackend PUBLIC ${libraries} PRIVATE PkgConfig::zlib test_warnings)
 endif()
 if(sim_library AND sim_rest)
     add_executable(sim_test ${sim_rest})

@@ -6,11 +6,16 @@
 
 # shellcheck disable=SC2034
 packages_build=(build-essential cmake ninja-build pkg-config git ca-certificates python3
-    liburing-dev libssl-dev libyaml-dev librocksdb-dev libcjose-dev zlib1g-dev scdoc)
+    liburing-dev libssl-dev libyaml-dev libpcre2-dev librocksdb-dev libcjose-dev
+    libcurl4-openssl-dev zlib1g-dev scdoc)
 # shellcheck disable=SC2034
 packages_test=(check curl chromium openssl procps python3-websockets strace prometheus)
 # shellcheck disable=SC2034
 packages_ci=(clang clang-format clang-tidy libclang-rt-14-dev)
+# shellcheck disable=SC2034
+packages_package=(dpkg-dev file lintian systemd)
+# shellcheck disable=SC2034
+packages_try=(mmdebstrap systemd-container)
 # shellcheck disable=SC2034
 packages_bench=(libbenchmark-dev g++)
 

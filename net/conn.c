@@ -132,6 +132,10 @@ void conn_expire(struct conn *conn)
     if (conn->state != CONN_STATE_OPEN) {
         return;
     }
+    if (conn->proxy_due) {
+        conn_proxy_fail(conn, METRIC_REJECTED_PROXY_TIMEOUT);
+        return;
+    }
     if (conn_is_shaking(conn)) {
         conn_tls_expire(conn);
         return;
@@ -241,6 +245,10 @@ void conn_deliver(struct conn *conn, struct span in)
 void conn_end_input(struct conn *conn)
 {
     conn->ended = true;
+    if (conn->proxy_due) {
+        conn_fail(conn, -ESHUTDOWN); /* a health check that only connects, or nobody */
+        return;
+    }
     if (!holds_input(conn)) {
         end_input(conn);
     }
@@ -253,6 +261,9 @@ void conn_receive(struct conn *conn, struct span in)
         return;
     }
     reactor_count(conn->reactor, METRIC_BYTES_RECEIVED, in.size);
+    if (conn->proxy_due && !conn_proxy_receive(conn, &in)) {
+        return;
+    }
     if (conn->tls != NULL) {
         conn_tls_receive(conn, in);
     } else if (conn->state == CONN_STATE_OPEN) {
@@ -268,7 +279,7 @@ void conn_serve(struct conn *conn)
             handler_of(conn)->on_drained(conn);
         }
     }
-    if (conn->feed_due) {
+    if (conn->feed_due && !conn->proxy_due) {
         conn->feed_due = false;
         if (conn_is_shaking(conn)) {
             conn_tls_serve(conn);
@@ -289,7 +300,7 @@ void conn_pause(struct conn *conn)
         return;
     }
     conn->paused = true;
-    if (!conn_is_shaking(conn)) { /* else when the handshake is done: it needs bytes */
+    if (!conn_is_shaking(conn) && !conn->proxy_due) { /* else when that is done: it needs bytes */
         conn->reactor->ops->receive(conn->reactor->backend, &conn->io, false);
     }
 }

@@ -15,6 +15,8 @@
  *           conn_tls_fault() says why. conn_close() says close_notify before the FIN. A FIN without
  *           a close_notify may be a truncation; it is treated like a FIN, for WebSocket has an end
  *           of its own, and so does a message.
+ * PROXY     of a listener that wants it: nothing else is looked at before a PROXY header was read.
+ *           One that is bad or too late ends in on_close(-EPROTO). conn_peer() stays the proxy.
  * Peer      a FIN of the peer ends a connection that was open: what is queued is still sent, then
  *           on_close says -ESHUTDOWN. A paused connection notices neither FIN nor reset until it
  *           is resumed or sends.
@@ -52,6 +54,9 @@ struct conn_handler {
 
     /* The queue was above queue_bytes_high and is now at most queue_bytes_low. May be NULL. */
     void (*on_drained)(struct conn *conn);
+
+    /* Who the client is, by a PROXY header that says so; before any on_bytes. May be NULL. */
+    void (*on_proxied)(struct conn *conn, const struct address *client);
 
     /* Last upcall, once. 0: conn_close(); else a negative errno, see conn.h and conn_abort(). */
     void (*on_close)(struct conn *conn, int reason);

@@ -15,6 +15,7 @@
 
 #include "core/annot.h"
 #include "core/bytes.h"
+#include "core/metrics.h"
 #include "core/timerwheel.h"
 #include "net/backend.h"
 #include "net/conn.h"
@@ -53,6 +54,7 @@ struct conn {
     uint32_t progress_ms;         /* when the kernel last took bytes, or the queue began */
     uint16_t error : 12;          /* errno for on_close, or 0 */
     bool marked : 1;              /* conn_set_mark() */
+    bool proxy_due : 1;           /* a PROXY header has to come first, and is in `pending` */
     uint8_t state : 3;            /* enum conn_state */
     uint8_t listener : 3;         /* index */
     bool touched : 1;             /* in the touched list */
@@ -105,6 +107,15 @@ NODISCARD bool conn_has_output(const struct conn *conn);
 
 /* conn_tls.c: the handshake has yet to be done, and has not failed. */
 NODISCARD bool conn_is_shaking(const struct conn *conn);
+
+/*
+ * conn_proxy.c: bytes came while a header is due. True: it is there and taken, and `in` is what
+ * follows it.
+ */
+NODISCARD bool conn_proxy_receive(struct conn *conn, struct span *in) ON_REACTOR;
+
+/* The header took too long, or will not come. */
+void conn_proxy_fail(struct conn *conn, enum metrics_id why);
 
 /* A new connection of a listener or dialler with TLS. 0 or -ENOMEM. */
 NODISCARD int conn_tls_begin(struct conn *conn, struct tls_config *config);

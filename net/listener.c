@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/check.h"
@@ -57,6 +60,60 @@ close_opened:
     /* The first failure is the one to report. Linux frees the descriptor even if close() fails. */
     (void)close(opened);
     return result;
+}
+
+/* Takes away a socket whose server is gone. */
+static int remove_stale(const struct sockaddr_un *address)
+{
+    struct stat found;
+    if (lstat(address->sun_path, &found) != 0) {
+        return errno == ENOENT ? 0 : -errno;
+    }
+    if (!S_ISSOCK(found.st_mode)) {
+        return -EADDRINUSE;
+    }
+    const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (probe < 0) {
+        return -errno;
+    }
+    const int result = connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0
+                           ? -EADDRINUSE
+                           : -errno;
+    (void)close(probe); /* it was only to ask */
+    if (result != -ECONNREFUSED) {
+        return result == -EAGAIN ? -EADDRINUSE : result;
+    }
+    return unlink(address->sun_path) == 0 ? 0 : -errno;
+}
+
+int listener_open_unix(const char *path, int backlog, int *fd)
+{
+    CHECK(path != NULL);
+    CHECK(backlog > 0);
+    CHECK(fd != NULL);
+
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const size_t size = strlen(path);
+    if (size == 0 || size >= sizeof(address.sun_path)) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(address.sun_path, path, size);
+    int result = remove_stale(&address);
+    if (result != 0) {
+        return result;
+    }
+    const int opened = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (opened < 0) {
+        return -errno;
+    }
+    if (bind(opened, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(opened, backlog) != 0) {
+        result = -errno;
+        (void)close(opened); /* the first failure is the one to report */
+        return result;
+    }
+    *fd = opened;
+    return 0;
 }
 
 int listener_address(int fd, struct address *address)

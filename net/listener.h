@@ -2,9 +2,9 @@
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
 /*
- * Opens listening TCP sockets. What it opens belongs to the caller, who normally hands it to
- * reactor_listen(). Accepted sockets inherit TCP_NODELAY and TCP_NOTSENT_LOWAT from it (Linux), so
- * that nobody sets them for each connection.
+ * Opens listening sockets, TCP and unix. What it opens belongs to the caller, who normally hands it
+ * to reactor_listen(). Accepted TCP sockets inherit TCP_NODELAY and TCP_NOTSENT_LOWAT from it
+ * (Linux), so that nobody sets them for each connection.
  *
  * Unsent    the kernel would keep megabytes for a peer that does not read. To keep little there is
  *           good for others, too: what is urgent overtakes what waits in our queue only.
@@ -26,6 +26,13 @@ struct listener_options {
 
 /* 0 and `fd` (non-blocking, close-on-exec), or -errno and `fd` untouched. */
 NODISCARD int listener_open(const struct listener_options *options, int *fd);
+
+/*
+ * A unix socket at `path`, which the umask and its folder protect. A socket that nobody listens at
+ * any more is replaced. Reactors share it by dup(). -EADDRINUSE: somebody does listen there, or
+ * something else is there.
+ */
+NODISCARD int listener_open_unix(const char *path, int backlog, int *fd);
 
 /* Where it listens: the port that the kernel chose, when 0 was asked for. 0 or -errno. */
 NODISCARD int listener_address(int fd, struct address *address);

@@ -391,18 +391,18 @@ bool reactor_is_current(const struct reactor *reactor)
 
 int reactor_listen(struct reactor *reactor, int fd, const struct conn_handler *handler)
 {
-    return reactor_listen_tls(reactor, fd, handler, NULL);
+    const struct reactor_listening listening = {.handler = handler};
+    return reactor_listen_with(reactor, fd, &listening);
 }
 
-int reactor_listen_tls(struct reactor *reactor, int fd, const struct conn_handler *handler,
-                       struct tls_config *config)
+int reactor_listen_with(struct reactor *reactor, int fd, const struct reactor_listening *listening)
 {
-    CHECK(config == NULL || tls_config_is_server(config));
-    CHECK(handler != NULL);
-    CHECK(handler->on_open != NULL);
-    CHECK(handler->on_bytes != NULL);
-    CHECK(handler->on_close != NULL);
-    return reactor_accept_listen(reactor, fd, handler, config);
+    CHECK(listening->tls == NULL || tls_config_is_server(listening->tls));
+    CHECK(listening->handler != NULL);
+    CHECK(listening->handler->on_open != NULL);
+    CHECK(listening->handler->on_bytes != NULL);
+    CHECK(listening->handler->on_close != NULL);
+    return reactor_accept_listen(reactor, fd, listening);
 }
 
 int reactor_prepare_tls(struct reactor *reactor, struct tls_config *config)

@@ -35,7 +35,7 @@ struct reactor_options {
     void *backend_context;             /* the simulation's world; else NULL */
     uint16_t index;                    /* of this reactor; in every conn_id */
     uint32_t conn_count_max;           /* > 0 */
-    uint32_t conn_count_reserved;      /* of them, not for the first listener; less than max */
+    uint32_t conn_count_reserved;      /* of them, for listeners that say so; less than max */
     uint32_t queue_bytes_low;          /* <= high <= max */
     uint32_t queue_bytes_high;
     uint32_t queue_bytes_max;
@@ -71,9 +71,17 @@ NODISCARD bool reactor_is_current(const struct reactor *reactor);
  */
 NODISCARD int reactor_listen(struct reactor *reactor, int fd, const struct conn_handler *handler);
 
-/* The same with TLS, if `config` (of a server) is not NULL; a reference of its own is taken. */
-NODISCARD int reactor_listen_tls(struct reactor *reactor, int fd,
-                                 const struct conn_handler *handler, struct tls_config *config);
+struct reactor_listening {
+    const struct conn_handler *handler;
+    struct tls_config *tls; /* of a server; NULL: none. A reference of its own is taken */
+    uint64_t
+        proxy_timeout_ns; /* for the PROXY header that begins each connection; 0: there is none */
+    bool is_reserved;     /* its connections may use conn_count_reserved */
+};
+
+/* The same with options. */
+NODISCARD int reactor_listen_with(struct reactor *reactor, int fd,
+                                  const struct reactor_listening *listening);
 
 /* From now on who is accepted there gets this one instead. The listener has TLS already. */
 void reactor_renew_tls(struct reactor *reactor, int listener, struct tls_config *config) ON_REACTOR;

@@ -17,10 +17,11 @@ enum {
     ACCEPT_BACKOFF_MAX_MS = 100,
 };
 
-/* The first listener leaves the reserve to the others. */
+/* Listeners leave the reserve to those that say they need it. */
 static bool has_room(const struct reactor *reactor, uint32_t listener)
 {
-    const uint32_t kept = listener == 0 ? reactor->options.conn_count_reserved : 0;
+    const uint32_t kept =
+        reactor->listeners[listener].is_reserved ? 0 : reactor->options.conn_count_reserved;
     return slab_count(reactor->conns) < reactor->options.conn_count_max - kept;
 }
 
@@ -67,6 +68,7 @@ struct conn *reactor_open_conn(struct reactor *reactor, uint32_t listener, int f
     conn->reactor = reactor;
     conn->listener = listener & 7;
     struct tls_config *config = reactor->listeners[listener].tls;
+    conn->proxy_due = reactor->listeners[listener].proxy_timeout_ns > 0;
     if ((config != NULL && conn_tls_begin(conn, config) != 0) ||
         reactor->ops->attach(reactor->backend, &conn->io) != 0) {
         conn_release(conn);
@@ -74,6 +76,9 @@ struct conn *reactor_open_conn(struct reactor *reactor, uint32_t listener, int f
         reactor_count(reactor, METRIC_REJECTED_ACCEPT_ERROR, 1);
         reactor->ops->refuse(reactor->backend, fd);
         return NULL;
+    }
+    if (conn->proxy_due) {
+        conn_arm(conn, reactor->listeners[listener].proxy_timeout_ns);
     }
     if (conn->tls != NULL) {
         reactor_touch(reactor, conn); /* a client speaks first */
@@ -101,25 +106,30 @@ void reactor_accept_take(struct reactor *reactor, uint32_t listener, int fd)
     reactor_accept_settle(reactor);
 }
 
-int reactor_accept_listen(struct reactor *reactor, int fd, const struct conn_handler *handler,
-                          struct tls_config *config)
+int reactor_accept_listen(struct reactor *reactor, int fd,
+                          const struct reactor_listening *listening)
 {
     CHECK(fd >= 0);
     const uint32_t index = reactor->listener_count;
     if (index == BACKEND_LISTENER_MAX) {
         return -ENOSPC;
     }
-    int result = reactor_prepare_tls(reactor, config);
+    int result = reactor_prepare_tls(reactor, listening->tls);
     if (result != 0) {
         return result;
     }
     result = reactor->ops->listen(reactor->backend, index, fd);
     if (result != 0) {
-        tls_config_unref(config);
+        tls_config_unref(listening->tls);
         return result;
     }
-    reactor->listeners[index] =
-        (struct reactor_listener){.fd = fd, .handler = handler, .tls = config};
+    reactor->listeners[index] = (struct reactor_listener){
+        .fd = fd,
+        .handler = listening->handler,
+        .tls = listening->tls,
+        .proxy_timeout_ns = listening->proxy_timeout_ns,
+        .is_reserved = listening->is_reserved,
+    };
     reactor->listener_count++;
     if (index == 0) {
         reactor->accept_backoff_ms = ACCEPT_BACKOFF_MIN_MS;

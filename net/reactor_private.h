@@ -33,7 +33,9 @@ struct reactor_list {
 struct reactor_listener {
     int fd; /* -1: closed */
     const struct conn_handler *handler;
-    struct tls_config *tls; /* one reference; NULL: plain */
+    struct tls_config *tls;    /* one reference; NULL: plain */
+    uint64_t proxy_timeout_ns; /* 0: no PROXY header */
+    bool is_reserved;
     bool accepting;
 };
 
@@ -85,9 +87,9 @@ void reactor_accept_take(struct reactor *reactor, uint32_t listener, int fd) ON_
 /* A BACKEND_ACCEPT_FAILED: accepting waits a little. */
 void reactor_accept_failed(struct reactor *reactor);
 
-/* The body of reactor_listen_tls(). */
+/* The body of reactor_listen_with(). */
 NODISCARD int reactor_accept_listen(struct reactor *reactor, int fd,
-                                    const struct conn_handler *handler, struct tls_config *config);
+                                    const struct reactor_listening *listening);
 
 /* Takes a reference for a listener or dialler, and what TLS needs. NULL: nothing. 0 or -ENOMEM. */
 NODISCARD int reactor_prepare_tls(struct reactor *reactor, struct tls_config *config);

@@ -287,6 +287,59 @@ enum command_verdict command_read_publish(struct bytes data, struct command_publ
     return COMMAND_OK;
 }
 
+void command_subs_init(struct command_subs *subs, struct bytes text)
+{
+    *subs = (struct command_subs){.verdict = COMMAND_END};
+    if (text.size > 0) {
+        memcpy(&subs->lent, &text, sizeof(subs->lent));
+        json_reader_init(&subs->json, text, COMMAND_DEPTH_MAX);
+        subs->verdict = judge(json_open_object(&subs->json));
+    }
+}
+
+/* The channel's name, decoded where it stands. */
+static enum json_verdict read_name(struct span lent, struct json_string key, struct bytes *name)
+{
+    uint8_t *const at = lent.data + (key.raw.data - lent.data);
+    size_t size = key.raw.size;
+    const enum json_verdict verdict = key.escaped ? json_decode_string(key, at, &size) : JSON_OK;
+    *name = (struct bytes){at, size};
+    return verdict;
+}
+
+enum command_verdict command_subs_next(struct command_subs *subs, struct bytes *channel,
+                                       struct command_subscribe *wanted)
+{
+    struct json_string key;
+    struct command read;
+
+    if (subs->verdict != COMMAND_OK) {
+        return subs->verdict;
+    }
+    enum json_verdict verdict = json_next_member(&subs->json, &key);
+    if (verdict == JSON_END) {
+        subs->verdict = COMMAND_END;
+        return COMMAND_END;
+    }
+    memset(&read, 0, sizeof(read));
+    if (verdict == JSON_OK) {
+        verdict = read_name(subs->lent, key, channel);
+    }
+    if (verdict == JSON_OK) {
+        verdict = fields_read(&subs->json, subs->lent, &subscribe_table, &read);
+    }
+    if (verdict != JSON_OK) {
+        subs->verdict = judge(verdict);
+        return subs->verdict;
+    }
+    *wanted = (struct command_subscribe){
+        .recover = read.subscribe.recover,
+        .epoch = read.subscribe.epoch,
+        .offset = read.subscribe.offset,
+    };
+    return COMMAND_OK;
+}
+
 void command_write(struct json_writer *writer, const struct command *command)
 {
     CHECK((int)command->method < COMMAND_METHOD_COUNT);

@@ -9,7 +9,8 @@
  *           embedded JSON are removed in place: nothing of what was read can be read a second time.
  * Absent    a text or value that was not sent has size 0.
  * Not here: limits of single fields, which channel names there are, who may do what: chat/.
- *           Members of `subs`, `headers` and `tf` are only known to be valid JSON.
+ *           Members of `headers` and `tf` are only known to be valid JSON, and so are those of
+ *           `subs` until command_subs_next().
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@
 
 #include "core/annot.h"
 #include "core/bytes.h"
+#include "proto/json.h"
 #include "proto/json_writer.h"
 
 /* Open objects and arrays, counted from the command, so embedded data has 14 of its own. */
@@ -156,6 +158,23 @@ NODISCARD struct span command_reader_rest(const struct command_reader *reader);
  */
 NODISCARD enum command_verdict command_read_publish(struct bytes data,
                                                     struct command_publish *publish);
+
+/* On its way through the `subs` of a connect. Only command.c looks inside. */
+struct command_subs {
+    struct json_reader json;
+    struct span lent;
+    enum command_verdict verdict;
+};
+
+/* `text` is what command_next() gave, or nothing; it is a part of the message that was read. */
+void command_subs_init(struct command_subs *subs, struct bytes text);
+
+/*
+ * The next subscription that the client had: recover, epoch and offset of its channel. COMMAND_END:
+ * there is none; a fault is final. Can be read once.
+ */
+NODISCARD enum command_verdict command_subs_next(struct command_subs *subs, struct bytes *channel,
+                                                 struct command_subscribe *wanted);
 
 /*
  * What a client says, without '\n'. Raw values are valid JSON without '\n'. For clients of ours:

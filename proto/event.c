@@ -222,6 +222,31 @@ void event_write_sub_refreshed(struct json_writer *writer, uint32_t id,
     write_reply(writer, id, "sub_refresh", &subscribed_table, result);
 }
 
+void event_write_subscription(struct json_writer *writer, struct bytes channel,
+                              const struct event_subscribed *result)
+{
+    json_writer_string(writer, channel);
+    json_writer_text(writer, ":");
+    fields_write(writer, &subscribed_table, result);
+}
+
+void event_write_subscribe_push(struct json_writer *writer, struct bytes channel,
+                                const struct event_subscribed *result)
+{
+    const struct event_subscribed pushed = {
+        .epoch = result->epoch,
+        .data = result->data,
+        .offset = result->offset,
+        .recoverable = result->recoverable,
+        .positioned = result->positioned,
+    };
+    json_writer_text(writer, "{\"push\":{\"channel\":");
+    json_writer_string(writer, channel);
+    json_writer_text(writer, ",\"subscribe\":");
+    fields_write(writer, &subscribed_table, &pushed);
+    json_writer_text(writer, "}}");
+}
+
 void event_write_subscribed(struct json_writer *writer, uint32_t id,
                             const struct event_subscribed *result)
 {
@@ -386,6 +411,10 @@ static void write_suffix(struct json_writer *writer, const struct event_publicat
     if (publication->info.size > 0) {
         json_writer_text(writer, ",\"info\":");
         json_writer_raw(writer, publication->info);
+    }
+    if (publication->tags.size > 0) {
+        json_writer_text(writer, ",\"tags\":");
+        json_writer_raw(writer, publication->tags);
     }
     if (publication->offset != 0) {
         json_writer_text(writer, ",\"offset\":");

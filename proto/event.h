@@ -90,6 +90,7 @@ struct event_client_info {
 struct event_publication {
     struct bytes channel;
     struct bytes info; /* JSON: what event_write_client_info() wrote; empty: nobody */
+    struct bytes tags; /* JSON object of strings; empty: none */
     uint64_t offset;   /* 0: the channel has no history */
     int64_t time_ms;   /* since 1970; 0: left out */
 };
@@ -102,6 +103,12 @@ void event_write_refreshed(struct json_writer *writer, uint32_t id,
 /* Of a subscription: expires, ttl_s. */
 void event_write_sub_refreshed(struct json_writer *writer, uint32_t id,
                                const struct event_subscribed *result);
+/* One member of `subs` in the result of `connect`: "channel":{...} */
+void event_write_subscription(struct json_writer *writer, struct bytes channel,
+                              const struct event_subscribed *result);
+/* A subscription that the server made: of the result what is not about recovery. */
+void event_write_subscribe_push(struct json_writer *writer, struct bytes channel,
+                                const struct event_subscribed *result);
 void event_write_subscribed(struct json_writer *writer, uint32_t id,
                             const struct event_subscribed *result);
 void event_write_history(struct json_writer *writer, uint32_t id,

@@ -39,6 +39,7 @@ static const struct {
     {413, "Content Too Large"},
     {414, "URI Too Long"},
     {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
     {426, "Upgrade Required"},
     {429, "Too Many Requests"},
     {431, "Request Header Fields Too Large"},
@@ -446,8 +447,10 @@ size_t http_write_response(const struct http_response *response, struct span tar
     const bool has_type = response->content_type != NULL;
     char length[48] = "";
     if (response->status != 204) { /* RFC 9110 section 8.6 forbids it there */
-        const int printed = snprintf(length, sizeof(length), "Content-Length: %llu\r\n",
-                                     (unsigned long long)response->body_size);
+        const int printed = response->chunked
+                                ? snprintf(length, sizeof(length), "Transfer-Encoding: chunked\r\n")
+                                : snprintf(length, sizeof(length), "Content-Length: %llu\r\n",
+                                           (unsigned long long)response->body_size);
         CHECK(printed > 0 && (size_t)printed < sizeof(length));
     }
     const int size =

@@ -116,6 +116,7 @@ struct http_response {
     const char *content_type; /* NULL: none */
     const char *extra;        /* whole header lines, each with its CR LF; NULL: none */
     uint64_t body_size;       /* bytes, also for HEAD */
+    bool chunked;             /* nobody knows its size yet: chunks, as in http_body.h */
     bool close;               /* Connection: close, and the caller closes */
 };
 

@@ -2,7 +2,6 @@
 #include "proto/upgrade_client.h"
 
 #include <openssl/evp.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +13,9 @@ enum {
     KEY_SIZE = 24, /* base 64 of the nonce */
     STATUS_LINE_SIZE = sizeof("HTTP/1.1 101") - 1,
 };
+
+static const char offer[] = "Sec-WebSocket-Extensions: permessage-deflate; "
+                            "server_no_context_takeover; client_no_context_takeover\r\n";
 
 static void write_key(const struct upgrade_client_request *request, char key[KEY_SIZE + 1])
 {
@@ -28,18 +30,18 @@ size_t upgrade_client_write(const struct upgrade_client_request *request, struct
     write_key(request, key);
 
     const bool has_protocol = request->protocol != NULL;
-    const int size =
-        snprintf((char *)target.data, target.size,
-                 "GET %s HTTP/1.1\r\n"
-                 "Host: %s\r\n"
-                 "Upgrade: websocket\r\n"
-                 "Connection: Upgrade\r\n"
-                 "Sec-WebSocket-Version: 13\r\n"
-                 "Sec-WebSocket-Key: %s\r\n"
-                 "%s%s%s%s\r\n",
-                 request->path, request->host, key, has_protocol ? "Sec-WebSocket-Protocol: " : "",
-                 has_protocol ? request->protocol : "", has_protocol ? "\r\n" : "",
-                 request->extra == NULL ? "" : request->extra);
+    const int size = snprintf((char *)target.data, target.size,
+                              "GET %s HTTP/1.1\r\n"
+                              "Host: %s\r\n"
+                              "Upgrade: websocket\r\n"
+                              "Connection: Upgrade\r\n"
+                              "Sec-WebSocket-Version: 13\r\n"
+                              "Sec-WebSocket-Key: %s\r\n"
+                              "%s%s%s%s%s\r\n",
+                              request->path, request->host, key, request->compression ? offer : "",
+                              has_protocol ? "Sec-WebSocket-Protocol: " : "",
+                              has_protocol ? request->protocol : "", has_protocol ? "\r\n" : "",
+                              request->extra == NULL ? "" : request->extra);
     return size > 0 && (size_t)size < target.size ? (size_t)size : 0;
 }
 
@@ -77,6 +79,7 @@ struct answer {
     bool connection;
     bool accept;
     bool protocol;
+    bool compression;
     bool is_bad;
 };
 
@@ -94,6 +97,48 @@ static bool lists(struct bytes value, const char *expected)
 static bool equals(struct bytes value, const char *expected, size_t size)
 {
     return value.size == size && memcmp(value.data, expected, size) == 0;
+}
+
+static struct bytes trim(struct bytes text)
+{
+    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
+        text = (struct bytes){text.data + 1, text.size - 1};
+    }
+    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t')) {
+        text.size--;
+    }
+    return text;
+}
+
+/*
+ * RFC 7692 section 7.1: what we offered has to be agreed to; the server may name its window, and
+ * may not ask for one of ours.
+ */
+static bool agrees_to_compress(struct bytes value)
+{
+    static const char window[] = "server_max_window_bits=";
+    bool no_takeover = false;
+
+    for (bool is_name = true;; is_name = false) {
+        const uint8_t *const end = memchr(value.data, ';', value.size);
+        const size_t size = end == NULL ? value.size : (size_t)(end - value.data);
+        const struct bytes part = trim((struct bytes){value.data, size});
+        if (is_name) {
+            if (!http_name_is(part, "permessage-deflate")) {
+                return false;
+            }
+        } else if (http_name_is(part, "server_no_context_takeover")) {
+            no_takeover = true;
+        } else if (!http_name_is(part, "client_no_context_takeover") &&
+                   (part.size < sizeof(window) ||
+                    memcmp(part.data, window, sizeof(window) - 1) != 0)) {
+            return false;
+        }
+        if (end == NULL) {
+            return no_takeover;
+        }
+        value = (struct bytes){end + 1, value.size - size - 1};
+    }
 }
 
 static void take_header(const struct upgrade_client_request *request, struct bytes name,
@@ -116,19 +161,10 @@ static void take_header(const struct upgrade_client_request *request, struct byt
                            equals(value, request->protocol, strlen(request->protocol));
         answer->is_bad = answer->is_bad || !answer->protocol;
     } else if (http_name_is(name, "Sec-WebSocket-Extensions")) {
-        answer->is_bad = answer->is_bad || value.size > 0; /* none was offered */
+        const bool was_agreed = answer->compression;
+        answer->compression = request->compression && value.size > 0 && agrees_to_compress(value);
+        answer->is_bad = answer->is_bad || was_agreed || (value.size > 0 && !answer->compression);
     }
-}
-
-static struct bytes trim(struct bytes text)
-{
-    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
-        text = (struct bytes){text.data + 1, text.size - 1};
-    }
-    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t')) {
-        text.size--;
-    }
-    return text;
 }
 
 /* The header lines of `head`, which ends with the empty line. */
@@ -174,7 +210,8 @@ enum upgrade_client_verdict upgrade_client_read(struct bytes in,
     }
     const struct answer answer = read_headers(head, request);
     if (answer.is_bad || !answer.upgrade || !answer.connection || !answer.accept ||
-        (request->protocol != NULL && !answer.protocol)) {
+        (request->protocol != NULL && !answer.protocol) ||
+        (request->compression && !answer.compression)) {
         return UPGRADE_CLIENT_BAD_ANSWER;
     }
     *head_size = size;

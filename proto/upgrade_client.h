@@ -4,8 +4,10 @@
 /*
  * The opening handshake of WebSocket, client side (RFC 6455 section 4.1).
  *
- * Pure, ANY_THREAD. Not here: extensions, none of which is offered; redirects, which are refusals.
+ * Pure, ANY_THREAD. Not here: extensions but permessage-deflate (RFC 7692), without context
+ * takeover in either direction; redirects, which are refusals.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +23,7 @@ struct upgrade_client_request {
     const char *host;     /* value of Host */
     const char *path;     /* path and query */
     const char *protocol; /* the sub-protocol that is offered, and insisted on; NULL: none */
+    bool compression;     /* permessage-deflate is offered, and insisted on */
     const char *extra;    /* whole header lines, each with its CR LF; NULL: none */
     uint8_t nonce[UPGRADE_CLIENT_NONCE_SIZE];
 };

@@ -470,6 +470,9 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_GAP:
     case POST_STOP:
     case POST_RENEW_TLS:
+    case POST_RENEW_KEYS:
+    case POST_KEY_SET:
+    case POST_WANT_KEYS:
     case POST_DRAINED:
     case POST_ARCHIVE_APPENDED:
     case POST_ARCHIVE_PAGE:
@@ -502,6 +505,8 @@ static void create_store(struct archive *archive)
         .questions_max = archive->options.questions_max,
         .backoff_min_ms = BACKOFF_MIN_MS,
         .backoff_max_ms = BACKOFF_MAX_MS,
+        .on_line = archive_take_line,
+        .line_context = archive,
     };
     const int result = store_create(&options, archive->now_ns, &archive->store);
     const struct log_field fields[] = {

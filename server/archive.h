@@ -41,9 +41,10 @@ struct archive_options {
 enum archive_state {
     ARCHIVE_STARTING = 0, /* the store is being opened; publishers wait */
     ARCHIVE_READY,
-    ARCHIVE_DOWN, /* the child died, or cannot open the store */
-    ARCHIVE_FULL, /* the disk has no space left: nothing is appended */
-    ARCHIVE_SLOW, /* the oldest question has waited for longer than timeout_ns */
+    ARCHIVE_DOWN,       /* the child died, or cannot open the store */
+    ARCHIVE_FULL,       /* the disk has no space left: nothing is appended */
+    ARCHIVE_UNREPAIRED, /* its files are damaged, and it could not repair them: it stays closed */
+    ARCHIVE_SLOW,       /* the oldest question has waited for longer than timeout_ns */
 };
 
 /* 0 or -errno: -ENOENT or -EACCES when there is no such program. Does not start it yet. */

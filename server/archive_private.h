@@ -14,10 +14,7 @@
 #include "server/archive.h"
 #include "store/store.h"
 
-enum {
-    ARCHIVE_COMPLAINT_SIZE = 256,
-    ARCHIVE_FIGURES_MS = 5000, /* how often the store is asked for its figures */
-};
+enum { ARCHIVE_FIGURES_MS = 5000 }; /* how often the store is asked for its figures */
 
 /* A question that the store has: a run of a batch, or a page. */
 struct job {
@@ -48,10 +45,9 @@ struct archive {
     uint32_t free_job;        /* the first free one; questions_max: none */
     uint32_t job_count;
     struct wire_entry *entries; /* ARCHIVE_RUN_COUNT_MAX + 1, of the run that is given */
-    char complaint[ARCHIVE_COMPLAINT_SIZE]; /* the last one that was logged */
-    bool asks_figures;                      /* and has no answer yet */
-    uint64_t figures_ns;                    /* when to ask again */
-    struct wire_stats figures;              /* what the process that is there has counted */
+    bool asks_figures;          /* and has no answer yet */
+    uint64_t figures_ns;        /* when to ask again */
+    struct wire_stats figures;  /* what the process that is there has counted */
 };
 
 /* archive_watch.c */
@@ -62,7 +58,9 @@ void archive_take_change(struct archive *archive, enum store_state state);
 void archive_take_figures(struct archive *archive, const struct wire_stats *figures);
 /* Is this the tag of that question? */
 NODISCARD bool archive_asked_figures(const struct archive *archive, uint64_t tag);
-/* What others may know: the state, the gauges, and what the child complains of. */
+/* The child complains; context is the archive. */
+void archive_take_line(void *context, const char *line);
+/* What others may know: the state and the gauges. */
 void archive_watch(struct archive *archive);
 
 #endif /* SERVER_ARCHIVE_PRIVATE_H */

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
 #include <string.h>
 
 #include "core/bus.h"
@@ -23,6 +22,11 @@ static void log_reason(struct archive *archive, enum log_level level, const char
         log_text("and", reason + first),
     };
     log_write(archive->options.log, level, event, fields, size > first ? 3 : 2);
+}
+
+void archive_take_line(void *context, const char *line)
+{
+    log_reason(context, LOG_WARN, "store: complains", line);
 }
 
 static void log_state(struct archive *archive, enum store_state state)
@@ -95,6 +99,10 @@ void archive_take_figures(struct archive *archive, const struct wire_stats *figu
                 figures->expired_records - before->expired_records);
     metrics_add(metrics, METRIC_STORE_EXPIRED_CHANNELS,
                 figures->expired_streams - before->expired_streams);
+    metrics_add(metrics, METRIC_STORE_DAMAGED_TABLES,
+                figures->damaged_tables - before->damaged_tables);
+    metrics_add(metrics, METRIC_STORE_DAMAGED_CHANNELS,
+                figures->damaged_streams - before->damaged_streams);
     archive->figures = *figures;
 }
 
@@ -102,6 +110,9 @@ void archive_take_figures(struct archive *archive, const struct wire_stats *figu
 
 static enum archive_state judge(const struct archive *archive, const struct store_view *view)
 {
+    if (archive->store != NULL && view->damaged) {
+        return ARCHIVE_UNREPAIRED;
+    }
     if (archive->store == NULL || view->state == STORE_DOWN) {
         return ARCHIVE_DOWN;
     }
@@ -127,12 +138,6 @@ void archive_watch(struct archive *archive)
     if (state == ARCHIVE_SLOW && before != ARCHIVE_SLOW) {
         const struct log_field fields[] = {log_uint("questions", view.questions)};
         log_write(archive->options.log, LOG_ERROR, "store: does not answer in time", fields, 1);
-    }
-    if (view.state == STORE_READY && view.reason[0] != '\0' &&
-        strncmp(view.reason, archive->complaint, ARCHIVE_COMPLAINT_SIZE - 1) != 0) {
-        (void)snprintf(archive->complaint, ARCHIVE_COMPLAINT_SIZE, "%.*s",
-                       ARCHIVE_COMPLAINT_SIZE - 1, view.reason);
-        log_reason(archive, LOG_WARN, "store: complains", view.reason);
     }
     ask_figures(archive);
     metrics_set(metrics, METRIC_STORE_READY, state == ARCHIVE_READY ? 1 : 0);

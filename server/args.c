@@ -59,6 +59,7 @@ static const char doc[] =
     "  parleyd --listen [::1]:8080 --reactors 2 --backend epoll\n"
     "  parleyd store stat -c parley.yaml        what is stored; also verify, export CHANNEL\n"
     "  parleyd gentoken -c parley.yaml --user 42\n"
+    "  parleyd explain -c parley.yaml 42 publish chat:lobby   may 42 do that, and why?\n"
     "  parleyd checktoken -c parley.yaml TOKEN\n"
     "\n"
     "Each option of the file is explained in deploy/parley.example.yaml.";
@@ -273,6 +274,7 @@ static void open_up(struct config *config)
 
     config->development = true;
     config->client.insecure = true;
+    config->http_api.insecure = true;
     config->shutdown.grace_ns = 0; /* no load balancer has to notice anything */
     channels->history_size = 100;
     channels->history_ttl_ns = UINT64_C(600000000000); /* 10 minutes */

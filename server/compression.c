@@ -11,19 +11,21 @@
 #include "server/config.h"
 
 enum {
-    BUDGET = 256 << 10,   /* bytes of messages in one iteration: a few milliseconds at level 1 */
-    PACKET_COST = 1 << 9, /* bytes that beginning counts for: zlib forgets what it knew */
+    BUDGET = 256 << 10, /* bytes of messages in one iteration: about a millisecond at level 1 */
+    INFLATE_BUDGET = 1 << 20, /* bytes that may come of messages in one iteration */
+    MESSAGE_COST = 1 << 9,    /* bytes that beginning counts for: zlib forgets what it knew */
 };
 
 struct compression {
     struct permessage_inflater *inflater;
     struct permessage_deflater *deflater;
     struct metrics *metrics;
-    size_t size_min; /* bytes */
-    size_t budget;   /* bytes left in this iteration */
-    size_t plain;    /* bytes of the packet under way, uncompressed: its frames must be less */
-    size_t used;     /* bytes of its frames in `frames` */
-    bool is_full;    /* they do not get shorter */
+    size_t size_min;       /* bytes */
+    size_t budget;         /* bytes left in this iteration */
+    size_t inflate_budget; /* likewise */
+    size_t plain; /* bytes of the packet under way, uncompressed: its frames must be less */
+    size_t used;  /* bytes of its frames in `frames` */
+    bool is_full; /* they do not get shorter */
     uint8_t frames[BUDGET];
 };
 
@@ -36,7 +38,7 @@ int compression_create(const struct config_websocket *config, struct metrics *me
     }
     created->metrics = metrics;
     created->size_min = config->compression_min_size;
-    created->budget = BUDGET;
+    compression_refill(created);
     created->inflater = permessage_inflater_create();
     created->deflater =
         permessage_deflater_create(config->compression_level, config->compression_window_bits);
@@ -61,7 +63,14 @@ void compression_refill(struct compression *compression)
 {
     if (compression != NULL) {
         compression->budget = BUDGET;
+        compression->inflate_budget = INFLATE_BUDGET;
     }
+}
+
+static void spend(struct compression *compression, size_t size)
+{
+    const size_t left = compression->inflate_budget;
+    compression->inflate_budget = size < left ? left - size : 0;
 }
 
 enum permessage_verdict compression_inflate(struct compression *compression,
@@ -75,6 +84,8 @@ enum permessage_verdict compression_inflate(struct compression *compression,
     if (verdict == PERMESSAGE_OK) {
         metrics_add(compression->metrics, METRIC_INFLATE_PLAIN, message->size);
     }
+    /* What failed may have cost all that was allowed. */
+    spend(compression, MESSAGE_COST + (verdict == PERMESSAGE_OK ? message->size : size_max));
     return verdict;
 }
 
@@ -83,16 +94,31 @@ void compression_rest(struct compression *compression)
     permessage_inflater_rest(compression->inflater);
 }
 
+bool compression_is_spent(const struct compression *compression)
+{
+    return compression->inflate_budget == 0;
+}
+
+bool compression_admit(struct compression *compression, size_t size_max)
+{
+    const size_t left = compression->inflate_budget;
+    if (left < size_max && left < INFLATE_BUDGET) {
+        return false;
+    }
+    spend(compression, size_max);
+    return true;
+}
+
 bool compression_begin(struct compression *compression, size_t size)
 {
     if (size < compression->size_min) {
         return false;
     }
-    if (size + PACKET_COST > compression->budget) {
+    if (size + MESSAGE_COST > compression->budget) {
         metrics_add(compression->metrics, METRIC_DEFLATE_OVER_BUDGET, 1);
         return false;
     }
-    compression->budget -= size + PACKET_COST;
+    compression->budget -= size + MESSAGE_COST;
     compression->plain = size;
     compression->used = 0;
     compression->is_full = false;

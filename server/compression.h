@@ -7,8 +7,9 @@
  * (conn_mark).
  *
  * Owner     a shard, where websocket.compression is on. ON its reactor only.
- * Budget    so many bytes of messages each iteration, so that nobody waits for the compressor.
- *           What is above it, what is short, and what does not get smaller is sent as it is.
+ * Budget    so many bytes of messages each iteration in each direction, so that nobody waits for
+ *           the compressor. Out: what is above it, what is short, and what does not get smaller is
+ *           sent as it is. In: who sent what exhausts it is read on when its turn comes.
  * Not here  the format (proto/permessage.h), the handshake (proto/offer.h).
  */
 #include <stdbool.h>
@@ -39,6 +40,12 @@ NODISCARD enum permessage_verdict compression_inflate(struct compression *compre
                                                       struct bytes compressed, size_t size_max,
                                                       struct span *message);
 void compression_rest(struct compression *compression);
+
+/* Nothing more should be inflated in this iteration. */
+NODISCARD bool compression_is_spent(const struct compression *compression);
+
+/* Whether somebody who waits may go on in this iteration, with a message of at most `size_max`. */
+NODISCARD bool compression_admit(struct compression *compression, size_t size_max);
 
 /*
  * A packet of compressed messages, each in a frame of its own, piece by piece: begin; for each of

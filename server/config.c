@@ -8,7 +8,9 @@
 
 #include "core/check.h"
 #include "net/address.h"
+#include "net/cidr.h"
 #include "server/config_file.h"
+#include "server/config_list.h"
 #include "server/config_options.h"
 #include "server/config_rules.h"
 #include "server/config_value.h"
@@ -44,7 +46,7 @@ static void free_texts(const struct config *config)
     for (size_t i = 0; i < table.count; i++) {
         const struct config_option *option = &table.rows[i];
         if (option->kind == CONFIG_KIND_TEXT || option->kind == CONFIG_KIND_SECRET) {
-            char *text = config_yaml_owned(config_options_text(option, config));
+            char *text = config_list_owned(config_options_text(option, config));
             if (text != NULL) {
                 explicit_bzero(text, strlen(text));
                 free(text);
@@ -61,12 +63,14 @@ struct bytes config_secret_reveal(struct config_secret secret)
 
 void config_destroy(struct config *config)
 {
+    const struct config_table table = config_options_all();
+
     CHECK(config != NULL);
-    for (uint32_t i = 0; i < config->client.allowed_origins.count; i++) {
-        free(config_yaml_owned(config->client.allowed_origins.items[i].data));
+    for (size_t i = 0; i < table.count; i++) {
+        if (config_list_is(&table.rows[i])) {
+            config_list_free(&table.rows[i], config);
+        }
     }
-    free(config_yaml_owned(config->client.allowed_origins.items));
-    free(config_yaml_owned(config->channel.namespaces.items));
     free_texts(config);
     config_init_defaults(config);
 }
@@ -185,27 +189,75 @@ int config_resolve(struct config *config, const struct config_facts *facts, char
     return 0;
 }
 
-static void describe_lists(const struct config_option *option, const struct config *config,
-                           const char *name, FILE *out)
+static void describe_entry(const struct config_option *option, const void *item, FILE *out)
 {
-    const struct config_table table = config_options_of_namespace();
-    char text[CONFIG_TEXT_SIZE];
+    char text[CIDR_TEXT_SIZE_MAX];
 
     if (option->kind == CONFIG_KIND_ORIGINS) {
-        const struct config_origins *origins = &config->client.allowed_origins;
-        (void)fprintf(out, "  %s:%s\n", name, origins->count == 0 ? " []" : "");
-        for (uint32_t i = 0; i < origins->count; i++) {
-            (void)fprintf(out, "    - \"%s\"\n", (const char *)origins->items[i].data);
-        }
-        return;
+        const struct bytes *origin = item;
+        (void)fprintf(out, "\"%s\"", (const char *)origin->data);
+    } else {
+        CHECK(option->kind == CONFIG_KIND_NETWORKS);
+        (void)cidr_format(item, text);
+        (void)fprintf(out, "\"%s\"", text);
     }
-    const struct config_namespaces *namespaces = &config->channel.namespaces;
-    (void)fprintf(out, "  %s:%s\n", name, namespaces->count == 0 ? " []" : "");
-    for (uint32_t i = 0; i < namespaces->count; i++) {
-        for (size_t j = 0; j < table.count; j++) {
-            config_value_write(&table.rows[j], &namespaces->items[i], text);
-            (void)fprintf(out, "    %s %s: %s\n", j == 0 ? "-" : " ", table.rows[j].key, text);
+}
+
+/* A list inside of an item has one line. */
+static void describe_inner_list(const struct config_option *option, const void *base, FILE *out)
+{
+    const uint32_t count = config_list_get(option, base).count;
+
+    (void)fputc('[', out);
+    for (uint32_t i = 0; i < count; i++) {
+        (void)fputs(i == 0 ? "" : ", ", out);
+        describe_entry(option, config_list_item(option, base, i), out);
+    }
+    (void)fputs("]\n", out);
+}
+
+/* A port that is none cannot be written: the item has something else in its place. */
+static bool is_left_out(const struct config_option *option, const void *base)
+{
+    return option->kind == CONFIG_KIND_PORT && config_options_number(option, base) == 0;
+}
+
+static void describe_item(struct config_table table, const void *item, int indent, FILE *out)
+{
+    char text[CONFIG_TEXT_SIZE];
+
+    for (size_t i = 0; i < table.count; i++) {
+        const struct config_option *option = &table.rows[i];
+        if (is_left_out(option, item)) {
+            continue;
         }
+        (void)fprintf(out, "%*s%s %s: ", indent, "", i == 0 ? "-" : " ", option->key);
+        if (config_list_is(option)) {
+            describe_inner_list(option, item, out);
+        } else {
+            config_value_write(option, item, text);
+            (void)fprintf(out, "%s\n", text);
+        }
+    }
+}
+
+static void describe_list(const struct config_option *option, const struct config *config,
+                          const char *name, FILE *out)
+{
+    const struct config_table table = config_list_kind(option).table;
+    const uint32_t count = config_list_get(option, config).count;
+    const int indent = 2 * (int)(strchr(strchr(option->key, '.') + 1, '.') == NULL ? 2 : 3);
+
+    (void)fprintf(out, "  %s:%s\n", name, count == 0 ? " []" : "");
+    for (uint32_t i = 0; i < count; i++) {
+        const void *item = config_list_item(option, config, i);
+        if (table.count > 0) {
+            describe_item(table, item, indent, out);
+            continue;
+        }
+        (void)fprintf(out, "%*s- ", indent, "");
+        describe_entry(option, item, out);
+        (void)fputc('\n', out);
     }
 }
 
@@ -260,8 +312,8 @@ int config_describe(const struct config *config, FILE *out)
     for (size_t i = 0; i < table.count; i++) {
         const struct config_option *option = &table.rows[i];
         const char *name = describe_headings(option->key, previous, out);
-        if (option->kind == CONFIG_KIND_ORIGINS || option->kind == CONFIG_KIND_NAMESPACES) {
-            describe_lists(option, config, name, out);
+        if (config_list_is(option)) {
+            describe_list(option, config, name, out);
         } else if (option->kind == CONFIG_KIND_TEXT || option->kind == CONFIG_KIND_SECRET) {
             describe_text(option, config, name, out);
         } else {

@@ -25,6 +25,7 @@
 #include "core/bytes.h"
 
 struct address; /* net/address.h */
+struct cidr;    /* net/cidr.h */
 
 enum {
     CONFIG_ADDRESS_SIZE = 46,        /* bytes: the longest IPv6 text and its NUL */
@@ -34,6 +35,7 @@ enum {
     CONFIG_TEXT_MAX = 4096,          /* bytes of a text of several, or of a secret */
     CONFIG_ERROR_SIZE = 1024,        /* bytes: enough for each error text */
     CONFIG_FILE_SIZE_MAX = 1 << 20,  /* bytes: a longer file is refused */
+    CONFIG_LISTENERS_MAX = 6,        /* of http_server.listeners */
     CONFIG_SPARE_FILES = 64,         /* descriptors kept back from client.connection_limit */
 };
 
@@ -75,11 +77,49 @@ enum config_tls_version {
     CONFIG_TLS_1_3,
 };
 
+struct config_certificate {
+    char cert_pem_file[CONFIG_PATH_SIZE];
+    char key_pem_file[CONFIG_PATH_SIZE];
+};
+
+struct config_certificates {
+    const struct config_certificate *items;
+    uint32_t count;
+};
+
+enum config_proxy_protocol {
+    CONFIG_PROXY_REFUSED = 0,
+    CONFIG_PROXY_REQUIRED,
+};
+
+struct config_networks {
+    const struct cidr *items; /* net/cidr.h */
+    uint32_t count;
+};
+
+/* One more place to listen at. */
+struct config_listener {
+    char address[CONFIG_ADDRESS_SIZE];
+    uint16_t port;               /* 0: at `path` */
+    char path[CONFIG_PATH_SIZE]; /* of a unix socket; empty: at `port` */
+    bool internal;               /* what http_server.internal_port serves, and no clients */
+    bool tls;                    /* with the certificates of http_server.tls */
+    char client_ca_pem_file[CONFIG_PATH_SIZE];
+    enum config_proxy_protocol proxy_protocol;
+    struct config_networks trusted_proxies;
+};
+
+struct config_listeners {
+    const struct config_listener *items;
+    uint32_t count;
+};
+
 /* Paths of PEM files; empty: none. */
 struct config_tls {
     bool enabled; /* of the public listener */
     char cert_pem_file[CONFIG_PATH_SIZE];
     char key_pem_file[CONFIG_PATH_SIZE];
+    struct config_certificates certificates;   /* further ones */
     char client_ca_pem_file[CONFIG_PATH_SIZE]; /* clients need a certificate of one of these */
     enum config_tls_version min_version;
     uint64_t handshake_timeout_ns;
@@ -91,6 +131,10 @@ struct config_http_server {
     char address[CONFIG_ADDRESS_SIZE]; /* IPv4 or IPv6, no brackets */
     uint16_t port;                     /* 1-65535 */
     struct config_tls tls;
+    enum config_proxy_protocol proxy_protocol; /* of the public listener */
+    struct config_networks trusted_proxies;    /* of it */
+    uint64_t proxy_timeout_ns;                 /* for the PROXY header */
+    struct config_listeners listeners;         /* beside the public and the internal one */
     char internal_address[CONFIG_ADDRESS_SIZE];
     uint16_t internal_port;        /* 1-65535 */
     uint32_t max_header_bytes;     /* bytes of the whole request head */
@@ -110,6 +154,19 @@ struct config_secret {
     const char *hidden; /* NULL: none. Only for config_secret_reveal() */
 };
 
+struct config_http_api {
+    struct config_secret key;
+    const char *key_file; /* instead; NULL: not given */
+    bool insecure;
+    uint32_t max_body_bytes;   /* bytes of a body, or of a line of a stream */
+    uint32_t max_answer_bytes; /* bytes of the answer to one request */
+    uint32_t max_in_flight;    /* commands of one connection that are not answered */
+    uint32_t max_requests;     /* of each reactor at a time */
+    uint32_t max_revocations;  /* users and tokens that are forbidden at a time */
+    uint64_t body_timeout_ns;
+    uint64_t idle_timeout_ns; /* between two requests, or two lines of a stream */
+};
+
 /*
  * Which tokens are accepted. Of each key the option itself or its file is given, or neither. Texts
  * are the configuration's, NULL when they are not given.
@@ -122,18 +179,26 @@ struct config_token {
     const char *rsa_public_key_file;
     const char *ecdsa_public_key; /* PEM */
     const char *ecdsa_public_key_file;
-    const char *audience; /* one that `aud` must have */
-    const char *issuer;   /* what `iss` must be */
-    uint64_t leeway_ns;   /* by which clocks may differ */
-    bool require_exp;     /* a token that never expires is refused */
+    const char *jwks_public_endpoint; /* https; in place of the RSA and ECDSA keys, like the file */
+    const char *jwks_file;
+    const char *jwks_ca_file; /* who signed the endpoint's certificate */
+    const char *audience;     /* one that `aud` must have */
+    const char *issuer;       /* what `iss` must be */
+    uint64_t leeway_ns;       /* by which clocks may differ */
+    bool require_exp;         /* a token that never expires is refused */
 };
 
 struct config_client {
     bool insecure;
     bool allow_anonymous_connect_without_token;
     struct config_origins allowed_origins;
-    uint64_t stale_close_delay_ns;   /* from the upgrade to an accepted connect */
-    uint64_t expired_close_delay_ns; /* from the end of a token to the end of its connection */
+    uint64_t stale_close_delay_ns;       /* from the upgrade to an accepted connect */
+    uint64_t expired_close_delay_ns;     /* from the end of a token to the end of its connection */
+    uint64_t expired_sub_close_delay_ns; /* likewise, of its subscription */
+    struct {
+        bool enabled;
+        char personal_channel_namespace[CONFIG_NAMESPACE_NAME_SIZE]; /* empty: none */
+    } subscribe_to_user_personal_channel;
     uint64_t ping_interval_ns;
     uint64_t pong_timeout_ns; /* below ping_interval_ns */
     uint32_t channel_limit;   /* channels of one connection */
@@ -230,6 +295,7 @@ struct config_shutdown {
 struct config {
     bool development; /* no configuration file: not a key, set by args_apply() */
     struct config_http_server http_server;
+    struct config_http_api http_api;
     struct config_client client;
     struct config_websocket websocket;
     struct config_echo echo;

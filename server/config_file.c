@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/config_yaml.h"
+#include "server/config_list.h"
 
 /* All of it into `data`, which has room for one byte more than there may be. */
 static int read_all(int fd, uint8_t *data, size_t size_max, size_t *size)
@@ -51,7 +51,7 @@ int config_file_read(const char *path, size_t size_max, struct bytes *text)
 
 void config_file_free(struct bytes text)
 {
-    uint8_t *const data = config_yaml_owned(text.data);
+    uint8_t *const data = config_list_owned(text.data);
     if (data != NULL) {
         explicit_bzero(data, text.size);
         free(data);

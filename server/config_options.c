@@ -36,6 +36,7 @@
 
 static const char *const backend_words[] = {"auto", "uring", "epoll", NULL};
 static const char *const simd_words[] = {"auto", "scalar", "sse4", "avx2", "avx512", NULL};
+static const char *const proxy_words[] = {"refused", "required", NULL};
 static const char *const tls_version_words[] = {"1.2", "1.3", NULL};
 static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_format_words[] = {"logfmt", "json", NULL};
@@ -50,6 +51,8 @@ static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "d
  */
 /* clang-format off */
 #define CHANNEL_ROWS(at, at_duration)                                                              \
+    {at(channel_regex), .kind = CONFIG_KIND_REGEX},                                                \
+    {at(allow_user_limited_channels), BOOL(false)},                                                \
     {at(allow_subscribe_for_client), BOOL(false)},                                                 \
     {at(allow_subscribe_for_anonymous), BOOL(false)},                                              \
     {at(allow_publish_for_client), BOOL(false)},                                                   \
@@ -86,6 +89,9 @@ static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "d
     {AT(section, rsa_public_key_file), TEXT(CONFIG_LINE_MAX)},                                     \
     {AT(section, ecdsa_public_key), TEXT(CONFIG_TEXT_MAX)},                                        \
     {AT(section, ecdsa_public_key_file), TEXT(CONFIG_LINE_MAX)},                                   \
+    {AT(section, jwks_public_endpoint), TEXT(CONFIG_LINE_MAX)},                                    \
+    {AT(section, jwks_file), TEXT(CONFIG_LINE_MAX)},                                               \
+    {AT(section, jwks_ca_file), TEXT(CONFIG_LINE_MAX)},                                            \
     {AT(section, audience), TEXT(CONFIG_LINE_MAX)},                                                \
     {AT(section, issuer), TEXT(CONFIG_LINE_MAX)},                                                  \
     {AT_DURATION(section, leeway), DURATION(0, SECONDS(300), SECONDS(30))},                        \
@@ -109,15 +115,31 @@ static const struct config_option all_rows[] = {
     {AT(http_server, tls.enabled), BOOL(false)},
     {AT(http_server, tls.cert_pem_file), PATH("")},
     {AT(http_server, tls.key_pem_file), PATH("")},
+    {AT(http_server, tls.certificates), .kind = CONFIG_KIND_CERTIFICATES, .max = 63},
     {AT(http_server, tls.client_ca_pem_file), PATH("")},
     {AT(http_server, tls.min_version), CHOICE(tls_version_words, CONFIG_TLS_1_2)},
     {AT_DURATION(http_server, tls.handshake_timeout), DURATION(MS(100), SECONDS(60), SECONDS(5))},
     {AT(http_server, tls.ticket_key_file), PATH("")},
     {AT_DURATION(http_server, tls.ticket_rotation), DURATION(SECONDS(1), DAYS(2), SECONDS(43200))},
+    {AT(http_server, proxy_protocol), CHOICE(proxy_words, CONFIG_PROXY_REFUSED)},
+    {AT(http_server, trusted_proxies), .kind = CONFIG_KIND_NETWORKS, .max = 1024},
+    {AT_DURATION(http_server, proxy_timeout), DURATION(MS(100), SECONDS(60), SECONDS(3))},
+    {AT(http_server, listeners), .kind = CONFIG_KIND_LISTENERS, .max = CONFIG_LISTENERS_MAX},
     {AT(http_server, max_header_bytes), NUMBER(KIB(1), KIB(64), KIB(8), "bytes")},
     {AT(http_server, max_headers), NUMBER(8, 64, 64, "headers")},
     {AT(http_server, max_uri), NUMBER(64, KIB(16), KIB(4), "bytes")},
     {AT_DURATION(http_server, handshake_timeout), DURATION(MS(100), SECONDS(300), SECONDS(10))},
+
+    {AT(http_api, key), SECRET(CONFIG_LINE_MAX)},
+    {AT(http_api, key_file), TEXT(CONFIG_LINE_MAX)},
+    {AT(http_api, insecure), BOOL(false)},
+    {AT(http_api, max_body_bytes), NUMBER(KIB(4), MIB(64), MIB(1), "bytes")},
+    {AT(http_api, max_answer_bytes), NUMBER(KIB(64), MIB(64), MIB(1), "bytes")},
+    {AT(http_api, max_in_flight), NUMBER(1, 65536, 1024, "commands")},
+    {AT(http_api, max_requests), NUMBER(1, 65536, 256, "requests")},
+    {AT(http_api, max_revocations), NUMBER(1, 1000000, 10000, "revocations")},
+    {AT_DURATION(http_api, body_timeout), DURATION(MS(100), SECONDS(600), SECONDS(10))},
+    {AT_DURATION(http_api, idle_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(120))},
 
     {AT(client, insecure), BOOL(false)},
     {AT(client, allow_anonymous_connect_without_token), BOOL(false)},
@@ -126,6 +148,10 @@ static const struct config_option all_rows[] = {
     {AT_DURATION(client, expired_close_delay), DURATION(0, SECONDS(3600), SECONDS(25))},
     {AT_DURATION(client, ping_interval), DURATION(SECONDS(1), SECONDS(3600), SECONDS(25))},
     {AT_DURATION(client, pong_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(8))},
+    {AT_DURATION(client, expired_sub_close_delay), DURATION(0, SECONDS(3600), SECONDS(25))},
+    {AT(client, subscribe_to_user_personal_channel.enabled), BOOL(false)},
+    {AT(client, subscribe_to_user_personal_channel.personal_channel_namespace),
+     .kind = CONFIG_KIND_NAME},
     {AT(client, channel_limit), NUMBER(1, 32768, 128, "channels")},
     {AT(client, queue_max_size), NUMBER(KIB(4), MIB(1024), KIB(256), "bytes")},
     {AT_DURATION(client, write_stall_timeout), DURATION(MS(100), SECONDS(600), SECONDS(10))},
@@ -190,8 +216,31 @@ static const struct config_option all_rows[] = {
 };
 
 static const struct config_option namespace_rows[] = {
-    {.key = "name", .offset = offsetof(struct config_namespace, name), .kind = CONFIG_KIND_NAME},
+    {.key = "name",
+     .offset = offsetof(struct config_namespace, name),
+     .kind = CONFIG_KIND_NAME,
+     .min = 1},
     CHANNEL_ROWS(AT_NAMESPACE, AT_NAMESPACE_DURATION),
+};
+
+/* NOLINTBEGIN(bugprone-macro-parentheses): a member designator takes none. */
+#define AT_ITEM(type, name) .key = #name, .offset = offsetof(struct type, name)
+/* NOLINTEND(bugprone-macro-parentheses) */
+
+static const struct config_option certificate_rows[] = {
+    {AT_ITEM(config_certificate, cert_pem_file), PATH("")},
+    {AT_ITEM(config_certificate, key_pem_file), PATH("")},
+};
+
+static const struct config_option listener_rows[] = {
+    {AT_ITEM(config_listener, address), ADDRESS("127.0.0.1")},
+    {AT_ITEM(config_listener, port), PORT(0)},
+    {AT_ITEM(config_listener, path), PATH("")},
+    {AT_ITEM(config_listener, internal), BOOL(false)},
+    {AT_ITEM(config_listener, tls), BOOL(false)},
+    {AT_ITEM(config_listener, client_ca_pem_file), PATH("")},
+    {AT_ITEM(config_listener, proxy_protocol), CHOICE(proxy_words, CONFIG_PROXY_REFUSED)},
+    {AT_ITEM(config_listener, trusted_proxies), .kind = CONFIG_KIND_NETWORKS, .max = 1024},
 };
 
 _Static_assert(COUNT_OF(all_rows) <= CONFIG_OPTIONS_MAX, "the reader has a mark for each row");
@@ -205,6 +254,16 @@ struct config_table config_options_all(void)
 struct config_table config_options_of_namespace(void)
 {
     return (struct config_table){namespace_rows, COUNT_OF(namespace_rows)};
+}
+
+struct config_table config_options_of_certificate(void)
+{
+    return (struct config_table){certificate_rows, COUNT_OF(certificate_rows)};
+}
+
+struct config_table config_options_of_listener(void)
+{
+    return (struct config_table){listener_rows, COUNT_OF(listener_rows)};
 }
 
 const struct config_option *config_options_find(struct config_table table, const char *key)
@@ -340,15 +399,19 @@ void config_options_set_default(const struct config_option *option, void *base)
         memset(field, 0, CONFIG_PATH_SIZE);
         memcpy(field, option->standard_text, strlen(option->standard_text));
         return;
+    case CONFIG_KIND_REGEX:
+        memset(field, 0, POLICY_REGEX_SIZE);
+        return;
     case CONFIG_KIND_TEXT:
     case CONFIG_KIND_SECRET:
         config_options_set_text(option, base, NULL);
         return;
     case CONFIG_KIND_ORIGINS:
-        memset(field, 0, sizeof(struct config_origins));
-        return;
     case CONFIG_KIND_NAMESPACES:
-        memset(field, 0, sizeof(struct config_namespaces));
+    case CONFIG_KIND_NETWORKS:
+    case CONFIG_KIND_CERTIFICATES:
+    case CONFIG_KIND_LISTENERS:
+        memset(field, 0, sizeof(struct config_origins)); /* as each list: config_list.h */
         return;
     }
     NEVER("a kind that has no default");
@@ -370,10 +433,14 @@ static size_t number_size(enum config_kind kind)
     case CONFIG_KIND_ADDRESS:
     case CONFIG_KIND_NAME:
     case CONFIG_KIND_PATH:
+    case CONFIG_KIND_REGEX:
     case CONFIG_KIND_TEXT:
     case CONFIG_KIND_SECRET:
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
+    case CONFIG_KIND_NETWORKS:
+    case CONFIG_KIND_CERTIFICATES:
+    case CONFIG_KIND_LISTENERS:
         break;
     }
     NEVER("a kind that is not a number");

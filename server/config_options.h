@@ -25,19 +25,23 @@ enum {
 
 /* How an option is written, and the C type of its field. */
 enum config_kind {
-    CONFIG_KIND_BOOL,       /* bool */
-    CONFIG_KIND_NUMBER,     /* uint32_t */
-    CONFIG_KIND_SIZE,       /* uint64_t, bytes */
-    CONFIG_KIND_PORT,       /* uint16_t */
-    CONFIG_KIND_DURATION,   /* uint64_t, nanoseconds */
-    CONFIG_KIND_CHOICE,     /* an enum; the number is the index in `choices` */
-    CONFIG_KIND_ADDRESS,    /* char[CONFIG_ADDRESS_SIZE] */
-    CONFIG_KIND_NAME,       /* char[CONFIG_NAMESPACE_NAME_SIZE] */
-    CONFIG_KIND_PATH,       /* char[CONFIG_PATH_SIZE] */
-    CONFIG_KIND_TEXT,       /* const char *, of at most `max` bytes; NULL: none */
-    CONFIG_KIND_SECRET,     /* struct config_secret, likewise */
-    CONFIG_KIND_ORIGINS,    /* struct config_origins */
-    CONFIG_KIND_NAMESPACES, /* struct config_namespaces */
+    CONFIG_KIND_BOOL,         /* bool */
+    CONFIG_KIND_NUMBER,       /* uint32_t */
+    CONFIG_KIND_SIZE,         /* uint64_t, bytes */
+    CONFIG_KIND_PORT,         /* uint16_t */
+    CONFIG_KIND_DURATION,     /* uint64_t, nanoseconds */
+    CONFIG_KIND_CHOICE,       /* an enum; the number is the index in `choices` */
+    CONFIG_KIND_ADDRESS,      /* char[CONFIG_ADDRESS_SIZE] */
+    CONFIG_KIND_NAME,         /* char[CONFIG_NAMESPACE_NAME_SIZE] */
+    CONFIG_KIND_PATH,         /* char[CONFIG_PATH_SIZE] */
+    CONFIG_KIND_REGEX,        /* char[POLICY_REGEX_SIZE] */
+    CONFIG_KIND_TEXT,         /* const char *, of at most `max` bytes; NULL: none */
+    CONFIG_KIND_SECRET,       /* struct config_secret, likewise */
+    CONFIG_KIND_ORIGINS,      /* struct config_origins */
+    CONFIG_KIND_NAMESPACES,   /* struct config_namespaces */
+    CONFIG_KIND_NETWORKS,     /* struct config_networks */
+    CONFIG_KIND_CERTIFICATES, /* struct config_certificates */
+    CONFIG_KIND_LISTENERS,    /* struct config_listeners */
 };
 
 struct config_option {
@@ -58,9 +62,13 @@ struct config_table {
     size_t count;
 };
 
-/* All options, with offsets into struct config; those of one namespace, into its struct. */
+/* All options, with offsets into struct config. */
 struct config_table config_options_all(void);
+
+/* Those of one item of a list of sections, with offsets into the item's struct. */
 struct config_table config_options_of_namespace(void);
+struct config_table config_options_of_certificate(void);
+struct config_table config_options_of_listener(void);
 
 /* NULL when there is none of that name. */
 const struct config_option *config_options_find(struct config_table table, const char *key);

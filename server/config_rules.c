@@ -69,16 +69,105 @@ static bool is_any_address(const char *text)
     return memcmp(ip, any_six, sizeof(ip)) == 0 || memcmp(ip, any_four, sizeof(ip)) == 0;
 }
 
-/* What is internal would be reachable from outside, or could not be bound. */
+/* One place to listen at. */
+struct place {
+    const char *key;
+    const char *address;
+    uint16_t port;
+    const char *path; /* instead of the two, or "" */
+};
+
+static bool places_overlap(const struct place *a, const struct place *b)
+{
+    if (a->path[0] != '\0' || b->path[0] != '\0') {
+        return strcmp(a->path, b->path) == 0;
+    }
+    return a->port == b->port && (strcmp(a->address, b->address) == 0 ||
+                                  is_any_address(a->address) || is_any_address(b->address));
+}
+
+/* Reactors share a port, so two listeners at one place would share its clients, unseen. */
 static bool listeners_differ(const struct config *config, struct config_fault *fault)
 {
     const struct config_http_server *http = &config->http_server;
-    const bool overlap = strcmp(http->address, http->internal_address) == 0 ||
-                         is_any_address(http->address) || is_any_address(http->internal_address);
+    struct place places[2 + CONFIG_LISTENERS_MAX] = {
+        {"http_server.port", http->address, http->port, ""},
+        {"http_server.internal_port", http->internal_address, http->internal_port, ""},
+    };
+    const uint32_t count = 2 + http->listeners.count;
 
-    return http->port != http->internal_port || !overlap ||
-           blame(whole(config), fault, "http_server.internal_port", "another port than",
-                 "http_server.port");
+    for (uint32_t i = 2; i < count; i++) {
+        const struct config_listener *item = &http->listeners.items[i - 2];
+        places[i] = (struct place){"http_server.listeners", item->address, item->port, item->path};
+    }
+    for (uint32_t i = 1; i < count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (!places_overlap(&places[j], &places[i])) {
+                continue;
+            }
+            if (i < 2) {
+                return blame(whole(config), fault, "http_server.internal_port", "another port than",
+                             "http_server.port");
+            }
+            char what[CONFIG_WHAT_SIZE];
+            (void)snprintf(what, sizeof(what), "expected another place for listeners[%u] than %s%s",
+                           i - 2, places[j].key, j < 2 ? "" : " has for an earlier one");
+            return accuse(whole(config), fault, "http_server.listeners", what);
+        }
+    }
+    return true;
+}
+
+static bool proxies_are_known(struct subject subject, struct config_fault *fault,
+                              enum config_proxy_protocol protocol, uint32_t trusted_count,
+                              const char *key)
+{
+    return protocol == CONFIG_PROXY_REFUSED || trusted_count > 0 ||
+           accuse(subject, fault, key,
+                  "expected networks with proxy_protocol (required), found none");
+}
+
+static bool listener_holds(const struct config_listener *listener, struct config_fault *fault)
+{
+    const struct subject subject = {config_options_of_listener(), listener, ""};
+    const bool has_path = listener->path[0] != '\0';
+
+    if (has_path == (listener->port > 0)) {
+        return accuse(subject, fault, has_path ? "path" : "port",
+                      has_path ? "expected either a port or a path, found both"
+                               : "expected a port or a path, found neither");
+    }
+    if (listener->client_ca_pem_file[0] != '\0' && !listener->tls) {
+        return accuse(subject, fault, "client_ca_pem_file", "expected tls (true) with it");
+    }
+    /* Who may connect to a unix socket is a matter of its folder. */
+    return has_path || proxies_are_known(subject, fault, listener->proxy_protocol,
+                                         listener->trusted_proxies.count, "trusted_proxies");
+}
+
+static bool certificate_holds(const struct config_certificate *certificate,
+                              struct config_fault *fault)
+{
+    const struct subject subject = {config_options_of_certificate(), certificate, ""};
+    static const char expected[] = "expected a file, found nothing";
+
+    return (certificate->cert_pem_file[0] != '\0' ||
+            accuse(subject, fault, "cert_pem_file", expected)) &&
+           (certificate->key_pem_file[0] != '\0' ||
+            accuse(subject, fault, "key_pem_file", expected));
+}
+
+bool config_rules_hold_for_item(enum config_kind kind, const void *item, struct config_fault *fault)
+{
+    if (kind == CONFIG_KIND_NAMESPACES) {
+        const struct config_namespace *namespace = item;
+        return config_rules_hold_for_channels(&namespace->options, "", fault);
+    }
+    if (kind == CONFIG_KIND_CERTIFICATES) {
+        return certificate_holds(item, fault);
+    }
+    CHECK(kind == CONFIG_KIND_LISTENERS);
+    return listener_holds(item, fault);
 }
 
 /* A file that a switched-on option cannot do without. */
@@ -97,16 +186,20 @@ static bool file_is_given(const struct config *config, struct config_fault *faul
 static bool tls_has_its_files(const struct config *config, struct config_fault *fault)
 {
     const struct config_tls *tls = &config->http_server.tls;
-    static const char enabled[] = "http_server.tls.enabled (true)";
-    const bool has_certificate = tls->cert_pem_file[0] != '\0';
+    const struct config_listeners *listeners = &config->http_server.listeners;
+    bool needed = tls->enabled;
 
-    if (!tls->enabled && !has_certificate) {
+    for (uint32_t i = 0; i < listeners->count; i++) {
+        needed = needed || listeners->items[i].tls;
+    }
+    if (!needed && tls->cert_pem_file[0] == '\0') {
         return tls->key_pem_file[0] == '\0' ||
                file_is_given(config, fault, "http_server.tls.cert_pem_file", tls->cert_pem_file,
                              "http_server.tls.key_pem_file");
     }
     return file_is_given(config, fault, "http_server.tls.cert_pem_file", tls->cert_pem_file,
-                         enabled) &&
+                         tls->enabled ? "http_server.tls.enabled (true)"
+                                      : "a listener with tls (true)") &&
            file_is_given(config, fault, "http_server.tls.key_pem_file", tls->key_pem_file,
                          "http_server.tls.cert_pem_file");
 }
@@ -126,11 +219,35 @@ static bool is_power_of_two(const struct config *config, struct config_fault *fa
     return accuse(whole(config), fault, key, what);
 }
 
+/* The namespace of personal channels has to be one. */
+static bool personal_namespace_is_there(const struct config *config, struct config_fault *fault)
+{
+    static const char key[] =
+        "client.subscribe_to_user_personal_channel.personal_channel_namespace";
+    const struct config_namespaces *namespaces = &config->channel.namespaces;
+    const char *name = config->client.subscribe_to_user_personal_channel.personal_channel_namespace;
+    bool is_there = name[0] == '\0';
+
+    for (uint32_t i = 0; !is_there && i < namespaces->count; i++) {
+        is_there = strcmp(name, namespaces->items[i].name) == 0;
+    }
+    if (is_there) {
+        return true;
+    }
+    char what[CONFIG_WHAT_SIZE];
+    (void)snprintf(what, sizeof(what), "expected one of channel.namespaces, found \"%s\"", name);
+    return accuse(whole(config), fault, key, what);
+}
+
 static bool whole_holds(const struct config *config, struct config_fault *fault)
 {
     const uint64_t message = config->websocket.message_size_limit;
 
     return listeners_differ(config, fault) && tls_has_its_files(config, fault) &&
+           proxies_are_known(whole(config), fault, config->http_server.proxy_protocol,
+                             config->http_server.trusted_proxies.count,
+                             "http_server.trusted_proxies") &&
+           personal_namespace_is_there(config, fault) &&
            (config->http_server.max_uri < config->http_server.max_header_bytes ||
             blame(whole(config), fault, "http_server.max_uri", "less than",
                   "http_server.max_header_bytes")) &&
@@ -192,6 +309,21 @@ static bool token_holds(const struct config_token *token, const char *section,
     return false;
 }
 
+static bool api_key_holds(const struct config *config, struct config_fault *fault)
+{
+    const struct config_http_api *api = &config->http_api;
+    const struct bytes key = config_secret_reveal(api->key);
+
+    if (key.size > 0 && api->key_file != NULL) {
+        return accuse(whole(config), fault, "http_api.key",
+                      "expected this or key_file, found both");
+    }
+    /* What --check-config prints is a configuration, but for this. */
+    return key.size == 0 || strcmp((const char *)key.data, CONFIG_SECRET_SHOWN) != 0 ||
+           accuse(whole(config), fault, "http_api.key",
+                  "expected the secret, found what is shown in its place");
+}
+
 static bool tokens_hold(const struct config *config, struct config_fault *fault)
 {
     const struct config_client *client = &config->client;
@@ -251,7 +383,7 @@ bool config_rules_hold(const struct config *config, struct config_fault *fault)
     const struct config_channel *channel = &config->channel;
     static const char plain[] = "channel.without_namespace.";
     bool holds = whole_holds(config, fault) && tokens_hold(config, fault) &&
-                 store_has_a_path(config, fault) &&
+                 api_key_holds(config, fault) && store_has_a_path(config, fault) &&
                  config_rules_hold_for_channels(&channel->without_namespace, plain, fault) &&
                  durability_is_kept(config, &channel->without_namespace, plain, fault);
 

@@ -20,7 +20,7 @@ struct config_fault {
     char what[CONFIG_WHAT_SIZE];
 };
 
-/* All rules. A fault in a namespace has the key channel.namespaces[INDEX].KEY. */
+/* All rules. A fault in an item of a list has a key such as channel.namespaces[INDEX].KEY. */
 NODISCARD bool config_rules_hold(const struct config *config, struct config_fault *fault);
 
 /*
@@ -29,5 +29,9 @@ NODISCARD bool config_rules_hold(const struct config *config, struct config_faul
  */
 NODISCARD bool config_rules_hold_for_channels(const struct policy *options, const char *prefix,
                                               struct config_fault *fault);
+
+/* Those of one item of a list of sections, of which it is one; keys are the item's. */
+NODISCARD bool config_rules_hold_for_item(enum config_kind kind, const void *item,
+                                          struct config_fault *fault);
 
 #endif /* SERVER_CONFIG_RULES_H */

@@ -8,7 +8,10 @@
 
 #include "core/check.h"
 #include "net/address.h"
+#include "net/cidr.h"
+#include "server/channel_regex.h"
 #include "server/config.h"
+#include "server/config_list.h"
 
 #define NS_PER_MS 1000000U
 
@@ -109,6 +112,11 @@ void config_value_expected(const struct config_option *option, char *what)
                        "expected a path of at most %d bytes, without quotes and backslashes",
                        CONFIG_PATH_SIZE - 1);
         return;
+    case CONFIG_KIND_REGEX:
+        (void)snprintf(what, CONFIG_WHAT_SIZE,
+                       "expected a regular expression of at most %d bytes, without quotes",
+                       POLICY_REGEX_SIZE - 1);
+        return;
     case CONFIG_KIND_TEXT:
         (void)snprintf(what, CONFIG_WHAT_SIZE,
                        "expected a text of at most %" PRIu64 " ASCII characters", option->max);
@@ -118,10 +126,12 @@ void config_value_expected(const struct config_option *option, char *what)
                        option->max);
         return;
     case CONFIG_KIND_ORIGINS:
-        (void)snprintf(what, CONFIG_WHAT_SIZE, "expected a list of origins");
-        return;
     case CONFIG_KIND_NAMESPACES:
-        (void)snprintf(what, CONFIG_WHAT_SIZE, "expected a list of namespaces");
+    case CONFIG_KIND_NETWORKS:
+    case CONFIG_KIND_CERTIFICATES:
+    case CONFIG_KIND_LISTENERS:
+        (void)snprintf(what, CONFIG_WHAT_SIZE, "expected a list of %s",
+                       config_list_kind(option).many);
         return;
     }
     NEVER("a kind that nobody can write");
@@ -264,7 +274,8 @@ static int read_address(const struct config_option *option, struct config_scalar
 static int read_name(const struct config_option *option, struct config_scalar scalar, void *base,
                      char *what)
 {
-    bool is_good = scalar.text.size > 0 && scalar.text.size < CONFIG_NAMESPACE_NAME_SIZE;
+    bool is_good = scalar.text.size >= option->min && !scalar_is_nothing(scalar) &&
+                   scalar.text.size < CONFIG_NAMESPACE_NAME_SIZE;
 
     for (size_t i = 0; is_good && i < scalar.text.size; i++) {
         const uint8_t byte = scalar.text.data[i];
@@ -275,7 +286,9 @@ static int read_name(const struct config_option *option, struct config_scalar sc
     }
     uint8_t *field = (uint8_t *)base + option->offset;
     memset(field, 0, CONFIG_NAMESPACE_NAME_SIZE);
-    memcpy(field, scalar.text.data, scalar.text.size);
+    if (scalar.text.size > 0) {
+        memcpy(field, scalar.text.data, scalar.text.size);
+    }
     return 0;
 }
 
@@ -300,6 +313,35 @@ static int read_path(const struct config_option *option, struct config_scalar sc
     return 0;
 }
 
+/* Compiled, to see that it can be. */
+static int read_regex(const struct config_option *option, struct config_scalar scalar, void *base,
+                      char *what)
+{
+    char pattern[POLICY_REGEX_SIZE] = {0};
+    char error[CHANNEL_REGEX_ERROR_SIZE];
+    char hint[CHANNEL_REGEX_ERROR_SIZE + 8];
+    bool is_good = scalar.text.size < POLICY_REGEX_SIZE && !scalar_is_nothing(scalar);
+
+    for (size_t i = 0; is_good && i < scalar.text.size; i++) {
+        const uint8_t byte = scalar.text.data[i];
+        is_good = byte >= 0x20 && byte != 0x7f && byte != '"' && byte != '\'';
+    }
+    if (!is_good) {
+        return refuse_for(option, scalar, "", what);
+    }
+    if (scalar.text.size > 0) {
+        memcpy(pattern, scalar.text.data, scalar.text.size);
+    }
+    struct channel_regex *regex = channel_regex_create(pattern, error);
+    if (regex == NULL) {
+        (void)snprintf(hint, sizeof(hint), " (%s)", error);
+        return refuse_for(option, scalar, hint, what);
+    }
+    channel_regex_destroy(regex);
+    memcpy((uint8_t *)base + option->offset, pattern, sizeof(pattern));
+    return 0;
+}
+
 int config_value_read(const struct config_option *option, struct config_scalar scalar, void *base,
                       char *what)
 {
@@ -320,10 +362,15 @@ int config_value_read(const struct config_option *option, struct config_scalar s
         return read_name(option, scalar, base, what);
     case CONFIG_KIND_PATH:
         return read_path(option, scalar, base, what);
+    case CONFIG_KIND_REGEX:
+        return read_regex(option, scalar, base, what);
     case CONFIG_KIND_TEXT:
     case CONFIG_KIND_SECRET:
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
+    case CONFIG_KIND_NETWORKS:
+    case CONFIG_KIND_CERTIFICATES:
+    case CONFIG_KIND_LISTENERS:
         return refuse_for(option, scalar, "", what);
     }
     NEVER("a kind that nobody can read");
@@ -416,6 +463,21 @@ int config_value_check_origin(struct config_scalar scalar, char *what)
     return refuse(scalar, is_pattern ? " (no patterns: list each origin)" : "", what);
 }
 
+int config_value_read_network(struct config_scalar scalar, struct cidr *network, char *what)
+{
+    char text[CIDR_TEXT_SIZE_MAX] = {0};
+
+    if (scalar.text.size > 0 && scalar.text.size < sizeof(text) &&
+        memchr(scalar.text.data, '\0', scalar.text.size) == NULL) {
+        memcpy(text, scalar.text.data, scalar.text.size);
+        if (cidr_parse(text, network) == 0) {
+            return 0;
+        }
+    }
+    (void)snprintf(what, CONFIG_WHAT_SIZE, "expected an address or a network such as 10.0.0.0/8");
+    return refuse(scalar, "", what);
+}
+
 void config_value_write(const struct config_option *option, const void *base, char *text)
 {
     switch (option->kind) {
@@ -444,10 +506,16 @@ void config_value_write(const struct config_option *option, const void *base, ch
     case CONFIG_KIND_PATH:
         (void)snprintf(text, CONFIG_TEXT_SIZE, "\"%s\"", (const char *)base + option->offset);
         return;
+    case CONFIG_KIND_REGEX:
+        (void)snprintf(text, CONFIG_TEXT_SIZE, "'%s'", (const char *)base + option->offset);
+        return;
     case CONFIG_KIND_TEXT:
     case CONFIG_KIND_SECRET:
     case CONFIG_KIND_ORIGINS:
     case CONFIG_KIND_NAMESPACES:
+    case CONFIG_KIND_NETWORKS:
+    case CONFIG_KIND_CERTIFICATES:
+    case CONFIG_KIND_LISTENERS:
         break;
     }
     NEVER("a list is not written as one value");

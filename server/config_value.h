@@ -24,6 +24,8 @@ enum {
     CONFIG_ORIGIN_MAX = 255, /* bytes of an origin */
 };
 
+struct cidr; /* net/cidr.h */
+
 struct config_scalar {
     struct bytes text;
     bool plain; /* not in quotes: may be a number, a bool or nothing */
@@ -35,6 +37,10 @@ NODISCARD int config_value_read(const struct config_option *option, struct confi
 
 /* scheme://host or scheme://host:port, as a browser writes it. */
 NODISCARD int config_value_check_origin(struct config_scalar scalar, char *what);
+
+/* An address, or a network with a prefix that covers all bits that are set. */
+NODISCARD int config_value_read_network(struct config_scalar scalar, struct cidr *network,
+                                        char *what);
 
 /* A text or a secret: its size and its characters. */
 NODISCARD int config_value_check_text(const struct config_option *option,

@@ -9,6 +9,8 @@
 #include <yaml.h>
 
 #include "core/check.h"
+#include "net/cidr.h"
+#include "server/config_list.h"
 #include "server/config_rules.h"
 #include "server/config_value.h"
 
@@ -22,7 +24,7 @@ struct reader {
     struct config_yaml_result *result;
 };
 
-/* One struct being filled: the whole configuration, or one namespace of the list. */
+/* One struct being filled: the whole configuration, or one item of a list. */
 struct scope {
     struct config_table table;
     void *base;
@@ -199,20 +201,17 @@ static int read_text(struct reader *reader, const struct scope *scope,
     return 0;
 }
 
-static int read_origins(struct reader *reader, const struct config_option *option);
-static int read_namespaces(struct reader *reader, const struct config_option *option);
+static int read_list(struct reader *reader, const struct scope *scope,
+                     const struct config_option *option);
 
 /* The current event is where the value begins. */
 static int read_value(struct reader *reader, const struct scope *scope,
                       const struct config_option *option)
 {
     char what[CONFIG_WHAT_SIZE];
-    const bool is_list =
-        option->kind == CONFIG_KIND_ORIGINS || option->kind == CONFIG_KIND_NAMESPACES;
 
-    if (is_list && reader->event.type == YAML_SEQUENCE_START_EVENT) {
-        return option->kind == CONFIG_KIND_ORIGINS ? read_origins(reader, option)
-                                                   : read_namespaces(reader, option);
+    if (config_list_is(option) && reader->event.type == YAML_SEQUENCE_START_EVENT) {
+        return read_list(reader, scope, option);
     }
     if (reader->event.type != YAML_SCALAR_EVENT) {
         config_value_expected(option, what);
@@ -274,69 +273,92 @@ static int read_section(struct reader *reader, struct scope *scope, const char *
     return result;
 }
 
-static int append_origin(struct reader *reader, struct config_origins *origins)
+/* --- Lists ----------------------------------------------------------------------------------- */
+
+/* A list that is being filled: an option of `scope`. */
+struct list {
+    const struct scope *scope;
+    const struct config_option *option;
+    struct config_list_kind kind;
+};
+
+static uint32_t count_of(const struct list *list)
 {
-    const struct bytes text = scalar_of(&reader->event).text;
-    struct bytes *items =
-        realloc(config_yaml_owned(origins->items), (origins->count + 1) * sizeof(*items));
-    if (items == NULL) {
+    return config_list_get(list->option, list->scope->base).count;
+}
+
+static int fail_item(struct reader *reader, const struct list *list, const char *what)
+{
+    return fail(reader, "%s%s[%u]: %s", list->scope->prefix, list->option->key, count_of(list),
+                what);
+}
+
+/* The current event is an item of a list of texts. */
+static int read_text_item(struct reader *reader, const struct list *list)
+{
+    const bool is_origin = list->option->kind == CONFIG_KIND_ORIGINS;
+    char what[CONFIG_WHAT_SIZE];
+    struct cidr network = {.prefix = 0};
+
+    if (reader->event.type != YAML_SCALAR_EVENT) {
+        (void)snprintf(what, sizeof(what), "expected %s, found %s",
+                       is_origin ? "scheme://host or scheme://host:port" : "a network",
+                       event_found(&reader->event));
+        return fail_item(reader, list, what);
+    }
+    const struct config_scalar scalar = scalar_of(&reader->event);
+    if ((is_origin ? config_value_check_origin(scalar, what)
+                   : config_value_read_network(scalar, &network, what)) != 0) {
+        return fail_item(reader, list, what);
+    }
+    void *item = config_list_append(list->option, list->scope->base);
+    if (item == NULL) {
         return fail_no_memory(reader);
     }
-    origins->items = items;
-    char *copy = strndup((const char *)text.data, text.size);
+    if (!is_origin) {
+        *(struct cidr *)item = network;
+        return 0;
+    }
+    char *copy = strndup((const char *)scalar.text.data, scalar.text.size);
     if (copy == NULL) {
         return fail_no_memory(reader);
     }
-    items[origins->count] = (struct bytes){(const uint8_t *)copy, text.size};
-    origins->count++;
+    *(struct bytes *)item = (struct bytes){(const uint8_t *)copy, scalar.text.size};
     return 0;
 }
 
-static int read_origins(struct reader *reader, const struct config_option *option)
+static const char *name_at(const struct list *list, uint32_t index)
 {
-    struct config_origins *origins = &reader->result->config.client.allowed_origins;
-    char what[CONFIG_WHAT_SIZE];
-
-    int result = advance(reader);
-    while (result == 0 && reader->event.type != YAML_SEQUENCE_END_EVENT) {
-        if (reader->event.type != YAML_SCALAR_EVENT) {
-            return fail(reader, "%s[%u]: expected scheme://host or scheme://host:port, found %s",
-                        option->key, origins->count, event_found(&reader->event));
-        }
-        if (config_value_check_origin(scalar_of(&reader->event), what) != 0) {
-            return fail(reader, "%s[%u]: %s", option->key, origins->count, what);
-        }
-        if (origins->count == option->max) {
-            return fail(reader, "%s: expected at most %u origins, found more", option->key,
-                        origins->count);
-        }
-        result = append_origin(reader, origins);
-        result = result != 0 ? result : advance(reader);
-    }
-    return result;
+    const struct config_namespace *namespace =
+        config_list_item(list->option, list->scope->base, index);
+    return namespace->name;
 }
 
-static int append_namespace(struct reader *reader, struct config_namespaces *namespaces,
-                            const struct config_namespace *namespace)
+/* The last one of the list has a name, and no other has the same. */
+static int judge_name(struct reader *reader, const struct list *list, const char *prefix,
+                      struct config_mark start)
 {
-    struct config_namespace *items =
-        realloc(config_yaml_owned(namespaces->items), (namespaces->count + 1) * sizeof(*items));
-    if (items == NULL) {
-        return fail_no_memory(reader);
+    const uint32_t last = count_of(list) - 1;
+    for (uint32_t i = 0; i < last; i++) {
+        if (strcmp(name_at(list, i), name_at(list, last)) == 0) {
+            return fail(reader, "%sname: expected a name of its own, \"%s\" is given twice", prefix,
+                        name_at(list, last));
+        }
     }
-    namespaces->items = items;
-    items[namespaces->count] = *namespace;
-    namespaces->count++;
+    if (name_at(list, last)[0] == '\0') {
+        return fail(reader, "%sname: expected in each namespace, the one of line %u has none",
+                    prefix, start.line);
+    }
     return 0;
 }
 
-/* Rules across the options of one namespace, while it is known where they stand. */
-static int judge_namespace(struct reader *reader, const struct scope *scope,
-                           const struct config_namespace *namespace, struct config_mark start)
+/* Rules across the options of one item, while it is known where they stand. */
+static int judge_item(struct reader *reader, const struct scope *scope, enum config_kind kind,
+                      struct config_mark start)
 {
     struct config_fault fault;
 
-    if (config_rules_hold_for_channels(&namespace->options, "", &fault)) {
+    if (config_rules_hold_for_item(kind, scope->base, &fault)) {
         return 0;
     }
     const struct config_option *option = config_options_find(scope->table, fault.key);
@@ -349,53 +371,49 @@ static int judge_namespace(struct reader *reader, const struct scope *scope,
 }
 
 /* From the start of one mapping of the list to its end. */
-static int read_namespace(struct reader *reader, const char *prefix,
-                          struct config_namespaces *namespaces)
+static int read_section_item(struct reader *reader, const struct list *list)
 {
     struct config_mark marks[CONFIG_OPTIONS_MAX] = {{0, 0}};
     const struct config_mark start = mark_of(&reader->event);
-    struct config_namespace namespace;
-    struct scope scope = {config_options_of_namespace(), &namespace, prefix, marks, {{0, 0}}};
+    char prefix[CONFIG_KEY_SIZE];
 
-    memset(&namespace, 0, sizeof(namespace));
-    for (size_t i = 0; i < scope.table.count; i++) {
-        config_options_set_default(&scope.table.rows[i], &namespace);
+    if (reader->event.type != YAML_MAPPING_START_EVENT) {
+        char what[CONFIG_WHAT_SIZE];
+        (void)snprintf(what, sizeof(what), "expected a section of keys, found %s",
+                       event_found(&reader->event));
+        return fail_item(reader, list, what);
     }
+    (void)snprintf(prefix, sizeof(prefix), "%s%s[%u].", list->scope->prefix, list->option->key,
+                   count_of(list));
+    void *item = config_list_append(list->option, list->scope->base);
+    if (item == NULL) {
+        return fail_no_memory(reader);
+    }
+    struct scope scope = {list->kind.table, item, prefix, marks, {{0, 0}}};
     int result = read_section(reader, &scope, "");
-    result = result != 0 ? result : judge_namespace(reader, &scope, &namespace, start);
-    if (result != 0) {
-        return result;
+    result = result != 0 ? result : judge_item(reader, &scope, list->option->kind, start);
+    if (result == 0 && list->option->kind == CONFIG_KIND_NAMESPACES) {
+        result = judge_name(reader, list, prefix, start);
     }
-    for (uint32_t i = 0; i < namespaces->count; i++) {
-        if (strcmp(namespaces->items[i].name, namespace.name) == 0) {
-            return fail(reader, "%sname: expected a name of its own, \"%s\" is given twice", prefix,
-                        namespace.name);
-        }
-    }
-    if (namespace.name[0] == '\0') {
-        return fail(reader, "%sname: expected in each namespace, the one of line %u has none",
-                    prefix, start.line);
-    }
-    return append_namespace(reader, namespaces, &namespace);
+    return result;
 }
 
-static int read_namespaces(struct reader *reader, const struct config_option *option)
+/* From the start of a sequence to its end. */
+static int read_list(struct reader *reader, const struct scope *scope,
+                     const struct config_option *option)
 {
-    struct config_namespaces *namespaces = &reader->result->config.channel.namespaces;
-    char prefix[CONFIG_KEY_SIZE];
+    const struct list list = {scope, option, config_list_kind(option)};
 
     int result = advance(reader);
     while (result == 0 && reader->event.type != YAML_SEQUENCE_END_EVENT) {
-        (void)snprintf(prefix, sizeof(prefix), "%s[%u].", option->key, namespaces->count);
-        if (reader->event.type != YAML_MAPPING_START_EVENT) {
-            return fail(reader, "%s[%u]: expected a section of keys, found %s", option->key,
-                        namespaces->count, event_found(&reader->event));
+        const bool is_section = list.kind.table.count > 0;
+        const bool fits =
+            reader->event.type == (is_section ? YAML_MAPPING_START_EVENT : YAML_SCALAR_EVENT);
+        if (fits && count_of(&list) == option->max) {
+            return fail(reader, "%s%s: expected at most %u %s, found more", scope->prefix,
+                        option->key, count_of(&list), list.kind.many);
         }
-        if (namespaces->count == option->max) {
-            return fail(reader, "%s: expected at most %u namespaces, found more", option->key,
-                        namespaces->count);
-        }
-        result = read_namespace(reader, prefix, namespaces);
+        result = is_section ? read_section_item(reader, &list) : read_text_item(reader, &list);
         result = result != 0 ? result : advance(reader);
     }
     return result;

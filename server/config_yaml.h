@@ -39,14 +39,4 @@ struct config_yaml_result {
 NODISCARD int config_yaml_read(const char *name, struct bytes text,
                                struct config_yaml_result *result, char *error, size_t error_size);
 
-/* The lists are const for everybody but those who make and free them. */
-static inline void *config_yaml_owned(const void *list)
-{
-    const union {
-        const void *given;
-        void *owned;
-    } pointer = {.given = list};
-    return pointer.owned;
-}
-
 #endif /* SERVER_CONFIG_YAML_H */

@@ -2,6 +2,7 @@
 #include "server/control.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,8 +26,10 @@
 #include "net/backend_choose.h"
 #include "net/reactor.h"
 #include "proto/simd.h"
+#include "server/api_key.h"
 #include "server/archive.h"
 #include "server/config.h"
+#include "server/jwks_source.h"
 #include "server/listening.h"
 #include "server/overload.h"
 #include "server/policies.h"
@@ -44,6 +47,8 @@ enum {
     EXIT_INTERRUPTED = 130,
     STORE_QUESTIONS_MAX = 8192, /* open at the store, a power of two */
     STORE_FLAG_SIZE = 16,
+    NODE_NAME_SIZE = 96,
+    NODE_UID_SIZE = 33, /* 128 bits in hex */
 };
 
 static const uint64_t end_time_ns = 10 * MONOTIME_NS_PER_S; /* of the store and the threads */
@@ -57,6 +62,13 @@ struct store_part {
     char block_cache[STORE_FLAG_SIZE];
     char free_space[STORE_FLAG_SIZE];
     const char *arguments[7];
+    bool is_running;
+};
+
+/* What fetches key sets, where an endpoint is configured. */
+struct source_part {
+    struct jwks_source *source;
+    struct thread thread;
     bool is_running;
 };
 
@@ -83,14 +95,18 @@ struct control {
     struct bus *bus;
     struct policies policies;
     struct token_keys *keys;
+    struct api_key api_key;
     struct site site;
     struct service service;
     struct listening listening;
     struct reload reload;
     struct overload overload;
     struct table_key key;
+    char node_name[NODE_NAME_SIZE];
+    char node_uid[NODE_UID_SIZE];
     struct member *members;
     struct store_part store;
+    struct source_part source;
     struct metrics *metrics;            /* one for each member, and the archive's */
     const struct metrics **all_metrics; /* pointers to them, for the site */
     const char **metric_names;
@@ -203,7 +219,8 @@ static int load_keys(struct control *control)
 {
     char error[CONFIG_ERROR_SIZE] = "";
     control->keys = token_keys_create(&control->config->client, error);
-    if (control->keys == NULL) {
+    if (control->keys == NULL ||
+        !api_key_load(&control->api_key, &control->config->http_api, error, sizeof(error))) {
         (void)snprintf(control->error, control->error_size, "%s", error);
         return -EINVAL;
     }
@@ -221,10 +238,43 @@ static size_t archive_port(const struct control *control)
     return control->config->reactor.count + 1;
 }
 
+static bool has_source(const struct control *control)
+{
+    return jwks_source_is_needed(&control->config->client);
+}
+
+/* Behind the archive, where there is one. */
+static size_t source_port(const struct control *control)
+{
+    return archive_port(control) + (has_store(control) ? 1 : 0);
+}
+
+/* The reactors' are the first; then those of the threads behind the control, as their ports are. */
+static struct metrics *metrics_of_port(struct control *control, size_t port)
+{
+    CHECK(port > control->config->reactor.count);
+    return &control->metrics[port - 1];
+}
+
+/* Another name in each life, and one for people: HOST_PORT. */
+static void name_node(struct control *control)
+{
+    char host[NODE_NAME_SIZE / 2] = "";
+    uint64_t random[2];
+
+    fill_random(NULL, random, sizeof(random));
+    (void)snprintf(control->node_uid, sizeof(control->node_uid), "%016" PRIx64 "%016" PRIx64,
+                   random[0], random[1]);
+    (void)gethostname(host, sizeof(host) - 1);
+    (void)snprintf(control->node_name, sizeof(control->node_name), "%s_%u", host,
+                   (unsigned)control->config->http_server.port);
+}
+
 static int allocate(struct control *control)
 {
     const size_t count = control->config->reactor.count;
-    const size_t working = count + (has_store(control) ? 1 : 0); /* threads that count */
+    const size_t working = count + (has_store(control) ? 1 : 0) +
+                           (has_source(control) ? 1 : 0); /* threads that count */
 
     control->bus =
         bus_create(working + 1, control->config->bus.slots, control->config->bus.reserve);
@@ -239,18 +289,21 @@ static int allocate(struct control *control)
         return fail(control, -ENOMEM, "start");
     }
     memset(control->metrics, 0, working * sizeof(struct metrics));
-    control->all_metrics[working - 1] = &control->metrics[working - 1];
+    for (size_t i = 0; i < working; i++) {
+        control->all_metrics[i] = &control->metrics[i];
+    }
     for (size_t i = 0; i < count; i++) {
         struct member *member = &control->members[i];
         (void)snprintf(member->number, sizeof(member->number), "%zu", i);
         (void)snprintf(member->name, sizeof(member->name), "reactor-%zu", i);
-        control->all_metrics[i] = &control->metrics[i];
         control->metric_names[i] = member->number;
     }
     control->site = (struct site){
         .metrics = control->all_metrics,
         .metric_names = control->metric_names,
         .metric_count = working,
+        .node_name = control->node_name,
+        .node_uid = control->node_uid,
         .process =
             {
                 .started_s = (uint64_t)time(NULL),
@@ -259,6 +312,7 @@ static int allocate(struct control *control)
             },
         .echo_enabled = control->config->echo.enabled,
     };
+    name_node(control);
     fill_random(NULL, &control->key, sizeof(control->key));
     return 0;
 }
@@ -276,6 +330,9 @@ static int create_verifier(struct control *control, struct member *member, struc
         .now_ms = read_clock,
         .metrics = metrics,
         .log = member->log,
+        .bus = control->bus,
+        .port = (uint16_t)(member - control->members),
+        .source_port = has_source(control) ? (uint16_t)source_port(control) : 0,
     };
     if (token_keys_is_empty(control->keys)) {
         return 0;
@@ -299,9 +356,12 @@ static int create_member(struct control *control, size_t index)
 
     struct shard_options options = {
         .config = control->config,
+        .api_key = &control->api_key,
         .policies = &control->policies.table,
+        .tokens = member->verifier,
         .verifier = member->verifier != NULL ? &member->claims : NULL,
         .site = &control->site,
+        .listening = &control->listening,
         .simd = control->simd,
         .backend = control->backend,
         .archive = has_store(control) ? (uint16_t)archive_port(control) : 0,
@@ -382,7 +442,7 @@ static int start_archive(struct control *control)
         .port = (uint16_t)archive_port(control),
         .timeout_ns = control->config->store.timeout_ns,
         .questions_max = STORE_QUESTIONS_MAX,
-        .metrics = &control->metrics[control->config->reactor.count],
+        .metrics = metrics_of_port(control, archive_port(control)),
         .log = logger_attach(control->logger, "archive"),
     };
     result = archive_create(&options, &store->archive);
@@ -422,13 +482,47 @@ static int start_listening(struct control *control)
 {
     const int result =
         listening_init(&control->listening, control->config, control->error, control->error_size);
-    reload_init(&control->reload, &control->listening, control->bus, control->log,
-                control->config->reactor.count);
+    const struct reload reload = {
+        .listening = &control->listening,
+        .client = &control->config->client,
+        .keys = &control->keys,
+        .bus = control->bus,
+        .log = control->log,
+        .reactor_count = control->config->reactor.count,
+    };
+    reload_init(&control->reload, &reload);
     overload_init(&control->overload, control->bus, control->log,
                   control->config->overload.memory_budget, control->config->reactor.count);
-    return result != 0
-               ? result
-               : listening_check_free(&control->listening, control->error, control->error_size);
+    return result != 0 ? result
+                       : listening_claim(&control->listening, control->error, control->error_size);
+}
+
+static int start_source(struct control *control)
+{
+    struct source_part *part = &control->source;
+    if (!has_source(control)) {
+        return 0;
+    }
+    const struct jwks_source_options options = {
+        .config = &control->config->client,
+        .bus = control->bus,
+        .port = (uint16_t)source_port(control),
+        .reactor_count = (uint16_t)control->config->reactor.count,
+        .metrics = metrics_of_port(control, source_port(control)),
+        .log = logger_attach(control->logger, "jwks"),
+    };
+    part->source = jwks_source_create(&options);
+    if (part->source == NULL) {
+        return fail(control, -ENOMEM, "jwks");
+    }
+    bus_port_on_wake(control->bus, options.port, jwks_source_wake, part->source);
+    const int result =
+        thread_start("jwks", THREAD_NOT_PINNED, jwks_source_run, part->source, &part->thread);
+    if (result != 0) {
+        return fail(control, result, "jwks");
+    }
+    part->is_running = true;
+    return 0;
 }
 
 static int start(struct control *control)
@@ -448,6 +542,9 @@ static int start(struct control *control)
     }
     if (result == 0) {
         result = start_archive(control);
+    }
+    if (result == 0) {
+        result = start_source(control);
     }
     if (result == 0) {
         result = start_members(control);
@@ -477,6 +574,17 @@ static void announce(struct control *control)
         log_uint("internal_port", http->internal_port),
     };
     log_write(control->log, LOG_INFO, "listening", fields, sizeof(fields) / sizeof(fields[0]));
+    for (size_t i = 2; i < control->listening.count; i++) {
+        const struct listening_item *item = &control->listening.items[i];
+        const struct log_field more[] = {
+            log_text("at", item->path != NULL ? item->path : item->address),
+            log_uint("port", item->port),
+            log_text("for", item->is_internal ? "internal" : "clients"),
+            log_text("tls", item->has_tls ? "yes" : "no"),
+            log_text("proxy_protocol", item->wants_proxy ? "required" : "refused"),
+        };
+        log_write(control->log, LOG_INFO, "listening", more, sizeof(more) / sizeof(more[0]));
+    }
     (void)printf(v6 ? "chat page: %s://[%s]:%u/\n" : "chat page: %s://%s:%u/\n",
                  http->tls.enabled ? "https" : "http", http->address, (unsigned)http->port);
     (void)fflush(stdout);
@@ -577,20 +685,17 @@ static void exit_at_once(struct control *control)
     _exit(EXIT_INTERRUPTED);
 }
 
-/* Before the reactors end, because what it was given borrows from them: all of it is answered. */
-static void stop_archive(struct control *control)
+/* A thread behind the control: what it was given is answered, or dropped, when this returns. */
+static void stop_thread(struct control *control, size_t thread_port, struct thread *thread)
 {
-    if (!control->store.is_running) {
-        return;
-    }
     const struct post post = {.kind = POST_EXIT};
     const struct bus_post packed = post_pack(&post);
     const size_t port = control->config->reactor.count;
-    while (bus_tell(control->bus, port, archive_port(control), &packed) != BUS_POSTED) {
+    while (bus_tell(control->bus, port, thread_port, &packed) != BUS_POSTED) {
         (void)wait_for_news(control, POLL_MS);
     }
     bus_flush(control->bus, port);
-    thread_join(&control->store.thread);
+    thread_join(thread);
 }
 
 /* What all reactors together have counted. */
@@ -634,7 +739,13 @@ static void drain_members(struct control *control)
 static void stop_members(struct control *control)
 {
     drain_members(control);
-    stop_archive(control);
+    /* Before the reactors end, who then still take what these have posted. */
+    if (control->store.is_running) {
+        stop_thread(control, archive_port(control), &control->store.thread);
+    }
+    if (control->source.is_running) {
+        stop_thread(control, source_port(control), &control->source.thread);
+    }
     for (size_t i = 0; i < control->config->reactor.count; i++) {
         control->members[i].is_told = false;
     }
@@ -651,11 +762,12 @@ static void stop_members(struct control *control)
 static void deinit(struct control *control)
 {
     archive_destroy(control->store.archive);
+    jwks_source_destroy(control->source.source);
     for (size_t i = 0; control->members != NULL && i < control->config->reactor.count; i++) {
         shard_destroy(control->members[i].shard);
         token_verifier_destroy(control->members[i].verifier);
     }
-    token_keys_destroy(control->keys);
+    token_keys_unref(control->keys);
     service_deinit(&control->service);
     listening_deinit(&control->listening);
     policies_deinit(&control->policies);

@@ -69,11 +69,13 @@ static struct packet *join(const struct delivery *delivery, size_t first, size_t
     return packet;
 }
 
+/* Between messages of one frame. */
+static const struct bytes separator = {(const uint8_t *)"\n", 1};
+
 /* The same compressed; NULL: it goes as it is. */
 static struct packet *join_compressed(const struct delivery *delivery, size_t first, size_t count,
                                       size_t size)
 {
-    static const struct bytes separator = {(const uint8_t *)"\n", 1};
     struct compression *compression = delivery->compression;
 
     if (!compression_begin(compression, size)) {
@@ -228,7 +230,6 @@ static size_t chain_size(const struct delivery *delivery, const struct outbox_en
 static struct packet *compress_chain(const struct delivery *delivery,
                                      const struct outbox_entry *entry)
 {
-    static const struct bytes separator = {(const uint8_t *)"\n", 1};
     struct compression *compression = delivery->compression;
 
     if (!compression_begin(compression, chain_size(delivery, entry))) {
@@ -332,8 +333,9 @@ static void give_to_all(struct fan_out *fan_out, struct room *room) ON_REACTOR
 
     for (uint32_t i = room->member_count; i > 0; i--) {
         const struct roster_member *member = &room->members[i - 1];
-        struct conn *conn =
-            fan_out->is_news && !member->hears_news ? NULL : find_conn(delivery, member->conn);
+        struct conn *conn = fan_out->is_news && !member->traits.hears_news
+                                ? NULL
+                                : find_conn(delivery, member->conn);
         if (conn == NULL) {
             continue;
         }
@@ -367,11 +369,12 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
     if (fan_out.packet == NULL) {
         give_up_room(delivery, room);
     } else {
-        metrics_add(delivery->metrics, METRIC_DELIVERIES, count * room->member_count);
-        metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, count * room->member_count);
+        const size_t deliveries = count * room->member_count;
         packet_set_flow(fan_out.packet, room->slot + 1, count);
         give_to_all(&fan_out, room);
         metrics_add(delivery->metrics, METRIC_LAG_MISSED, fan_out.missed);
+        metrics_add(delivery->metrics, METRIC_DELIVERIES, deliveries);
+        metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, deliveries);
     }
     packet_unref(fan_out.packet);
     packet_unref(fan_out.compressed);
@@ -438,8 +441,19 @@ void delivery_run(const struct delivery *delivery)
             break;
         case OUTBOX_DISCONNECT:
             conn = find_conn(delivery, entry->conn);
-            if (conn != NULL) {
+            if (conn != NULL && entry->has_reason) {
+                gateway_say_close_with(delivery->gateway, conn, entry->code,
+                                       outbox_text(delivery->outbox, entry));
+            } else if (conn != NULL) {
                 gateway_say_close(delivery->gateway, conn, entry->code);
+            }
+            break;
+        case OUTBOX_ANSWER:
+            conn = find_conn(delivery, entry->conn);
+            if (conn != NULL) {
+                gateway_take_answer(delivery->gateway, conn, entry->part,
+                                    (enum codes_error)entry->code,
+                                    outbox_text(delivery->outbox, entry));
             }
             break;
         case OUTBOX_MESSAGE:

@@ -43,7 +43,7 @@ static void begin_paced(struct drain *drain) ON_REACTOR
         ns_per_s * drain->config->reactor.count / drain->config->shutdown.close_rate;
 
     drain->phase = DRAIN_PACED;
-    reactor_close_listener(drain->reactor, GATEWAY_PUBLIC);
+    gateway_stop_listening(drain->gateway);
     count_remaining(drain);
     pace_begin(&drain->pace, now_ns, told_by_ns(drain, now_ns), interval_ns, drain->seed);
 }

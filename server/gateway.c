@@ -18,6 +18,7 @@
 #include "proto/frame.h"
 #include "server/config.h"
 #include "server/gateway_state.h"
+#include "server/listening.h"
 
 enum { PING_SIZE_MAX = 16 }; /* bytes of the protocol's ping */
 
@@ -133,6 +134,9 @@ static void phase_is_over(struct gateway *gateway, struct peer *peer) ON_REACTOR
     case PEER_HTTP:
         gateway_head_timeout(gateway, peer);
         return;
+    case PEER_API:
+        gateway_api_timeout(gateway, peer);
+        return;
     case PEER_CHAT:
         if (!peer->is_connected) {
             metrics_add(metrics, METRIC_REJECTED_AUTH_TIMEOUT, 1);
@@ -194,15 +198,23 @@ bool gateway_is_waiting(const struct gateway *gateway)
     return gateway->waiting_count > 0;
 }
 
+bool gateway_has_answers(const struct gateway *gateway)
+{
+    return gateway->has_answers;
+}
+
 void gateway_resume(struct gateway *gateway)
 {
     uint32_t done = 0;
 
+    gateway->has_answers = false;
     while (done < gateway->waiting_count) {
         struct conn *conn = reactor_conn(gateway->reactor, gateway->waiting[done]);
         struct peer *peer = conn == NULL ? NULL : conn_user(conn);
         if (peer != NULL) {
-            if (!gateway_read_held(gateway, peer)) {
+            const bool went_on = peer->state == PEER_API ? gateway_go_on_api(gateway, peer)
+                                                         : gateway_read_held(gateway, peer);
+            if (!went_on) {
                 break;
             }
             peer->waits_for_hub = false;
@@ -214,11 +226,39 @@ void gateway_resume(struct gateway *gateway)
             gateway->waiting_count * sizeof(*gateway->waiting));
 }
 
+void gateway_open_settled(struct gateway *gateway)
+{
+    struct conn_id id;
+
+    while (hub_next_settled(gateway->options.hub, &id)) {
+        struct conn *conn = reactor_conn(gateway->reactor, id);
+        struct peer *peer = conn == NULL ? NULL : conn_user(conn);
+        if (peer == NULL || peer->state != PEER_CHAT || !peer->waits_for_reply) {
+            continue;
+        }
+        peer->waits_for_reply = false;
+        if (hub_has_admitted(peer->session)) {
+            gateway_begin_pings(gateway, peer);
+        }
+        if (peer->held != NULL) {
+            gateway_wait_for_hub(gateway, peer);
+        } else {
+            conn_resume(conn);
+        }
+    }
+}
+
 /* -- upcalls ----------------------------------------------------------------------------------- */
 
 static struct gateway *gateway_of(const struct conn *conn) ON_REACTOR
 {
     return conn_handler_context(conn);
+}
+
+const struct listening_item *gateway_listener(const struct gateway *gateway,
+                                              const struct peer *peer)
+{
+    return &gateway->options.listening->items[peer->listener];
 }
 
 static void *on_open(struct conn *conn) ON_REACTOR
@@ -237,12 +277,28 @@ static void *on_open(struct conn *conn) ON_REACTOR
     peer->slot = slot;
     peer->state = PEER_HTTP;
     peer->listener = (uint8_t)conn_listener(conn);
+    struct address address;
+    if (conn_peer(conn, &address) == 0) {
+        peer->client = client_address_of(&address);
+    }
+    const struct listening_item *listener = gateway_listener(gateway, peer);
+    if (listener->wants_proxy && !client_address_is_trusted(&peer->client, listener->trusted)) {
+        metrics_add(gateway->options.metrics, METRIC_REJECTED_PROXY_UNTRUSTED, 1);
+        slab_give(gateway->peers, slot);
+        return NULL;
+    }
     conn_set_large(conn, true); /* for pages; a client of the chat gets what is configured */
     peer->phase_deadline =
         gateway_after_ns(gateway, gateway->options.config->http_server.handshake_timeout_ns);
     gateway_arm(gateway, peer);
-    gateway->client_count += peer->listener != GATEWAY_INTERNAL;
+    gateway->client_count += !listener->is_internal;
     return peer;
+}
+
+static void on_proxied(struct conn *conn, const struct address *client) ON_REACTOR
+{
+    struct peer *peer = conn_user(conn);
+    peer->client = client_address_of(client);
 }
 
 static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
@@ -252,6 +308,7 @@ static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
 
     switch ((enum peer_state)peer->state) {
     case PEER_HTTP:
+    case PEER_API:
         return gateway_read_http(gateway, peer, in);
     case PEER_ECHO:
     case PEER_CHAT:
@@ -269,6 +326,8 @@ static void on_drained(struct conn *conn) ON_REACTOR
 
     if (peer->state == PEER_CHAT) {
         hub_release(gateway_of(conn)->options.hub, peer->session);
+    } else if (peer->state == PEER_API) {
+        gateway_release_api(gateway_of(conn), conn_user(conn));
     } else {
         conn_resume(conn);
     }
@@ -319,8 +378,9 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
     if (peer->is_stream) {
         gateway_free_assembly(peer);
     }
+    gateway_close_api(gateway, peer);
     free(peer->held);
-    gateway->client_count -= peer->listener != GATEWAY_INTERNAL;
+    gateway->client_count -= !gateway_listener(gateway, peer)->is_internal;
     slab_give(gateway->peers, peer->slot);
 }
 
@@ -360,6 +420,26 @@ static void take_limits(struct gateway *gateway, const struct config *config)
     };
 }
 
+static void take_api(struct gateway *gateway, const struct config *config)
+{
+    gateway->api_options = (struct api_request_options){
+        .hub = gateway->options.hub,
+        .simd = gateway->options.simd,
+        .site = gateway->options.site,
+        .metrics = gateway->options.metrics,
+        .body_bytes_max = config->http_api.max_body_bytes,
+        .answer_bytes_max = config->http_api.max_answer_bytes,
+        .in_flight_max = config->http_api.max_in_flight,
+    };
+    gateway->api_gate = (struct api_gate){
+        .insecure = config->http_api.insecure,
+        .body_bytes_max = config->http_api.max_body_bytes,
+    };
+    if (gateway->options.api_key != NULL) {
+        gateway->api_gate.key = *gateway->options.api_key;
+    }
+}
+
 int gateway_create(const struct gateway_options *options, struct gateway **gateway)
 {
     CHECK(options->config != NULL);
@@ -375,10 +455,12 @@ int gateway_create(const struct gateway_options *options, struct gateway **gatew
         .on_open = on_open,
         .on_bytes = on_bytes,
         .on_drained = on_drained,
+        .on_proxied = on_proxied,
         .on_close = on_close,
         .context = created,
     };
     take_limits(created, options->config);
+    take_api(created, options->config);
     created->peers = slab_create(sizeof(struct peer), options->conn_count_max);
     if (created->peers == NULL) {
         goto free_created;
@@ -438,6 +520,15 @@ void gateway_destroy(struct gateway *gateway)
     free(gateway->waiting);
     slab_destroy(gateway->peers);
     free(gateway);
+}
+
+void gateway_stop_listening(struct gateway *gateway)
+{
+    for (size_t i = 0; i < gateway->options.listening->count; i++) {
+        if (!gateway->options.listening->items[i].is_internal) {
+            reactor_close_listener(gateway->reactor, (int)i);
+        }
+    }
 }
 
 uint32_t gateway_client_count(const struct gateway *gateway)

@@ -14,14 +14,18 @@
 #include <stdint.h>
 
 #include "core/annot.h"
+#include "core/bytes.h"
 #include "core/timerwheel.h"
+#include "proto/codes.h"
 
+struct api_key;
 struct compression;
 struct config;
 struct conn;
 struct conn_handler;
 struct gateway; /* opaque */
 struct hub;
+struct listening;
 struct log;
 struct metrics;
 struct outbox;
@@ -29,17 +33,12 @@ struct reactor;
 struct simd_ops;
 struct site;
 
-/* Which listener a connection came in by: the index that reactor_listen() was given. */
-enum gateway_listener {
-    GATEWAY_PUBLIC = 0,
-    GATEWAY_INTERNAL,
-    GATEWAY_LISTENER_COUNT,
-};
-
 struct gateway_options {
     const struct config *config;
+    const struct api_key *api_key; /* NULL: none */
     const struct simd_ops *simd;
     const struct site *site;
+    const struct listening *listening; /* by the index that reactor_listen() gave */
     struct hub *hub;
     struct outbox *outbox;
     struct compression *compression; /* NULL: off, nobody is offered it */
@@ -52,7 +51,7 @@ struct gateway_options {
 NODISCARD int gateway_create(const struct gateway_options *options, struct gateway **gateway);
 void gateway_destroy(struct gateway *gateway);
 
-/* The upcalls, for reactor_listen(): first the public listener, then the internal one. */
+/* The upcalls, for reactor_listen(), for all listeners in the order of `listening`. */
 const struct conn_handler *gateway_handler(const struct gateway *gateway);
 
 /* Before the first connection: the reactor that it serves. -ENOMEM. After the last: detach. */
@@ -61,6 +60,9 @@ void gateway_detach(struct gateway *gateway);
 
 /* Phase 3, before reactor_receive: commands that had to wait go on, oldest first. */
 void gateway_resume(struct gateway *gateway) ON_REACTOR;
+
+/* Phase 3, at its end: clients whose connect had to wait for its answer are read again. */
+void gateway_open_settled(struct gateway *gateway) ON_REACTOR;
 
 /* Commands wait for the hub: try again soon, even if nothing happens. */
 NODISCARD bool gateway_is_waiting(const struct gateway *gateway);
@@ -71,11 +73,25 @@ void gateway_fire(struct timerwheel_timer *timer, void *gateway) ON_REACTOR;
 /* Phase 4, for delivery: says goodbye with a close frame, after everything that is queued. */
 void gateway_say_close(struct gateway *gateway, struct conn *conn, uint16_t code) ON_REACTOR;
 
+/* The same in other words than the code's own. */
+void gateway_say_close_with(struct gateway *gateway, struct conn *conn, uint16_t code,
+                            struct bytes reason) ON_REACTOR;
+
 /* Phase 4, for delivery: what it is owed is above the high mark. It hears when that is read. */
 void gateway_is_behind(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 
 /* Phase 4, for delivery: it does not take what we send. Its queue is dropped; 3008. */
 void gateway_too_slow(struct gateway *gateway, struct conn *conn) ON_REACTOR;
+
+/* Closes the listeners for clients. */
+void gateway_stop_listening(struct gateway *gateway) ON_REACTOR;
+
+/* Phase 4, for delivery: a part of what a back end asked is answered. Borrows the result. */
+void gateway_take_answer(struct gateway *gateway, struct conn *conn, uint32_t part,
+                         enum codes_error error, struct bytes result) ON_REACTOR;
+
+/* Somebody has been answered, and goes on with the next iteration: do not sleep. */
+NODISCARD bool gateway_has_answers(const struct gateway *gateway);
 
 /* Memory is short: who is new gets 503, as /ready does, until it is no more. */
 void gateway_refuse_connections(struct gateway *gateway, bool refuses) ON_REACTOR;

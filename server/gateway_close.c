@@ -8,18 +8,18 @@
 #include "chat/outbox.h"
 #include "core/check.h"
 #include "core/log.h"
-#include "net/address.h"
 #include "proto/close.h"
 #include "proto/codes.h"
 #include "server/config.h"
 #include "server/gateway_state.h"
+#include "server/listening.h"
 
 enum {
     SLOW_LINGER_MS = 1000, /* for the 3008 to somebody who does not read */
 };
 
 /* Why we close. The client's own code comes back without a reason: it may be any, or nobody's. */
-static const char *reason_for(const struct peer *peer, uint16_t code)
+static const char *own_reason(const struct peer *peer, uint16_t code)
 {
     if (peer->closed_by_client) {
         return "";
@@ -45,22 +45,18 @@ void gateway_log(const struct gateway *gateway, const struct peer *peer, const c
     if (!log_is_on(gateway->options.log, LOG_INFO)) {
         return;
     }
-    struct address address;
-    char text[ADDRESS_TEXT_SIZE_MAX] = "";
-    if (conn_peer(peer->conn, &address) == 0) {
-        (void)address_format(&address, text);
-    }
+    char text[CLIENT_ADDRESS_TEXT_SIZE];
+    client_address_format(&peer->client, text);
     const struct log_field fields[] = {log_text("client", text), what, why};
     log_write(gateway->options.log, LOG_INFO, event, fields, sizeof(fields) / sizeof(fields[0]));
 }
 
 /* False: there is no room or no memory for it. */
 static bool queue_close(struct gateway *gateway, struct conn *conn, uint16_t code,
-                        const char *reason) ON_REACTOR
+                        struct bytes reason) ON_REACTOR
 {
     uint8_t frame[CLOSE_FRAME_SIZE_MAX];
-    const struct bytes text = {(const uint8_t *)reason, strlen(reason)};
-    const size_t size = close_write(code, text, frame);
+    const size_t size = close_write(code, reason, frame);
     struct packet *packet = gateway_packet(gateway, (struct bytes){frame, size});
     if (packet == NULL) {
         return false;
@@ -73,16 +69,28 @@ static bool queue_close(struct gateway *gateway, struct conn *conn, uint16_t cod
     return queued;
 }
 
+static struct bytes view(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
 void gateway_say_close(struct gateway *gateway, struct conn *conn, uint16_t code)
+{
+    if (!conn_is_closing(conn)) {
+        gateway_say_close_with(gateway, conn, code, view(own_reason(conn_user(conn), code)));
+    }
+}
+
+void gateway_say_close_with(struct gateway *gateway, struct conn *conn, uint16_t code,
+                            struct bytes reason)
 {
     struct peer *peer = conn_user(conn);
 
     if (conn_is_closing(conn)) {
         return;
     }
-    const char *reason = reason_for(peer, code);
     if (!peer->closed_by_client && !peer->is_sent_away) {
-        gateway_log(gateway, peer, "closing", log_uint("code", code), log_text("reason", reason));
+        gateway_log(gateway, peer, "closing", log_uint("code", code), log_bytes("reason", reason));
     }
     peer->state = PEER_CLOSING;
     if (queue_close(gateway, conn, code, reason)) {
@@ -107,7 +115,7 @@ void gateway_too_slow(struct gateway *gateway, struct conn *conn)
     /* What it has not begun to read it never will: it is told so, if it ever reads again. */
     conn_drop_queue(conn);
     if (queue_close(gateway, conn, CODES_DISCONNECT_SLOW,
-                    codes_disconnect_text(CODES_DISCONNECT_SLOW))) {
+                    view(codes_disconnect_text(CODES_DISCONNECT_SLOW)))) {
         conn_close(conn, SLOW_LINGER_MS);
     } else {
         conn_abort(conn, -ENOBUFS);
@@ -139,7 +147,8 @@ void gateway_drain(struct gateway *gateway)
 bool gateway_stays(const struct conn *conn)
 {
     const struct peer *peer = conn_user(conn);
-    return peer->listener != GATEWAY_INTERNAL && peer->state != PEER_CLOSING &&
+    const struct gateway *gateway = conn_handler_context(conn);
+    return !gateway_listener(gateway, peer)->is_internal && peer->state != PEER_CLOSING &&
            !conn_is_closing(conn);
 }
 
@@ -159,14 +168,18 @@ static void close_internal(struct conn *conn, void *context) ON_REACTOR
 {
     struct peer *peer = conn_user(conn);
 
-    (void)context;
-    if (peer->listener == GATEWAY_INTERNAL) {
-        peer->is_sent_away = true;
+    if (!gateway_listener(context, peer)->is_internal) {
+        return;
+    }
+    peer->is_sent_away = true;
+    if (peer->state == PEER_API) {
+        gateway_drain_api(context, peer); /* what it has asked is answered */
+    } else {
         conn_close(conn, GATEWAY_HTTP_LINGER_MS);
     }
 }
 
 void gateway_drain_internal(struct gateway *gateway)
 {
-    reactor_each_conn(gateway->reactor, close_internal, NULL);
+    reactor_each_conn(gateway->reactor, close_internal, gateway);
 }

@@ -27,6 +27,7 @@ enum {
 enum run {
     RUN_DONE,         /* no command is left, or the peer is over */
     RUN_WAITS_HUB,    /* an answer could not be promised now */
+    RUN_WAITS_REPLY,  /* a connect is not answered yet */
     RUN_WAITS_TOKENS, /* above command_rate: resume_at says until when */
 };
 
@@ -126,6 +127,10 @@ static enum run run_commands(struct gateway *gateway, struct peer *peer,
             return RUN_DONE;
         }
         apply(gateway, peer, &command);
+        if (peer->state == PEER_CHAT && hub_is_arriving(peer->session)) {
+            peer->waits_for_reply = true;
+            return RUN_WAITS_REPLY;
+        }
         if (peer->state != PEER_CHAT || command_reader_rest(reader).size == 0) {
             return RUN_DONE;
         }
@@ -136,6 +141,10 @@ static enum run run_commands(struct gateway *gateway, struct peer *peer,
 static void hold(struct gateway *gateway, struct peer *peer, struct span rest) ON_REACTOR
 {
     CHECK(peer->held == NULL);
+    if (rest.size == 0) {
+        conn_pause(peer->conn);
+        return;
+    }
     peer->held = malloc(sizeof(*peer->held) + rest.size);
     if (peer->held == NULL) {
         gateway_give_up(gateway, peer);
@@ -147,22 +156,44 @@ static void hold(struct gateway *gateway, struct peer *peer, struct span rest) O
     conn_pause(peer->conn);
 }
 
+/* Nothing is held: if it is paused, then for what it sent compressed. False: others go first. */
+static bool read_on(struct gateway *gateway, struct peer *peer) ON_REACTOR
+{
+    struct compression *compression = gateway->options.compression;
+
+    if (!conn_is_paused(peer->conn)) {
+        return true;
+    }
+    if (compression != NULL &&
+        !compression_admit(compression, gateway->options.config->websocket.message_size_limit)) {
+        return false;
+    }
+    conn_resume(peer->conn);
+    return true;
+}
+
 bool gateway_read_held(struct gateway *gateway, struct peer *peer)
 {
-    if (peer->held == NULL || peer->state != PEER_CHAT || conn_is_closing(peer->conn)) {
+    if (peer->waits_for_reply || peer->state != PEER_CHAT || conn_is_closing(peer->conn)) {
         return true;
+    }
+    if (peer->held == NULL) {
+        return read_on(gateway, peer);
     }
     struct command_reader reader;
     command_reader_init(&reader, (struct span){peer->held->text + peer->held->offset,
                                                peer->held->size - peer->held->offset});
     const enum run stop = run_commands(gateway, peer, &reader);
-    if (stop != RUN_DONE) {
-        peer->held->offset = peer->held->size - command_reader_rest(&reader).size;
+    const size_t left = command_reader_rest(&reader).size;
+    if (stop != RUN_DONE && left > 0) {
+        peer->held->offset = peer->held->size - left;
         return stop != RUN_WAITS_HUB;
     }
     free(peer->held);
     peer->held = NULL;
-    conn_resume(peer->conn);
+    if (stop == RUN_DONE) {
+        conn_resume(peer->conn);
+    }
     return true;
 }
 
@@ -403,6 +434,17 @@ static bool inflate_message(struct gateway *gateway, struct peer *peer, struct s
     return true;
 }
 
+/* What came of its messages took long enough: the others first. */
+static void take_turns(struct gateway *gateway, struct peer *peer) ON_REACTOR
+{
+    if (peer->state == PEER_CHAT && !conn_is_paused(peer->conn) && !conn_is_closing(peer->conn) &&
+        compression_is_spent(gateway->options.compression)) {
+        metrics_add(gateway->options.metrics, METRIC_INFLATE_WAITS, 1);
+        conn_pause(peer->conn);
+        gateway_wait_for_hub(gateway, peer);
+    }
+}
+
 static void act_on_message(struct gateway *gateway, struct peer *peer,
                            const struct stream_event *event) ON_REACTOR
 {
@@ -429,6 +471,7 @@ static void take_message(struct gateway *gateway, struct peer *peer,
             act_on_message(gateway, peer, &inflated);
         }
         compression_rest(gateway->options.compression);
+        take_turns(gateway, peer);
     }
     if (event->is_assembled) {
         gateway_free_assembly(peer); /* an idle connection keeps no buffer */

@@ -12,6 +12,7 @@
 #include "proto/upgrade.h"
 #include "server/config.h"
 #include "server/gateway_state.h"
+#include "server/listening.h"
 #include "server/site.h"
 
 enum {
@@ -21,44 +22,72 @@ enum {
 /* The sub-protocols that mean what we speak. A client that offers none means the same. */
 static const char *const protocols[] = {"centrifuge-json"};
 
-static bool is_internal(const struct peer *peer)
+static bool is_internal(const struct gateway *gateway, const struct peer *peer)
 {
-    return peer->listener == GATEWAY_INTERNAL;
+    return gateway_listener(gateway, peer)->is_internal;
 }
 
 /* Queues `head` and `body` as one packet; false when the connection is lost over it. */
-static bool say(struct gateway *gateway, struct peer *peer, struct bytes head, struct bytes body)
-    ON_REACTOR
+static enum conn_queued queue(struct gateway *gateway, struct peer *peer, struct bytes head,
+                              struct bytes body) ON_REACTOR
 {
     struct packet *packet = packet_create(reactor_packets(gateway->reactor), head.size + body.size);
     if (packet == NULL) {
         gateway_give_up(gateway, peer);
-        return false;
+        return CONN_TOO_SLOW;
     }
     struct span target = packet_span(packet);
     memcpy(target.data, head.data, head.size);
     if (body.size > 0) {
         memcpy(target.data + head.size, body.data, body.size);
     }
-    /* In the lane of the replies, which would overtake the 101 otherwise. */
-    const enum conn_queued queued = conn_queue(peer->conn, packet, CONN_URGENT);
+    /*
+     * In the lane of the replies, which would overtake the 101 otherwise; but what streams of a
+     * back end are answered is in the other one, and then everything is.
+     */
+    const enum conn_lane lane = peer->request == NULL ? CONN_URGENT : CONN_NORMAL;
+    const enum conn_queued queued = conn_queue(peer->conn, packet, lane);
     packet_unref(packet);
     if (queued == CONN_TOO_SLOW) {
         conn_abort(peer->conn, -ENOBUFS);
-        return false;
-    }
-    if (queued == CONN_QUEUED_HIGH) {
+    } else if (queued == CONN_QUEUED_HIGH) {
         conn_pause(peer->conn); /* until on_drained: who asks for pages has to read them */
     }
-    return true;
+    return queued;
 }
 
-/* The next head has its own time; it starts now, for an idle connection is of no use to anybody. */
-static void expect_head(struct gateway *gateway, struct peer *peer)
+static bool say(struct gateway *gateway, struct peer *peer, struct bytes head, struct bytes body)
+    ON_REACTOR
 {
-    const uint64_t timeout_ns = gateway->options.config->http_server.handshake_timeout_ns;
+    return queue(gateway, peer, head, body) != CONN_TOO_SLOW;
+}
+
+enum conn_queued gateway_say(struct gateway *gateway, struct peer *peer,
+                             const struct http_response *response, struct bytes body)
+{
+    uint8_t head[HTTP_RESPONSE_SIZE_MAX];
+    struct http_response sized = *response;
+    sized.body_size = body.size;
+    const size_t size = http_write_response(&sized, (struct span){head, sizeof(head)});
+    CHECK(size > 0);
+    return queue(gateway, peer, (struct bytes){head, size}, body);
+}
+
+static void expect_head(struct gateway *gateway, struct peer *peer, uint64_t timeout_ns)
+{
     peer->phase_deadline = gateway_after_ns(gateway, timeout_ns);
     gateway_arm(gateway, peer);
+}
+
+/* An idle connection is of no use to anybody, unless a back end keeps it for its next request. */
+void gateway_expect_request(struct gateway *gateway, struct peer *peer)
+{
+    const struct config *config = gateway->options.config;
+
+    peer->is_idle = peer->request != NULL;
+    expect_head(gateway, peer,
+                peer->is_idle ? config->http_api.idle_timeout_ns
+                              : config->http_server.handshake_timeout_ns);
 }
 
 static void close_after_answer(struct peer *peer) ON_REACTOR
@@ -67,22 +96,25 @@ static void close_after_answer(struct peer *peer) ON_REACTOR
     conn_close(peer->conn, GATEWAY_HTTP_LINGER_MS);
 }
 
-/* An answer without a body that ends the connection. */
-static void refuse(struct gateway *gateway, struct peer *peer, unsigned status) ON_REACTOR
+void gateway_refuse(struct gateway *gateway, struct peer *peer,
+                    const struct http_response *response, struct bytes body)
 {
-    uint8_t head[HTTP_RESPONSE_SIZE_MAX];
-    const struct http_response response = {.status = status, .close = true};
-    const size_t size = http_write_response(&response, (struct span){head, sizeof(head)});
-    CHECK(size > 0);
-    if (say(gateway, peer, (struct bytes){head, size}, (struct bytes){NULL, 0})) {
+    CHECK(response->close);
+    if (gateway_say(gateway, peer, response, body) != CONN_TOO_SLOW) {
         close_after_answer(peer);
     }
+}
+
+static void refuse(struct gateway *gateway, struct peer *peer, unsigned status) ON_REACTOR
+{
+    const struct http_response response = {.status = status, .close = true};
+    gateway_refuse(gateway, peer, &response, (struct bytes){NULL, 0});
 }
 
 void gateway_head_timeout(struct gateway *gateway, struct peer *peer)
 {
     if (peer->http.scanned == 0 && conn_queued_bytes(peer->conn) > 0) {
-        expect_head(gateway, peer); /* it is still reading the last answer */
+        gateway_expect_request(gateway, peer); /* it is still reading the last answer */
         return;
     }
     if (peer->http.scanned == 0) {
@@ -115,12 +147,13 @@ static void answer_page(struct gateway *gateway, struct peer *peer,
                         const struct http_request *request) ON_REACTOR
 {
     struct site_answer answer;
-    site_answer(gateway->options.site, request, is_internal(peer), site_state(gateway), &answer);
+    site_answer(gateway->options.site, request, is_internal(gateway, peer), site_state(gateway),
+                &answer);
     metrics_add(gateway->options.metrics, answer.count, 1);
 
     uint8_t head[HTTP_RESPONSE_SIZE_MAX];
     const bool closes = request->close || request->body != HTTP_BODY_NONE ||
-                        (gateway->draining && !is_internal(peer));
+                        (gateway->draining && !is_internal(gateway, peer));
     const struct http_response response = {
         .status = answer.status,
         .content_type = answer.content_type,
@@ -265,15 +298,18 @@ static void try_upgrade(struct gateway *gateway, struct peer *peer,
     }
 }
 
-static void answer_request(struct gateway *gateway, struct peer *peer,
-                           const struct http_request *request) ON_REACTOR
+static void route_request(struct gateway *gateway, struct peer *peer,
+                          const struct http_request *request) ON_REACTOR
 {
-    switch (site_find(gateway->options.site, request->path, is_internal(peer))) {
+    switch (site_find(gateway->options.site, request->path, is_internal(gateway, peer))) {
     case SITE_CHAT:
         try_upgrade(gateway, peer, request, true);
         return;
     case SITE_ECHO:
         try_upgrade(gateway, peer, request, false);
+        return;
+    case SITE_API:
+        gateway_begin_api(gateway, peer, request);
         return;
     case SITE_PAGE:
     case SITE_NOT_FOUND:
@@ -283,13 +319,39 @@ static void answer_request(struct gateway *gateway, struct peer *peer,
     NEVER("a target without an answer");
 }
 
+/* A proxy may use one connection for many clients: who asks is known for a request, or for good. */
+static void answer_request(struct gateway *gateway, struct peer *peer,
+                           const struct http_request *request) ON_REACTOR
+{
+    const struct client_address sender = peer->client;
+
+    peer->client =
+        client_address_forwarded(&sender, request, gateway_listener(gateway, peer)->trusted);
+    route_request(gateway, peer, request);
+    if (peer->state == PEER_HTTP) {
+        peer->client = sender;
+    }
+}
+
 size_t gateway_read_http(struct gateway *gateway, struct peer *peer, struct span in)
 {
     size_t consumed = 0;
 
     while (consumed < in.size) {
+        const struct span rest = {in.data + consumed, in.size - consumed};
+        if (peer->state == PEER_API) {
+            consumed += gateway_read_api(gateway, peer, rest);
+            if (peer->state != PEER_HTTP || conn_is_paused(peer->conn)) {
+                return consumed;
+            }
+            continue;
+        }
+        if (peer->is_idle) {
+            peer->is_idle = false;
+            expect_head(gateway, peer, gateway->options.config->http_server.handshake_timeout_ns);
+        }
         struct http_request request;
-        const struct bytes head = {in.data + consumed, in.size - consumed};
+        const struct bytes head = {rest.data, rest.size};
         const enum http_verdict verdict =
             http_read_head(&peer->http, head, &gateway->http_limits, &request);
         if (verdict == HTTP_NEED_MORE) {
@@ -304,11 +366,14 @@ size_t gateway_read_http(struct gateway *gateway, struct peer *peer, struct span
         if (conn_is_closing(peer->conn)) {
             return in.size;
         }
-        if (peer->state != PEER_HTTP) {
-            const struct span rest = {in.data + consumed, in.size - consumed};
-            return consumed + gateway_read_frames(gateway, peer, rest);
+        if (peer->state == PEER_API) {
+            continue;
         }
-        expect_head(gateway, peer);
+        if (peer->state != PEER_HTTP) {
+            const struct span frames = {in.data + consumed, in.size - consumed};
+            return consumed + gateway_read_frames(gateway, peer, frames);
+        }
+        gateway_expect_request(gateway, peer);
         if (conn_is_paused(peer->conn)) {
             break;
         }

@@ -3,7 +3,8 @@
 #define SERVER_GATEWAY_STATE_H
 /*
  * The gateway's state, and the steps that its files share: gateway.c (lives, deadlines),
- * gateway_http.c (requests), gateway_frames.c (frames and messages), gateway_close.c (goodbye).
+ * gateway_http.c (requests), gateway_api.c (those of back ends), gateway_frames.c (frames and
+ * messages), gateway_close.c (goodbye).
  *
  * Private to server/gateway*.c. ON the gateway's reactor.
  */
@@ -21,9 +22,12 @@
 #include "net/reactor.h"
 #include "proto/http.h"
 #include "proto/stream.h"
+#include "server/api_gate.h"
+#include "server/api_request.h"
 #include "server/gateway.h"
 #include "server/peer.h"
 
+struct listening_item;
 struct slab;
 
 enum {
@@ -44,12 +48,20 @@ struct gateway {
     struct stream_limits echo_limits[2];
     struct limits_rate command_rate;
     struct limits_rate control_rate;
+    struct api_gate api_gate;
+    struct api_request_options api_options;
     uint32_t client_count;    /* peers that came by another listener than the internal one */
+    uint32_t api_count;       /* peers in PEER_API */
     uint64_t began_ns;        /* of the reactor's clock */
     uint64_t random;          /* state of the generator that spreads pings */
+    bool has_answers;         /* some of those in PEER_API can go on at once */
     bool draining;            /* see gateway_drain() */
     bool refuses_connections; /* see gateway_refuse_connections() */
 };
+
+/* gateway.c: what its listener is. */
+const struct listening_item *gateway_listener(const struct gateway *gateway,
+                                              const struct peer *peer);
 
 /* Milliseconds since the gateway began, never 0, so that 0 can stand for "none". */
 uint32_t gateway_now_ms(const struct gateway *gateway);
@@ -85,6 +97,32 @@ struct packet *gateway_packet(struct gateway *gateway, struct bytes bytes);
 
 /* gateway_http.c: returns how much of `in` it is done with. */
 size_t gateway_read_http(struct gateway *gateway, struct peer *peer, struct span in) ON_REACTOR;
+
+/*
+ * gateway_http.c: an answer, as one packet; it may have lost the connection (CONN_TOO_SLOW), or
+ * paused it until on_drained (CONN_QUEUED_HIGH). And one that ends the connection.
+ */
+enum conn_queued gateway_say(struct gateway *gateway, struct peer *peer,
+                             const struct http_response *response, struct bytes body) ON_REACTOR;
+void gateway_refuse(struct gateway *gateway, struct peer *peer,
+                    const struct http_response *response, struct bytes body) ON_REACTOR;
+
+/* gateway_http.c: the next request has its time from now on. */
+void gateway_expect_request(struct gateway *gateway, struct peer *peer);
+
+/* gateway_api.c: a request for /api, whose body comes to gateway_read_api(). */
+void gateway_begin_api(struct gateway *gateway, struct peer *peer,
+                       const struct http_request *request) ON_REACTOR;
+size_t gateway_read_api(struct gateway *gateway, struct peer *peer, struct span in) ON_REACTOR;
+
+/* gateway_api.c: asks what may be asked now. False: it waits for the hub. */
+bool gateway_go_on_api(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+
+/* gateway_api.c: what was answered has been read; a deadline; the end is near; it is here. */
+void gateway_release_api(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+void gateway_api_timeout(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+void gateway_drain_api(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+void gateway_close_api(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
 /* gateway_http.c: no whole request head came in time. */
 void gateway_head_timeout(struct gateway *gateway, struct peer *peer) ON_REACTOR;

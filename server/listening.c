@@ -2,6 +2,7 @@
 #include "server/listening.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -40,17 +41,23 @@ static int load_tickets(struct listening *listening, struct tls_tickets *tickets
     return 0;
 }
 
-static struct tls_config *load_tls(const struct listening *listening,
+static struct tls_config *load_tls(const struct config_tls *config,
+                                   const struct listening_item *item,
                                    const struct tls_tickets *tickets, char *error,
                                    size_t error_size)
 {
-    const struct config_tls *config = &listening->config->http_server.tls;
-    const struct tls_config_server_files files = {config->cert_pem_file, config->key_pem_file};
+    struct tls_config_server_files files[TLS_CONFIG_CERTIFICATES_MAX] = {
+        {config->cert_pem_file, config->key_pem_file}};
+    CHECK(config->certificates.count < TLS_CONFIG_CERTIFICATES_MAX);
+    for (uint32_t i = 0; i < config->certificates.count; i++) {
+        const struct config_certificate *more = &config->certificates.items[i];
+        files[1 + i] = (struct tls_config_server_files){more->cert_pem_file, more->key_pem_file};
+    }
     const struct tls_config_server server = {
-        .certificates = &files,
-        .certificate_count = 1,
+        .certificates = files,
+        .certificate_count = 1 + config->certificates.count,
         .tickets = tickets,
-        .client_ca_file = config->client_ca_pem_file[0] == '\0' ? NULL : config->client_ca_pem_file,
+        .client_ca_file = item->client_ca_file,
         .only_1_3 = config->min_version == CONFIG_TLS_1_3,
     };
     char why[TLS_CONFIG_ERROR_SIZE] = "";
@@ -70,7 +77,8 @@ int listening_reload(struct listening *listening, char *error, size_t error_size
     int result = load_tickets(listening, &tickets, error, error_size);
     for (; result == 0 && done < listening->count; done++) {
         if (listening->items[done].has_tls) {
-            loaded[done] = load_tls(listening, &tickets, error, error_size);
+            loaded[done] = load_tls(&listening->config->http_server.tls, &listening->items[done],
+                                    &tickets, error, error_size);
             result = loaded[done] == NULL ? -EINVAL : 0;
         }
     }
@@ -88,23 +96,69 @@ int listening_reload(struct listening *listening, char *error, size_t error_size
 
 /* --- The table ------------------------------------------------------------------------------- */
 
+static const char *or_null(const char *text)
+{
+    return text[0] == '\0' ? NULL : text;
+}
+
+static void fill_table(struct listening *listening)
+{
+    const struct config_http_server *http = &listening->config->http_server;
+    static const struct config_networks nobody = {NULL, 0};
+
+    listening->items[0] = (struct listening_item){
+        .address = http->address,
+        .port = http->port,
+        .client_ca_file = or_null(http->tls.client_ca_pem_file),
+        .trusted = &http->trusted_proxies,
+        .wants_proxy = http->proxy_protocol == CONFIG_PROXY_REQUIRED,
+        .has_tls = http->tls.enabled,
+        .fd = -1,
+    };
+    listening->items[1] = (struct listening_item){
+        .address = http->internal_address,
+        .port = http->internal_port,
+        .trusted = &nobody,
+        .is_internal = true,
+        .fd = -1,
+    };
+    listening->count = 2;
+    for (uint32_t i = 0; i < http->listeners.count; i++) {
+        const struct config_listener *more = &http->listeners.items[i];
+        CHECK(listening->count < LISTENING_MAX);
+        listening->items[listening->count++] = (struct listening_item){
+            .address = more->address,
+            .port = more->port,
+            .path = or_null(more->path),
+            .client_ca_file = or_null(more->client_ca_pem_file),
+            .trusted = &more->trusted_proxies,
+            .wants_proxy = more->proxy_protocol == CONFIG_PROXY_REQUIRED,
+            .is_internal = more->internal,
+            .has_tls = more->tls,
+            .fd = -1,
+        };
+    }
+}
+
 int listening_init(struct listening *listening, const struct config *config, char *error,
                    size_t error_size)
 {
-    const struct config_http_server *http = &config->http_server;
-
-    *listening = (struct listening){.config = config, .count = 2};
-    listening->items[0] = (struct listening_item){
-        .address = http->address, .port = http->port, .has_tls = http->tls.enabled};
-    listening->items[1] = (struct listening_item){
-        .address = http->internal_address, .port = http->internal_port, .is_internal = true};
+    *listening = (struct listening){.config = config};
+    fill_table(listening);
     return listening_reload(listening, error, error_size);
 }
 
 void listening_deinit(struct listening *listening)
 {
     for (size_t i = 0; i < listening->count; i++) {
-        tls_config_unref(listening->items[i].tls);
+        struct listening_item *item = &listening->items[i];
+        tls_config_unref(item->tls);
+        if (item->fd >= 0) {
+            (void)close(item->fd);
+        }
+        if (item->is_claimed) {
+            (void)unlink(item->path); /* the next start would replace it, too */
+        }
     }
     explicit_bzero(&listening->tickets, sizeof(listening->tickets));
     listening->count = 0;
@@ -112,52 +166,75 @@ void listening_deinit(struct listening *listening)
 
 /* --- Sockets --------------------------------------------------------------------------------- */
 
-static int open_one(const struct listening_item *item, bool shared, int *fd, char *error,
-                    size_t error_size)
+static int fail(const struct listening_item *item, int result, char *error, size_t error_size)
+{
+    const bool is_six = item->path == NULL && strchr(item->address, ':') != NULL;
+
+    if (item->path != NULL) {
+        (void)snprintf(error, error_size, "%s: %s", item->path, strerrordesc_np(-result));
+    } else {
+        (void)snprintf(error, error_size, is_six ? "[%s]:%u: %s" : "%s:%u: %s", item->address,
+                       (unsigned)item->port, strerrordesc_np(-result));
+    }
+    return result;
+}
+
+static int open_port(const struct listening_item *item, bool shared, int *fd)
 {
     struct listener_options options = {.backlog = BACKLOG, .share_port = shared};
-    int result = config_socket_address(item->address, item->port, &options.address);
-    if (result == 0) {
-        result = listener_open(&options, fd);
-    }
-    if (result != 0) {
-        char text[ADDRESS_TEXT_SIZE_MAX];
-        (void)address_format(&options.address, text);
-        (void)snprintf(error, error_size, "%s: %s", text, strerrordesc_np(-result));
-    }
-    return result;
+    const int result = config_socket_address(item->address, item->port, &options.address);
+
+    return result != 0 ? result : listener_open(&options, fd);
 }
 
-int listening_check_free(const struct listening *listening, char *error, size_t error_size)
+int listening_claim(struct listening *listening, char *error, size_t error_size)
 {
+    for (size_t i = 0; i < listening->count; i++) {
+        struct listening_item *item = &listening->items[i];
+        int fd = -1;
+        const int result = item->path != NULL ? listener_open_unix(item->path, BACKLOG, &item->fd)
+                                              : open_port(item, false, &fd);
+        if (result != 0) {
+            return fail(item, result, error, error_size);
+        }
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        item->is_claimed = item->path != NULL;
+    }
+    return 0;
+}
+
+/* The last shard gets the one that the others have copies of, so that the end is theirs alone. */
+static int share_unix(struct listening_item *item, bool is_last, int *fd)
+{
+    *fd = is_last ? item->fd : fcntl(item->fd, F_DUPFD_CLOEXEC, 0);
+    if (*fd < 0) {
+        return -errno;
+    }
+    if (is_last) {
+        item->fd = -1;
+    }
+    return 0;
+}
+
+int listening_open(struct listening *listening, struct shard *shard, char *error, size_t error_size)
+{
+    const bool is_last = ++listening->opened == listening->config->reactor.count;
     int result = 0;
 
     for (size_t i = 0; result == 0 && i < listening->count; i++) {
-        int fd;
-        result = open_one(&listening->items[i], false, &fd, error, error_size);
+        struct listening_item *item = &listening->items[i];
+        int fd = -1;
+        result = item->path != NULL ? share_unix(item, is_last, &fd) : open_port(item, true, &fd);
         if (result == 0) {
-            (void)close(fd);
+            result = shard_listen(shard, i, fd);
         }
-    }
-    return result;
-}
-
-int listening_open(const struct listening *listening, struct shard *shard, char *error,
-                   size_t error_size)
-{
-    int result = 0;
-
-    for (size_t i = 0; result == 0 && i < listening->count; i++) {
-        int fd;
-        const struct listening_item *item = &listening->items[i];
-        result = open_one(item, true, &fd, error, error_size);
         if (result != 0) {
-            return result;
-        }
-        result = shard_listen(shard, i, fd, item->tls);
-        if (result != 0) {
-            (void)close(fd);
-            (void)snprintf(error, error_size, "%s: %s", item->address, strerrordesc_np(-result));
+            if (fd >= 0) {
+                (void)close(fd);
+            }
+            return fail(item, result, error, error_size);
         }
     }
     return result;

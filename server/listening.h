@@ -6,7 +6,8 @@
  *
  * Owner     the control. The main thread opens, reloads and closes; the table of listeners is
  *           frozen after listening_init(), and the gateways read it.
- * Sockets   one of each listener for each reactor (SO_REUSEPORT), handed to the shard.
+ * Sockets   one of each listener for each reactor (SO_REUSEPORT), handed to the shard. Of a unix
+ *           socket there is one, which the reactors share; its file goes at the end.
  * TLS       each listener with TLS has a configuration of its own. The ticket keys of a process
  *           without a file for them stay the same when certificates are reloaded.
  * Failures  -errno, or -EINVAL for files that will not do, and a sentence in `error`.
@@ -19,6 +20,7 @@
 #include "net/tls_tickets.h"
 
 struct config;
+struct config_networks;
 struct shard;
 struct tls_config;
 
@@ -26,11 +28,17 @@ enum { LISTENING_MAX = 8 }; /* what a reactor has room for */
 
 /* What a connection may expect of the listener that it came in by. */
 struct listening_item {
-    const char *address; /* of the configuration */
+    const char *address; /* of the configuration, like the other pointers */
     uint16_t port;
-    bool is_internal; /* /health, /metrics and the like, and no clients */
+    const char *path;                      /* of a unix socket; NULL: address and port */
+    const char *client_ca_file;            /* NULL: clients need no certificate */
+    const struct config_networks *trusted; /* proxies that are believed */
+    bool wants_proxy;                      /* the PROXY header, from trusted ones only */
+    bool is_internal;                      /* /health, /metrics and the like, and no clients */
     bool has_tls;
-    struct tls_config *tls; /* one reference; the control's alone to look at */
+    struct tls_config *tls; /* one reference; the control's alone to look at, like `fd` */
+    bool is_claimed;        /* the unix socket is ours to take away */
+    int fd;                 /* of a unix socket, until the last shard has it; -1: none */
 };
 
 /* The first is the public one of http_server, the second the internal one. */
@@ -38,6 +46,7 @@ struct listening {
     const struct config *config;
     size_t count;
     struct listening_item items[LISTENING_MAX];
+    size_t opened;              /* shards that have their sockets */
     struct tls_tickets tickets; /* of this process, when there is no file; count 0: not yet made */
 };
 
@@ -46,12 +55,14 @@ NODISCARD int listening_init(struct listening *listening, const struct config *c
                              size_t error_size);
 void listening_deinit(struct listening *listening);
 
-/* Reactors share ports; a second parleyd would, too, and get half of the clients. */
-NODISCARD int listening_check_free(const struct listening *listening, char *error,
-                                   size_t error_size);
+/*
+ * Sees that nobody else listens there, and opens unix sockets. Reactors share ports; a second
+ * parleyd would, too, and get half of the clients.
+ */
+NODISCARD int listening_claim(struct listening *listening, char *error, size_t error_size);
 
-/* Opens a socket of each listener, and gives them to a shard that does not run yet. */
-NODISCARD int listening_open(const struct listening *listening, struct shard *shard, char *error,
+/* A socket of each listener for a shard that does not run yet, once for each of them. */
+NODISCARD int listening_open(struct listening *listening, struct shard *shard, char *error,
                              size_t error_size);
 
 /* Reads certificates and keys again: all of them are used from then on, or none. */

@@ -16,9 +16,11 @@
 #include "core/logger.h"
 #include "net/backend_choose.h"
 #include "proto/simd.h"
+#include "server/api_key.h"
 #include "server/args.h"
 #include "server/config.h"
 #include "server/control.h"
+#include "server/explain.h"
 #include "server/libraries.h"
 #include "server/memory.h"
 #include "server/store_program.h"
@@ -89,12 +91,14 @@ static int show_config(const struct config *config)
 {
     char error[CONFIG_ERROR_SIZE] = "";
     struct token_keys *keys = token_keys_create(&config->client, error);
+    struct api_key api_key;
 
-    if (keys == NULL) {
+    if (keys == NULL || !api_key_load(&api_key, &config->http_api, error, sizeof(error))) {
+        token_keys_unref(keys);
         (void)fprintf(stderr, "parleyd: %s\n", error);
         return EXIT_USAGE;
     }
-    token_keys_destroy(keys);
+    token_keys_unref(keys);
     return config_describe(config, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -129,6 +133,9 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     if (argc > 1 && strcmp(argv[1], "store") == 0) {
         return store_program_run(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "explain") == 0) {
+        return explain_run(argc - 1, argv + 1);
     }
     if (argc > 1 && strcmp(argv[1], "gentoken") == 0) {
         return token_program_generate(argc - 1, argv + 1);

@@ -17,13 +17,16 @@
 #include "core/timerwheel.h"
 #include "proto/http.h"
 #include "proto/stream.h"
+#include "server/client_address.h"
 
+struct api_request;
 struct conn;
 struct gateway;
 struct session;
 
 enum peer_state {
     PEER_HTTP,    /* reading request heads */
+    PEER_API,     /* reading the body of a back end's request, or answering it */
     PEER_ECHO,    /* upgraded on /echo */
     PEER_CHAT,    /* upgraded on /connection/websocket */
     PEER_CLOSING, /* a close frame is queued, or soon will be: input is dropped */
@@ -43,8 +46,10 @@ struct peer {
         struct http_reader http; /* PEER_HTTP */
         struct stream stream;    /* afterwards */
     };
-    struct session *session; /* PEER_CHAT */
-    struct peer_held *held;  /* commands that wait; reading is paused while there are any */
+    struct session *session;     /* PEER_CHAT */
+    struct api_request *request; /* once it has asked the server API something */
+    struct peer_held *held;      /* commands that wait; reading is paused while there are any */
+    struct client_address client;
     struct limits_bucket commands;
     struct limits_bucket controls;
     uint32_t phase_deadline;   /* head, connect, next ping, or pong: by state and ping_sent */
@@ -53,15 +58,19 @@ struct peer {
     uint32_t over_rate_since;  /* it has been above command_rate since then */
     uint32_t slot;             /* its own, in the gateway's slab */
     uint8_t state;             /* enum peer_state */
-    uint8_t listener;          /* enum gateway_listener */
+    uint8_t listener;          /* its index in gateway_options.listening */
     bool is_stream;            /* `stream` is the member of the union: upgraded */
     bool is_connected;         /* `connect` succeeded: pings instead of the connect deadline */
     bool ping_sent;            /* and not yet answered */
     bool closed_by_client;     /* its close frame came before ours */
+    bool is_idle;              /* between two requests */
+    bool closes_after_answer;  /* PEER_API */
+    bool reads_no_more;        /* PEER_API: what it still sends is dropped */
     bool waits_for_hub;        /* in gateway->waiting: held until hub_is_ready() */
+    bool waits_for_reply;      /* its connect is not answered yet: it is not read */
     bool is_sent_away;         /* it was told goodbye: the server drains */
 };
 
-_Static_assert(sizeof(struct peer) <= 168, "one per connection, idle ones too");
+_Static_assert(sizeof(struct peer) <= 192, "one per connection, idle ones too");
 
 #endif /* SERVER_PEER_H */

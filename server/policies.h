@@ -10,14 +10,20 @@
 #include "chat/policy.h"
 #include "core/annot.h"
 
+struct channel_regex;
 struct config;
 
 struct policies {
-    struct policy_table table; /* what to pass on */
-    struct policy *list;       /* [0]: without a namespace */
+    struct policy_table table;       /* what to pass on */
+    struct policy *list;             /* [0]: without a namespace */
+    struct policy_pattern *patterns; /* list[i].pattern, where it has one */
+    struct channel_regex **regexes;  /* of that */
 };
 
-/* 0, or -ENOMEM. Zeroed policies may be deinitialised too. */
+/*
+ * 0, or -ENOMEM; config_load_*() has seen that each channel_regex can be compiled. Zeroed policies
+ * may be deinitialised too.
+ */
 NODISCARD int policies_init(struct policies *policies, const struct config *config);
 void policies_deinit(struct policies *policies);
 

@@ -9,21 +9,16 @@
 #include "net/tls_config.h"
 #include "server/config.h"
 #include "server/listening.h"
+#include "server/token_keys.h"
 
 static size_t round_size(const struct reload *reload)
 {
-    return reload->reactor_count * reload->listening->count;
+    return reload->reactor_count * (reload->listening->count + 1);
 }
 
-void reload_init(struct reload *reload, struct listening *listening, struct bus *bus,
-                 struct log *log, size_t reactor_count)
+void reload_init(struct reload *reload, const struct reload *options)
 {
-    *reload = (struct reload){
-        .listening = listening,
-        .bus = bus,
-        .log = log,
-        .reactor_count = reactor_count,
-    };
+    *reload = *options;
     reload->next = round_size(reload);
 }
 
@@ -47,16 +42,26 @@ void reload_begin(struct reload *reload)
 {
     char error[CONFIG_ERROR_SIZE] = "";
 
-    if (listening_reload(reload->listening, error, sizeof(error)) != 0) {
+    struct token_keys *keys = token_keys_create(reload->client, error);
+    if (keys == NULL || listening_reload(reload->listening, error, sizeof(error)) != 0) {
+        token_keys_unref(keys);
         log_failure(reload, error);
         return;
     }
+    token_keys_unref(*reload->keys);
+    *reload->keys = keys;
     log_write(reload->log, LOG_INFO, "reloaded", NULL, 0);
     reload->next = 0;
 }
 
+static bool tell(struct reload *reload, size_t reactor, const struct post *post)
+{
+    const struct bus_post packed = post_pack(post);
+    return bus_tell(reload->bus, reload->reactor_count, reactor, &packed) == BUS_POSTED;
+}
+
 /* One reactor hears of one listener's certificates. */
-static bool post_one(struct reload *reload, size_t reactor, size_t listener)
+static bool post_certificates(struct reload *reload, size_t reactor, size_t listener)
 {
     struct tls_config *tls = reload->listening->items[listener].tls;
     if (tls == NULL) {
@@ -66,18 +71,39 @@ static bool post_one(struct reload *reload, size_t reactor, size_t listener)
         .kind = POST_RENEW_TLS,
         .renew_tls = {.tls = tls, .listener = (uint32_t)listener},
     };
-    const struct bus_post packed = post_pack(&post);
     tls_config_ref(tls);
-    if (bus_tell(reload->bus, reload->reactor_count, reactor, &packed) == BUS_POSTED) {
+    if (tell(reload, reactor, &post)) {
         return true;
     }
     tls_config_unref(tls);
     return false;
 }
 
+static bool post_keys(struct reload *reload, size_t reactor)
+{
+    struct token_keys *keys = *reload->keys;
+    if (token_keys_is_empty(keys)) {
+        return true;
+    }
+    const struct post post = {.kind = POST_RENEW_KEYS, .renew_keys = {.keys = keys}};
+    token_keys_ref(keys);
+    if (tell(reload, reactor, &post)) {
+        return true;
+    }
+    token_keys_unref(keys);
+    return false;
+}
+
+/* To each reactor one post for each listener, and one more. */
+static bool post_one(struct reload *reload, size_t reactor, size_t index)
+{
+    return index < reload->listening->count ? post_certificates(reload, reactor, index)
+                                            : post_keys(reload, reactor);
+}
+
 bool reload_go_on(struct reload *reload)
 {
-    const size_t count = reload->listening->count;
+    const size_t count = reload->listening->count + 1;
     const size_t end = round_size(reload);
 
     if (reload->next == end) {

@@ -104,7 +104,7 @@ static uint64_t count(const struct service *service, enum metrics_id id)
 static void say_starting(const struct service *service, enum archive_state store)
 {
     char lines[LINES_SIZE];
-    char patience[LINES_SIZE] = "";
+    char patience[64] = ""; /* the key and 20 digits */
     const struct bytes text = site_store_text(store);
 
     if (store == ARCHIVE_STARTING) {

@@ -47,10 +47,10 @@ struct service {
     struct service_options options;
     struct notify notify;
     enum service_phase phase;
-    uint64_t *turns;        /* by reactor: when they were last looked at */
-    bool has_woken;         /* all of them, then */
+    uint64_t *turns; /* by reactor: when they were last looked at */
+    bool has_woken;  /* all of them, then */
     uint64_t status_due_ns;
-    uint64_t dog_due_ns;    /* UINT64_MAX without a watchdog */
+    uint64_t dog_due_ns; /* UINT64_MAX without a watchdog */
 };
 
 /* 0, also when there is no manager; or -errno: $NOTIFY_SOCKET cannot be reached, or no memory. */

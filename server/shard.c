@@ -4,6 +4,7 @@
 #include "version.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "chat/herald.h"
 #include "chat/hub.h"
@@ -23,7 +24,9 @@
 #include "server/delivery.h"
 #include "server/drain.h"
 #include "server/gateway.h"
+#include "server/listening.h"
 #include "server/shed.h"
+#include "server/token.h"
 
 enum {
     NS_PER_MS = 1000000,
@@ -86,6 +89,8 @@ static int create_hub(struct shard *shard)
 {
     const struct shard_options *options = &shard->options;
     const struct config *config = options->config;
+    const char *personal_namespace =
+        config->client.subscribe_to_user_personal_channel.personal_channel_namespace;
     const struct hub_options hub = {
         .key = options->key,
         .reactor = options->index,
@@ -101,6 +106,8 @@ static int create_hub(struct shard *shard)
         .archive = options->archive,
         .store_timeout_ns = config->store.timeout_ns,
         .store_bytes_max = config->store.queue_max_size,
+        .list_bytes_max = config->http_api.max_answer_bytes,
+        .revocation_count_max = config->http_api.max_revocations,
         .page_bytes_max = page_bytes(config),
         .presence_max_list = config->client.presence_max_list,
         .news_batch_max = config->client.max_messages_per_frame < HERALD_BATCH_MAX
@@ -113,6 +120,9 @@ static int create_hub(struct shard *shard)
             config->client.insecure || config->client.allow_anonymous_connect_without_token,
         .verifier = options->verifier,
         .expired_close_delay_ns = config->client.expired_close_delay_ns,
+        .expired_sub_close_delay_ns = config->client.expired_sub_close_delay_ns,
+        .personal_channels = config->client.subscribe_to_user_personal_channel.enabled,
+        .personal_namespace = {(const uint8_t *)personal_namespace, strlen(personal_namespace)},
         .version = "parley " PARLEY_VERSION,
         .policies = options->policies,
         .bus = options->bus,
@@ -125,12 +135,15 @@ static int create_hub(struct shard *shard)
     return hub_create(&hub, &shard->hub);
 }
 
-/* For pages and echoes: no less than a client of the chat may have, nor than the page needs. */
+/* For pages, echoes and back ends: no less than a client of the chat may have. */
 static uint32_t large_queue(const struct config *config)
 {
     uint32_t size = PAGE_QUEUE_MIN;
     if (size < config->client.queue_max_size) {
         size = config->client.queue_max_size;
+    }
+    if (size < 2 * config->http_api.max_answer_bytes) {
+        size = 2 * config->http_api.max_answer_bytes;
     }
     return size < config->echo.queue_max_size ? config->echo.queue_max_size : size;
 }
@@ -173,8 +186,10 @@ static int create_gateway(struct shard *shard)
     const struct shard_options *options = &shard->options;
     const struct gateway_options gateway = {
         .config = options->config,
+        .api_key = options->api_key,
         .simd = options->simd,
         .site = options->site,
+        .listening = options->listening,
         .hub = shard->hub,
         .outbox = shard->outbox,
         .compression = shard->compression,
@@ -274,10 +289,17 @@ void shard_destroy(struct shard *shard)
     free(shard);
 }
 
-int shard_listen(struct shard *shard, size_t index, int fd, struct tls_config *tls)
+int shard_listen(struct shard *shard, size_t index, int fd)
 {
-    const struct conn_handler *handler = gateway_handler(shard->gateway);
-    const int listener = reactor_listen_tls(shard->reactor, fd, handler, tls);
+    const struct config *config = shard->options.config;
+    const struct listening_item *item = &shard->options.listening->items[index];
+    const struct reactor_listening listening = {
+        .handler = gateway_handler(shard->gateway),
+        .tls = item->tls,
+        .proxy_timeout_ns = item->wants_proxy ? config->http_server.proxy_timeout_ns : 0,
+        .is_reserved = item->is_internal,
+    };
+    const int listener = reactor_listen_with(shard->reactor, fd, &listening);
 
     CHECK(listener < 0 || (size_t)listener == index);
     return listener < 0 ? listener : 0;
@@ -329,6 +351,11 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
     } else if (post.kind == POST_RENEW_TLS) {
         reactor_renew_tls(shard->reactor, (int)post.renew_tls.listener, post.renew_tls.tls);
         tls_config_unref(post.renew_tls.tls);
+    } else if (post.kind == POST_RENEW_KEYS) {
+        token_verifier_renew_keys(shard->options.tokens, post.renew_keys.keys);
+    } else if (post.kind == POST_KEY_SET) {
+        token_verifier_renew_set(shard->options.tokens, (enum claims_kind)post.key_set.kind,
+                                 post.key_set.set);
     } else {
         hub_take(shard->hub, &post);
     }
@@ -366,7 +393,7 @@ static void take_posts(struct shard *shard) ON_REACTOR
 static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
 {
     if (shard->has_posts || outbox_count(shard->outbox) > 0 ||
-        reactor_has_leftover(shard->reactor)) {
+        gateway_has_answers(shard->gateway) || reactor_has_leftover(shard->reactor)) {
         return 0;
     }
     const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway);
@@ -433,7 +460,7 @@ static void observe_deliveries(struct shard *shard, uint64_t now_ns) ON_REACTOR
     times->count = 0;
 }
 
-static void update_metrics(struct shard *shard, uint64_t began_ns)
+static void update_metrics(struct shard *shard, uint64_t began_ns) ON_REACTOR
 {
     struct metrics *metrics = shard->options.metrics;
 
@@ -469,6 +496,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     gateway_resume(shard->gateway);                      /* 3 */
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */
+    gateway_open_settled(shard->gateway);                /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
     shed(shard);                                         /* 4 */
     hub_flush(shard->hub);                               /* 5 */

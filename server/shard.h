@@ -17,23 +17,28 @@
 #include "core/annot.h"
 #include "core/table.h"
 
+struct api_key;
 struct backend_ops;
 struct bus;
 struct claims_verifier;
 struct config;
+struct listening;
 struct log;
 struct metrics;
 struct policy_table;
 struct shard; /* opaque */
 struct simd_ops;
 struct site;
-struct tls_config;
+struct token_verifier;
 
 struct shard_options {
     const struct config *config;
+    const struct api_key *api_key; /* NULL: none */
     const struct policy_table *policies;
-    const struct claims_verifier *verifier; /* of this shard; NULL: no key is configured */
+    struct token_verifier *tokens;          /* of this shard; NULL: no key is configured */
+    const struct claims_verifier *verifier; /* the same, as the hub knows it */
     const struct site *site;
+    const struct listening *listening; /* its table is all that is looked at */
     const struct simd_ops *simd;
     const struct backend_ops *backend;
     void *backend_context; /* the simulation's world; else NULL */
@@ -59,10 +64,10 @@ NODISCARD int shard_create(const struct shard_options *options, struct shard **s
 void shard_destroy(struct shard *shard);
 
 /*
- * Takes over a listening descriptor. `index` is the listener's in the server's table, and counts
- * from 0. `tls` may be NULL. 0, or -errno and the descriptor is still the caller's.
+ * Takes over a descriptor of the listener that has this index in shard_options.listening, from 0
+ * on. 0, or -errno and the descriptor is still the caller's.
  */
-NODISCARD int shard_listen(struct shard *shard, size_t index, int fd, struct tls_config *tls);
+NODISCARD int shard_listen(struct shard *shard, size_t index, int fd);
 
 /* The loop, for a thread of its own: enters the reactor, iterates until POST_EXIT, leaves it. */
 void shard_run(void *shard);

@@ -2,9 +2,12 @@
 #include "server/site.h"
 
 #include "page_bytes.h"
+#include "version.h"
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "proto/api_result.h"
 #include "proto/http.h"
 #include "server/archive.h"
 
@@ -19,6 +22,12 @@ static bool path_is(struct bytes path, const char *expected)
 {
     const size_t size = strlen(expected);
     return path.size == size && memcmp(path.data, expected, size) == 0;
+}
+
+static bool path_begins_with(struct bytes path, const char *prefix)
+{
+    const size_t size = strlen(prefix);
+    return path.size >= size && memcmp(path.data, prefix, size) == 0;
 }
 
 static struct bytes text(const char *body)
@@ -38,6 +47,9 @@ static const struct page_file *find_page(struct bytes path)
 
 enum site_target site_find(const struct site *site, struct bytes path, bool internal)
 {
+    if (internal && (path_is(path, "/api") || path_begins_with(path, "/api/"))) {
+        return SITE_API;
+    }
     if (internal) {
         return path_is(path, "/health") || path_is(path, "/ready") || path_is(path, "/metrics")
                    ? SITE_PAGE
@@ -89,6 +101,7 @@ static const char *const ready_texts[] = {
     [ARCHIVE_READY] = "ready\n",
     [ARCHIVE_DOWN] = "the store is down\n",
     [ARCHIVE_FULL] = "the store has no space left\n",
+    [ARCHIVE_UNREPAIRED] = "the store is damaged and could not be repaired\n",
     [ARCHIVE_SLOW] = "the store does not answer in time\n",
 };
 
@@ -157,4 +170,27 @@ void site_answer(const struct site *site, const struct http_request *request, bo
         return;
     }
     answer_text(answer, 404, "not found\n", METRIC_HTTP_OTHER);
+}
+
+static uint64_t sum(const struct site *site, enum metrics_id id)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < site->metric_count; i++) {
+        total += metrics_read(site->metrics[i], id);
+    }
+    return total;
+}
+
+void site_write_node(const struct site *site, struct json_writer *writer)
+{
+    const struct api_node node = {
+        .uid = text(site->node_uid),
+        .name = text(site->node_name),
+        .version = text(PARLEY_VERSION),
+        .client_count = sum(site, METRIC_SESSIONS),
+        .channel_count = sum(site, METRIC_CHANNELS),
+        .subscription_count = sum(site, METRIC_SUBSCRIPTIONS),
+        .uptime_s = (uint64_t)time(NULL) - site->process.started_s,
+    };
+    api_result_write_node(writer, &node);
 }

@@ -21,6 +21,7 @@
 #include "server/process.h"
 
 struct http_request;
+struct json_writer;
 
 /* What the metrics are made of: one per thread, named for the loop histograms. */
 struct site {
@@ -29,6 +30,8 @@ struct site {
     size_t metric_count;
     struct process process;
     const struct archive *archive; /* NULL: nothing is stored */
+    const char *node_name;         /* what `info` of the server API calls this process */
+    const char *node_uid;
     bool echo_enabled;
 };
 
@@ -36,6 +39,7 @@ enum site_target {
     SITE_PAGE,      /* a body for GET and HEAD */
     SITE_CHAT,      /* wants an upgrade: the Centrifuge protocol */
     SITE_ECHO,      /* wants an upgrade: raw echo */
+    SITE_API,       /* the server API: /api, and all below */
     SITE_NOT_FOUND, /* 404 */
 };
 
@@ -63,6 +67,8 @@ struct site_answer {
 void site_answer(const struct site *site, const struct http_request *request, bool internal,
                  enum site_state state, struct site_answer *answer);
 
+/* The result of `info`: proto/api_result.h. */
+void site_write_node(const struct site *site, struct json_writer *writer);
 /* What /ready says of the store, without a line's end. */
 struct bytes site_store_text(enum archive_state state);
 

@@ -52,8 +52,11 @@ static const char *take_config_file(int argc, char **argv, int *index)
     return NULL;
 }
 
-/* The path that a configuration has, or 0 and a line on standard error. */
-static bool load_path(const char *file, char path[CONFIG_PATH_SIZE])
+/*
+ * The path that a configuration has, or false and a line on standard error. Not inlined, because a
+ * configuration and a path of the kernel's size are too much for one frame.
+ */
+__attribute__((noinline)) static bool load_path(const char *file, char path[CONFIG_PATH_SIZE])
 {
     char error[CONFIG_ERROR_SIZE] = "";
     struct config config;

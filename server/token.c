@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/post.h"
+#include "core/bus.h"
 #include "core/check.h"
 #include "core/log.h"
 #include "core/metrics.h"
@@ -14,16 +16,34 @@
 #include "proto/json.h"
 #include "proto/utf8.h"
 #include "server/config.h"
+#include "server/jwks.h"
 #include "server/token_keys.h"
 
 enum {
-    KID_SIZE_MAX = 128, /* bytes */
     HEADER_DEPTH_MAX = 8,
     MS_PER_S = 1000,
+    SECTION_COUNT = 2,  /* one for each kind of tokens */
+    MISSING_COUNT = 64, /* a name takes the place of another one that falls on it */
+};
+
+/* A name of a key that the set of that generation had not. */
+struct missing {
+    uint64_t generation;
+    size_t kid_size; /* 0: nobody's */
+    uint8_t kid[TOKEN_KEY_NAME_SIZE_MAX];
+};
+
+/* What came from the endpoint of one section. */
+struct fetched {
+    struct jwks *set; /* NULL: nothing yet */
+    bool is_asked;    /* for a newer one */
+    struct missing missing[MISSING_COUNT];
 };
 
 struct token_verifier {
     struct token_verifier_options options;
+    struct token_keys *keys;
+    struct fetched fetched[SECTION_COUNT];
     const char *why;
     struct token_claims claims;
     uint8_t header[TOKEN_SIZE_MAX];
@@ -60,6 +80,7 @@ const char *token_reason_name(enum token_reason reason)
         [TOKEN_TOO_LONG] = "too_long",
         [TOKEN_MALFORMED] = "malformed",
         [TOKEN_BAD_ALGORITHM] = "bad_algorithm",
+        [TOKEN_UNAVAILABLE] = "unavailable",
         [TOKEN_UNKNOWN_KEY] = "unknown_key",
         [TOKEN_BAD_SIGNATURE] = "bad_signature",
         [TOKEN_BAD_CLAIMS] = "bad_claims",
@@ -80,14 +101,37 @@ struct token_verifier *token_verifier_create(const struct token_verifier_options
     struct token_verifier *verifier = calloc(1, sizeof(*verifier));
     if (verifier != NULL) {
         verifier->options = *options;
+        verifier->keys = options->keys;
         verifier->why = "";
+        token_keys_ref(verifier->keys);
     }
     return verifier;
 }
 
 void token_verifier_destroy(struct token_verifier *verifier)
 {
-    free(verifier);
+    if (verifier != NULL) {
+        for (size_t i = 0; i < SECTION_COUNT; i++) {
+            jwks_unref(verifier->fetched[i].set);
+        }
+        token_keys_unref(verifier->keys);
+        free(verifier);
+    }
+}
+
+void token_verifier_renew_keys(struct token_verifier *verifier, struct token_keys *keys)
+{
+    token_keys_unref(verifier->keys);
+    verifier->keys = keys;
+}
+
+void token_verifier_renew_set(struct token_verifier *verifier, enum claims_kind kind,
+                              struct jwks *set)
+{
+    struct fetched *fetched = &verifier->fetched[kind];
+    jwks_unref(fetched->set);
+    fetched->set = set;
+    fetched->is_asked = false;
 }
 
 const char *token_verifier_why(const struct token_verifier *verifier)
@@ -162,17 +206,6 @@ static enum token_reason take_apart(struct token_verifier *verifier, struct byte
 
 /* -- the header -------------------------------------------------------------------------------- */
 
-static bool kid_is_good(struct bytes kid)
-{
-    bool is_good = kid.size <= KID_SIZE_MAX;
-    for (size_t i = 0; is_good && i < kid.size; i++) {
-        const uint8_t byte = kid.data[i];
-        is_good = (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-                  (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' || byte == '-';
-    }
-    return is_good;
-}
-
 static enum token_reason read_header(struct token_verifier *verifier, struct bytes text,
                                      struct header *header)
 {
@@ -196,10 +229,79 @@ static enum token_reason read_header(struct token_verifier *verifier, struct byt
     if (header->crit.size > 0 || header->b64.size > 0) {
         return refuse(verifier, TOKEN_MALFORMED, "its header has crit or b64");
     }
-    if (!kid_is_good(header->kid)) {
+    if (!token_key_name_is_good(header->kid)) {
         return refuse(verifier, TOKEN_MALFORMED, "its kid is not 128 of A-Z a-z 0-9 . _ -");
     }
     return TOKEN_GOOD;
+}
+
+/* -- its key ----------------------------------------------------------------------------------- */
+
+static struct missing *place_of(struct fetched *fetched, struct bytes kid)
+{
+    size_t hash = 0;
+    for (size_t i = 0; i < kid.size; i++) {
+        hash = hash * 31 + kid.data[i];
+    }
+    return &fetched->missing[hash % MISSING_COUNT];
+}
+
+static void ask_for_newer(struct token_verifier *verifier, enum claims_kind section)
+{
+    const struct token_verifier_options *const options = &verifier->options;
+    struct fetched *fetched = &verifier->fetched[section];
+    const struct post post = {
+        .kind = POST_WANT_KEYS,
+        .want_keys = {.generation = jwks_generation(fetched->set), .kind = (uint32_t)section},
+    };
+    const struct bus_post packed = post_pack(&post);
+
+    if (!fetched->is_asked) {
+        /* Without room the next one asks. */
+        fetched->is_asked =
+            bus_tell(options->bus, options->port, options->source_port, &packed) == BUS_POSTED;
+    }
+}
+
+/* The set that was fetched last has no such key: has the next one? */
+static enum token_reason miss(struct token_verifier *verifier, enum claims_kind section,
+                              struct bytes kid)
+{
+    struct fetched *fetched = &verifier->fetched[section];
+    const uint64_t generation = jwks_generation(fetched->set);
+    struct missing *missing = place_of(fetched, kid);
+    const bool is_known = missing->kid_size == kid.size && kid.size > 0 &&
+                          memcmp(missing->kid, kid.data, kid.size) == 0;
+
+    const bool is_asked_for = is_known && missing->generation < generation;
+    if (kid.size == 0 || is_asked_for || verifier->options.source_port == 0) {
+        return refuse(verifier, TOKEN_UNKNOWN_KEY, "its key is not in the key set");
+    }
+    if (!is_known) {
+        *missing = (struct missing){.generation = generation, .kid_size = kid.size};
+        memcpy(missing->kid, kid.data, kid.size);
+    }
+    ask_for_newer(verifier, section);
+    return refuse(verifier, TOKEN_UNAVAILABLE, "its key is not in the key set, which may be old");
+}
+
+static enum token_reason find_in_set(struct token_verifier *verifier, enum claims_kind kind,
+                                     const struct header *header, enum token_algorithm algorithm,
+                                     const struct token_key **key)
+{
+    const enum claims_kind section = token_keys_section(verifier->keys, kind);
+    const struct jwks *const of_file = token_keys_set(verifier->keys, kind);
+    const struct jwks *const set = of_file != NULL ? of_file : verifier->fetched[section].set;
+
+    if (set == NULL) {
+        return refuse(verifier, TOKEN_UNAVAILABLE, "there is no key set yet");
+    }
+    *key = jwks_find(set, header->kid, algorithm);
+    if (*key != NULL) {
+        return TOKEN_GOOD;
+    }
+    return of_file == NULL ? miss(verifier, section, header->kid)
+                           : refuse(verifier, TOKEN_UNKNOWN_KEY, "its key is not in the key set");
 }
 
 static enum token_reason find_key(struct token_verifier *verifier, enum claims_kind kind,
@@ -211,7 +313,13 @@ static enum token_reason find_key(struct token_verifier *verifier, enum claims_k
         return refuse(verifier, TOKEN_BAD_ALGORITHM,
                       "its alg is not one of HS, RS or ES with 256, 384 or 512");
     }
-    *key = token_keys_find(verifier->options.keys, kind, token_key_type_of(*algorithm));
+    const enum token_key_type type = token_key_type_of(*algorithm);
+    const struct config_token *const rules = token_keys_rules(verifier->keys, kind);
+    const bool has_set = rules->jwks_public_endpoint != NULL || rules->jwks_file != NULL;
+    if (has_set && type != TOKEN_KEY_HMAC) {
+        return find_in_set(verifier, kind, header, *algorithm, key);
+    }
+    *key = token_keys_find(verifier->keys, kind, type);
     if (*key == NULL) {
         return refuse(verifier, TOKEN_BAD_ALGORITHM, "no key for its alg is configured");
     }
@@ -333,7 +441,7 @@ static enum token_reason verify(struct token_verifier *verifier, enum claims_kin
         return refuse(verifier, TOKEN_BAD_CLAIMS, fault);
     }
     const int64_t now_s = (int64_t)(options->now_ms(options->now_context) / MS_PER_S);
-    reason = judge(verifier, kind, token_keys_rules(options->keys, kind), now_s);
+    reason = judge(verifier, kind, token_keys_rules(verifier->keys, kind), now_s);
     if (reason == TOKEN_GOOD) {
         fill(&verifier->claims, now_s, claims);
     }
@@ -375,6 +483,8 @@ static enum claims_verdict verify_for_hub(void *context, enum claims_kind kind, 
         return CLAIMS_VALID;
     case TOKEN_EXPIRED:
         return CLAIMS_EXPIRED;
+    case TOKEN_UNAVAILABLE:
+        return CLAIMS_UNAVAILABLE;
     case TOKEN_TOO_LONG:
     case TOKEN_MALFORMED:
     case TOKEN_BAD_ALGORITHM:

@@ -12,6 +12,9 @@
  * Owner     who created it. Claims are views of the verifier's memory until it is asked again.
  * Threads   one: each reactor has its own. Keys and rules are frozen and shared.
  * Time      of the clock on the wall, which the caller brings.
+ * Sets      of keys that come from an endpoint: whoever names a key that the set has not is told
+ *           "not yet", once, and a newer set is asked for; if that has not got it either, it is
+ *           unknown. Of such names the last few are remembered.
  * Not here  keys (token_key.h, token_keys.h), reading claims (token_claims.h).
  */
 #include <stdint.h>
@@ -29,6 +32,7 @@ enum token_reason {
     TOKEN_TOO_LONG,
     TOKEN_MALFORMED,     /* not three parts of base64url, or the header is not what it must be */
     TOKEN_BAD_ALGORITHM, /* none that we take, or we have no key of its type */
+    TOKEN_UNAVAILABLE,   /* its key is not here yet: no set is, or a newer one is asked for */
     TOKEN_UNKNOWN_KEY,   /* no key of that name */
     TOKEN_BAD_SIGNATURE,
     TOKEN_BAD_CLAIMS, /* not JSON, or a claim of another type */
@@ -43,17 +47,22 @@ enum token_reason {
 /* The name that the metric has for it. */
 const char *token_reason_name(enum token_reason reason);
 
+struct bus;
+struct jwks;
 struct log;
 struct metrics;
 struct token_keys;
 struct token_verifier; /* opaque */
 
 struct token_verifier_options {
-    const struct token_keys *keys;     /* and the rules that belong to them */
+    struct token_keys *keys; /* and the rules that belong to them; takes a share of its own */
     uint64_t (*now_ms)(void *context); /* since 1970 */
     void *now_context;
     struct metrics *metrics; /* NULL: nobody counts */
     struct log *log;         /* NULL: none */
+    struct bus *bus;         /* to ask for newer key sets */
+    uint16_t port;           /* ours on it */
+    uint16_t source_port;    /* that of jwks_source.h; 0: there is none */
 };
 
 /* NULL when memory is out. */
@@ -64,6 +73,11 @@ void token_verifier_destroy(struct token_verifier *verifier);
 /* Fills `claims` when it says TOKEN_GOOD. */
 NODISCARD enum token_reason token_verify(struct token_verifier *verifier, enum claims_kind kind,
                                          struct bytes token, struct claims *claims);
+
+/* Others, from now on; takes the share. */
+void token_verifier_renew_keys(struct token_verifier *verifier, struct token_keys *keys);
+void token_verifier_renew_set(struct token_verifier *verifier, enum claims_kind kind,
+                              struct jwks *set);
 
 /* Of the last refusal, for people. Nothing of the token is in it. */
 const char *token_verifier_why(const struct token_verifier *verifier);

@@ -41,12 +41,13 @@ static const struct {
 };
 
 static const struct {
-    const char *name; /* OpenSSL's */
+    const char *name;    /* RFC 7518's */
+    const char *openssl; /* OpenSSL's */
     cjose_jwk_ec_curve curve;
 } curves[] = {
-    {"prime256v1", CJOSE_JWK_EC_P_256},
-    {"secp384r1", CJOSE_JWK_EC_P_384},
-    {"secp521r1", CJOSE_JWK_EC_P_521},
+    {"P-256", "prime256v1", CJOSE_JWK_EC_P_256},
+    {"P-384", "secp384r1", CJOSE_JWK_EC_P_384},
+    {"P-521", "secp521r1", CJOSE_JWK_EC_P_521},
 };
 
 enum { CURVE_COUNT = sizeof(curves) / sizeof(curves[0]) };
@@ -79,6 +80,17 @@ const char *token_key_type_name(enum token_key_type type)
     static const char *const names[] = {"an HMAC secret", "an RSA key", "an ECDSA key"};
     CHECK(type < TOKEN_KEY_TYPE_COUNT);
     return names[type];
+}
+
+bool token_key_name_is_good(struct bytes kid)
+{
+    bool is_good = kid.size <= TOKEN_KEY_NAME_SIZE_MAX;
+    for (size_t i = 0; is_good && i < kid.size; i++) {
+        const uint8_t byte = kid.data[i];
+        is_good = (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+                  (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' || byte == '-';
+    }
+    return is_good;
 }
 
 static struct token_key *refuse(char *error, const char *expected, const char *found)
@@ -115,13 +127,122 @@ struct token_key *token_key_from_secret(struct bytes secret, char error[TOKEN_KE
                 (struct token_key){.type = TOKEN_KEY_HMAC, .is_private = true}, error);
 }
 
-/* -- PEM --------------------------------------------------------------------------------------- */
+/* -- numbers ----------------------------------------------------------------------------------- */
 
 /* A number of a key, big-endian. */
 struct number {
     uint8_t data[NUMBER_SIZE_MAX];
     size_t size; /* bytes; 0: not there, or too long */
 };
+
+/* Without zeros in front. */
+static struct number number_from(struct bytes bytes)
+{
+    struct number number = {.size = 0};
+    while (bytes.size > 0 && bytes.data[0] == 0) {
+        bytes.data++;
+        bytes.size--;
+    }
+    if (bytes.size > 0 && bytes.size <= sizeof(number.data)) {
+        memcpy(number.data, bytes.data, bytes.size);
+        number.size = bytes.size;
+    }
+    return number;
+}
+
+static size_t bits_of(const struct number *number)
+{
+    size_t bits = 8 * number->size;
+    for (uint32_t top = number->data[0]; number->size > 0 && top < 0x80; top <<= 1) {
+        bits--;
+    }
+    return bits;
+}
+
+/* `d`: of a private key, else empty. */
+static struct token_key *from_rsa(struct number *n, struct number *e, struct number *d, char *error)
+{
+    const size_t bits = bits_of(n);
+    char expected[NAME_SIZE * 2];
+    char found[NAME_SIZE];
+    cjose_err fault;
+
+    if (bits < TOKEN_KEY_RSA_BITS_MIN || bits > TOKEN_KEY_RSA_BITS_MAX) {
+        (void)snprintf(expected, sizeof(expected), "an RSA key of %d to %d bits",
+                       TOKEN_KEY_RSA_BITS_MIN, TOKEN_KEY_RSA_BITS_MAX);
+        (void)snprintf(found, sizeof(found), "one of %zu", bits);
+        return refuse(error, expected, bits == 0 ? "a longer one" : found);
+    }
+    if (e->size == 0 || e->size > EXPONENT_SIZE_MAX) {
+        return refuse(error, "an RSA key with a public exponent of at most 64 bits", "another one");
+    }
+    const cjose_jwk_rsa_keyspec spec = {
+        .n = n->data,
+        .nlen = n->size,
+        .e = e->data,
+        .elen = e->size,
+        .d = d->size > 0 ? d->data : NULL,
+        .dlen = d->size,
+    };
+    return wrap(cjose_jwk_create_RSA_spec(&spec, &fault),
+                (struct token_key){.type = TOKEN_KEY_RSA, .bits = bits, .is_private = d->size > 0},
+                error);
+}
+
+/* `index` of the curve; CURVE_COUNT: of none that we take. OpenSSL looks whether it is on it. */
+static struct token_key *from_point(size_t index, struct number *x, struct number *y,
+                                    struct number *d, char *error)
+{
+    cjose_err fault;
+
+    if (index == CURVE_COUNT) {
+        return refuse(error, "an ECDSA key of the curve P-256, P-384 or P-521", "another one");
+    }
+    const cjose_jwk_ec_keyspec spec = {
+        .crv = curves[index].curve,
+        .x = x->data,
+        .xlen = x->size,
+        .y = y->data,
+        .ylen = y->size,
+        .d = d->size > 0 ? d->data : NULL,
+        .dlen = d->size,
+    };
+    return wrap(cjose_jwk_create_EC_spec(&spec, &fault),
+                (struct token_key){.type = TOKEN_KEY_ECDSA,
+                                   .bits = algorithms[TOKEN_ES256 + index].bits,
+                                   .is_private = d->size > 0},
+                error);
+}
+
+struct token_key *token_key_from_rsa(struct bytes n, struct bytes e,
+                                     char error[TOKEN_KEY_ERROR_SIZE])
+{
+    struct number modulus = number_from(n);
+    struct number exponent = number_from(e);
+    struct number none = {.size = 0};
+    struct token_key *key = from_rsa(&modulus, &exponent, &none, error);
+    ERR_clear_error();
+    return key;
+}
+
+struct token_key *token_key_from_point(struct bytes curve, struct bytes x, struct bytes y,
+                                       char error[TOKEN_KEY_ERROR_SIZE])
+{
+    struct number first = number_from(x);
+    struct number second = number_from(y);
+    struct number none = {.size = 0};
+    size_t index = 0;
+
+    while (index < CURVE_COUNT && (strlen(curves[index].name) != curve.size ||
+                                   memcmp(curves[index].name, curve.data, curve.size) != 0)) {
+        index++;
+    }
+    struct token_key *key = from_point(index, &first, &second, &none, error);
+    ERR_clear_error();
+    return key;
+}
+
+/* -- PEM --------------------------------------------------------------------------------------- */
 
 static struct number number_of(const EVP_PKEY *pkey, const char *name)
 {
@@ -135,82 +256,44 @@ static struct number number_of(const EVP_PKEY *pkey, const char *name)
     return number;
 }
 
-static struct token_key *from_rsa(EVP_PKEY *pkey, bool is_private, char *error)
-{
-    const size_t bits = (size_t)EVP_PKEY_get_bits(pkey);
-    char expected[NAME_SIZE * 2];
-    char found[NAME_SIZE];
-    cjose_err fault;
-
-    if (bits < TOKEN_KEY_RSA_BITS_MIN || bits > TOKEN_KEY_RSA_BITS_MAX) {
-        (void)snprintf(expected, sizeof(expected), "an RSA key of %d to %d bits",
-                       TOKEN_KEY_RSA_BITS_MIN, TOKEN_KEY_RSA_BITS_MAX);
-        (void)snprintf(found, sizeof(found), "one of %zu", bits);
-        return refuse(error, expected, found);
-    }
-    struct number n = number_of(pkey, OSSL_PKEY_PARAM_RSA_N);
-    struct number e = number_of(pkey, OSSL_PKEY_PARAM_RSA_E);
-    struct number d = {.size = 0};
-    if (e.size > EXPONENT_SIZE_MAX) {
-        return refuse(error, "an RSA key with a public exponent of at most 64 bits",
-                      "a longer one");
-    }
-    if (is_private) {
-        d = number_of(pkey, OSSL_PKEY_PARAM_RSA_D);
-    }
-    const cjose_jwk_rsa_keyspec spec = {
-        .n = n.data,
-        .nlen = n.size,
-        .e = e.data,
-        .elen = e.size,
-        .d = d.size > 0 ? d.data : NULL,
-        .dlen = d.size,
-    };
-    cjose_jwk_t *jwk = cjose_jwk_create_RSA_spec(&spec, &fault);
-    OPENSSL_cleanse(&d, sizeof(d));
-    return wrap(jwk,
-                (struct token_key){.type = TOKEN_KEY_RSA, .bits = bits, .is_private = is_private},
-                error);
-}
-
-static struct token_key *from_ec(EVP_PKEY *pkey, bool is_private, char *error)
+static size_t curve_of(const EVP_PKEY *pkey)
 {
     char name[NAME_SIZE] = "";
     size_t index = 0;
-    cjose_err fault;
 
     if (EVP_PKEY_get_group_name(pkey, name, sizeof(name), NULL) != 1) {
-        name[0] = '\0';
+        return CURVE_COUNT;
     }
-    while (index < CURVE_COUNT && strcmp(curves[index].name, name) != 0) {
+    while (index < CURVE_COUNT && strcmp(curves[index].openssl, name) != 0) {
         index++;
     }
-    if (index == CURVE_COUNT) {
-        return refuse(error, "an ECDSA key of the curve P-256, P-384 or P-521",
-                      name[0] == '\0' ? "another one" : name);
-    }
-    struct number x = number_of(pkey, OSSL_PKEY_PARAM_EC_PUB_X);
-    struct number y = number_of(pkey, OSSL_PKEY_PARAM_EC_PUB_Y);
+    return index;
+}
+
+static struct token_key *from_pkey(const EVP_PKEY *pkey, bool is_private, char *error)
+{
+    struct token_key *key = NULL;
     struct number d = {.size = 0};
-    if (is_private) {
-        d = number_of(pkey, OSSL_PKEY_PARAM_PRIV_KEY);
+
+    if (EVP_PKEY_is_a(pkey, "RSA") == 1) {
+        struct number n = number_of(pkey, OSSL_PKEY_PARAM_RSA_N);
+        struct number e = number_of(pkey, OSSL_PKEY_PARAM_RSA_E);
+        if (is_private) {
+            d = number_of(pkey, OSSL_PKEY_PARAM_RSA_D);
+        }
+        key = from_rsa(&n, &e, &d, error);
+    } else if (EVP_PKEY_is_a(pkey, "EC") == 1) {
+        struct number x = number_of(pkey, OSSL_PKEY_PARAM_EC_PUB_X);
+        struct number y = number_of(pkey, OSSL_PKEY_PARAM_EC_PUB_Y);
+        if (is_private) {
+            d = number_of(pkey, OSSL_PKEY_PARAM_PRIV_KEY);
+        }
+        key = from_point(curve_of(pkey), &x, &y, &d, error);
+    } else {
+        (void)refuse(error, "an RSA or ECDSA key", "one of another type");
     }
-    const cjose_jwk_ec_keyspec spec = {
-        .crv = curves[index].curve,
-        .x = x.data,
-        .xlen = x.size,
-        .y = y.data,
-        .ylen = y.size,
-        .d = d.size > 0 ? d.data : NULL,
-        .dlen = d.size,
-    };
-    cjose_jwk_t *jwk = cjose_jwk_create_EC_spec(&spec, &fault);
     OPENSSL_cleanse(&d, sizeof(d));
-    return wrap(jwk,
-                (struct token_key){.type = TOKEN_KEY_ECDSA,
-                                   .bits = algorithms[TOKEN_ES256 + index].bits,
-                                   .is_private = is_private},
-                error);
+    return key;
 }
 
 /* Without a passphrase nobody is asked for one: the terminal is not ours. */
@@ -237,17 +320,6 @@ static EVP_PKEY *decode_pem(struct bytes pem, int selection)
 static bool has_text(struct bytes pem, const char *text)
 {
     return pem.size > 0 && memmem(pem.data, pem.size, text, strlen(text)) != NULL;
-}
-
-static struct token_key *from_pkey(EVP_PKEY *pkey, bool is_private, char *error)
-{
-    if (EVP_PKEY_is_a(pkey, "RSA") == 1) {
-        return from_rsa(pkey, is_private, error);
-    }
-    if (EVP_PKEY_is_a(pkey, "EC") == 1) {
-        return from_ec(pkey, is_private, error);
-    }
-    return refuse(error, "an RSA or ECDSA key", "one of another type");
 }
 
 struct token_key *token_key_from_pem(struct bytes pem, enum token_key_type type,
@@ -352,7 +424,15 @@ bool token_key_verify(const struct token_key *key, enum token_algorithm algorith
     return is_good;
 }
 
-char *token_key_sign(const struct token_key *key, enum token_algorithm algorithm,
+static bool describe(cjose_header_t *header, enum token_algorithm algorithm, const char *kid)
+{
+    cjose_err fault;
+    return cjose_header_set(header, CJOSE_HDR_ALG, algorithms[algorithm].name, &fault) &&
+           cjose_header_set(header, "typ", "JWT", &fault) &&
+           (kid == NULL || cjose_header_set(header, CJOSE_HDR_KID, kid, &fault));
+}
+
+char *token_key_sign(const struct token_key *key, enum token_algorithm algorithm, const char *kid,
                      struct bytes payload)
 {
     cjose_err fault;
@@ -362,9 +442,7 @@ char *token_key_sign(const struct token_key *key, enum token_algorithm algorithm
 
     CHECK(token_key_takes(key, algorithm));
     cjose_header_t *header = key->is_private ? cjose_header_new(&fault) : NULL;
-    if (header != NULL &&
-        cjose_header_set(header, CJOSE_HDR_ALG, algorithms[algorithm].name, &fault) &&
-        cjose_header_set(header, "typ", "JWT", &fault)) {
+    if (header != NULL && describe(header, algorithm, kid)) {
         jws = cjose_jws_sign(key->jwk, header, payload.data, payload.size, &fault);
     }
     if (jws != NULL && cjose_jws_export(jws, &text, &fault)) {

@@ -25,6 +25,7 @@ enum {
     TOKEN_KEY_RSA_BITS_MIN = 2048,   /* RFC 7518, section 3.3 */
     TOKEN_KEY_RSA_BITS_MAX = 8192,   /* above, one signature costs a millisecond */
     TOKEN_KEY_SIGNATURE_SIZE = 1024, /* bytes: that of the longest RSA key */
+    TOKEN_KEY_NAME_SIZE_MAX = 128,   /* bytes of a `kid` */
 };
 
 enum token_key_type {
@@ -56,12 +57,21 @@ const char *token_key_algorithm_name(enum token_algorithm algorithm);
 NODISCARD enum token_key_type token_key_type_of(enum token_algorithm algorithm);
 const char *token_key_type_name(enum token_key_type type);
 
+/* Is `kid` one that a key may have? Letters, digits, dot, underscore and minus; or nothing. */
+NODISCARD bool token_key_name_is_good(struct bytes kid);
+
 NODISCARD struct token_key *token_key_from_secret(struct bytes secret,
                                                   char error[TOKEN_KEY_ERROR_SIZE]);
 
 /* A public key of that type, as PEM: SubjectPublicKeyInfo, or PKCS #1 for RSA. */
 NODISCARD struct token_key *token_key_from_pem(struct bytes pem, enum token_key_type type,
                                                char error[TOKEN_KEY_ERROR_SIZE]);
+
+/* Public keys from their numbers, big-endian; `curve` is P-256, P-384 or P-521. */
+NODISCARD struct token_key *token_key_from_rsa(struct bytes n, struct bytes e,
+                                               char error[TOKEN_KEY_ERROR_SIZE]);
+NODISCARD struct token_key *token_key_from_point(struct bytes curve, struct bytes x, struct bytes y,
+                                                 char error[TOKEN_KEY_ERROR_SIZE]);
 
 /* A private key of either type, without a passphrase: for token_key_sign(). */
 NODISCARD struct token_key *token_key_from_private_pem(struct bytes pem,
@@ -90,8 +100,11 @@ NODISCARD size_t token_key_signature_size(const struct token_key *key,
 NODISCARD bool token_key_verify(const struct token_key *key, enum token_algorithm algorithm,
                                 struct bytes token);
 
-/* A whole token with that payload, to be freed; NULL when it cannot sign, or memory is out. */
+/*
+ * A whole token with that payload, to be freed; NULL when it cannot sign, or memory is out. `kid`:
+ * what its header calls the key; NULL: nothing.
+ */
 NODISCARD char *token_key_sign(const struct token_key *key, enum token_algorithm algorithm,
-                               struct bytes payload);
+                               const char *kid, struct bytes payload);
 
 #endif /* SERVER_TOKEN_KEY_H */

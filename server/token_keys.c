@@ -2,12 +2,16 @@
 #include "server/token_keys.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/check.h"
 #include "server/config_file.h"
+#include "server/config_list.h"
+#include "server/jwks.h"
+#include "server/jwks_fetch.h"
 
 enum { KEY_FILE_SIZE_MAX = 16384 }; /* bytes */
 
@@ -15,9 +19,11 @@ enum { KEY_FILE_SIZE_MAX = 16384 }; /* bytes */
 struct section {
     const struct config_token *config;
     struct token_key *of_type[TOKEN_KEY_TYPE_COUNT];
+    struct jwks *set; /* of the file */
 };
 
 struct token_keys {
+    _Atomic uint32_t shares;
     struct section connection;
     struct section subscription; /* empty where it is not enabled */
 };
@@ -52,7 +58,7 @@ static void list_sources(const struct config_token *config,
 bool token_keys_are_given(const struct config_token *config)
 {
     struct source sources[TOKEN_KEY_TYPE_COUNT];
-    bool any = false;
+    bool any = config->jwks_public_endpoint != NULL || config->jwks_file != NULL;
 
     list_sources(config, sources);
     for (size_t i = 0; i < TOKEN_KEY_TYPE_COUNT; i++) {
@@ -67,6 +73,61 @@ static struct token_key *make(enum token_key_type type, struct bytes text, char 
                                   : token_key_from_pem(text, type, error);
 }
 
+/* Always false. */
+static bool blame(char *what, const char *text)
+{
+    (void)snprintf(what, TOKEN_KEY_ERROR_SIZE, "%s", text);
+    return false;
+}
+
+static bool source_holds(const struct source *source, char *what)
+{
+    if (source->text.size == 0) {
+        return true;
+    }
+    if (source->file != NULL) {
+        (void)snprintf(what, TOKEN_KEY_ERROR_SIZE, "expected this or %s, found both",
+                       source->file_option);
+        return false;
+    }
+    /* What --check-config prints is a configuration, but for this. */
+    if (source->type == TOKEN_KEY_HMAC &&
+        strcmp((const char *)source->text.data, CONFIG_SECRET_SHOWN) == 0) {
+        return blame(what, "expected the secret, found what is shown in its place");
+    }
+    struct token_key *key = make(source->type, source->text, what);
+    token_key_destroy(key);
+    return key != NULL;
+}
+
+/* A set comes from one place, and in the place of single keys. */
+static bool set_holds(const struct config_token *config, const struct source *sources,
+                      const char **option, char *what)
+{
+    const char *const url = config->jwks_public_endpoint;
+
+    if (url == NULL && config->jwks_ca_file != NULL) {
+        *option = "jwks_ca_file";
+        return blame(what, "expected nothing without jwks_public_endpoint, found a file");
+    }
+    if (url == NULL && config->jwks_file == NULL) {
+        return true;
+    }
+    *option = url != NULL ? "jwks_public_endpoint" : "jwks_file";
+    if (url != NULL && config->jwks_file != NULL) {
+        return blame(what, "expected this or jwks_file, found both");
+    }
+    for (size_t i = 0; i < TOKEN_KEY_TYPE_COUNT; i++) {
+        const bool is_given = sources[i].text.size > 0 || sources[i].file != NULL;
+        if (sources[i].type != TOKEN_KEY_HMAC && is_given) {
+            return blame(what, "expected this, or an RSA or ECDSA key, found both");
+        }
+    }
+    return url == NULL || jwks_fetch_may(url) ||
+           blame(what, "expected https://..., or http:// to this machine, without a user, found "
+                       "another address");
+}
+
 bool token_keys_check(const struct config_token *config, const char **option,
                       char what[TOKEN_KEY_ERROR_SIZE])
 {
@@ -74,30 +135,12 @@ bool token_keys_check(const struct config_token *config, const char **option,
 
     list_sources(config, sources);
     for (size_t i = 0; i < TOKEN_KEY_TYPE_COUNT; i++) {
-        const struct source *source = &sources[i];
-        *option = source->option;
-        if (source->text.size == 0) {
-            continue;
-        }
-        if (source->file != NULL) {
-            (void)snprintf(what, TOKEN_KEY_ERROR_SIZE, "expected this or %s, found both",
-                           source->file_option);
+        *option = sources[i].option;
+        if (!source_holds(&sources[i], what)) {
             return false;
         }
-        /* What --check-config prints is a configuration, but for this. */
-        if (source->type == TOKEN_KEY_HMAC &&
-            strcmp((const char *)source->text.data, CONFIG_SECRET_SHOWN) == 0) {
-            (void)snprintf(what, TOKEN_KEY_ERROR_SIZE,
-                           "expected the secret, found what is shown in its place");
-            return false;
-        }
-        struct token_key *key = make(source->type, source->text, what);
-        if (key == NULL) {
-            return false;
-        }
-        token_key_destroy(key);
     }
-    return true;
+    return set_holds(config, sources, option, what);
 }
 
 /* An editor ends the last line of a file, and that is no part of a secret. */
@@ -131,6 +174,27 @@ static struct token_key *make_from_file(const struct source *source, const char 
     return key;
 }
 
+static struct jwks *make_set(const char *file, const char *section, char *error)
+{
+    char why[JWKS_ERROR_SIZE] = "";
+    struct bytes text;
+
+    const int result = config_file_read(file, JWKS_DOCUMENT_SIZE_MAX, &text);
+    if (result != 0) {
+        (void)snprintf(error, CONFIG_ERROR_SIZE, "%s.jwks_file: %s: cannot be read: %s", section,
+                       file, strerrordesc_np(-result));
+        return NULL;
+    }
+    struct jwks *set = jwks_parse((struct span){config_list_owned(text.data), text.size}, 0, why);
+    if (set == NULL) {
+        (void)snprintf(error, CONFIG_ERROR_SIZE,
+                       "%s.jwks_file: %s: expected a set of public keys (JWKS), found that %s",
+                       section, file, why);
+    }
+    config_file_free(text);
+    return set;
+}
+
 /* False and a line in `error`; what was made is in `section` then, too. */
 static bool fill(struct section *section, const struct config_token *config, const char *name,
                  char *error)
@@ -156,7 +220,10 @@ static bool fill(struct section *section, const struct config_token *config, con
             return false;
         }
     }
-    return true;
+    if (config->jwks_file != NULL) {
+        section->set = make_set(config->jwks_file, name, error);
+    }
+    return config->jwks_file == NULL || section->set != NULL;
 }
 
 struct token_keys *token_keys_create(const struct config_client *config,
@@ -168,22 +235,36 @@ struct token_keys *token_keys_create(const struct config_client *config,
         (void)snprintf(error, CONFIG_ERROR_SIZE, "client.token: out of memory");
         return NULL;
     }
+    atomic_init(&keys->shares, 1);
     if (!fill(&keys->connection, &config->token, "client.token", error) ||
         (config->subscription_token.enabled &&
          !fill(&keys->subscription, &config->subscription_token, "client.subscription_token",
                error))) {
-        token_keys_destroy(keys);
+        token_keys_unref(keys);
         return NULL;
     }
     return keys;
 }
 
-void token_keys_destroy(struct token_keys *keys)
+void token_keys_ref(struct token_keys *keys)
 {
-    for (size_t i = 0; keys != NULL && i < TOKEN_KEY_TYPE_COUNT; i++) {
+    /* Relaxed: who shares holds a share. */
+    const uint32_t shares = atomic_fetch_add_explicit(&keys->shares, 1, memory_order_relaxed);
+    CHECK(shares > 0);
+}
+
+void token_keys_unref(struct token_keys *keys)
+{
+    /* Release and acquire: what others did with them is done before they are freed. */
+    if (keys == NULL || atomic_fetch_sub_explicit(&keys->shares, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    for (size_t i = 0; i < TOKEN_KEY_TYPE_COUNT; i++) {
         token_key_destroy(keys->connection.of_type[i]);
         token_key_destroy(keys->subscription.of_type[i]);
     }
+    jwks_unref(keys->connection.set);
+    jwks_unref(keys->subscription.set);
     free(keys);
 }
 
@@ -193,10 +274,20 @@ bool token_keys_is_empty(const struct token_keys *keys)
     return !token_keys_are_given(keys->connection.config) && !is_separate;
 }
 
+enum claims_kind token_keys_section(const struct token_keys *keys, enum claims_kind kind)
+{
+    return keys->subscription.config != NULL ? kind : CLAIMS_CONNECTION;
+}
+
 static const struct section *section_of(const struct token_keys *keys, enum claims_kind kind)
 {
-    const bool is_separate = kind == CLAIMS_SUBSCRIPTION && keys->subscription.config != NULL;
-    return is_separate ? &keys->subscription : &keys->connection;
+    return token_keys_section(keys, kind) == CLAIMS_SUBSCRIPTION ? &keys->subscription
+                                                                 : &keys->connection;
+}
+
+const struct config_token *token_keys_rules(const struct token_keys *keys, enum claims_kind kind)
+{
+    return section_of(keys, kind)->config;
 }
 
 const struct token_key *token_keys_find(const struct token_keys *keys, enum claims_kind kind,
@@ -206,7 +297,7 @@ const struct token_key *token_keys_find(const struct token_keys *keys, enum clai
     return section_of(keys, kind)->of_type[type];
 }
 
-const struct config_token *token_keys_rules(const struct token_keys *keys, enum claims_kind kind)
+const struct jwks *token_keys_set(const struct token_keys *keys, enum claims_kind kind)
 {
-    return section_of(keys, kind)->config;
+    return section_of(keys, kind)->set;
 }

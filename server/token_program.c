@@ -14,6 +14,8 @@
 #include "proto/utf8.h"
 #include "server/config.h"
 #include "server/config_file.h"
+#include "server/jwks.h"
+#include "server/jwks_fetch.h"
 #include "server/token.h"
 #include "server/token_keys.h"
 
@@ -33,6 +35,7 @@ enum option_key {
     KEY_TTL,
     KEY_INFO,
     KEY_PRIVATE_KEY,
+    KEY_KID,
 };
 
 /* What the command line says, of either command. */
@@ -42,6 +45,7 @@ struct request {
     const char *channel;
     const char *info;
     const char *private_key;
+    const char *kid;
     const char *token;
     uint32_t ttl_s;
 };
@@ -72,7 +76,7 @@ static bool is_text(const char *text)
 
 static void world_deinit(struct world *world)
 {
-    token_keys_destroy(world->keys);
+    token_keys_unref(world->keys);
     config_destroy(&world->config);
 }
 
@@ -102,6 +106,7 @@ static const struct argp_option generate_options[] = {
     {"ttl", KEY_TTL, "SECONDS", 0, "How long it is valid (3600)", 0},
     {"info", KEY_INFO, "JSON", 0, "What others are told of this user", 0},
     {"private-key", KEY_PRIVATE_KEY, "FILE", 0, "Sign with this RSA or ECDSA key (PEM)", 0},
+    {"kid", KEY_KID, "NAME", 0, "What the key is called in the key set (JWKS)", 0},
     {0},
 };
 
@@ -147,6 +152,12 @@ static error_t take_generate(int key, char *value, struct argp_state *state)
         break;
     case KEY_PRIVATE_KEY:
         request->private_key = value;
+        return 0;
+    case KEY_KID:
+        request->kid = value;
+        if (!token_key_name_is_good(bytes_of(value))) {
+            argp_error(state, "--kid: expected at most 128 of A-Z a-z 0-9 . _ -");
+        }
         return 0;
     case ARGP_KEY_END:
         if (request->config_file == NULL || request->user == NULL) {
@@ -222,7 +233,8 @@ static int sign(const struct token_key *key, const struct request *request,
     json_writer_init(&writer, (struct span){payload, sizeof(payload)});
     write_payload(&writer, request, config);
     if (json_writer_fits(&writer)) {
-        token = token_key_sign(key, token_key_standard(key), json_writer_bytes(&writer));
+        token =
+            token_key_sign(key, token_key_standard(key), request->kid, json_writer_bytes(&writer));
     }
     if (token == NULL || strlen(token) > TOKEN_SIZE_MAX) {
         complain("no token could be made: it would have more than 4096 bytes");
@@ -345,19 +357,35 @@ static uint64_t now_ms(void *context)
     return monotime_realtime_ms();
 }
 
-/* As what it is meant, so that the answer is the one that matters: by which it gets further. */
-static int judge(const struct world *world, struct bytes token)
+/* The set that the section's endpoint has now. False, and a line was printed. */
+static bool fetch_set(const struct world *world, enum claims_kind kind,
+                      struct token_verifier *verifier)
 {
-    const struct token_verifier_options options = {
-        .keys = world->keys,
-        .now_ms = now_ms,
-    };
-    struct token_verifier *verifier = token_verifier_create(&options);
-    struct claims claims;
-    if (verifier == NULL) {
-        complain("out of memory");
-        return EXIT_FAILURE;
+    const struct config_token *const rules = token_keys_rules(world->keys, kind);
+    char error[JWKS_ERROR_SIZE] = "out of memory";
+    struct jwks *set = NULL;
+    struct span document;
+
+    if (rules->jwks_public_endpoint == NULL || token_keys_section(world->keys, kind) != kind) {
+        return true;
     }
+    struct jwks_fetch *fetch = jwks_fetch_create(rules->jwks_public_endpoint, rules->jwks_ca_file);
+    if (fetch != NULL && jwks_fetch_run(fetch, &document, error)) {
+        set = jwks_parse(document, 1, error);
+    }
+    jwks_fetch_destroy(fetch);
+    if (set == NULL) {
+        (void)fprintf(stderr, "parleyd: %s: no key set: %s\n", rules->jwks_public_endpoint, error);
+        return false;
+    }
+    token_verifier_renew_set(verifier, kind, set);
+    return true;
+}
+
+/* As what it is meant, so that the answer is the one that matters: by which it gets further. */
+static int judge(struct token_verifier *verifier, struct bytes token)
+{
+    struct claims claims;
     enum claims_kind kind = CLAIMS_CONNECTION;
     enum token_reason reason = token_verify(verifier, kind, token, &claims);
     const char *why = token_verifier_why(verifier);
@@ -381,9 +409,27 @@ static int judge(const struct world *world, struct bytes token)
     } else {
         (void)printf("%-10s%s\n%-10s%s\n", "reason:", token_reason_name(reason), "why:", why);
     }
-    token_verifier_destroy(verifier);
     print_inside(token);
     return reason == TOKEN_GOOD ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int check(const struct world *world, struct bytes token)
+{
+    const struct token_verifier_options options = {
+        .keys = world->keys,
+        .now_ms = now_ms,
+    };
+    struct token_verifier *verifier = token_verifier_create(&options);
+    int status = EXIT_FAILURE;
+
+    if (verifier == NULL) {
+        complain("out of memory");
+    } else if (fetch_set(world, CLAIMS_CONNECTION, verifier) &&
+               fetch_set(world, CLAIMS_SUBSCRIPTION, verifier)) {
+        status = judge(verifier, token);
+    }
+    token_verifier_destroy(verifier);
+    return status;
 }
 
 /* The first line of standard input; longer than a token may be is told by its size. */
@@ -412,7 +458,7 @@ int token_program_check(int argc, char **argv)
     const bool from_input = strcmp(request.token, "-") == 0;
     const struct bytes token =
         from_input ? read_token(line, sizeof(line)) : bytes_of(request.token);
-    const int status = judge(&world, token);
+    const int status = check(&world, token);
     world_deinit(&world);
     return status;
 }

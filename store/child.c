@@ -13,7 +13,9 @@
 #include "core/check.h"
 #include "core/monotime.h"
 #include "store/codec.h"
+#include "store/damage.h"
 #include "store/gather.h"
+#include "store/repair.h"
 #include "store/sweep.h"
 
 enum {
@@ -24,6 +26,7 @@ enum {
     SLOW_COMMIT_MS = 1000,
     MOVE_SIZE = 65536,       /* bytes of questions without a group, after which the rest moves */
     LAST_ANSWERS_MS = 10000, /* that the other side may take to read them */
+    REPAIR_TRIES_MAX = 3,
 };
 
 struct answer {
@@ -146,6 +149,10 @@ static void commit_group(struct child *child)
         const uint64_t began_ns = monotime_read();
         const enum engine_result result = gather_commit(child->gather, child->group_syncs, error);
         if (result != ENGINE_OK) {
+            struct damage damage;
+            if (result == ENGINE_DAMAGED && damage_read(error, &damage)) {
+                damage_note(child->options->engine.path, &damage);
+            }
             complain("a commit failed", error);
             child->end_reason = CHILD_NOT_STORED;
             return;
@@ -615,17 +622,66 @@ static void say_ready(struct child *child, uint64_t open_ns)
     flush_output(child);
 }
 
-enum child_end child_run(const struct child_options *options)
+/* What is noted to be damaged is repaired. False: it is not. */
+static bool mend(struct child *child)
 {
-    CHECK(options->group_bytes_max > 0);
+    const char *const path = child->options->engine.path;
+    struct damage damage;
     char error[ENGINE_ERROR_SIZE] = "";
-    struct child child = {.options = options};
-    const uint64_t began_ns = monotime_read();
-    if (options->ops->open(&options->engine, &child.engine, error) != ENGINE_OK) {
+    if (!damage_find(path, &damage)) {
+        return true;
+    }
+    if (damage.tries >= REPAIR_TRIES_MAX) {
+        complain("the store is damaged, and could not be repaired (its file DAMAGED says so)",
+                 damage.reason);
+        return false;
+    }
+    damage.tries++;
+    damage_note(path, &damage);
+    if (!repair_table(child->options->ops, &child->options->engine, &damage, &child->stats,
+                      error)) {
+        complain("the store is damaged, and was not repaired", error);
+        return false;
+    }
+    damage_forget(path);
+    return true;
+}
+
+/* A table that cannot be opened is repaired at once; one each time. */
+static enum child_end open_engine(struct child *child)
+{
+    const struct child_options *const options = child->options;
+    char error[ENGINE_ERROR_SIZE] = "";
+    struct damage damage;
+    if (!mend(child)) {
+        return CHILD_NOT_REPAIRED;
+    }
+    enum engine_result result = options->ops->open(&options->engine, &child->engine, error);
+    if (result == ENGINE_DAMAGED && damage_read(error, &damage)) {
+        complain(options->engine.path, error);
+        damage_note(options->engine.path, &damage);
+        if (!mend(child)) {
+            return CHILD_NOT_REPAIRED;
+        }
+        result = options->ops->open(&options->engine, &child->engine, error);
+    }
+    if (result != ENGINE_OK) {
         complain(options->engine.path, error);
         return CHILD_NOT_OPENED;
     }
-    enum child_end end = CHILD_NO_MEMORY;
+    return CHILD_ENDED;
+}
+
+enum child_end child_run(const struct child_options *options)
+{
+    CHECK(options->group_bytes_max > 0);
+    struct child child = {.options = options};
+    const uint64_t began_ns = monotime_read();
+    enum child_end end = open_engine(&child);
+    if (end != CHILD_ENDED) {
+        return end;
+    }
+    end = CHILD_NO_MEMORY;
     child.end_reason = CHILD_ENDED;
     if (child_allocate(&child)) {
         say_ready(&child, monotime_read() - began_ns);

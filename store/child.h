@@ -12,6 +12,9 @@
  * Threads   one, and what sweep.h has.
  * Failures  after a commit that failed the loop ends, and the group has no answer: an engine that
  *           could not write cannot say what it wrote. Whoever starts the program again learns it.
+ * Damage    a table that the engine cannot read, as it opens or when a commit says so, is noted,
+ *           and repaired before the store is opened the next time (repair.h). After three tries the
+ *           store stays closed, and each start says why.
  * Full      while answers wait for room in the socket, no question is taken.
  * Not here  flags (main.c), what is allowed in a stream (gather.h).
  */
@@ -36,7 +39,8 @@ enum child_end {
     CHILD_NOT_OPENED,  /* the engine did not open: one line on stderr says why */
     CHILD_NOT_TALKING, /* the socket failed, or said what is no question */
     CHILD_NO_MEMORY,
-    CHILD_NOT_STORED, /* a commit failed: what the disk has of it, the next open finds out */
+    CHILD_NOT_REPAIRED, /* the store is damaged; tried in vain, as often as that is tried */
+    CHILD_NOT_STORED,   /* a commit failed: what the disk has of it, the next open finds out */
 };
 
 NODISCARD enum child_end child_run(const struct child_options *options);

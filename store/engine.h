@@ -33,6 +33,8 @@ enum engine_result {
 enum engine_mode {
     ENGINE_CREATE,    /* read and write; made when it is not there */
     ENGINE_READ_ONLY, /* changes nothing on the disk, takes no lock */
+    ENGINE_SURVEY,    /* likewise, and opens though tables are damaged: for find_table() only */
+    ENGINE_REPAIR,    /* read and write; touches no table that it is not asked for */
 };
 
 struct engine_options {
@@ -98,6 +100,34 @@ struct engine_inspector {
     bool (*on_key)(void *context, uint64_t stream_id, const struct record_key *key);
     void *context;
     struct bytes after; /* channels behind this one only; empty: all */
+    bool reverse;       /* channels from the last one on; without `after` */
+};
+
+/* What the engine's tables are for. */
+enum engine_part {
+    ENGINE_PART_NONE = 0,
+    ENGINE_PART_RECORDS,
+    ENGINE_PART_CHANNELS,
+    ENGINE_PART_KEYS,
+    ENGINE_PART_ROOT,
+};
+
+struct engine_name {
+    size_t size;
+    uint8_t data[WIRE_CHANNEL_SIZE_MAX];
+};
+
+/* One file of the engine, and what may be in it. */
+struct engine_table {
+    enum engine_part part;
+    /* ENGINE_PART_RECORDS: from this record to that. */
+    uint64_t from_stream;
+    uint64_t from_offset;
+    uint64_t to_stream;
+    uint64_t to_offset;
+    /* ENGINE_PART_CHANNELS */
+    struct engine_name from;
+    struct engine_name to;
 };
 
 struct engine_ops {
@@ -145,6 +175,13 @@ struct engine_ops {
      */
     void (*reclaim)(struct engine *engine, uint64_t from, uint64_t to);
     void (*stop_reclaim)(struct engine *engine);
+
+    /* ENGINE_ABSENT: there is no such table. */
+    enum engine_result (*find_table)(struct engine *engine, uint64_t number,
+                                     struct engine_table *table);
+    /* Takes a table off a store that nobody has open. What only it had is gone. */
+    enum engine_result (*drop_table)(const struct engine_options *options, uint64_t number,
+                                     char error[static ENGINE_ERROR_SIZE]);
 };
 
 extern const struct engine_ops engine_rocksdb;

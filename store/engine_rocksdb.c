@@ -17,10 +17,13 @@
 
 #include <errno.h>
 #include <rocksdb/c.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/check.h"
 #include "core/monotime.h"
@@ -153,7 +156,8 @@ static void set_database_options(rocksdb_options_t *options, const struct engine
     rocksdb_options_set_create_if_missing(options, creates);
     rocksdb_options_set_create_missing_column_families(options, creates);
     rocksdb_options_set_wal_recovery_mode(options, TOLERATE_TORN_TAIL);
-    rocksdb_options_set_paranoid_checks(options, 1);
+    rocksdb_options_set_paranoid_checks(options, wanted->mode != ENGINE_SURVEY);
+    rocksdb_options_set_disable_auto_compactions(options, wanted->mode == ENGINE_REPAIR);
     rocksdb_options_set_max_open_files(options, (int)wanted->open_files_max);
     rocksdb_options_set_max_background_jobs(options, 2);
     rocksdb_options_set_max_total_wal_size(options, 3 * wanted->write_buffer_bytes);
@@ -353,6 +357,11 @@ static enum engine_result settle_format(struct engine *engine, enum engine_mode 
     return ENGINE_OK;
 }
 
+static bool is_read_only(enum engine_mode mode)
+{
+    return mode == ENGINE_READ_ONLY || mode == ENGINE_SURVEY;
+}
+
 static enum engine_result open_database(struct engine *engine, const struct engine_options *wanted,
                                         char error[static ENGINE_ERROR_SIZE])
 {
@@ -361,7 +370,7 @@ static enum engine_result open_database(struct engine *engine, const struct engi
     for (int i = 0; i < FAMILY_COUNT; i++) {
         options[i] = engine->options[i];
     }
-    if (wanted->mode == ENGINE_READ_ONLY) {
+    if (is_read_only(wanted->mode)) {
         engine->db = rocksdb_open_for_read_only_column_families(options[0], wanted->path,
                                                                 FAMILY_COUNT, family_names, options,
                                                                 engine->families, 0, &failure);
@@ -417,7 +426,7 @@ static enum engine_result rocks_open(const struct engine_options *options, struc
     if (result == ENGINE_OK) {
         result = open_database(opened, options, error);
     }
-    if (result == ENGINE_OK) {
+    if (result == ENGINE_OK && options->mode != ENGINE_SURVEY) {
         result = settle_format(opened, options->mode, error);
     }
     if (result != ENGINE_OK) {
@@ -559,7 +568,7 @@ static enum engine_result rocks_commit(struct engine *engine, const struct engin
         (void)snprintf(error, ENGINE_ERROR_SIZE, "no memory");
         return ENGINE_FAILED;
     }
-    return write_batch(engine, sync, error) == ENGINE_OK ? ENGINE_OK : ENGINE_FAILED;
+    return write_batch(engine, sync, error);
 }
 
 /* --- Reads --- */
@@ -576,6 +585,24 @@ static struct bytes iterator_value(const rocksdb_iterator_t *iterator)
     size_t size = 0;
     const char *const data = rocksdb_iter_value(iterator, &size);
     return (struct bytes){(const uint8_t *)data, size};
+}
+
+static void seek_to_end(rocksdb_iterator_t *iterator, bool reverse)
+{
+    if (reverse) {
+        rocksdb_iter_seek_to_last(iterator);
+    } else {
+        rocksdb_iter_seek_to_first(iterator);
+    }
+}
+
+static void step(rocksdb_iterator_t *iterator, bool reverse)
+{
+    if (reverse) {
+        rocksdb_iter_prev(iterator);
+    } else {
+        rocksdb_iter_next(iterator);
+    }
 }
 
 static enum engine_result iterator_result(const rocksdb_iterator_t *iterator,
@@ -655,11 +682,7 @@ static enum engine_result rocks_read(struct engine *engine, struct engine_range 
     while (goes_on && result == ENGINE_OK && rocksdb_iter_valid(stream.iterator)) {
         result = visit_record(stream.iterator, visitor, &goes_on, error);
         if (goes_on && result == ENGINE_OK) {
-            if (range.reverse) {
-                rocksdb_iter_prev(stream.iterator);
-            } else {
-                rocksdb_iter_next(stream.iterator);
-            }
+            step(stream.iterator, range.reverse);
         }
     }
     if (result == ENGINE_OK && goes_on) {
@@ -833,6 +856,7 @@ static enum engine_result inspect_family(struct engine *engine, enum family fami
     rocksdb_readoptions_set_fill_cache(options, 0);
     rocksdb_iterator_t *const iterator =
         rocksdb_create_iterator_cf(engine->db, options, engine->families[family]);
+    const bool reverse = family == FAMILY_META && inspector->reverse;
     const struct bytes after = family == FAMILY_META ? inspector->after : (struct bytes){NULL, 0};
     if (after.size > 0) {
         rocksdb_iter_seek(iterator, chars(after.data), after.size);
@@ -840,10 +864,10 @@ static enum engine_result inspect_family(struct engine *engine, enum family fami
             rocksdb_iter_next(iterator);
         }
     } else {
-        rocksdb_iter_seek_to_first(iterator);
+        seek_to_end(iterator, reverse);
     }
     while (rocksdb_iter_valid(iterator) && inspect_entry(iterator, family, inspector)) {
-        rocksdb_iter_next(iterator);
+        step(iterator, reverse);
     }
     const enum engine_result result = iterator_result(iterator, error);
     rocksdb_iter_destroy(iterator);
@@ -897,6 +921,94 @@ static void rocks_stop_reclaim(struct engine *engine)
     rocksdb_disable_manual_compaction(engine->db);
 }
 
+/* --- Tables --- */
+
+static void keep_name(struct engine_name *name, const char *key, size_t size)
+{
+    name->size = size < sizeof(name->data) ? size : sizeof(name->data);
+    memcpy(name->data, key, name->size);
+}
+
+/* What the table at `index` is for, and from where to where it goes. */
+static enum engine_result describe_table(const rocksdb_livefiles_t *files, int index,
+                                         struct engine_table *table)
+{
+    static const enum engine_part parts[FAMILY_COUNT] = {
+        [FAMILY_DEFAULT] = ENGINE_PART_ROOT,
+        [FAMILY_STREAMS] = ENGINE_PART_RECORDS,
+        [FAMILY_META] = ENGINE_PART_CHANNELS,
+        [FAMILY_KEYS] = ENGINE_PART_KEYS,
+    };
+    const char *const family = rocksdb_livefiles_column_family_name(files, index);
+    size_t from_size = 0;
+    size_t to_size = 0;
+    const char *const from = rocksdb_livefiles_smallestkey(files, index, &from_size);
+    const char *const to = rocksdb_livefiles_largestkey(files, index, &to_size);
+    *table = (struct engine_table){.part = ENGINE_PART_NONE};
+    for (int i = 0; i < FAMILY_COUNT; i++) {
+        if (strcmp(family, family_names[i]) == 0) {
+            table->part = parts[i];
+        }
+    }
+    if (table->part == ENGINE_PART_CHANNELS) {
+        keep_name(&table->from, from, from_size);
+        keep_name(&table->to, to, to_size);
+    }
+    if (table->part == ENGINE_PART_RECORDS &&
+        (!record_read_stream_key((struct bytes){(const uint8_t *)from, from_size},
+                                 &table->from_stream, &table->from_offset) ||
+         !record_read_stream_key((struct bytes){(const uint8_t *)to, to_size}, &table->to_stream,
+                                 &table->to_offset))) {
+        return ENGINE_DAMAGED;
+    }
+    return ENGINE_OK;
+}
+
+static enum engine_result rocks_find_table(struct engine *engine, uint64_t number,
+                                           struct engine_table *table)
+{
+    const rocksdb_livefiles_t *const files = rocksdb_livefiles(engine->db);
+    enum engine_result result = ENGINE_ABSENT;
+    for (int i = 0; i < rocksdb_livefiles_count(files) && result == ENGINE_ABSENT; i++) {
+        const char *const name = rocksdb_livefiles_name(files, i); /* "/000012.sst" */
+        if (strtoull(name + (name[0] == '/'), NULL, 10) == number) {
+            result = describe_table(files, i, table);
+        }
+    }
+    rocksdb_livefiles_destroy(files);
+    return result;
+}
+
+/* By ourselves, as another process: see rocksdb_tool.h. */
+static enum engine_result rocks_drop_table(const struct engine_options *options, uint64_t number,
+                                           char error[static ENGINE_ERROR_SIZE])
+{
+    char digits[24];
+    char *arguments[] = {strdup("parley-store"),
+                         strdup("drop-table"),
+                         strdup("--path"),
+                         strdup(options->path),
+                         digits,
+                         NULL};
+    (void)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)number);
+    pid_t pid = 0;
+    int status = -1;
+    const int result = posix_spawn(&pid, "/proc/self/exe", NULL, NULL, arguments, environ);
+    if (result == 0) {
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        }
+    }
+    for (size_t i = 0; i < 4; i++) {
+        free(arguments[i]);
+    }
+    if (result != 0 || status != 0) {
+        (void)snprintf(error, ENGINE_ERROR_SIZE, "table %s cannot be dropped: %s, status %d",
+                       digits, strerror(result), status);
+        return ENGINE_FAILED;
+    }
+    return ENGINE_OK;
+}
+
 const struct engine_ops engine_rocksdb = {
     .name = "rocksdb",
     .open = rocks_open,
@@ -910,4 +1022,6 @@ const struct engine_ops engine_rocksdb = {
     .inspect = rocks_inspect,
     .reclaim = rocks_reclaim,
     .stop_reclaim = rocks_stop_reclaim,
+    .find_table = rocks_find_table,
+    .drop_table = rocks_drop_table,
 };

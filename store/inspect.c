@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/check.h"
 #include "store/directory.h"
@@ -12,6 +13,8 @@ enum {
     WRITE_BUFFER_BYTES = 64 << 20,
     BLOCK_CACHE_BYTES = 32 << 20,
     OPEN_FILES_MAX = 256,
+    LIVE_TRIES = 10,
+    LIVE_PAUSE_NS = 50000000,
 };
 
 static enum inspect_end complain(const struct inspect_options *options, const char *why)
@@ -40,8 +43,15 @@ static enum inspect_end open_store(const struct inspect_options *options, struct
         .block_cache_bytes = BLOCK_CACHE_BYTES,
         .open_files_max = OPEN_FILES_MAX,
     };
-    if (options->ops->open(&engine_options, engine, error) != ENGINE_OK) {
-        return complain(options, error);
+    /* Whoever has it open may take a table away between the look at the list and the look at it. */
+    const struct timespec pause = {.tv_nsec = LIVE_PAUSE_NS};
+    int tries = options->live ? LIVE_TRIES : 1;
+    while (options->ops->open(&engine_options, engine, error) != ENGINE_OK) {
+        tries--;
+        if (tries == 0) {
+            return complain(options, error);
+        }
+        (void)nanosleep(&pause, NULL);
     }
     return INSPECT_FINE;
 }

@@ -17,6 +17,8 @@
 #include "store/child.h"
 #include "store/gather.h"
 #include "store/inspect.h"
+#include "store/rocksdb_tool.h"
+#include "store/spawn.h"
 
 enum {
     EXIT_USAGE = 2,
@@ -52,10 +54,11 @@ static const char usage[] =
     "\n"
     "Exit status: 0 fine, 1 damaged, 2 usage, 3 the store cannot be opened, 4 the parent broke "
     "the\n"
-    "rules.\n";
+    "rules,\n5 a commit failed, 6 damaged and could not be repaired.\n";
 
 struct arguments {
     struct inspect_options inspect;
+    uint64_t table; /* of drop-table, which is for ourselves: rocksdb_tool.h */
     struct child_options child;
 };
 
@@ -207,6 +210,8 @@ static int serve(struct arguments *arguments)
         return 4;
     case CHILD_NOT_STORED:
         return 5;
+    case CHILD_NOT_REPAIRED:
+        return SPAWN_NOT_REPAIRED;
     }
     return EXIT_FAILURE;
 }
@@ -214,14 +219,18 @@ static int serve(struct arguments *arguments)
 static int dispatch(struct arguments *arguments, const char *command, int rest)
 {
     const bool exports = strcmp(command, "export") == 0;
+    const bool has_operand = exports || strcmp(command, "drop-table") == 0;
     if (arguments->inspect.path == NULL) {
         refuse("--path DIR is missing");
     }
-    if (rest != (exports ? 1 : 0)) {
-        refuse(exports ? "export wants one CHANNEL" : "there is one argument too many");
+    if (rest != (has_operand ? 1 : 0)) {
+        refuse(has_operand ? "export wants one CHANNEL" : "there is one argument too many");
     }
     if (strcmp(command, "serve") == 0) {
         return serve(arguments);
+    }
+    if (strcmp(command, "drop-table") == 0) {
+        rocksdb_tool_drop_table(arguments->inspect.path, arguments->table);
     }
     int status = EXIT_USAGE;
     if (exports) {
@@ -268,6 +277,9 @@ int main(int argc, char **argv)
     const char *const command = argv[optind];
     if (strcmp(command, "export") == 0 && optind + 1 < argc) {
         arguments.inspect.channel = argv[optind + 1];
+    }
+    if (strcmp(command, "drop-table") == 0 && optind + 1 < argc) {
+        arguments.table = number(argv[optind + 1], 1, UINT64_MAX);
     }
     return dispatch(&arguments, command, argc - optind - 1);
 }

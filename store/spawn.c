@@ -143,6 +143,9 @@ static void take_text(struct spawn *spawn, const char *text, size_t size)
         if (text[i] == '\n') {
             if (used > 0) {
                 memcpy(spawn->line, spawn->part, used + 1);
+                if (spawn->on_line != NULL) {
+                    spawn->on_line(spawn->context, spawn->line);
+                }
             }
             used = 0;
             spawn->part[0] = '\0';
@@ -176,6 +179,7 @@ bool spawn_reap(struct spawn *spawn, char *how, size_t how_size)
         return false;
     }
     spawn->pid = 0;
+    spawn->status = status;
     if (WIFSIGNALED(status)) {
         (void)snprintf(how, how_size, "signal %d (%s)", WTERMSIG(status),
                        sigdescr_np(WTERMSIG(status)));

@@ -3,7 +3,7 @@
 #define STORE_SPAWN_H
 /*
  * Starts a program with a socketpair as its descriptor 3 and a pipe as its stderr, and keeps the
- * last line that it said there.
+ * last line that it said there, and hands over each.
  *
  * Owner     of the child and of three descriptors, from spawn_start() until spawn_reap() says true
  *           or spawn_kill().
@@ -15,7 +15,10 @@
 
 #include "core/annot.h"
 
-enum { SPAWN_LINE_SIZE = 256 };
+enum {
+    SPAWN_LINE_SIZE = 256,
+    SPAWN_NOT_REPAIRED = 6, /* exit status of parley-store: CHILD_NOT_REPAIRED */
+};
 
 struct spawn {
     pid_t pid;                  /* 0: there is no child */
@@ -24,6 +27,10 @@ struct spawn {
     int errors;                 /* non-blocking; its stderr */
     char line[SPAWN_LINE_SIZE]; /* the last complete line of stderr, without its newline */
     char part[SPAWN_LINE_SIZE]; /* what came after it */
+    int status;                 /* as for WEXITSTATUS(), of the one that was reaped last */
+    /* Told each line; NULL: nobody is. To be set after spawn_start(). */
+    void (*on_line)(void *context, const char *line);
+    void *context;
 };
 
 /* `arguments` as for execv(), ended by NULL. 0, or -errno and nothing is open. */

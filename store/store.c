@@ -48,6 +48,7 @@ struct store {
     uint64_t open_us;
     uint32_t backoff_ms; /* before the next start but one */
     uint32_t starts;
+    bool damaged; /* the last child that ended could not repair the store */
     char reason[STORE_REASON_SIZE];
 
     struct question *questions;
@@ -111,6 +112,8 @@ static int start_child(struct store *store)
     if (result != 0) {
         return result;
     }
+    store->spawn.on_line = store->options.on_line;
+    store->spawn.context = store->options.line_context;
     store->starts++;
     result = watch(store, store->spawn.socket, EPOLLIN);
     result = result != 0 ? result : watch(store, store->spawn.errors, EPOLLIN);
@@ -174,6 +177,8 @@ static void bury_child(struct store *store)
     spawn_read_errors(&store->spawn);
     (void)snprintf(store->reason, sizeof(store->reason), "parley-store ended with %s%s%.200s", how,
                    store->spawn.line[0] == '\0' ? "" : ": ", store->spawn.line);
+    store->damaged =
+        WIFEXITED(store->spawn.status) && WEXITSTATUS(store->spawn.status) == SPAWN_NOT_REPAIRED;
     spawn_close(&store->spawn);
 }
 
@@ -503,6 +508,7 @@ struct store_view store_look(const struct store *store)
         .open_us = store->open_us,
         .starts = store->starts,
         .child = (int)store->spawn.pid,
+        .damaged = store->damaged && store->state != STORE_READY,
         .reason = store->state == STORE_READY ? store->spawn.line : store->reason,
     };
 }

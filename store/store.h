@@ -37,6 +37,9 @@ struct store_options {
     uint32_t questions_max;       /* not answered; a power of two */
     uint32_t backoff_min_ms;
     uint32_t backoff_max_ms;
+    /* Told each line that a child says on its stderr, in store_step(); NULL: nobody is. */
+    void (*on_line)(void *context, const char *line);
+    void *line_context;
 };
 
 enum store_state {
@@ -84,6 +87,7 @@ struct store_view {
     uint64_t open_us;   /* how long the last open took */
     uint32_t starts;    /* of the child */
     int child;          /* its process id; 0: none */
+    bool damaged;       /* not ready, for the last one could not repair what is damaged */
     const char *reason; /* ready: what the child complained of last; else why the last one ended */
 };
 

@@ -36,7 +36,7 @@ enum {
     WIRE_LOOKUP_SIZE_MAX = 4 + WIRE_CHANNEL_SIZE_MAX + WIRE_KEY_SIZE_MAX,
     WIRE_PAGE_HEAD_SIZE = 64,
     WIRE_FOUND_SIZE_MAX = 88 + WIRE_DIGEST_SIZE_MAX,
-    WIRE_STATS_COUNT = 14,
+    WIRE_STATS_COUNT = 16,
     WIRE_STATS_SIZE = 8 * WIRE_STATS_COUNT,
 };
 
@@ -185,6 +185,8 @@ struct wire_stats {
     uint64_t free_bytes;      /* of the file system */
     uint64_t expired_records; /* that were too old, and nobody had the channel open */
     uint64_t expired_streams; /* likewise, of which nothing is left */
+    uint64_t damaged_tables;  /* files that were dropped for what they were */
+    uint64_t damaged_streams; /* that begin anew for that */
 };
 
 _Static_assert(sizeof(struct wire_stats) == WIRE_STATS_SIZE, "one number each");

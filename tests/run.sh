@@ -123,7 +123,8 @@ run()
     add "$line"
     printf '%-28s %s\n' "$name" "$line"
     if [[ $line != *" 0 failed"* ]]; then
-        tail -n 200 -- "$log"
+        grep -A 40 -m 10 '^failed ' -- "$log" || true
+        tail -n 100 -- "$log"
         [ "$status" -ne 124 ] || printf '%s did not end within %d s\n' "$name" "$seconds_max"
     fi
 }

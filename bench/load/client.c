@@ -19,6 +19,7 @@
 #include "proto/frame.h"
 #include "proto/json_writer.h"
 #include "proto/mask.h"
+#include "proto/permessage.h"
 #include "proto/upgrade_client.h"
 
 enum {
@@ -135,6 +136,7 @@ static struct upgrade_client_request request_of(const struct client *client)
         .host = options->target.host,
         .path = options->target.path,
         .protocol = options->subprotocol,
+        .compression = options->compress,
         .extra = options->extra_head[0] == '\0' ? NULL : options->extra_head,
     };
     memcpy(request.nonce, client->nonce, sizeof(request.nonce));
@@ -261,16 +263,39 @@ static bool recognises(struct client *client, struct bytes message) ON_REACTOR
            scenario->recognises(client, message);
 }
 
-static void take_message(struct client *client, const struct stream_event *event) ON_REACTOR
+static void take_payload(struct client *client, struct span payload) ON_REACTOR
 {
-    const struct bytes message = {event->payload.data, event->payload.size};
+    const struct bytes message = {payload.data, payload.size};
 
     if (recognises(client, message)) {
         /* Nothing is left to be done. */
     } else if (has_session(client)) {
-        session_take(client, event->payload);
+        session_take(client, payload);
     } else {
         deliver_raw(client, message);
+    }
+}
+
+/* That it is what was sent says more than that it is UTF-8. */
+static void take_compressed(struct client *client, struct bytes compressed) ON_REACTOR
+{
+    struct span message;
+
+    if (permessage_inflate(client->worker->inflater, compressed,
+                           client->worker->limits.message_size_max, &message) != PERMESSAGE_OK) {
+        client_fail(client);
+        return;
+    }
+    take_payload(client, message);
+    permessage_inflater_rest(client->worker->inflater);
+}
+
+static void take_message(struct client *client, const struct stream_event *event) ON_REACTOR
+{
+    if (event->is_compressed) {
+        take_compressed(client, (struct bytes){event->payload.data, event->payload.size});
+    } else {
+        take_payload(client, event->payload);
     }
     if (event->is_assembled) {
         free(stream_take_assembly(&client->stream).data);

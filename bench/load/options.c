@@ -27,6 +27,7 @@ enum option_key {
     KEY_SEED,
     KEY_SCRIPT,
     KEY_BINARY,
+    KEY_COMPRESS,
     KEY_PUBLISHERS,
     KEY_ROOMS,
     KEY_EXCLUDES_SENDER,
@@ -72,6 +73,8 @@ static const struct argp_option option_table[] = {
      "Payload bytes: 64, 20-512, or 64*9,1000-2000*1 with weights (64)", 1},
     {"script", KEY_SCRIPT, "NAME", 0, "Payload text: ascii, latin, cjk or emoji (ascii)", 1},
     {"binary", KEY_BINARY, NULL, 0, "echo, fanout: binary messages instead of text", 1},
+    {"compress", KEY_COMPRESS, NULL, 0,
+     "Insist on permessage-deflate, and inflate what comes; what is sent is not compressed", 1},
     {"publishers", KEY_PUBLISHERS, "N", 0,
      "fanout, chat: how many connections publish (fanout 1, chat: one in each room)", 1},
     {"rooms", KEY_ROOMS, "N", 0, "chat: channels; connections are shared out among them (1)", 1},
@@ -326,6 +329,9 @@ static int read_load_option(int key, char *text, struct parse *parse)
         return payload_script_from_name(text, &options->script)
                    ? 0
                    : refuse(parse, "--script", "ascii, latin, cjk or emoji", text);
+    case KEY_COMPRESS:
+        options->compress = true;
+        return 0;
     case KEY_BINARY:
         options->binary = true;
         return 0;
@@ -604,6 +610,9 @@ static const char *find_fault(const struct parse *parse)
     }
     if (options->ca_file != NULL && options->tls_insecure) {
         return "--ca and --tls-insecure exclude each other";
+    }
+    if (options->compress && (is_tcp || options->scenario == OPTIONS_FLOOR)) {
+        return "--compress is for ws:// and wss://";
     }
     if (options->binary && options->scenario == OPTIONS_CHAT) {
         return "--binary: the JSON protocol is text";

@@ -62,7 +62,8 @@ struct options {
 
     struct payload_sizes sizes;
     enum payload_script script;
-    bool binary; /* messages are binary ones; raw WebSocket only */
+    bool compress; /* permessage-deflate: the server is to compress what it sends */
+    bool binary;   /* messages are binary ones; raw WebSocket only */
 
     uint32_t publishers;
     uint32_t rooms;

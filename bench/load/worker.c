@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/monotime.h"
 #include "net/reactor.h"
+#include "proto/permessage.h"
 
 enum {
     QUEUE_BYTES_MAX = 256 * 1024 * 1024, /* per connection: the schedule does not wait */
@@ -169,7 +170,9 @@ static int create_clients(struct worker *worker)
     worker->scratch_size = 2 * ((size_t)payload_sizes_max(&options->sizes) + COMMAND_SIZE_MAX);
     worker->scratch = malloc(worker->scratch_size);
     worker->again = calloc(worker->client_count, sizeof(*worker->again));
-    if (worker->clients == NULL || worker->scratch == NULL || worker->again == NULL) {
+    worker->inflater = options->compress ? permessage_inflater_create() : NULL;
+    if (worker->clients == NULL || worker->scratch == NULL || worker->again == NULL ||
+        (options->compress && worker->inflater == NULL)) {
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < worker->client_count; i++) {
@@ -194,7 +197,8 @@ struct worker *worker_create(struct run *run, uint32_t index, const struct scena
     worker->random = splitmix(run->options->seed + index) | 1;
     worker->limits = (struct stream_limits){.message_size_max = MESSAGE_SIZE_MAX,
                                             .fragment_count_max = UINT32_MAX,
-                                            .from_server = true};
+                                            .from_server = true,
+                                            .compression = run->options->compress};
     *error = create_clients(worker);
     if (*error == 0 && scenario->begin != NULL) {
         *error = scenario->begin(worker);
@@ -218,6 +222,7 @@ void worker_destroy(struct worker *worker)
     if (worker->clients != NULL && worker->scenario->end != NULL) {
         worker->scenario->end(worker);
     }
+    permessage_inflater_destroy(worker->inflater);
     free(worker->clients);
     free(worker->again);
     free(worker->scratch);

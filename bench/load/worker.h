@@ -20,6 +20,7 @@
 #include "net/conn.h"
 #include "proto/stream.h"
 
+struct permessage_inflater;
 struct run;
 struct transcript;
 
@@ -31,6 +32,7 @@ struct worker {
     struct reactor *reactor;
     struct conn_handler handler;
     struct stream_limits limits;
+    struct permessage_inflater *inflater; /* NULL: nothing comes compressed */
     int dialer;
     uint32_t index;
     struct thread thread;

@@ -3,7 +3,7 @@
 #define BENCH_MICRO_MICRO_H
 /*
  * Micro-benchmarks are written in C against this table.
- * register.cc, the only C++ file in the tree, hands each row to Google Benchmark.
+ * register.cc, which is C++ for that, hands each row to Google Benchmark.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +31,7 @@ extern const struct micro_case event_micro_cases[];
 extern const struct micro_case ring_micro_cases[];
 extern const struct micro_case roster_micro_cases[];
 extern const struct micro_case timerwheel_micro_cases[];
+extern const struct micro_case permessage_micro_cases[];
 
 /* Makes the compiler believe `value` is used. */
 static inline void micro_keep(uint64_t value)

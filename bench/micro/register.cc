@@ -6,9 +6,9 @@ extern "C" {
 }
 
 static const micro_case *const lists[] = {
-    simd_micro_cases,  frame_micro_cases,  command_micro_cases,
-    table_micro_cases, stream_micro_cases, event_micro_cases,
-    ring_micro_cases,  roster_micro_cases, timerwheel_micro_cases,
+    simd_micro_cases,       frame_micro_cases,      command_micro_cases, table_micro_cases,
+    stream_micro_cases,     event_micro_cases,      ring_micro_cases,    roster_micro_cases,
+    timerwheel_micro_cases, permessage_micro_cases,
 };
 
 // One call of run() covers a batch, so the indirect call is not what we measure.

@@ -160,8 +160,8 @@ static void read_events(struct span message)
         for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
             is_in(message, views[i]);
         }
-        const struct event_publication publication = {event.channel, (struct bytes){NULL, 0},
-                                                      event.offset, event.time_ms};
+        const struct event_publication publication = {
+            .channel = event.channel, .offset = event.offset, .time_ms = event.time_ms};
         const size_t size = event_prefix_size(&publication);
         uint8_t *block = malloc(size);
         CHECK(block != NULL);

@@ -15,11 +15,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         {.message_size_max = 16, .fragment_count_max = 3},
         {.message_size_max = 125, .fragment_count_max = 1},
         {.message_size_max = STREAM_MESSAGE_SIZE_LIMIT, .fragment_count_max = UINT32_MAX},
+        {.message_size_max = 65536, .fragment_count_max = 64, .compression = true},
+        {.message_size_max = 16, .fragment_count_max = 3, .compression = true},
+        {.message_size_max = 65536, .fragment_count_max = 64, .from_server = true},
+        {.message_size_max = 65536,
+         .fragment_count_max = 64,
+         .from_server = true,
+         .compression = true},
     };
     if (size < 2 || size < 2 + (size_t)(data[1] & 15)) {
         return 0;
     }
-    const struct stream_limits *const chosen = &limits[data[0] & 3];
+    const struct stream_limits *const chosen = &limits[(data[0] & 3) + (data[0] >> 1 & 4)];
     const size_t count = data[1] & 15;
     const uint8_t *const sizes = data + 2;
     const uint8_t *const wire = data + 2 + count;

@@ -3,7 +3,8 @@
  * Input: one byte with a count of chunk sizes, the sizes, and then what a client sends. The head,
  * fed in chunks of those sizes, over and over, gets the same verdict and the same request as in
  * one piece, and no byte is looked at more than four times. Then the handshake: its verdict, its
- * answer, and that an origin that is allowed is one that is valid.
+ * answer, and that an origin that is allowed is one that is valid. And what it offers: what is
+ * taken with one window is taken with every smaller one.
  */
 #include "proto/upgrade.h"
 
@@ -12,6 +13,7 @@
 
 #include "core/check.h"
 #include "proto/http.h"
+#include "proto/offer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,6 +52,28 @@ static void check_requests(const struct http_request *a, const uint8_t *a_base,
         check_same(a->headers[i].name, a_base, b->headers[i].name, b_base);
         check_same(a->headers[i].value, a_base, b->headers[i].value, b_base);
         CHECK(http_is_token(a->headers[i].name));
+    }
+}
+
+static void try_offers(const struct http_request *request)
+{
+    static const char begin[] = "permessage-deflate; server_no_context_takeover; "
+                                "client_no_context_takeover";
+    static const char window[] = "; server_max_window_bits=";
+    char answer[OFFER_ANSWER_SIZE_MAX];
+    enum offer_verdict before = offer_judge(request, OFFER_WINDOW_BITS_MAX, answer);
+
+    for (unsigned bits = OFFER_WINDOW_BITS_MAX; bits >= OFFER_WINDOW_BITS_MIN; bits--) {
+        const enum offer_verdict verdict = offer_judge(request, bits, answer);
+        /* A smaller window of ours can only be more welcome; nothing else depends on it. */
+        CHECK(verdict == before || (before == OFFER_DECLINED && verdict == OFFER_ACCEPTED));
+        before = verdict;
+        if (verdict == OFFER_ACCEPTED) {
+            CHECK(memcmp(answer, begin, sizeof(begin) - 1) == 0);
+            const char *const rest = answer + sizeof(begin) - 1;
+            CHECK(*rest == '\0' || (memcmp(rest, window, sizeof(window) - 1) == 0 &&
+                                    (unsigned)atoi(rest + sizeof(window) - 1) == bits));
+        }
     }
 }
 
@@ -113,6 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (verdict == HTTP_OK) {
         check_requests(&whole, whole_copy, &split, split_copy);
         try_upgrade(&split);
+        try_offers(&split);
     } else if (verdict != HTTP_NEED_MORE) {
         CHECK(http_status_for(verdict) >= 400);
     }

@@ -99,7 +99,7 @@ layers 'SIMD in a variant' pass proto/utf8_avx512.c '#include <immintrin.h>\n'
 layers 'libyaml elsewhere' 'belongs to another' server/main.c '#include <yaml.h>\n'
 layers 'sockets in chat' 'belongs to another' chat/hub.c '#include <sys/socket.h>\n'
 layers 'a thread in net' 'belongs to another' net/a.c '#include <pthread.h>\n'
-layers 'nobody owns it' 'has no owner' server/a.c '#include <curl/curl.h>\n'
+layers 'nobody owns it' 'has no owner' server/a.c '#include <zmq.h>\n'
 layers 'own cycle' 'header cycle: core/b.h -> core/b.h' core/b.h '#include "core/b.h"\n'
 new_tree
 header core/a.h '#include "core/b.h"'

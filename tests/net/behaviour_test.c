@@ -71,6 +71,7 @@ int main(void)
     suite_add_tcase(suite, cases_dial());
     suite_add_tcase(suite, cases_tls());
     suite_add_tcase(suite, cases_flow());
+    suite_add_tcase(suite, cases_proxy());
 
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -17,5 +17,6 @@ TCase *cases_loop(void);
 TCase *cases_dial(void);
 TCase *cases_tls(void);
 TCase *cases_flow(void);
+TCase *cases_proxy(void);
 
 #endif /* TESTS_NET_CASES_H */

@@ -87,6 +87,13 @@ static void on_drained(struct conn *conn)
     }
 }
 
+static void on_proxied(struct conn *conn, const struct address *client)
+{
+    const struct fixture_peer *peer = conn_user(conn);
+    ck_assert_uint_eq(peer->bytes_calls, 0);
+    peer->fixture->proxied = *client;
+}
+
 static void on_close(struct conn *conn, int reason)
 {
     struct fixture_peer *peer = conn_user(conn);
@@ -125,14 +132,20 @@ struct reactor_options fixture_options(void)
     };
 }
 
-static struct fixture *prepare(const struct plug *plug, const struct reactor_options *options)
+static struct fixture *prepare(const struct plug *plug, const struct reactor_options *options,
+                               uint64_t proxy_timeout_ns)
 {
     struct fixture *fixture = aligned_alloc(64, (sizeof(*fixture) + 63) / 64 * 64);
     ck_assert_ptr_nonnull(fixture);
     memset(fixture, 0, sizeof(*fixture));
     fixture->plug = plug;
     fixture->world = plug->create();
-    fixture->handler = (struct conn_handler){on_open, on_bytes, on_drained, on_close, fixture};
+    fixture->handler = (struct conn_handler){.on_open = on_open,
+                                             .on_bytes = on_bytes,
+                                             .on_drained = on_drained,
+                                             .on_proxied = on_proxied,
+                                             .on_close = on_close,
+                                             .context = fixture};
 
     struct reactor_options mine = *options;
     mine.backend = plug->is_tls ? plug->base->ops : plug->ops;
@@ -142,9 +155,12 @@ static struct fixture *prepare(const struct plug *plug, const struct reactor_opt
     mine.context = fixture;
     ck_assert_int_eq(reactor_create(&mine, &fixture->reactor), 0);
     fixture->listener = plug->listen(fixture->world);
-    struct tls_config *config = plug->is_tls ? plug_tls_server() : NULL;
-    ck_assert_int_eq(
-        reactor_listen_tls(fixture->reactor, fixture->listener, &fixture->handler, config), 0);
+    const struct reactor_listening listening = {
+        .handler = &fixture->handler,
+        .tls = plug->is_tls ? plug_tls_server() : NULL,
+        .proxy_timeout_ns = proxy_timeout_ns,
+    };
+    ck_assert_int_eq(reactor_listen_with(fixture->reactor, fixture->listener, &listening), 0);
     ck_assert_ptr_eq(reactor_user(fixture->reactor), fixture);
     return fixture;
 }
@@ -152,7 +168,14 @@ static struct fixture *prepare(const struct plug *plug, const struct reactor_opt
 ROLE_TRUSTED struct fixture *fixture_begin(const struct plug *plug,
                                            const struct reactor_options *options)
 {
-    struct fixture *fixture = prepare(plug, options);
+    return fixture_begin_proxied(plug, options, 0);
+}
+
+ROLE_TRUSTED struct fixture *fixture_begin_proxied(const struct plug *plug,
+                                                   const struct reactor_options *options,
+                                                   uint64_t timeout_ns)
+{
+    struct fixture *fixture = prepare(plug, options, timeout_ns);
     reactor_enter(fixture->reactor);
     ck_assert(reactor_is_current(fixture->reactor));
     return fixture;

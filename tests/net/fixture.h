@@ -15,6 +15,7 @@
 #include "core/bytes.h"
 #include "core/conn_id.h"
 #include "core/metrics.h"
+#include "net/address.h"
 #include "net/conn.h"
 #include "net/packet.h"
 #include "net/reactor.h"
@@ -52,10 +53,11 @@ struct fixture {
     /* What on_bytes does. NULL: records and consumes everything. Returns what it consumed. */
     size_t (*on_bytes)(struct fixture_peer *peer, struct span in);
     void (*on_drained)(struct fixture_peer *peer);
-    bool turn_away;    /* on_open says NULL */
-    void *context;     /* the test's */
-    uint32_t fired;    /* timers */
-    uint64_t fired_ns; /* when the last one did */
+    struct address proxied; /* what on_proxied said last */
+    bool turn_away;         /* on_open says NULL */
+    void *context;          /* the test's */
+    uint32_t fired;         /* timers */
+    uint64_t fired_ns;      /* when the last one did */
     size_t peer_count;
     struct fixture_peer *peers[FIXTURE_PEER_MAX]; /* in the order of on_open */
 };
@@ -65,6 +67,11 @@ struct reactor_options fixture_options(void);
 
 /* On the calling thread, which is then the reactor. */
 struct fixture *fixture_begin(const struct plug *plug, const struct reactor_options *options)
+    BECOMES_REACTOR;
+
+/* The same with a listener that wants a PROXY header. */
+struct fixture *fixture_begin_proxied(const struct plug *plug,
+                                      const struct reactor_options *options, uint64_t timeout_ns)
     BECOMES_REACTOR;
 
 /* Destroys; CHECKs in net find what was not given back. */

@@ -68,6 +68,7 @@ static bool begin(struct sim_client *client)
         .link = link,
         .phase = SIM_CLIENT_OPENING,
         .is_bad = is_bad,
+        .compresses = world->profile.has_compression && world->connection_count % 3 != 0,
         .commands_left = (uint32_t)sim_random_range(random, 1, world->profile.commands_max),
         .lives_left = client->lives_left - 1,
         .next_id = 1,
@@ -81,7 +82,7 @@ static bool begin(struct sim_client *client)
             .offset = memberships[i].offset,
         };
     }
-    sim_wire_put_upgrade(&client->out);
+    sim_wire_put_upgrade(&client->out, client->compresses);
     sim_stats_add(world->stats, SIM_CONNECTIONS, 1);
     sim_stats_add(world->stats, SIM_LATECOMERS, world->is_stopping);
     sim_stats_add(world->stats, SIM_GARBAGE, client->is_bad);

@@ -62,6 +62,7 @@ struct sim_client {
     bool is_bad;
     bool is_excused;
     bool is_cut;     /* its link went silent */
+    bool compresses; /* it offered to */
     bool is_leaving; /* it began the end: close frame, FIN */
     bool has_said_connect;
     bool is_connected;

@@ -480,6 +480,21 @@ static void hear_pong(struct sim_client *client, struct span payload)
     client->pongs_heard = number;
 }
 
+static void hear_compressed(struct sim_client *client, struct span payload)
+{
+    struct sim_wire_buffer text = {0};
+
+    sim_stats_add(client->world->stats, SIM_COMPRESSED, 1);
+    if (!client->compresses ||
+        !sim_wire_inflate((struct bytes){payload.data, payload.size}, &text)) {
+        sim_world_fail(client->world, "connection %u: a wrong compressed message",
+                       client->connection);
+    } else {
+        hear_text(client, (struct span){text.data, text.end});
+    }
+    sim_wire_free(&text);
+}
+
 static void hear_frame(struct sim_client *client, const struct sim_wire_frame *frame)
 {
     if (client->phase == SIM_CLIENT_ENDING) {
@@ -489,7 +504,12 @@ static void hear_frame(struct sim_client *client, const struct sim_wire_frame *f
     }
     switch (frame->opcode) {
     case SIM_WIRE_TEXT:
-        if (!client->is_bad) {
+        if (client->is_bad) {
+            return;
+        }
+        if (frame->is_compressed) {
+            hear_compressed(client, frame->payload);
+        } else {
             hear_text(client, frame->payload);
         }
         return;
@@ -508,7 +528,7 @@ static void hear_frame(struct sim_client *client, const struct sim_wire_frame *f
 void sim_client_hear(struct sim_client *client)
 {
     if (client->phase == SIM_CLIENT_OPENING) {
-        switch (sim_wire_take_upgrade(&client->in)) {
+        switch (sim_wire_take_upgrade(&client->in, client->compresses)) {
         case SIM_WIRE_OK:
             client->phase = SIM_CLIENT_OPEN;
             break;

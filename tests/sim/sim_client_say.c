@@ -229,8 +229,9 @@ bool sim_client_say(struct sim_client *client)
     if (count == 0) {
         return false;
     }
-    const size_t frames = sim_wire_put_message(&client->out, &world->random,
-                                               json_writer_bytes(&writer), &client->pings_sent);
+    const size_t frames =
+        sim_wire_put_message(&client->out, &world->random, json_writer_bytes(&writer),
+                             client->compresses, &client->pings_sent);
     sim_stats_add(world->stats, SIM_BATCHES, count > 1);
     sim_stats_add(world->stats, SIM_FRAGMENTED, frames > 1);
     return true;
@@ -252,7 +253,7 @@ void sim_client_ask_presence(struct sim_client *client)
         json_writer_init(&writer, (struct span){text, sizeof(text)});
         write_command(&writer, client, asked, text_bytes(name));
         (void)sim_wire_put_message(&client->out, &client->world->random, json_writer_bytes(&writer),
-                                   &client->pings_sent);
+                                   client->compresses, &client->pings_sent);
     }
 }
 

@@ -49,6 +49,8 @@ static struct config choose_config(const struct sim_profile *profile)
     config.client.control_burst = 1000000;
     config.client.connection_limit = profile->connection_limit;
     config.http_server.handshake_timeout_ns = 5 * SIM_S;
+    config.websocket.compression = profile->has_compression;
+    config.websocket.compression_min_size = 64;
     config.websocket.message_timeout_ns = 5 * SIM_S;
     config.websocket.close_timeout_ns = 2 * SIM_S;
     config.reactor.count = profile->shard_count;
@@ -95,6 +97,7 @@ static void begin_member(struct sim_server *server, size_t index, struct table_k
         .config = &server->config,
         .policies = &server->policies.table,
         .site = &server->site,
+        .listening = &server->listening,
         .simd = simd_choose((enum cpu_simd)sim_random_below(&world->random, CPU_SIMD_AVX512 + 1)),
         .backend = &backend_sim_ops,
         .backend_context = &member->seat,
@@ -112,9 +115,9 @@ static void begin_member(struct sim_server *server, size_t index, struct table_k
     CHECK(result == 0);
     bus_port_on_wake(server->bus, index, wake, shard_reactor(member->shard));
     world->listeners[index] = sim_net_listen(&world->net);
-    result = shard_listen(member->shard, 0, world->listeners[index], NULL);
+    result = shard_listen(member->shard, 0, world->listeners[index]);
     CHECK(result == 0);
-    result = shard_listen(member->shard, 1, sim_net_listen(&world->net), NULL);
+    result = shard_listen(member->shard, 1, sim_net_listen(&world->net));
     CHECK(result == 0);
     member->fiber = sim_fiber_create(shard_run, member->shard);
     CHECK(member->fiber != NULL);
@@ -127,7 +130,10 @@ void sim_server_begin(struct sim_server *server, struct sim_world *world)
         .config = choose_config(&world->profile),
         .count = world->profile.shard_count,
     };
-    const int result = policies_init(&server->policies, &server->config);
+    char error[CONFIG_ERROR_SIZE];
+    int result = listening_init(&server->listening, &server->config, error, sizeof(error));
+    CHECK(result == 0);
+    result = policies_init(&server->policies, &server->config);
     CHECK(result == 0);
     server->bus =
         bus_create(server->count + 2, server->config.bus.slots, server->config.bus.reserve);
@@ -145,6 +151,8 @@ void sim_server_begin(struct sim_server *server, struct sim_world *world)
         .metrics = server->all_metrics,
         .metric_names = server->metric_names,
         .metric_count = server->count,
+        .node_name = "sim",
+        .node_uid = "0",
     };
     struct table_key key;
     fill_random(world, &key, sizeof(key));

@@ -12,6 +12,7 @@
 
 #include "core/annot.h"
 #include "server/config.h"
+#include "server/listening.h"
 #include "server/policies.h"
 #include "server/site.h"
 #include "tests/sim/backend_sim.h"
@@ -41,6 +42,7 @@ struct sim_server {
     struct config config;
     struct policies policies;
     struct site site;
+    struct listening listening; /* nothing listens: the world has sockets of its own */
     struct bus *bus;
     struct sim_archive archive; /* where channels are durable */
     const struct metrics *all_metrics[SIM_SHARD_MAX];

@@ -10,6 +10,7 @@ static const char *const names[SIM_STAT_COUNT] = {
     [SIM_SUBSCRIPTIONS] = "subscriptions",
     [SIM_BATCHES] = "batches",
     [SIM_FRAGMENTED] = "fragmented",
+    [SIM_COMPRESSED] = "compressed",
     [SIM_PINGS_ANSWERED] = "pings-answered",
     [SIM_CONNECTIONS] = "connections",
     [SIM_RESETS] = "resets",

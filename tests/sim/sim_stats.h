@@ -16,6 +16,7 @@ enum sim_stat {
     SIM_SUBSCRIPTIONS,  /* confirmed */
     SIM_BATCHES,        /* messages with several commands */
     SIM_FRAGMENTED,     /* messages in several frames */
+    SIM_COMPRESSED,     /* messages of the server */
     SIM_PINGS_ANSWERED, /* the protocol's */
     SIM_CONNECTIONS,
     SIM_RESETS,  /* by clients or by the network */

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#define ZLIB_CONST /* what goes in is not written to */
+#include <zlib.h>
 
 #include "core/check.h"
 
@@ -19,7 +21,10 @@ static const char upgrade[] = "GET /connection/websocket HTTP/1.1\r\n"
                               "Upgrade: websocket\r\n"
                               "Connection: Upgrade\r\n"
                               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                              "Sec-WebSocket-Version: 13\r\n\r\n";
+                              "Sec-WebSocket-Version: 13\r\n";
+static const char offer[] = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+static const char offer_answer[] = "\r\nSec-WebSocket-Extensions: permessage-deflate; "
+                                   "server_no_context_takeover; client_no_context_takeover\r\n";
 static const char upgrade_answer[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 void sim_wire_free(struct sim_wire_buffer *buffer)
@@ -52,9 +57,52 @@ void sim_wire_skip(struct sim_wire_buffer *buffer, size_t size)
     }
 }
 
-void sim_wire_put_upgrade(struct sim_wire_buffer *out)
+void sim_wire_put_upgrade(struct sim_wire_buffer *out, bool compression)
 {
     sim_wire_put(out, upgrade, sizeof(upgrade) - 1);
+    if (compression) {
+        sim_wire_put(out, offer, sizeof(offer) - 1);
+    }
+    sim_wire_put(out, "\r\n", 2);
+}
+
+/* RFC 7692 section 7.2.1. */
+static struct bytes deflate_message(struct bytes text, struct sim_wire_buffer *out)
+{
+    z_stream zlib = {.next_in = text.data, .avail_in = (uInt)text.size};
+    CHECK(deflateInit2(&zlib, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+    out->capacity = deflateBound(&zlib, text.size) + 16;
+    out->data = malloc(out->capacity);
+    CHECK(out->data != NULL);
+    zlib.next_out = out->data;
+    zlib.avail_out = (uInt)out->capacity;
+    CHECK(deflate(&zlib, Z_SYNC_FLUSH) == Z_OK && zlib.avail_out > 0);
+    const size_t size = out->capacity - zlib.avail_out - 4;
+    (void)deflateEnd(&zlib);
+    return (struct bytes){out->data, size};
+}
+
+/* Section 7.2.2. */
+bool sim_wire_inflate(struct bytes compressed, struct sim_wire_buffer *out)
+{
+    static const uint8_t tail[] = {0, 0, 0xff, 0xff};
+    uint8_t step[8192];
+    struct sim_wire_buffer in = {0};
+    sim_wire_put(&in, compressed.data, compressed.size);
+    sim_wire_put(&in, tail, sizeof(tail));
+    z_stream zlib = {.next_in = in.data, .avail_in = (uInt)in.end};
+    CHECK(inflateInit2(&zlib, -15) == Z_OK);
+    int result;
+    do {
+        zlib.next_out = step;
+        zlib.avail_out = sizeof(step);
+        result = inflate(&zlib, Z_SYNC_FLUSH);
+        sim_wire_put(out, step, sizeof(step) - zlib.avail_out);
+    } while (result == Z_OK && zlib.avail_out == 0);
+    const bool is_whole = (result == Z_OK || result == Z_BUF_ERROR) && zlib.avail_in == 0;
+    (void)inflateEnd(&zlib);
+    sim_wire_free(&in);
+    return is_whole;
 }
 
 void sim_wire_put_frame(struct sim_wire_buffer *out, struct sim_random *random, unsigned opcode,
@@ -86,14 +134,20 @@ void sim_wire_put_frame(struct sim_wire_buffer *out, struct sim_random *random, 
 }
 
 size_t sim_wire_put_message(struct sim_wire_buffer *out, struct sim_random *random,
-                            struct bytes text, uint32_t *pings)
+                            struct bytes text, bool compression, uint32_t *pings)
 {
+    struct sim_wire_buffer compressed = {0};
+    unsigned first = SIM_WIRE_TEXT;
+    if (compression && sim_random_once_in(random, 2)) {
+        text = deflate_message(text, &compressed);
+        first |= SIM_WIRE_COMPRESSED;
+    }
     const size_t count =
         sim_random_once_in(random, 4) ? (size_t)sim_random_range(random, 2, FRAMES_MAX) : 1;
     for (size_t i = 0; i < count; i++) {
         const bool last = i + 1 == count;
         const size_t size = last ? text.size : (size_t)sim_random_below(random, text.size + 1);
-        sim_wire_put_frame(out, random, i == 0 ? SIM_WIRE_TEXT : SIM_WIRE_CONTINUATION, last,
+        sim_wire_put_frame(out, random, i == 0 ? first : SIM_WIRE_CONTINUATION, last,
                            (struct bytes){text.data, size});
         text.data += size;
         text.size -= size;
@@ -103,10 +157,11 @@ size_t sim_wire_put_message(struct sim_wire_buffer *out, struct sim_random *rand
                                (struct bytes){(const uint8_t *)pings, sizeof(*pings)});
         }
     }
+    sim_wire_free(&compressed);
     return count;
 }
 
-enum sim_wire_verdict sim_wire_take_upgrade(struct sim_wire_buffer *in)
+enum sim_wire_verdict sim_wire_take_upgrade(struct sim_wire_buffer *in, bool compression)
 {
     const uint8_t *head = in->data + in->begin;
     const size_t size = sim_wire_size(in);
@@ -120,7 +175,10 @@ enum sim_wire_verdict sim_wire_take_upgrade(struct sim_wire_buffer *in)
     if (head_size < sizeof(good) || memcmp(head, good, sizeof(good) - 1) != 0) {
         return SIM_WIRE_REFUSED;
     }
-    if (memmem(head, head_size, upgrade_answer, sizeof(upgrade_answer) - 1) == NULL) {
+    const bool is_compressed =
+        memmem(head, head_size, offer_answer, sizeof(offer_answer) - 1) != NULL;
+    if (memmem(head, head_size, upgrade_answer, sizeof(upgrade_answer) - 1) == NULL ||
+        is_compressed != compression) {
         return SIM_WIRE_FAULT;
     }
     sim_wire_skip(in, head_size);
@@ -145,9 +203,11 @@ enum sim_wire_verdict sim_wire_look(struct sim_wire_buffer *in, struct sim_wire_
     if (there < 2) {
         return SIM_WIRE_NEED_MORE;
     }
-    /* The server sends whole, unmasked frames without reserved bits. */
+    /* The server sends whole, unmasked frames; only a text may be compressed. */
     const unsigned opcode = head[0] & 0xfU;
-    if ((head[0] & 0xf0U) != 0x80U || (head[1] & 0x80U) != 0) {
+    const bool is_compressed = (head[0] & SIM_WIRE_COMPRESSED) != 0;
+    if ((head[0] & 0xb0U) != 0x80U || (head[1] & 0x80U) != 0 ||
+        (is_compressed && opcode != SIM_WIRE_TEXT)) {
         return SIM_WIRE_FAULT;
     }
     size_t header_size = 2;
@@ -169,6 +229,7 @@ enum sim_wire_verdict sim_wire_look(struct sim_wire_buffer *in, struct sim_wire_
     }
     *frame = (struct sim_wire_frame){
         .opcode = opcode,
+        .is_compressed = is_compressed,
         .payload = {head + header_size, (size_t)length},
         .size = header_size + (size_t)length,
     };

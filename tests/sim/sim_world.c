@@ -97,6 +97,7 @@ void sim_world_init(struct sim_world *world, uint64_t seed, struct sim_stats *st
 {
     *world = (struct sim_world){.seed = seed, .random = {seed}, .stats = stats};
     world->profile = choose_profile(&world->random);
+    world->profile.has_compression = seed % 3 == 0;
     world->model.is_lossy = world->profile.is_lossy;
     sim_net_init(&world->net, sim_random_next(&world->random), stats);
     world->net.window_max = (size_t)sim_random_range(&world->random, 1, 64) << 10;

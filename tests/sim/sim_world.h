@@ -61,6 +61,7 @@ struct sim_profile {
     uint64_t history_ttl_ns;
     uint32_t recovery_max; /* publications */
     bool is_lossy;         /* policies by which who does not read misses publications */
+    bool has_compression;  /* some connections negotiate it */
     bool has_presence;     /* and joins and leaves are told to everybody */
     bool is_sampled;       /* more are there than may be listed */
     bool stops_in_flight;  /* shut down in the middle of the talking */

@@ -238,6 +238,219 @@ START_TEST(flipped_bytes_in_a_table)
 }
 END_TEST
 
+enum { ROOMS = 10, ROOM_RECORDS = 2000 };
+
+static const char *const small_tables[] = {"--write-buffer", "1", "--sweep", "100000", NULL};
+
+static const char *room_name(int number)
+{
+    static char name[24];
+    (void)snprintf(name, sizeof(name), "room %d", number);
+    return name;
+}
+
+/* Rooms in tables, so few that the engine has no reason yet to merge them. */
+static void fill_rooms(uint64_t at_once)
+{
+    driver_start(&driver, small_tables);
+    for (int i = 0; i < ROOMS; i++) {
+        reset(room_name(i));
+    }
+    for (uint64_t first = 1; first <= ROOM_RECORDS; first += at_once) {
+        for (int i = 0; i < ROOMS; i++) {
+            ck_assert_int_eq(
+                append_some(room_name(i), first, at_once, WIRE_DURABLE_PROCESS).committed.result,
+                WIRE_DONE);
+        }
+    }
+    driver_stop(&driver);
+}
+
+/* Writes until the engine has merged all its tables, and has met what is hurt. */
+static void write_until_repaired(void)
+{
+    uint64_t top = 0;
+    for (uint64_t epoch = 1; driver_stats(&driver).damaged_tables == 0; epoch++) {
+        struct store_completion answer = {.event = STORE_LOST};
+        ck_assert_uint_lt(epoch, 500);
+        for (int i = 0; i < 10 && answer.event == STORE_LOST; i++) {
+            answer = append_some("writer", top + 1, 500, WIRE_DURABLE_PROCESS);
+            if (answer.event != STORE_COMMITTED) {
+                driver_until_state(&driver, STORE_READY);
+            }
+            top = driver_lookup(&driver, "writer", "").stream.top;
+        }
+    }
+}
+
+/* As it was, or gone, or a new life in which nothing was said; how many of the latter two. */
+static int count_new_lives(void)
+{
+    int new_lives = 0;
+    for (int i = 0; i < ROOMS; i++) {
+        struct wire_page page =
+            driver_read(&driver, (struct wire_read){.channel = driver_text(room_name(i)),
+                                                    .count_max = ROOM_RECORDS,
+                                                    .bytes_max = WIRE_PAGE_BYTES_MAX});
+        const bool is_new = page.result == WIRE_ABSENT || page.stream.epoch != 1;
+        struct wire_record record;
+        ck_assert_int_eq(page.result, is_new ? page.result : WIRE_DONE);
+        ck_assert_int_ne(page.result, WIRE_DAMAGED);
+        ck_assert_uint_eq(page.count, is_new ? 0 : ROOM_RECORDS);
+        ck_assert_uint_eq(page.stream.top, page.count);
+        while (wire_next_record(&page.records, &record)) {
+            uint8_t value[VALUE_SIZE];
+            const struct bytes wanted = value_of(record.offset, value);
+            ck_assert_uint_eq(record.value.size, wanted.size);
+            ck_assert_int_eq(memcmp(record.value.data, wanted.data, wanted.size), 0);
+        }
+        new_lives += is_new;
+    }
+    return new_lives;
+}
+
+/* A compaction meets a damaged block: the store gets rid of it, and goes on. */
+START_TEST(damage_is_repaired)
+{
+    char name[DRIVER_PATH_SIZE * 2];
+    fill_rooms(100); /* so that tables overlap, and none is moved without being read */
+    find_file(".sst", name);
+    flip(name);
+    driver_start(&driver, small_tables);
+    reset("writer");
+    write_until_repaired();
+    const struct wire_stats stats = driver_stats(&driver);
+    ck_assert_uint_eq(stats.damaged_tables, 1);
+    const int new_lives = count_new_lives();
+    ck_assert_int_ge(new_lives, 1);
+    ck_assert_int_le(new_lives, 3);
+    ck_assert_uint_eq(stats.damaged_streams, (uint64_t)new_lives);
+    ck_assert_uint_eq(store_look(driver.store).starts, 2);
+    driver_stop(&driver);
+    expect_tool("verify --path %s", 0, " 0 damages");
+}
+END_TEST
+
+/* A table that cannot even be opened: the store opens without it. */
+START_TEST(table_without_an_end_is_repaired)
+{
+    char name[DRIVER_PATH_SIZE * 2];
+    struct stat status;
+    fill_rooms(1000);
+    find_file(".sst", name);
+    ck_assert_int_eq(stat(name, &status), 0);
+    const int fd = open(name, O_WRONLY);
+    const uint8_t zeros[64] = {0};
+    ck_assert_int_eq(pwrite(fd, zeros, sizeof(zeros), status.st_size - 64), sizeof(zeros));
+    ck_assert_int_eq(close(fd), 0);
+    driver_start(&driver, small_tables);
+    const struct wire_stats stats = driver_stats(&driver);
+    ck_assert_uint_eq(stats.damaged_tables, 1);
+    const int new_lives = count_new_lives();
+    ck_assert(new_lives >= 1 && new_lives <= ROOMS);
+    ck_assert_uint_eq(stats.damaged_streams, (uint64_t)new_lives);
+    driver_stop(&driver);
+    expect_tool("verify --path %s", 0, " 0 damages");
+}
+END_TEST
+
+static void note(const char *table, int tries)
+{
+    char name[DRIVER_PATH_SIZE + 16];
+    (void)snprintf(name, sizeof(name), "%s/DAMAGED", driver.path);
+    FILE *const file = fopen(name, "w");
+    ck_assert_ptr_nonnull(file);
+    (void)fprintf(file, "%d 0 0 Corruption: somebody says so of %s", tries, table);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+static void copy_store(const char *from)
+{
+    char command[DRIVER_PATH_SIZE * 4];
+    char output[OUTPUT_SIZE];
+    (void)snprintf(command, sizeof(command), "rm -rf %s && cp -r %s %s", driver.path, from,
+                   driver.path);
+    ck_assert_msg(driver_run(command, output, sizeof(output)) == 0, "%s: %s", command, output);
+}
+
+/* Once it has opened, or said that it cannot. */
+static bool is_repaired(void)
+{
+    const uint64_t end = monotime_read() + 30 * MONOTIME_NS_PER_S;
+    for (;;) {
+        const struct store_view view = store_look(driver.store);
+        if (view.state == STORE_READY || view.damaged) {
+            return view.state == STORE_READY;
+        }
+        ck_assert_msg(monotime_read() < end, "%s", view.reason);
+        driver_work(&driver, 20);
+    }
+}
+
+/* Whatever a table is for: the store goes on without it, and says nothing wrong. */
+START_TEST(any_table_may_be_damaged)
+{
+    char whole[DRIVER_PATH_SIZE];
+    int tables = 0;
+    int repaired = 0;
+    fill_rooms(100);
+    memcpy(whole, driver.path, sizeof(whole));
+    (void)snprintf(driver.path, sizeof(driver.path), "%.200s/copy", driver.root);
+    DIR *const directory = opendir(whole);
+    ck_assert_ptr_nonnull(directory);
+    for (const struct dirent *entry = readdir(directory); entry != NULL;
+         entry = readdir(directory)) {
+        char name[DRIVER_PATH_SIZE * 2];
+        if (strstr(entry->d_name, ".sst") == NULL) {
+            continue;
+        }
+        tables++;
+        copy_store(whole);
+        (void)snprintf(name, sizeof(name), "%s/%.200s", driver.path, entry->d_name);
+        flip(name);
+        note(entry->d_name, 0);
+        driver_start(&driver, small_tables);
+        if (is_repaired()) {
+            (void)count_new_lives();
+            ck_assert_uint_eq(driver_stats(&driver).damaged_tables, 1);
+            repaired++;
+            driver_stop(&driver);
+            expect_tool("verify --path %s", 0, " 0 damages");
+        } else {
+            until_reason("cannot be done without");
+            driver_stop(&driver);
+        }
+    }
+    (void)closedir(directory);
+    /* The one that says what is in the others is for people. */
+    ck_assert_int_ge(repaired, 3);
+    ck_assert_int_ge(repaired, tables - 1);
+}
+END_TEST
+
+/* Tried often enough: it stays closed, and says why, until somebody has seen to it. */
+START_TEST(repair_has_an_end)
+{
+    char name[DRIVER_PATH_SIZE + 16];
+    fill_rooms(1000);
+    note("000001.sst", 3);
+    driver_start(&driver, small_tables);
+    driver_until_state(&driver, STORE_DOWN);
+    until_reason("exit status 6");
+    until_reason("could not be repaired");
+    for (uint32_t starts = store_look(driver.store).starts;
+         store_look(driver.store).starts < starts + 3;) {
+        driver_work(&driver, 20);
+        ck_assert(store_look(driver.store).damaged);
+    }
+    (void)snprintf(name, sizeof(name), "%s/DAMAGED", driver.path);
+    ck_assert_int_eq(unlink(name), 0);
+    driver_until_state(&driver, STORE_READY);
+    ck_assert(!store_look(driver.store).damaged);
+    ck_assert_int_eq(count_new_lives(), 0);
+}
+END_TEST
+
 START_TEST(directories_that_are_no_stores)
 {
     char command[DRIVER_PATH_SIZE * 3];
@@ -437,6 +650,11 @@ int main(void)
     tcase_add_test(faults, flipped_bytes_in_the_log);
     tcase_add_test(faults, torn_tail_of_the_log);
     tcase_add_test(faults, flipped_bytes_in_a_table);
+    tcase_set_timeout(faults, 120);
+    tcase_add_test(faults, damage_is_repaired);
+    tcase_add_test(faults, any_table_may_be_damaged);
+    tcase_add_test(faults, repair_has_an_end);
+    tcase_add_test(faults, table_without_an_end_is_repaired);
     tcase_add_test(faults, directories_that_are_no_stores);
     tcase_add_test(faults, tool_looks_at_a_store);
     tcase_add_test(faults, disk_gets_full);

@@ -7,8 +7,9 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import zlib from 'node:zlib';
 
-import WebSocket from 'ws';
+import WebSocket, { WebSocketServer } from 'ws';
 
+import { runBench } from '../lib/bench.mjs';
 import { CHAT, RawChat, Sdk } from '../lib/chat.mjs';
 import {
   BINARY, CONTINUATION, DEFLATE, FrameClient, PING, TEXT, deflated, frame,
@@ -229,6 +230,35 @@ async function attacks(server) {
   honest.close();
 }
 
+/*
+ * Many who send little that becomes much, all at once: they take turns, nothing is lost, and nobody
+ * is closed for it.
+ */
+async function turns(server) {
+  const CLIENTS = 40;
+  const EACH = 20;
+  const before = await server.metrics();
+  const chats = [];
+  for (let i = 0; i < CLIENTS; i += 1) {
+    const chat = RawChat.over(await FrameClient.connect(server.port, CHAT, DEFLATE));
+    await chat.ask({ connect: {} });
+    chats.push(chat);
+  }
+  const messages = Array.from({ length: EACH }, (_, i) => frame(TEXT,
+    deflated(`{"id":${i + 10},"publish":{"channel":"turns","data":"${'a'.repeat(60000)}"}}`), { rsv: 4 }));
+  chats.forEach((chat) => chat.frames.write(Buffer.concat(messages)));
+  for (const chat of chats) {
+    for (let i = 0; i < EACH; i += 1) {
+      assert.deepEqual(await chat.next('an answer'), { id: i + 10, publish: {} });
+    }
+    await chat.close();
+  }
+  const metrics = await server.metrics();
+  const more = (name) => metrics.value(name) - before.value(name);
+  assert.ok(more('parley_inflate_waits_total') > 0, 'they took turns');
+  assert.ok(more('parley_inflate_bytes_total{of="plain"}') > CLIENTS * EACH * 60000);
+}
+
 /* The streams of RFC 7692 section 7.2.3, and commands that come one byte at a time. */
 async function streams(server) {
   const echo = await FrameClient.connect(server.port, '/echo', DEFLATE);
@@ -298,6 +328,27 @@ async function resync(server) {
   [writer, slow, reader].forEach((one) => one.close());
 }
 
+/* parley-bench verifies every byte; a server that does not compress is no server for --compress. */
+async function bench(server) {
+  const before = await server.metrics();
+  const load = ['--warmup', '0', '-d', '0.5', '--compress'];
+  const run = await runBench(['chat', server.url, ...load, '-c', '40', '--rooms', '2', '-r', '500', '-s', '20-900']);
+  assert.equal(run.status, 0, `${run.stdout}\n${run.stderr}`);
+  const echo = await runBench(['echo', server.echoUrl, ...load, '-c', '5', '-w', '4', '-s', '3000']);
+  assert.equal(echo.status, 0, `${echo.stdout}\n${echo.stderr}`);
+  const metrics = await server.metrics();
+  const more = (name) => metrics.value(name) - before.value(name);
+  assert.ok(more('parley_deflate_bytes_total{of="plain"}') > 100000);
+  const other = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
+  await within(new Promise((resolve) => { other.once('listening', resolve); }), 'the other server');
+  try {
+    const refused = await runBench(['echo', `ws://127.0.0.1:${other.address().port}/`, ...load, '-c', '2']);
+    assert.notEqual(refused.status, 0, refused.stdout);
+  } finally {
+    other.close();
+  }
+}
+
 group({
   name: 'compression',
   on: 'backends',
@@ -320,7 +371,7 @@ group({
   cases: [
     ['offers', offers], ['ws', echoes], ['python3-websockets', python('compressed')],
     ['compressed once for all', sharedOnce], ['short ones go together', joined], ['history', history],
-    ['attacks', attacks], ['streams', streams], ['who does not read', resync],
+    ['attacks', attacks], ['turns', turns], ['streams', streams], ['who does not read', resync], ['parley-bench', bench],
   ],
 });
 

@@ -20,7 +20,7 @@ function configFor(directory, more = {}) {
   return {
     client: { insecure: true, command_rate: 10000, command_burst: 10000, ...more.client },
     store: { engine: 'rocksdb', path: path.join(directory, 'store'), timeout: '2s', ...more.store },
-    shutdown: { timeout: '5s' },
+    shutdown: { grace: '0s', timeout: '5s' },
     channel: {
       namespaces: [
         { name: 'durable', ...HISTORY, durability: 'process' },

@@ -243,11 +243,17 @@ async function latest(server) {
 /* What did not fit is missing, and counted; what comes later is there. */
 async function drop(server) {
   const writer = await Sdk.connect(server);
-  const before = (await server.metrics()).value('parley_lag_missed_total');
+  const before = await server.metrics();
   const chat = await pausedChat(server, 'drop:a');
   let published = await publishUntil(server, writer, 'drop:a', lags('drop'));
   published = await publishMore(writer, 'drop:a', published, 200);
-  const missed = (await server.metrics()).value('parley_lag_missed_total') - before;
+  const more = (metrics, name) => metrics.value(name) - before.value(name);
+  /* What was missed is counted before what was delivered, and both after the publisher's answer. */
+  const missed = await until(async () => {
+    const metrics = await server.metrics();
+    return more(metrics, 'parley_deliveries_total') === published
+      ? more(metrics, 'parley_lag_missed_total') : null;
+  }, 'all to be delivered, or dropped');
   chat.frames.wire.socket.resume();
   const got = [];
   for (let i = 0; i < published - missed; i += 1) {

@@ -4,11 +4,16 @@
  * Node has signed.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import https from 'node:https';
 
-import { Sdk } from '../lib/chat.mjs';
+import { RawChat, Sdk } from '../lib/chat.mjs';
+import { closeAtEnd } from '../lib/cleanup.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server, runParleyd, writeConfig } from '../lib/server.mjs';
 import { SECRET, makeKey, makeToken, seconds } from '../lib/tokens.mjs';
+import { until } from '../lib/wait.mjs';
 
 const rules = { hmac_secret_key: SECRET, audience: 'chat', issuer: 'us' };
 
@@ -172,11 +177,132 @@ async function expired(_, point) {
   await server.stop();
 }
 
+/* A back end whose keys change: https with a certificate of its own authority. */
+class Issuer {
+  static async start() {
+    const issuer = new Issuer();
+    const files = makeCertificate();
+    issuer.caFile = files.certificate;
+    issuer.requests = 0;
+    issuer.keys = [];
+    issuer.answer = (response) => response.end(JSON.stringify({ keys: issuer.keys }));
+    issuer.server = https.createServer({
+      cert: fs.readFileSync(files.certificate), key: fs.readFileSync(files.key),
+    }, (request, response) => {
+      issuer.requests += 1;
+      assert.equal(request.url, '/jwks.json?a=b');
+      issuer.answer(response);
+    });
+    await new Promise((resolve) => issuer.server.listen(0, '127.0.0.1', resolve));
+    closeAtEnd(() => {
+      issuer.server.closeAllConnections();
+      issuer.server.close();
+    });
+    issuer.url = `https://127.0.0.1:${issuer.server.address().port}/jwks.json?a=b`;
+    return issuer;
+  }
+}
+
+function makeCertificate() {
+  const certificate = writeConfig('issuer.pem', '');
+  const key = writeConfig('issuer.key', '');
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+    '-days', '2', '-subj', '/CN=issuer', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key,
+    '-out', certificate], { stdio: 'ignore' });
+  return { certificate, key };
+}
+
+/* Else refused, in the words of the protocol: an error that may pass, or the end. */
+async function isLetIn(server, token) {
+  const chat = await RawChat.open(server);
+  chat.say({ id: 1, connect: { token } });
+  const got = await chat.frames.next('an answer');
+  chat.frames.destroy();
+  return got.payload.toString('utf8').includes('"client"');
+}
+
+async function endpoint(_, point) {
+  const issuer = await Issuer.start();
+  const [rsa, ecdsa, other] = [makeKey('RS256'), makeKey('ES256'), makeKey('ES256')];
+  issuer.keys = [{ ...rsa.jwk, kid: 'r', alg: 'RS256', use: 'sig' }, { ...ecdsa.jwk, kid: 'e' },
+    { kty: 'oct', k: Buffer.from(SECRET).toString('base64url'), kid: 'h' }];
+  const token = { jwks_public_endpoint: issuer.url, jwks_ca_file: issuer.caFile };
+  const server = await Server.start({ ...point, config: { client: { token } } });
+  await server.untilMetric('parley_jwks_fetches_total{result="ok"}', (value) => value === 1, 'the set');
+  for (const [key, kid] of [[rsa, 'r'], [ecdsa, 'e']]) {
+    const sdk = await Sdk.connect(server, { token: makeToken(key, { sub: '42' }, { kid }) });
+    sdk.close();
+  }
+  for (const forged of [makeToken(other, { sub: '42' }, { kid: 'e' }),
+    makeToken({ ...rsa, alg: 'RS512' }, { sub: '42' }, { kid: 'r' }),
+    makeToken(makeKey('HS256'), { sub: '42' }, { kid: 'h' })]) {
+    assert.ok(!await isLetIn(server, forged));
+  }
+  /* Names that nobody has: they cost no fetch, for the last one is not a minute old. */
+  for (let i = 0; i < 20; i += 1) {
+    assert.ok(!await isLetIn(server, makeToken(other, { sub: '42' }, { kid: `k${i}` })));
+  }
+  assert.equal(issuer.requests, 1);
+  assert.deepEqual(await server.stop(), { status: 0, signal: null });
+
+  /* The same for people; and what is no key set. */
+  const config = writeConfig('tokens-jwks.json', JSON.stringify({ client: { token } }));
+  const made = await runParleyd(['gentoken', '-c', config, '-u', '42', '--kid', 'e', '--private-key',
+    writeConfig('e.pem', ecdsa.privatePem)]);
+  assert.match(await check(config, made.stdout.trim(), 0), /"kid":"e"/);
+  assert.match(await check(config, makeToken(other, {}, { kid: 'x' }), 1), /reason: +unknown_key/);
+  for (const [answer, why] of [
+    [(response) => response.writeHead(302, { Location: 'https://127.0.0.1:1/' }).end(), '302 and not 200'],
+    [(response) => response.end('x'.repeat(300000)), ''],
+    [(response) => response.end('{"keys":[]}'), 'no key of it can be used'],
+  ]) {
+    issuer.answer = answer;
+    const { status, stderr } = await runParleyd(['checktoken', '-c', config, made.stdout.trim()]);
+    assert.equal(status, 1);
+    assert.ok(stderr.startsWith(`parleyd: ${issuer.url}: no key set: `) && stderr.includes(why), stderr);
+  }
+  const untrusted = writeConfig('tokens-untrusted.json',
+    JSON.stringify({ client: { token: { jwks_public_endpoint: issuer.url } } }));
+  const { status, stderr } = await runParleyd(['checktoken', '-c', untrusted, made.stdout.trim()]);
+  assert.equal(status, 1);
+  assert.match(stderr, /no key set: .*certificate/i);
+}
+
+/* SIGHUP: files of keys are read again, all or nothing. */
+async function renewal(_, point) {
+  const [first, second] = [makeKey('ES256'), makeKey('ES256')];
+  const file = writeConfig('jwks.json', JSON.stringify({ keys: [first.jwk] }));
+  const secret = writeConfig('renewal.key', `${SECRET}\n`);
+  const server = await Server.start({
+    ...point,
+    reactors: 1, /* so that one who was let in says that all is done */
+    config: { client: { token: { jwks_file: file, hmac_secret_key_file: secret } } },
+  });
+  const tokens = [makeToken(first, { sub: '1' }), makeToken(second, { sub: '2' })];
+  const sdk = await Sdk.connect(server, { token: tokens[0] });
+  assert.ok(!await isLetIn(server, tokens[1]));
+  writeConfig('jwks.json', JSON.stringify({ keys: [second.jwk] }));
+  writeConfig('renewal.key', 'short');
+  process.kill(server.pid, 'SIGHUP');
+  await until(() => /nothing was changed/.test(server.log()), 'the refusal in the log');
+  (await Sdk.connect(server, { token: tokens[0] })).close();
+  writeConfig('renewal.key', SECRET);
+  process.kill(server.pid, 'SIGHUP');
+  await until(() => isLetIn(server, tokens[1]), 'the new key');
+  assert.ok(!await isLetIn(server, tokens[0]));
+  assert.equal(sdk.disconnected.size, 0, 'who was there stays');
+  sdk.close();
+  assert.ok(!server.log().includes(SECRET));
+  assert.deepEqual(await server.stop(), { status: 0, signal: null });
+}
+
 group({
   name: 'tokens',
   server: false,
   cases: [
     ['every algorithm', everyAlgorithm],
     ['an expired one', expired],
+    ['an endpoint of keys', endpoint],
+    ['renewal', renewal],
   ],
 });

@@ -88,7 +88,7 @@ async function runCases(totals, one, point, cases) {
   let server = null;
   if (one.server !== false) {
     const error = await runCase(totals, `${where} starts`, async () => {
-      const options = typeof one.server === 'function' ? one.server() : one.server;
+      const options = typeof one.server === 'function' ? await one.server() : one.server;
       server = await Server.start({ ...point, ...options });
     });
     if (error !== null) {

@@ -30,7 +30,7 @@
 enum {
     HUB_COUNT_MAX = 3,
     CLIENT_COUNT_MAX = 256,
-    NAME_SIZE = 32, /* bytes, the NUL included */
+    NAME_SIZE = 48, /* bytes, the NUL included: a prefix and two numbers of any size */
 };
 
 struct world_options {
@@ -45,6 +45,8 @@ struct world_options {
     size_t pool_bytes;     /* 0: plenty */
     size_t history_bytes;  /* of a home; 0: 4 MiB */
     const struct claims_verifier *verifier;
+    bool personal;                       /* channels */
+    const char *personal_namespace;      /* NULL: none */
     bool closed;                         /* nobody may connect without a token */
     uint32_t text;                       /* of an outbox; 0: 1 MiB */
     const struct policy_table *policies; /* NULL: world_policies() */
@@ -133,6 +135,7 @@ static inline const struct policy_table *world_policies(void)
             .history_size = (i > 3 && i < 7) || i == 12 ? 20 : 0,
             .history_ttl_ns = 60000000000,
             .history_meta_ttl_ns = 3600000000000,
+            .idempotency_ttl_ns = 60000000000,
             .force_recovery = i == 4 || i == 6,
             .allow_recovery = i == 5,
             .force_positioning = i == 12,
@@ -174,6 +177,8 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .history_bytes_max = options->history_bytes > 0 ? options->history_bytes : 1 << 22,
         .history_count_max = 10,
         .recovery_count_max = 10,
+        .list_bytes_max = 1 << 16,
+        .revocation_count_max = 10,
         .page_bytes_max = 8192,
         .archive = options->archive != NULL ? options->hub_count : 0,
         .store_timeout_ns = 5000000000,
@@ -185,7 +190,11 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .ping_interval_s = 25,
         .anonymous_allowed = !options->closed,
         .verifier = options->verifier,
+        .personal_channels = options->personal,
+        .personal_namespace =
+            view(options->personal_namespace == NULL ? "" : options->personal_namespace),
         .expired_close_delay_ns = 5000000000,
+        .expired_sub_close_delay_ns = 5000000000,
         .version = "parley 0",
         .policies = options->policies != NULL ? options->policies : world_policies(),
         .bus = world.bus,
@@ -287,13 +296,30 @@ static inline void deliver_news(struct reactor *reactor, struct outbox_entry *en
     const size_t header = frame.data[1] < 126 ? 2 : 4;
 
     for (uint32_t i = 0; room != NULL && i < room->member_count; i++) {
-        if (room->members[i].hears_news) {
+        if (room->members[i].traits.hears_news) {
             struct client *client = client_of(room->members[i].conn);
             ck_assert_ptr_nonnull(client);
             append(client, (struct bytes){frame.data + header, frame.size - header});
         }
     }
     blob_drop(entry->blob, reactor->pool);
+}
+
+/* What a back end is answered is a line too: PART CODE RESULT. */
+static inline void deliver_answer(struct reactor *reactor, const struct outbox_entry *entry)
+{
+    char head[32];
+    uint8_t line[4096];
+    const struct bytes text = outbox_text(reactor->outbox, entry);
+    const int size = snprintf(head, sizeof(head), "%u %u ", entry->part, entry->code);
+    struct client *client = client_of(entry->conn);
+
+    ck_assert_uint_lt((size_t)size + text.size, sizeof(line));
+    memcpy(line, head, (size_t)size);
+    memcpy(line + size, text.data, text.size);
+    if (client != NULL) {
+        append(client, (struct bytes){line, (size_t)size + text.size});
+    }
 }
 
 static inline void deliver_messages(struct reactor *reactor, size_t first)
@@ -322,6 +348,8 @@ static inline void deliver(struct reactor *reactor)
             deliver_publication(reactor, entry);
         } else if (entry->kind == OUTBOX_NEWS) {
             deliver_news(reactor, entry);
+        } else if (entry->kind == OUTBOX_ANSWER) {
+            deliver_answer(reactor, entry);
         }
     }
     deliver_messages(reactor, count); /* what those are told who lag */
@@ -349,6 +377,17 @@ static inline size_t take_posts(uint16_t index, size_t max)
     return taken;
 }
 
+/* As the gateway does, which reads clients then whose connect had to wait for its answer. */
+static inline void let_in(struct reactor *reactor)
+{
+    struct conn_id conn;
+    while (hub_next_settled(reactor->hub, &conn)) {
+        const struct client *client = client_of(conn);
+        ck_assert_ptr_nonnull(client);
+        ck_assert(!hub_is_arriving(client->session));
+    }
+}
+
 /* One turn with at most so many posts. Returns how much moved. */
 static inline size_t run_some(uint16_t index, size_t max)
 {
@@ -357,6 +396,7 @@ static inline size_t run_some(uint16_t index, size_t max)
     hub_tick(reactor->hub, world.now_ns);
     const size_t taken = take_posts(index, max);
     hub_recover(reactor->hub);
+    let_in(reactor);
     deliver(reactor);
     hub_flush(reactor->hub);
     bus_flush(world.bus, index);

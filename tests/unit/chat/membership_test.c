@@ -42,7 +42,9 @@ static void open_party(struct party *party)
 
 static void tie(struct party *party, uint32_t session, uint32_t room)
 {
-    ck_assert_int_eq(membership_add(party->session[session], party->room[room], false), 0);
+    ck_assert_int_eq(membership_add(party->session[session], party->room[room],
+                                    (struct roster_traits){.hears_news = false}),
+                     0);
     party->tied[session][room] = MEMBER;
 }
 

@@ -363,7 +363,8 @@ START_TEST(writes_around_data)
     ck_assert_uint_eq(alone.size, strlen(begin) - 2);
     ck_assert_mem_eq(alone.data, begin, alone.size);
 
-    const struct event_publication without = {publication.channel, publication.info, 0, 0};
+    const struct event_publication without = {.channel = publication.channel,
+                                              .info = publication.info};
     ck_assert_uint_le(suffix_size, event_suffix_size(&without) + EVENT_SUFFIX_GROWTH_MAX);
     free(block);
 }

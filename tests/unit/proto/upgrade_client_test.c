@@ -141,6 +141,57 @@ START_TEST(insists_on_its_protocol)
 }
 END_TEST
 
+/* Where permessage-deflate was offered without context takeover. */
+static const struct {
+    const char *why;
+    bool agrees;
+    const char *headers;
+} agreements[] = {
+    {"nothing", false, ""},
+    {"an empty header", false, "Sec-WebSocket-Extensions:\r\n"},
+    {"as parleyd does", true,
+     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+     "client_no_context_takeover\r\n"},
+    {"the client may", true,
+     "Sec-WebSocket-Extensions: permessage-deflate;server_no_context_takeover\r\n"},
+    {"a window of its own", true,
+     "Sec-WebSocket-Extensions: Permessage-Deflate; server_max_window_bits=10 ; "
+     "server_no_context_takeover\r\n"},
+    {"with context takeover", false, "Sec-WebSocket-Extensions: permessage-deflate\r\n"},
+    {"a window of ours", false,
+     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+     "client_max_window_bits=10\r\n"},
+    {"a window without bits", false,
+     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+     "server_max_window_bits=\r\n"},
+    {"another extension", false, "Sec-WebSocket-Extensions: x; server_no_context_takeover\r\n"},
+    {"two", false,
+     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover, x\r\n"},
+    {"twice", false,
+     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"
+     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"},
+};
+
+START_TEST(insists_on_compression)
+{
+    struct upgrade_client_request request = sample;
+    uint8_t text[1024];
+    char answer[1024];
+    size_t head_size;
+    unsigned status;
+    request.compression = true;
+    const size_t size = upgrade_client_write(&request, (struct span){text, sizeof(text)});
+    ck_assert_ptr_nonnull(memmem(text, size, "\r\nSec-WebSocket-Extensions: permessage-deflate; ",
+                                 strlen("\r\nSec-WebSocket-Extensions: permessage-deflate; ")));
+    (void)snprintf(answer, sizeof(answer), "HTTP/1.1 101 X\r\n" LINES KEY "%s\r\n",
+                   agreements[_i].headers);
+    ck_assert_msg(upgrade_client_read((struct bytes){(const uint8_t *)answer, strlen(answer)},
+                                      &request, &head_size, &status) ==
+                      (agreements[_i].agrees ? UPGRADE_CLIENT_OK : UPGRADE_CLIENT_BAD_ANSWER),
+                  "%s", agreements[_i].why);
+}
+END_TEST
+
 START_TEST(bounds_the_head)
 {
     const size_t size = UPGRADE_CLIENT_HEAD_SIZE_MAX;
@@ -165,6 +216,8 @@ int main(void)
     tcase_add_test(cases, fits_or_is_not_written);
     tcase_add_loop_test(cases, judges_answers, 0, sizeof(answers) / sizeof(answers[0]));
     tcase_add_test(cases, insists_on_its_protocol);
+    tcase_add_loop_test(cases, insists_on_compression, 0,
+                        (int)(sizeof(agreements) / sizeof(agreements[0])));
     tcase_add_test(cases, bounds_the_head);
     Suite *suite = suite_create("proto/upgrade_client");
     suite_add_tcase(suite, cases);

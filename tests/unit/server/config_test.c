@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/config_list.h"
 #include "server/config_options.h"
 #include "server/config_value.h"
 #include "server/config_yaml.h"
@@ -281,6 +282,10 @@ static const struct {
      "place"},
     {"secret twice", "client: {token: {hmac_secret_key: " SECRET ", hmac_secret_key_file: a}}\n",
      "t:1:18: client.token.hmac_secret_key: expected this or hmac_secret_key_file, found both"},
+    {"an API key as it is shown", "http_api: {key: \"***\"}\n",
+     "t:1:12: http_api.key: expected the secret, found what is shown in its place"},
+    {"an API key twice", "http_api: {key: a, key_file: b}\n",
+     "t:1:12: http_api.key: expected this or key_file, found both"},
     {"no PEM", "client: {token: {rsa_public_key: abc}}\n",
      "t:1:18: client.token.rsa_public_key: expected a public RSA key as PEM, found something that "
      "cannot be read"},
@@ -294,6 +299,17 @@ static const struct {
      "which parleyd must not have"},
     {"certificate", "client: {token: {rsa_public_key: \"-----BEGIN CERTIFICATE-----\\n\"}}\n",
      "t:1:18: client.token.rsa_public_key: expected a public RSA key as PEM, found a certificate"},
+    {"set and key", "client: {token: {jwks_file: a, rsa_public_key_file: b}}\n",
+     "t:1:18: client.token.jwks_file: expected this, or an RSA or ECDSA key, found both"},
+    {"two sets", "client: {token: {jwks_file: a, jwks_public_endpoint: https://a/}}\n",
+     "t:1:32: client.token.jwks_public_endpoint: expected this or jwks_file, found both"},
+    {"endpoint that anybody can answer for",
+     "client: {token: {jwks_public_endpoint: http://idp.example/}}\n",
+     "t:1:18: client.token.jwks_public_endpoint: expected https://..., or http:// to this machine, "
+     "without a user, found another address"},
+    {"authority of nobody", "client: {token: {jwks_ca_file: a}}\n",
+     "t:1:18: client.token.jwks_ca_file: expected nothing without jwks_public_endpoint, found a "
+     "file"},
     {"key that does not count", "client: {subscription_token: {hmac_secret_key: " SECRET "}}\n",
      "t: client.subscription_token.enabled: expected true with a key in this section, found "
      "false"},
@@ -310,6 +326,45 @@ static const struct {
     {"listener of every address", "http_server:\n  address: 0.0.0.0\n  port: 9000\n",
      "t: http_server.internal_port: expected another port than http_server.port (9000), found "
      "9000"},
+    {"no network", "http_server:\n  trusted_proxies: [10.0.0.0/8, 10.0.0.1/8]\n",
+     "t:2:33: http_server.trusted_proxies[1]: expected an address or a network such as 10.0.0.0/8, "
+     "found \"10.0.0.1/8\""},
+    {"a network that is a list", "http_server:\n  trusted_proxies: [[]]\n",
+     "t:2:21: http_server.trusted_proxies[0]: expected a network, found a list"},
+    {"proxies that nobody knows", "http_server:\n  proxy_protocol: required\n",
+     "t: http_server.trusted_proxies: expected networks with proxy_protocol (required), found "
+     "none"},
+    {"a listener nowhere", "http_server:\n  listeners:\n    - tls: true\n",
+     "t:3:7: http_server.listeners[0].port: expected a port or a path, found neither"},
+    {"a listener twice", "http_server:\n  listeners: [{port: 1, path: /a}]\n",
+     "t:2:25: http_server.listeners[0].path: expected either a port or a path, found both"},
+    {"a listener's proxies", "http_server:\n  listeners: [{port: 1, proxy_protocol: required}]\n",
+     "t:2:15: http_server.listeners[0].trusted_proxies: expected networks with proxy_protocol "
+     "(required), found none"},
+    {"a listener's network", "http_server:\n  listeners: [{port: 1, trusted_proxies: [a]}]\n",
+     "t:2:43: http_server.listeners[0].trusted_proxies[0]: expected an address or a network such "
+     "as "
+     "10.0.0.0/8, found \"a\""},
+    {"clients' certificates without TLS",
+     "http_server:\n  listeners:\n    - port: 1\n      client_ca_pem_file: /a\n",
+     "t:4:7: http_server.listeners[0].client_ca_pem_file: expected tls (true) with it"},
+    {"TLS of a listener", "http_server:\n  listeners: [{port: 1, tls: true}]\n",
+     "t: http_server.tls.cert_pem_file: expected a file with a listener with tls (true), found "
+     "nothing"},
+    {"a listener where one is",
+     "http_server:\n  listeners:\n    - {port: 8000, address: 0.0.0.0}\n",
+     "t:2:3: http_server.listeners: expected another place for listeners[0] than http_server.port"},
+    {"two listeners at one path", "http_server: {listeners: [{path: /a}, {path: /a}]}\n",
+     "t:1:15: http_server.listeners: expected another place for listeners[1] than "
+     "http_server.listeners has for an earlier one"},
+    {"a port that is none", "http_server: {listeners: [{port: 0}]}\n",
+     "t:1:34: http_server.listeners[0].port: expected a port from 1 to 65535, found \"0\""},
+    {"too many listeners",
+     "http_server: {listeners: [{port: 1}, {port: 2}, {port: 3}, {port: 4}, {port: 5}, {port: 6}, "
+     "{port: 7}]}\n",
+     "t:1:93: http_server.listeners: expected at most 6 listeners, found more"},
+    {"half a certificate", "http_server: {tls: {certificates: [{cert_pem_file: /a}]}}\n",
+     "t:1:36: http_server.tls.certificates[0].key_pem_file: expected a file, found nothing"},
     {"TLS without a certificate", "http_server:\n  tls:\n    enabled: true\n",
      "t: http_server.tls.cert_pem_file: expected a file with http_server.tls.enabled (true), found "
      "nothing"},
@@ -344,6 +399,17 @@ static const struct {
     {"no time after the grace time", "shutdown: {timeout: 5s}\n",
      "t: shutdown.grace: expected less than shutdown.timeout (5s), found 5s"},
     /* Several options of a namespace, or of channels without one. */
+    {"a pattern that is none", "channel: {namespaces: [{name: a, channel_regex: '(x'}]}\n",
+     "t:1:49: channel.namespaces[0].channel_regex: expected a regular expression of at most 255 "
+     "bytes, without quotes, found the string \"(x\" (missing closing parenthesis, at byte 2)"},
+    {"a quote in a pattern", "channel: {without_namespace: {channel_regex: \"a'b\"}}\n",
+     "t:1:46: channel.without_namespace.channel_regex: expected a regular expression of at most "
+     "255 bytes, without quotes, found the string \"a'b\""},
+    {"personal channels in a namespace that is none",
+     "client: {subscribe_to_user_personal_channel: {personal_channel_namespace: me}}\n",
+     "t:1:47: client.subscribe_to_user_personal_channel.personal_channel_namespace: expected one "
+     "of "
+     "channel.namespaces, found \"me\""},
     {"history without a time", "channel:\n  without_namespace:\n    history_size: 5\n",
      "t: channel.without_namespace.history_ttl: expected more than 0s with history_size (5), found "
      "0s"},
@@ -561,14 +627,23 @@ END_TEST
 static const char everything_changed[] =
     "http_server:\n"
     "  address: \"::\"\n  port: 1\n  internal_address: ::1\n  internal_port: 65535\n"
+    "  proxy_protocol: required\n  trusted_proxies: [10.0.0.0/8, '2001:db8::/32', '::1']\n"
+    "  proxy_timeout: 1s\n"
+    "  listeners:\n"
+    "    - port: 8443\n      address: 0.0.0.0\n      tls: true\n      client_ca_pem_file: /d\n"
+    "    - {path: /run/a.sock, internal: true}\n"
+    "    - port: 7000\n      proxy_protocol: required\n      trusted_proxies: [192.0.2.1]\n"
     "  tls: {enabled: true, cert_pem_file: /c, key_pem_file: /k, client_ca_pem_file: '/a b',\n"
+    "        certificates: [{cert_pem_file: /e, key_pem_file: /f}],\n"
     "        min_version: 1.3, handshake_timeout: 1m, ticket_key_file: /t, ticket_rotation: 2d}\n"
     "  max_header_bytes: 65536\n  max_headers: 8\n  max_uri: 16384\n  handshake_timeout: 100ms\n"
     "client:\n"
     "  insecure: true\n  allow_anonymous_connect_without_token: true\n"
     "  allowed_origins: [https://chat.example.org, 'http://[::1]:8080', capacitor://localhost]\n"
-    "  stale_close_delay: 1500ms\n  expired_close_delay: 0s\n  ping_interval: 1h\n  pong_timeout: "
-    "'2m'\n"
+    "  stale_close_delay: 1500ms\n  expired_close_delay: 0s\n"
+    "  expired_sub_close_delay: 1m\n  subscribe_to_user_personal_channel:\n"
+    "    {enabled: true, personal_channel_namespace: news}\n"
+    "  ping_interval: 1h\n  pong_timeout: '2m'\n"
     "  channel_limit: 32768\n  queue_max_size: 1073741824\n  write_stall_timeout: 1s\n"
     "  command_rate: 51\n  command_burst: 101\n  control_rate: 11\n  control_burst: 21\n"
     "  connection_limit: 1000\n  max_messages_per_frame: 1\n"
@@ -581,7 +656,7 @@ static const char everything_changed[] =
     "    audience: 'a \"b\\c'\n    issuer: us\n    leeway: 0s\n    require_exp: true\n"
     "  subscription_token:\n"
     "    enabled: true\n"
-    "    hmac_secret_key_file: a\n    rsa_public_key_file: b\n    ecdsa_public_key_file: c\n"
+    "    hmac_secret_key_file: a\n    jwks_public_endpoint: https://a/\n    jwks_ca_file: b\n"
     "    audience: x\n    issuer: y\n    leeway: 5m\n    require_exp: true\n"
     "websocket: {message_size_limit: 67108864, max_fragments: 1, message_timeout: 1s,\n"
     "            close_timeout: 1m, compression: true, compression_min_size: 1,\n"
@@ -591,6 +666,7 @@ static const char everything_changed[] =
     "  max_length: 64\n"
     "  history_memory_max: 5000000000\n"
     "  without_namespace:\n"
+    "    channel_regex: ^a+$\n    allow_user_limited_channels: true\n"
     "    allow_subscribe_for_client: true\n    allow_subscribe_for_anonymous: true\n"
     "    allow_publish_for_client: true\n    allow_publish_for_subscriber: true\n"
     "    allow_publish_for_anonymous: true\n"
@@ -618,6 +694,9 @@ static const char everything_changed[] =
     "    - name: news\n      allow_subscribe_for_anonymous: true\n      history_size: 10\n"
     "      history_ttl: 36h\n      slow_consumer: latest\n"
     "    - allow_publish_for_subscriber: true\n      name: A-b_c.9\n"
+    "http_api: {key_file: k, insecure: true, max_body_bytes: 4096, max_answer_bytes: 65536, "
+    "max_in_flight: 1,\n"
+    "           max_requests: 2, max_revocations: 3, body_timeout: 1s, idle_timeout: 1m}\n"
     "store: {engine: rocksdb, path: /var/lib/parley, timeout: 1m, queue_max_size: 4194304,\n"
     "        write_buffer_size: 1048576, block_cache_size: 4293918720, min_free_space: 1048576}\n"
     "reactor: {count: 3, backend: epoll, simd: avx2, pin: false, receive_buffers: 1024,\n"
@@ -627,13 +706,23 @@ static const char everything_changed[] =
     "overload: {memory_budget: 1099511627776}\n"
     "shutdown: {grace: 0s, timeout: 5s, close_rate: 1000000}\n";
 
-/* Half of them exclude each other: a key is given, or its file is. */
+/* They exclude each other: a key is given, or its file is, or a set of keys. */
 static bool is_excluded(const char *key)
 {
     static const char *const excluded[] = {
-        "client.token.hmac_secret_key_file",        "client.token.rsa_public_key_file",
-        "client.token.ecdsa_public_key_file",       "client.subscription_token.hmac_secret_key",
-        "client.subscription_token.rsa_public_key", "client.subscription_token.ecdsa_public_key",
+        "client.token.hmac_secret_key_file",
+        "client.token.rsa_public_key_file",
+        "client.token.ecdsa_public_key_file",
+        "client.token.jwks_public_endpoint",
+        "client.token.jwks_file",
+        "client.token.jwks_ca_file",
+        "client.subscription_token.hmac_secret_key",
+        "client.subscription_token.rsa_public_key",
+        "client.subscription_token.rsa_public_key_file",
+        "client.subscription_token.ecdsa_public_key",
+        "client.subscription_token.ecdsa_public_key_file",
+        "client.subscription_token.jwks_file",
+        "http_api.key",
     };
     bool is_found = false;
     for (size_t i = 0; i < COUNT_OF(excluded); i++) {
@@ -653,8 +742,12 @@ START_TEST(reads_every_option)
     config_init_defaults(&defaults);
     for (size_t i = 0; i < table.count; i++) {
         const struct config_option *option = &table.rows[i];
-        if (option->kind == CONFIG_KIND_ORIGINS || option->kind == CONFIG_KIND_NAMESPACES ||
-            is_excluded(option->key)) {
+        if (is_excluded(option->key)) {
+            continue;
+        }
+        if (config_list_is(option)) {
+            ck_assert_msg(config_list_get(option, &config).count > 0, "%s was not read",
+                          option->key);
             continue;
         }
         if (option->kind == CONFIG_KIND_TEXT || option->kind == CONFIG_KIND_SECRET) {
@@ -672,6 +765,11 @@ START_TEST(reads_every_option)
     ck_assert_str_eq(config.http_server.internal_address, "::1");
     ck_assert_uint_eq(config.client.stale_close_delay_ns, 1500000000);
     ck_assert_uint_eq(config.client.expired_close_delay_ns, 0);
+    ck_assert_uint_eq(config.client.expired_sub_close_delay_ns, UINT64_C(60000000000));
+    ck_assert(config.client.subscribe_to_user_personal_channel.enabled);
+    ck_assert_str_eq(config.client.subscribe_to_user_personal_channel.personal_channel_namespace,
+                     "news");
+    ck_assert_str_eq(config.channel.without_namespace.channel_regex, "^a+$");
     ck_assert_uint_eq(config.client.pong_timeout_ns, UINT64_C(120000000000));
     ck_assert_uint_eq(config.client.queue_max_size, 1073741824);
     ck_assert_int_eq(config.reactor.backend, CONFIG_BACKEND_EPOLL);
@@ -705,6 +803,25 @@ START_TEST(reads_every_option)
 END_TEST
 
 /* But for the secret, which is not in it: it is put back in its place. */
+START_TEST(reads_listeners)
+{
+    char error[CONFIG_ERROR_SIZE];
+    struct config config;
+
+    ck_assert_int_eq(load(everything_changed, strlen(everything_changed), &config, error), 0);
+    const struct config_listeners *listeners = &config.http_server.listeners;
+    ck_assert_uint_eq(listeners->count, 3);
+    ck_assert(listeners->items[0].tls && !listeners->items[0].internal);
+    ck_assert_str_eq(listeners->items[1].path, "/run/a.sock");
+    ck_assert_uint_eq(listeners->items[1].port, 0);
+    ck_assert_uint_eq(listeners->items[2].trusted_proxies.count, 1);
+    ck_assert_uint_eq(config.http_server.trusted_proxies.count, 3);
+    ck_assert_str_eq(config.http_server.tls.certificates.items[0].key_pem_file, "/f");
+    config_destroy(&config);
+    ck_assert_uint_eq(config.http_server.listeners.count, 0);
+}
+END_TEST
+
 START_TEST(what_is_described_loads_to_the_same)
 {
     char error[CONFIG_ERROR_SIZE];
@@ -1025,6 +1142,7 @@ int main(void)
     tcase_add_test(accepted, defaults_are_those_of_the_design);
     tcase_add_test(accepted, defaults_of_the_listeners);
     tcase_add_test(accepted, reads_every_option);
+    tcase_add_test(accepted, reads_listeners);
     tcase_add_test(accepted, what_is_described_loads_to_the_same);
     tcase_add_test(accepted, reads_json);
     tcase_add_test(accepted, reads_files);

@@ -20,6 +20,9 @@ static const char text[] = "client: {insecure: false}\n"
                            "  namespaces:\n"
                            "    - {name: open, allow_publish_for_client: true,\n"
                            "       allow_publish_for_anonymous: true}\n"
+                           "    - {name: digits, channel_regex: '^[0-9]+$',\n"
+                           "       allow_subscribe_for_client: true,\n"
+                           "       allow_subscribe_for_anonymous: true}\n"
                            "    - {name: members, allow_publish_for_subscriber: true,\n"
                            "       allow_publish_for_anonymous: true}\n";
 
@@ -36,6 +39,9 @@ static const struct {
     {"members:a", PERMISSION_PUBLISH, false, PERMISSION_DENIED},
     {"members:a", PERMISSION_PUBLISH, true, PERMISSION_GRANTED},
     {"other:a", PERMISSION_SUBSCRIBE, false, PERMISSION_UNKNOWN_NAMESPACE},
+    {"digits:42", PERMISSION_SUBSCRIBE, false, PERMISSION_GRANTED},
+    {"digits:4x", PERMISSION_SUBSCRIBE, false, PERMISSION_BAD_NAME},
+    {"digits:", PERMISSION_SUBSCRIBE, false, PERMISSION_BAD_NAME},
     {"twenty-one-characters", PERMISSION_SUBSCRIBE, false, PERMISSION_BAD_NAME},
 };
 
@@ -50,11 +56,10 @@ START_TEST(judges_as_configured)
     ck_assert_int_eq(policies_init(&policies, &config), 0);
 
     const struct permission_subject subject = {
-        .anonymous = true,
         .subscribed = cases[_i].subscribed,
     };
     const struct bytes channel = {(const uint8_t *)cases[_i].channel, strlen(cases[_i].channel)};
-    ck_assert_msg(permission_judge(&policies.table, subject, channel, cases[_i].verb) ==
+    ck_assert_msg(permission_judge(&policies.table, subject, channel, cases[_i].verb).verdict ==
                       cases[_i].verdict,
                   "%s", cases[_i].channel);
     policies_deinit(&policies);
@@ -69,12 +74,14 @@ START_TEST(nothing_configured_allows_nothing)
     config_init_defaults(&config);
     struct policies policies = {0};
     ck_assert_int_eq(policies_init(&policies, &config), 0);
-    const struct permission_subject anybody = {.anonymous = true, .subscribed = true};
+    const struct permission_subject anybody = {.subscribed = true};
     const struct bytes channel = {(const uint8_t *)"room", 4};
-    ck_assert_int_eq(permission_judge(&policies.table, anybody, channel, PERMISSION_SUBSCRIBE),
-                     PERMISSION_DENIED);
-    ck_assert_int_eq(permission_judge(&policies.table, anybody, channel, PERMISSION_PUBLISH),
-                     PERMISSION_DENIED);
+    ck_assert_int_eq(
+        permission_judge(&policies.table, anybody, channel, PERMISSION_SUBSCRIBE).verdict,
+        PERMISSION_DENIED);
+    ck_assert_int_eq(
+        permission_judge(&policies.table, anybody, channel, PERMISSION_PUBLISH).verdict,
+        PERMISSION_DENIED);
     policies_deinit(&policies);
     config_destroy(&config);
 }

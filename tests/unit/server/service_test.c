@@ -98,7 +98,7 @@ static void tick(struct scene *scene, uint64_t now_ns)
 
 START_TEST(is_ready_when_the_store_is)
 {
-    struct scene scene;
+    static struct scene scene;
     begin(&scene, NULL);
 
     service_tick(&scene.service, 1 * S, ARCHIVE_STARTING);
@@ -126,7 +126,7 @@ END_TEST
 
 START_TEST(tells_of_reloads_and_the_end)
 {
-    struct scene scene;
+    static struct scene scene;
     begin(&scene, NULL);
 
     service_reloading(&scene.service, 1 * S); /* before it is ready: nothing to tell */
@@ -154,7 +154,7 @@ END_TEST
 
 START_TEST(is_alive_while_every_reactor_turns)
 {
-    struct scene scene;
+    static struct scene scene;
     begin(&scene, "400000");
 
     tick(&scene, 1 * S);
@@ -184,7 +184,7 @@ END_TEST
 /* A manager that has gone costs nothing. */
 START_TEST(is_not_held_up)
 {
-    struct scene scene;
+    static struct scene scene;
     begin(&scene, "1000000");
 
     for (uint64_t i = 0; i < 2000; i++) {
@@ -255,7 +255,7 @@ END_TEST
 
 START_TEST(without_a_manager)
 {
-    struct scene scene = {.is_stuck = false};
+    static struct scene scene = {.is_stuck = false};
     const struct service_options options = {
         .metrics = scene.metrics, .reactor_count = REACTORS, .wake = wake, .context = &scene};
 

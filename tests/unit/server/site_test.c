@@ -54,6 +54,10 @@ static const struct {
     {"no clients inside", "/connection/websocket", true, false, SITE_NOT_FOUND},
     {"no echo inside", "/echo", true, true, SITE_NOT_FOUND},
     {"no page inside", "/", true, false, SITE_NOT_FOUND},
+    {"the API", "/api/publish", true, false, SITE_API},
+    {"its streams", "/api", true, false, SITE_API},
+    {"a path like it", "/apis", true, false, SITE_NOT_FOUND},
+    {"the API is internal", "/api/publish", false, false, SITE_NOT_FOUND},
 };
 
 START_TEST(finds)

@@ -54,28 +54,30 @@ static inline void forge_deinit(struct forge *forge)
     }
 }
 
-static inline char *forge_public_pem(EVP_PKEY *key)
+/* What was written, with a NUL behind it. */
+static inline char *forge_text_of(BIO *bio)
 {
     char *text = NULL;
+    const size_t size = (size_t)BIO_get_mem_data(bio, &text);
+    char *copy = calloc(1, size + 1);
+    CHECK(copy != NULL);
+    memcpy(copy, text, size);
+    BIO_free(bio);
+    return copy;
+}
+
+static inline char *forge_public_pem(EVP_PKEY *key)
+{
     BIO *bio = BIO_new(BIO_s_mem());
     CHECK(bio != NULL && PEM_write_bio_PUBKEY(bio, key) == 1);
-    const long size = BIO_get_mem_data(bio, &text);
-    char *copy = strndup(text, (size_t)size);
-    BIO_free(bio);
-    CHECK(copy != NULL);
-    return copy;
+    return forge_text_of(bio);
 }
 
 static inline char *forge_private_pem(EVP_PKEY *key)
 {
-    char *text = NULL;
     BIO *bio = BIO_new(BIO_s_mem());
     CHECK(bio != NULL && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1);
-    const long size = BIO_get_mem_data(bio, &text);
-    char *copy = strndup(text, (size_t)size);
-    BIO_free(bio);
-    CHECK(copy != NULL);
-    return copy;
+    return forge_text_of(bio);
 }
 
 static inline char *forge_base64url(const void *data, size_t size)
@@ -91,6 +93,39 @@ static inline char *forge_base64url(const void *data, size_t size)
         *at = *at == '+' ? '-' : *at;
         *at = *at == '/' ? '_' : *at;
     }
+    return text;
+}
+
+static inline char *forge_number(EVP_PKEY *key, const char *name, int size)
+{
+    unsigned char data[FORGE_SIGNATURE_SIZE];
+    BIGNUM *value = NULL;
+    CHECK(EVP_PKEY_get_bn_param(key, name, &value) == 1);
+    const int wanted = size > 0 ? size : BN_num_bytes(value);
+    CHECK(BN_bn2binpad(value, data, wanted) == wanted);
+    BN_free(value);
+    return forge_base64url(data, (size_t)wanted);
+}
+
+/* A public key as JWK; `more`: further members, with a comma in front, or "". */
+static inline char *forge_jwk(EVP_PKEY *key, const char *more)
+{
+    char *text = NULL;
+    if (EVP_PKEY_is_a(key, "RSA") == 1) {
+        char *n = forge_number(key, OSSL_PKEY_PARAM_RSA_N, 0);
+        char *e = forge_number(key, OSSL_PKEY_PARAM_RSA_E, 0);
+        CHECK(asprintf(&text, "{\"kty\":\"RSA\",\"n\":\"%s\",\"e\":\"%s\"%s}", n, e, more) > 0);
+        free(n);
+        free(e);
+        return text;
+    }
+    const int bits = EVP_PKEY_get_bits(key);
+    char *x = forge_number(key, OSSL_PKEY_PARAM_EC_PUB_X, (bits + 7) / 8);
+    char *y = forge_number(key, OSSL_PKEY_PARAM_EC_PUB_Y, (bits + 7) / 8);
+    CHECK(asprintf(&text, "{\"kty\":\"EC\",\"crv\":\"P-%d\",\"x\":\"%s\",\"y\":\"%s\"%s}", bits, x,
+                   y, more) > 0);
+    free(x);
+    free(y);
     return text;
 }
 

@@ -78,7 +78,7 @@ static void world_init(struct world *world, const char *token, const char *subsc
 static void world_deinit(struct world *world)
 {
     token_verifier_destroy(world->verifier);
-    token_keys_destroy(world->keys);
+    token_keys_unref(world->keys);
     config_destroy(&world->config);
     free(world->metrics);
 }
@@ -772,6 +772,35 @@ START_TEST(has_keys_of_their_own)
 }
 END_TEST
 
+/* New keys from one token to the next: POST_RENEW_KEYS. */
+START_TEST(takes_new_keys)
+{
+    char error[CONFIG_ERROR_SIZE] = "";
+    struct world world;
+    struct config other;
+    char *old_token = hs256(HS256, PAYLOAD);
+    char *new_token = forge_hmac(HS256, PAYLOAD, 256, OTHER_SECRET, strlen(OTHER_SECRET));
+    static const char text[] = "client: {token: {hmac_secret_key: " OTHER_SECRET "}}";
+
+    world_init(&world, plain, "");
+    expect(&world, "before", old_token, TOKEN_GOOD);
+    expect(&world, "before", new_token, TOKEN_BAD_SIGNATURE);
+    ck_assert_int_eq(config_load_memory("t",
+                                        (struct bytes){(const uint8_t *)text, sizeof(text) - 1},
+                                        &other, error, sizeof(error)),
+                     0);
+    struct token_keys *keys = token_keys_create(&other.client, error);
+    ck_assert_msg(keys != NULL, "%s", error);
+    token_verifier_renew_keys(world.verifier, keys);
+    expect(&world, "after", old_token, TOKEN_BAD_SIGNATURE);
+    expect(&world, "after", new_token, TOKEN_GOOD);
+    free(old_token);
+    free(new_token);
+    world_deinit(&world);
+    config_destroy(&other);
+}
+END_TEST
+
 /* The clock an hour behind and an hour ahead, and on its way. */
 START_TEST(follows_the_clock)
 {
@@ -951,6 +980,7 @@ int main(void)
     tcase_add_test(group, has_a_most_of_subscriptions);
     tcase_add_loop_test(group, judges_by_rules, 0, (int)COUNT_OF(rules));
     tcase_add_test(group, has_keys_of_their_own);
+    tcase_add_test(group, takes_new_keys);
     tcase_add_test(group, follows_the_clock);
     tcase_add_loop_test(group, tells_when_it_ends, 0, (int)COUNT_OF(ends));
     tcase_add_test(group, tells_of_a_connection);

@@ -17,6 +17,7 @@ struct engine {
     enum engine_result find_result; /* of every channel; with ENGINE_OK `meta` is it */
     enum engine_result commit_result;
     struct record_meta meta;
+    struct engine_table table;                           /* that has any number */
     struct engine_entry entries[ENGINE_FAILING_ENTRIES]; /* of the last commit */
     size_t entry_count;
     uint32_t commits;
@@ -122,6 +123,24 @@ static inline void engine_failing_stop_reclaim(struct engine *engine)
     (void)engine;
 }
 
+static inline enum engine_result engine_failing_find_table(struct engine *engine, uint64_t number,
+                                                           struct engine_table *table)
+{
+    (void)number;
+    *table = engine->table;
+    return engine->table.part == ENGINE_PART_NONE ? ENGINE_ABSENT : ENGINE_OK;
+}
+
+static inline enum engine_result engine_failing_drop_table(const struct engine_options *options,
+                                                           uint64_t number,
+                                                           char error[static ENGINE_ERROR_SIZE])
+{
+    (void)options;
+    (void)number;
+    (void)snprintf(error, ENGINE_ERROR_SIZE, "told to");
+    return ENGINE_FAILED;
+}
+
 static const struct engine_ops engine_failing = {
     .name = "failing",
     .open = engine_failing_open,
@@ -135,6 +154,8 @@ static const struct engine_ops engine_failing = {
     .inspect = engine_failing_inspect,
     .reclaim = engine_failing_reclaim,
     .stop_reclaim = engine_failing_stop_reclaim,
+    .find_table = engine_failing_find_table,
+    .drop_table = engine_failing_drop_table,
 };
 
 #endif /* TESTS_UNIT_STORE_ENGINE_FAILING_H */
