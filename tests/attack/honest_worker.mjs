@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The thread of honest.mjs: pairs of the npm package centrifuge. One of each pair publishes at a steady
- * rate below every default limit, the other one gets it.
+ * The thread of honest.mjs: pairs of the npm package centrifuge. One of each pair publishes at a
+ * steady rate below every default limit, the other one gets it. Pairs with the same number, one at
+ * each server, speak at the same moment.
  */
 import { createRequire } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -11,8 +12,8 @@ import { until } from '../e2e/lib/wait.mjs';
 
 const WebSocket = createRequire(new URL('../e2e/package.json', import.meta.url))('ws');
 
-const EVERY_MS = 40;
-const { url, token, ca, pairCount } = workerData;
+const EVERY_MS = 10; /* the next pair speaks */
+const { urls, token, ca, pairCount } = workerData;
 
 class TrustingSocket extends WebSocket {
   constructor(address, protocols) {
@@ -23,33 +24,39 @@ class TrustingSocket extends WebSocket {
 class Pair {
   sent = 0;
   got = 0;
-  delays = []; /* milliseconds */
+  samples = [];
   fault = null;
 
-  async start(number) {
-    const channel = `honest-${number}`;
+  constructor(url, number) {
+    this.url = url;
+    this.channel = `honest-${number}`;
+  }
+
+  async start() {
     const options = { token, websocket: TrustingSocket };
-    this.clients = [await Sdk.connect(url, options), await Sdk.connect(url, options)];
+    this.clients = [await Sdk.connect(this.url, options), await Sdk.connect(this.url, options)];
     for (const { centrifuge } of this.clients) {
-      centrifuge.on('connecting', ({ code, reason }) => this.fail(`lost its connection: ${code} ${reason}`));
-      centrifuge.on('disconnected', ({ code, reason }) => this.fail(`was closed: ${code} ${reason}`));
+      centrifuge.on('connecting', ({ code, reason }) => (
+        this.fail(`lost its connection: ${code} ${reason}`)));
+      centrifuge.on('disconnected', ({ code, reason }) => (
+        this.fail(`was closed: ${code} ${reason}`)));
     }
-    const [writer, reader] = this.clients;
-    const { subscription } = await reader.subscribe(channel);
+    const { subscription } = await this.clients[1].subscribe(this.channel);
     subscription.on('publication', ({ data }) => this.hear(data));
-    this.timer = setInterval(() => {
-      writer.centrifuge.publish(channel, { number: this.sent, at: performance.now() })
-        .catch((error) => this.fail(`was not served: ${error.code} ${error.message}`));
-      this.sent += 1;
-    }, EVERY_MS);
+  }
+
+  speak(at) {
+    this.clients[0].centrifuge.publish(this.channel, { number: this.sent, at })
+      .catch((error) => this.fail(`was not served: ${error.code} ${error.message}`));
+    this.sent += 1;
   }
 
   fail(why) {
-    this.fault ??= why;
+    this.fault ??= `${this.url}: ${why}`;
   }
 
   hear({ number, at }) {
-    this.delays.push(performance.now() - at);
+    this.samples.push([at, performance.now() - at]);
     if (number !== this.got) {
       this.fail(`got ${number} in the place of ${this.got}`);
     }
@@ -59,42 +66,46 @@ class Pair {
   /* All that was said until now has come, and the next one. */
   async caughtUp() {
     const sent = this.sent + 1;
-    await until(() => this.fault !== null || this.got >= sent, `${sent} publications, not ${this.got}`)
-      .catch((error) => this.fail(error.message));
-  }
-
-  takeDelays() {
-    return this.delays.splice(0);
+    await until(() => this.fault !== null || this.got >= sent, `${sent} publications`)
+      .catch((error) => this.fail(`${error.message}: ${this.got}`));
   }
 
   end() {
-    clearInterval(this.timer);
     this.fault ??= ''; /* from here on they may be gone */
     this.clients.forEach((client) => client.close());
   }
 }
 
-function percentile(values, part) {
-  return values.sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * part))];
+const numbers = Array.from({ length: pairCount }, (_, number) => number);
+const groups = urls.map((url) => numbers.map((number) => new Pair(url, number)));
+await Promise.all(groups.flat().map((pair) => pair.start()));
+
+let turn = 0;
+const timer = setInterval(() => {
+  const at = performance.now();
+  const both = groups.map((group) => group[turn % pairCount]);
+  const isEven = Math.floor(turn / pairCount) % 2 === 0; /* nobody is always first */
+  (isEven ? both : both.reverse()).forEach((pair) => pair.speak(at));
+  turn += 1;
+}, EVERY_MS);
+
+async function take() {
+  await Promise.all(groups.flat().map((pair) => pair.caughtUp()));
+  const fault = groups.flat().map((pair) => pair.fault).find((one) => one !== null);
+  const samples = groups.map((group) => group.flatMap((pair) => pair.samples.splice(0))
+    .sort((a, b) => a[0] - b[0]));
+  return fault === undefined ? { samples } : { fault };
 }
 
-async function take(pairs) {
-  await Promise.all(pairs.map((pair) => pair.caughtUp()));
-  const fault = pairs.map((pair) => pair.fault).find((one) => one !== null);
-  const delays = pairs.flatMap((pair) => pair.takeDelays());
-  return fault === undefined ? { count: delays.length, p99: percentile(delays, 0.99) } : { fault };
-}
-
-const pairs = Array.from({ length: pairCount }, () => new Pair());
-await Promise.all(pairs.map((pair, number) => pair.start(number)));
-parentPort.postMessage({});
 parentPort.on('message', async (wanted) => {
-  const answer = await take(pairs);
+  const answer = await take();
   if (wanted === 'stop') {
-    pairs.forEach((pair) => pair.end());
+    clearInterval(timer);
+    groups.flat().forEach((pair) => pair.end());
   }
   parentPort.postMessage(answer);
   if (wanted === 'stop') {
     parentPort.close();
   }
 });
+parentPort.postMessage({});

@@ -8,6 +8,7 @@ import { CHAT } from '../../e2e/lib/chat.mjs';
 import { UPGRADE, Wire, exchange, head, request } from '../../e2e/lib/http.mjs';
 import { ORIGINS } from '../configurations.mjs';
 import { inParallel } from '../parallel.mjs';
+import { outputOf } from '../program.mjs';
 
 const upgrade = (headers) => head('GET', CHAT, { ...UPGRADE, ...headers });
 
@@ -30,10 +31,11 @@ async function headerBombs(server) {
   const many = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`X-${i}`, 'v']));
   await refused(server, upgrade(many), 431, '65 headers and more');
   await refused(server, upgrade({ X: 'v'.repeat(8192) }), 431, 'one of 8 KiB');
-  await refused(server, `GET / HTTP/1.1\r\nHost: a\r\nX: ${'v'.repeat(1 << 20)}`, 431, 'one of 1 MiB');
-  await refused(server, `GET / HTTP/1.1\r\nHost: a\r\n${'X: v\r\n'.repeat(100000)}`, 431, '100,000');
-  const { response, wire } = await exchange(server.port,
-    `GET / HTTP/1.1\r\nHost: a\r\nX: ${'v'.repeat(8192)}`, { chopped: true });
+  const start = 'GET / HTTP/1.1\r\nHost: a\r\n';
+  await refused(server, `${start}X: ${'v'.repeat(1 << 20)}`, 431, 'one of 1 MiB');
+  await refused(server, start + 'X: v\r\n'.repeat(100000), 431, '100,000');
+  const { response, wire } = await exchange(server.port, `${start}X: ${'v'.repeat(8192)}`,
+    { chopped: true });
   assert.equal(response.status, 431, 'byte by byte');
   wire.destroy();
 }
@@ -93,16 +95,18 @@ async function smuggling(server) {
 
 /* No tunnel stays open behind an upgrade that failed. */
 async function failedUpgrades(server) {
+  const key = UPGRADE['Sec-WebSocket-Key'];
   for (const [why, headers, status] of [
     ['another version', { 'Sec-WebSocket-Version': '777' }, 426],
     ['no version', { 'Sec-WebSocket-Version': null }, 426],
     ['a short key', { 'Sec-WebSocket-Key': 'AAAA' }, 400],
     ['no key', { 'Sec-WebSocket-Key': null }, 400],
-    ['two keys', { 'Sec-WebSocket-Key': [UPGRADE['Sec-WebSocket-Key'], UPGRADE['Sec-WebSocket-Key']] }, 400],
+    ['two keys', { 'Sec-WebSocket-Key': [key, key] }, 400],
     ['another origin', { Origin: 'https://evil.example' }, 403],
   ]) {
     const response = await refused(server, upgrade(headers) + SECOND, status, why);
-    assert.equal(response.headers.get('sec-websocket-version'), status === 426 ? '13' : undefined, why);
+    const version = response.headers.get('sec-websocket-version');
+    assert.equal(version, status === 426 ? '13' : undefined, why);
   }
 }
 
@@ -119,13 +123,14 @@ async function foreignTargets(server) {
 
 /* No cookie is anybody's name here; still no page connects that is not on the list. */
 async function foreignPages(server) {
-  for (const origin of ['null', '', '*', 'https://a.com.evil', 'https://a.example.evil', 'https://xa.example',
-    'https://sub.a.example', 'http://a.example', 'https://a.example:444', 'https://a.example:80',
-    'https://a.example@evil', 'https://evil/https://a.example', 'https://a.example/', 'https://a.example.',
-    'https://a.example%00.evil', 'https://a.example,https://evil', 'https://a.example https://evil',
-    'file://', 'https://', 'a.example', '//a.example', 'https:a.example', 'http://b.example',
-    'http://[::1]', 'http://[::2]:3000', 'chrome-extension://a.example', 'https://a.example:443:443']) {
-    await refused(server, upgrade({ Origin: origin, Cookie: 'session=a' }), 403, `Origin: ${origin}`);
+  for (const origin of ['null', '', '*', 'https://a.com.evil', 'https://a.example.evil',
+    'https://xa.example', 'https://sub.a.example', 'http://a.example', 'https://a.example:444',
+    'https://a.example:80', 'https://a.example@evil', 'https://evil/https://a.example',
+    'https://a.example/', 'https://a.example.', 'https://a.example%00.evil',
+    'https://a.example,https://evil', 'https://a.example https://evil', 'file://', 'https://',
+    'a.example', '//a.example', 'https:a.example', 'http://b.example', 'http://[::1]',
+    'http://[::2]:3000', 'chrome-extension://a.example', 'https://a.example:443:443']) {
+    await refused(server, upgrade({ Origin: origin, Cookie: 'a=b' }), 403, `Origin: ${origin}`);
   }
   const twice = await statusOf(server, upgrade({ Origin: [ORIGINS[0], ORIGINS[0]] }));
   assert.ok([400, 403].includes(twice), 'two origins');
@@ -138,7 +143,8 @@ async function foreignPages(server) {
 async function internalPaths(server) {
   for (const path of ['/metrics', '/health', '/ready', '/api/publish', '/api/info', '//metrics',
     '/./metrics', '/%6detrics', '/connection/../metrics', '/METRICS']) {
-    for (const headers of [{}, { Host: `127.0.0.1:${server.internalPort}` }, { 'X-Original-URL': path }]) {
+    const host = `127.0.0.1:${server.internalPort}`;
+    for (const headers of [{}, { Host: host }, { 'X-Original-URL': path }]) {
       const got = await request(server.port, 'GET', path, headers);
       assert.equal(got.status, 404, path);
     }
@@ -151,26 +157,52 @@ async function internalPaths(server) {
 /* HTTP/2 from the first byte, and asked for by Upgrade. */
 async function otherProtocols(server) {
   const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
-  const { response, wire } = await exchange(server.port, preface + '\0\0\0\x04\0\0\0\0\0'.repeat(1000));
+  const settings = '\0\0\0\x04\0\0\0\0\0';
+  const { response, wire } = await exchange(server.port, preface + settings.repeat(1000));
   assert.ok(response.status >= 400, 'the preface');
   await wire.closed();
   const asked = await Wire.open(server.port);
-  asked.write(head('GET', '/', { Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMA' }));
+  asked.write(head('GET', '/',
+    { Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMA' }));
   assert.notEqual((await asked.response()).status, 101, 'h2c');
   asked.destroy();
 }
 
-const options = (rejected) => ({ server: 'plain', rejected });
+/* slowhttptest of Debian, with its own client that looks whether it is still served. */
+async function slowHttp(server, flags, ends) {
+  const said = await outputOf('slowhttptest', [...flags, '-c', '400', '-r', '400', '-p', '5',
+    '-u', `http://127.0.0.1:${server.port}/`]);
+  if (said === null) {
+    return 'there is no slowhttptest (deploy/packages.sh)';
+  }
+  assert.match(said, ends);
+  assert.match(said, /service available: *\S*YES/);
+  assert.doesNotMatch(said, /service available: *\S*NO/);
+  return undefined;
+}
+
+/* All have to be gone after their second; they stay until they are sent away, 10 s at most. */
+const slowHeads = (server) => (
+  slowHttp(server, ['-H', '-i', '1', '-l', '10'], /No open connections/));
+const slowBodies = (server) => (
+  slowHttp(server, ['-B', '-i', '1', '-l', '10'], /No open connections/));
+const slowReaders = (server) => slowHttp(server,
+  ['-X', '-w', '1', '-y', '5', '-n', '1', '-z', '1', '-k', '3', '-l', '3'], /Hit test time limit/);
+
+const entry = (row, name, attack, rejected = {}) => (
+  { row, name, attack, options: { server: 'plain', rejected } });
 
 export const ROWS = [
-  { row: 1, name: 'header bombs', options: options({ head_too_big: 5 }), attack: headerBombs },
-  { row: 2, name: 'headers to search back and forth in', options: options({}), attack: backtracking },
-  { row: 3, name: 'each byte in each header', options: options({ bad_request: 200 }), attack: badBytes },
-  { row: 12, name: 'pages of others', options: options({ bad_origin: 27 }), attack: foreignPages },
-  { row: 16, name: 'HTTP/2', options: options({ bad_request: 1 }), attack: otherProtocols },
-  { row: 17, name: 'a body behind an upgrade', options: options({ bad_request: 6 }), attack: smuggling },
-  { row: 18, name: 'a tunnel behind a failed upgrade', options: options({ bad_upgrade: 5, bad_origin: 1 }),
-    attack: failedUpgrades },
-  { row: 21, name: 'targets elsewhere', options: options({ bad_request: 6 }), attack: foreignTargets },
-  { row: 23, name: 'metrics from outside', options: options({}), attack: internalPaths },
+  entry(1, 'header bombs', headerBombs, { head_too_big: 5 }),
+  entry(2, 'headers to search back and forth in', backtracking),
+  entry(3, 'each byte in each header', badBytes, { bad_request: 200 }),
+  entry(4, 'slow heads', slowHeads, { head_timeout: 300 }),
+  entry(4, 'slow bodies', slowBodies),
+  entry(4, 'slow readers', slowReaders),
+  entry(12, 'pages of others', foreignPages, { bad_origin: 27 }),
+  entry(16, 'HTTP/2', otherProtocols, { bad_request: 1 }),
+  entry(17, 'a body behind an upgrade', smuggling, { bad_request: 6 }),
+  entry(18, 'a tunnel behind a failed upgrade', failedUpgrades, { bad_upgrade: 5, bad_origin: 1 }),
+  entry(21, 'targets elsewhere', foreignTargets, { bad_request: 6 }),
+  entry(23, 'metrics from outside', internalPaths),
 ];
