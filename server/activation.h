@@ -5,7 +5,7 @@
  * Listening sockets that the service manager has opened and keeps: sd_listen_fds(3), that is
  * $LISTEN_PID, $LISTEN_FDS and $LISTEN_FDNAMES. While we are away clients wait in them.
  *
- * Pure but for the environment and our process id; start-up. Written out for the reasons of notify.h.
+ * Pure but for the environment and our process id; start-up. Written out as notify.h is, and why.
  * Not here: what the sockets are (net/listener.h), which listener is whose (listening.h).
  */
 #include <stddef.h>
