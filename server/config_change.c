@@ -27,7 +27,7 @@ static void add_name(struct config_names *names, const char *name)
     names->count++;
 }
 
-const char *config_names_next(const struct config_names *names, const char *name)
+const char *config_change_next_name(const struct config_names *names, const char *name)
 {
     const char *next = name == NULL ? names->text : name + strlen(name) + 1;
     return next < names->text + names->size ? next : NULL;

@@ -30,7 +30,7 @@ struct config_changes {
 };
 
 /* The name after `name`, or the first for NULL; NULL: the last one was it. */
-NODISCARD const char *config_names_next(const struct config_names *names, const char *name);
+NODISCARD const char *config_change_next_name(const struct config_names *names, const char *name);
 
 /*
  * Makes of `fresh` what may run now: options that need a restart get the values of `running` again.

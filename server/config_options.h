@@ -44,9 +44,9 @@ enum config_kind {
     CONFIG_KIND_LISTENERS,    /* struct config_listeners */
 };
 
-/* What a reload does with another value: config_change.h. Those of a list's items are the list's. */
+/* What a reload does with another value: config_change.h. Of a list's items it is the list's. */
 enum config_change {
-    CONFIG_CHANGE_UNDECIDED = 0, /* of an item, but for namespaces' */
+    CONFIG_CHANGE_UNDECIDED = 0, /* of an item, but for those of namespaces */
     CONFIG_CHANGE_NOW,           /* it is used from then on */
     CONFIG_CHANGE_RESTART,       /* it is named, and used after the next start */
 };

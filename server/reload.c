@@ -50,9 +50,9 @@ static void log_names(const struct reload *reload, enum log_level level, const c
     size_t size = 0;
     uint32_t shown = 0;
 
-    for (const char *name = config_names_next(names, NULL);
+    for (const char *name = config_change_next_name(names, NULL);
          name != NULL && size + strlen(name) + 2 < sizeof(text);
-         name = config_names_next(names, name)) {
+         name = config_change_next_name(names, name)) {
         size +=
             (size_t)snprintf(text + size, sizeof(text) - size, "%s%s", shown > 0 ? " " : "", name);
         shown++;

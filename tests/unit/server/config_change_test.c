@@ -48,8 +48,8 @@ static void join(const struct config_names *names, char text[CONFIG_CHANGE_TEXT_
 {
     size_t size = 0;
     text[0] = '\0';
-    for (const char *name = config_names_next(names, NULL); name != NULL;
-         name = config_names_next(names, name)) {
+    for (const char *name = config_change_next_name(names, NULL); name != NULL;
+         name = config_change_next_name(names, name)) {
         size += (size_t)sprintf(text + size, "%s ", name);
     }
     ck_assert_uint_eq(names->left_out, 0);
