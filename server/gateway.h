@@ -64,6 +64,9 @@ void gateway_resume(struct gateway *gateway) ON_REACTOR;
 /* Phase 3, at its end: clients whose connect had to wait for its answer are read again. */
 void gateway_open_settled(struct gateway *gateway) ON_REACTOR;
 
+/* Phase 3, at its end: who asked for a place among those of its address hears of it. */
+void gateway_take_places(struct gateway *gateway) ON_REACTOR;
+
 /* Commands wait for the hub: try again soon, even if nothing happens. */
 NODISCARD bool gateway_is_waiting(const struct gateway *gateway);
 

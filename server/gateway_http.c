@@ -284,6 +284,10 @@ static void try_upgrade(struct gateway *gateway, struct peer *peer,
         refuse(gateway, peer, 503);
         return;
     }
+    gateway_want_place(gateway, peer);
+    if (gateway_waits_for_place(gateway, peer)) {
+        return;
+    }
     if (is_chat) {
         peer->session = hub_open(gateway->options.hub, conn_id_of(peer->conn));
         if (peer->session == NULL) {
@@ -328,7 +332,7 @@ static void answer_request(struct gateway *gateway, struct peer *peer,
     peer->client =
         client_address_forwarded(&sender, request, gateway_listener(gateway, peer)->trusted);
     route_request(gateway, peer, request);
-    if (peer->state == PEER_HTTP) {
+    if (peer->state == PEER_HTTP && peer->place == PEER_PLACE_NONE) {
         peer->client = sender;
     }
 }
@@ -346,6 +350,9 @@ size_t gateway_read_http(struct gateway *gateway, struct peer *peer, struct span
             }
             continue;
         }
+        if (gateway_waits_for_place(gateway, peer)) {
+            return consumed;
+        }
         if (peer->is_idle) {
             peer->is_idle = false;
             expect_head(gateway, peer, gateway->options.config->http_server.handshake_timeout_ns);
@@ -361,11 +368,14 @@ size_t gateway_read_http(struct gateway *gateway, struct peer *peer, struct span
             refuse_head(gateway, peer, verdict);
             return in.size;
         }
-        consumed += request.head_size;
         answer_request(gateway, peer, &request);
         if (conn_is_closing(peer->conn)) {
             return in.size;
         }
+        if (peer->state == PEER_HTTP && gateway_waits_for_place(gateway, peer)) {
+            return consumed;
+        }
+        consumed += request.head_size;
         if (peer->state == PEER_API) {
             continue;
         }

@@ -4,7 +4,7 @@
 /*
  * The gateway's state, and the steps that its files share: gateway.c (lives, deadlines),
  * gateway_http.c (requests), gateway_api.c (those of back ends), gateway_frames.c (frames and
- * messages), gateway_close.c (goodbye).
+ * messages), gateway_place.c (who may come), gateway_close.c (goodbye).
  *
  * Private to server/gateway*.c. ON the gateway's reactor.
  */
@@ -123,6 +123,14 @@ void gateway_release_api(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 void gateway_api_timeout(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 void gateway_drain_api(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 void gateway_close_api(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+
+/*
+ * gateway_place.c. The address is known, and a place is asked for if it is limited. A request has
+ * come: true, its head is to be left where it is, and is read again when there is an answer.
+ */
+void gateway_want_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+NODISCARD bool gateway_waits_for_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+void gateway_give_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
 /* gateway_http.c: no whole request head came in time. */
 void gateway_head_timeout(struct gateway *gateway, struct peer *peer) ON_REACTOR;

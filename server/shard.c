@@ -121,6 +121,24 @@ static int create_hub(struct shard *shard)
         .verifier = options->verifier,
         .expired_close_delay_ns = config->client.expired_close_delay_ns,
         .expired_sub_close_delay_ns = config->client.expired_sub_close_delay_ns,
+        .place_limits =
+            {
+                [QUOTA_ADDRESS] =
+                    {
+                        .count_max = config->client.address_connection_limit,
+                        .rate =
+                            {
+                                .per_second = config->client.address_handshake_rate,
+                                .burst = config->client.address_handshake_burst,
+                            },
+                        .dry_run = config->client.address_limits_dry_run,
+                    },
+                [QUOTA_USER] =
+                    {
+                        .count_max = config->client.user_connection_limit,
+                        .dry_run = config->client.user_limits_dry_run,
+                    },
+            },
         .personal_channels = config->client.subscribe_to_user_personal_channel.enabled,
         .personal_namespace = {(const uint8_t *)personal_namespace, strlen(personal_namespace)},
         .version = "parley " PARLEY_VERSION,
@@ -497,6 +515,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */
     gateway_open_settled(shard->gateway);                /* 3 */
+    gateway_take_places(shard->gateway);                 /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
     shed(shard);                                         /* 4 */
     hub_flush(shard->hub);                               /* 5 */
