@@ -84,6 +84,13 @@ void hub_places_destroy(struct hub_places *places)
     free(places);
 }
 
+void hub_places_change(struct hub_places *places, const struct hub_options *options)
+{
+    for (int kind = 0; kind < QUOTA_KIND_COUNT; kind++) {
+        quota_change(places->quotas[kind], &options->place_limits[kind]);
+    }
+}
+
 static uint32_t now_ms(const struct hub *hub)
 {
     return (uint32_t)(hub->now_ns / NS_PER_MS);

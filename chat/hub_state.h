@@ -280,6 +280,7 @@ void hub_answer(struct hub *hub, const struct post *asked, const struct post *po
  */
 NODISCARD int hub_places_create(const struct hub_options *options, struct hub_places **places);
 void hub_places_destroy(struct hub_places *places);
+void hub_places_change(struct hub_places *places, const struct hub_options *options);
 void hub_ask_place_of_user(struct hub *hub, struct session *session);
 void hub_give_place_of_user(struct hub *hub, struct session *session);
 void hub_take_place(struct hub *hub, const struct post *post);

@@ -77,6 +77,14 @@ void quota_destroy(struct quota *quota)
     }
 }
 
+void quota_change(struct quota *quota, const struct quota_limits *limits)
+{
+    CHECK(limits->count_max > 0);
+    CHECK((limits->rate.burst > 0) == (quota->limits.rate.burst > 0));
+    CHECK((limits->rate.per_second > 0) == (limits->rate.burst > 0));
+    quota->limits = *limits;
+}
+
 struct quota_key quota_key_of(const struct table_key *key, struct bytes name)
 {
     const struct table_key other = {~key->k0, ~key->k1};

@@ -54,6 +54,9 @@ NODISCARD struct quota *quota_create(const struct table_key *key, const struct q
                                      uint32_t key_count_max);
 void quota_destroy(struct quota *quota);
 
+/* Other limits from now on, with a rate if there was one. Who is above them stays. */
+void quota_change(struct quota *quota, const struct quota_limits *limits);
+
 /* The key of a name, which is as long as it likes. */
 NODISCARD struct quota_key quota_key_of(const struct table_key *key, struct bytes name);
 

@@ -98,6 +98,33 @@ START_TEST(a_dry_run_lets_everybody_in)
 }
 END_TEST
 
+START_TEST(limits_change_for_who_comes)
+{
+    struct quota *quota =
+        open_quota((struct quota_limits){.count_max = 4, .rate = {.per_second = 1, .burst = 9}});
+    const struct quota_limits narrow = {.count_max = 2, .rate = {.per_second = 1, .burst = 2}};
+    const struct quota_limits wide = {.count_max = 9, .rate = {.per_second = 9, .burst = 9}};
+    const struct quota_key ann = key_number(1);
+
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(quota_take(quota, &ann, 0), QUOTA_GRANTED);
+    }
+    quota_change(quota, &narrow);
+    ck_assert_int_eq(quota_take(quota, &ann, 0), QUOTA_FULL);
+    quota_give(quota, &ann, 0);
+    ck_assert_int_eq(quota_take(quota, &ann, 0), QUOTA_FULL);
+    quota_give(quota, &ann, 0);
+    ck_assert_int_eq(quota_take(quota, &ann, 0), QUOTA_GRANTED);
+    quota_give(quota, &ann, 0);
+    ck_assert_int_eq(quota_take(quota, &ann, 0), QUOTA_GRANTED);
+    quota_give(quota, &ann, 0);
+    ck_assert_int_eq(quota_take(quota, &ann, 0), QUOTA_TOO_FAST); /* of six tokens two were left */
+    quota_change(quota, &wide);
+    ck_assert_int_eq(quota_take(quota, &ann, 1000), QUOTA_GRANTED);
+    quota_destroy(quota);
+}
+END_TEST
+
 /* A key without connections is known until its bucket is full again, and not longer. */
 START_TEST(forgets_who_has_nothing_left)
 {
@@ -209,6 +236,7 @@ int main(void)
     tcase_add_test(tcase, counts_connections_of_a_key);
     tcase_add_test(tcase, new_ones_have_a_rate);
     tcase_add_test(tcase, a_dry_run_lets_everybody_in);
+    tcase_add_test(tcase, limits_change_for_who_comes);
     tcase_add_test(tcase, forgets_who_has_nothing_left);
     tcase_add_test(tcase, is_bounded);
     tcase_add_test(tcase, says_when_there_is_no_room);
