@@ -85,8 +85,8 @@ void gateway_wait_for_hub(struct gateway *gateway, struct peer *peer) ON_REACTOR
 
 /*
  * gateway_log.c: a line about a peer, which it names; at level info, and at debug. `why` may be
- * GATEWAY_NO_FIELD. Neither may come from what could be a secret: no target, no body, and of headers
- * Origin and Host alone.
+ * GATEWAY_NO_FIELD. Neither may come from what could be a secret: no target, no body, and of
+ * headers Origin and Host alone.
  */
 #define GATEWAY_NO_FIELD ((struct log_field){.key = NULL})
 void gateway_log(const struct gateway *gateway, const struct peer *peer, const char *event,
