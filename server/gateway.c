@@ -89,6 +89,8 @@ void gateway_begin_pings(struct gateway *gateway, struct peer *peer)
     const uint64_t interval_ns = gateway->options.config->client.ping_interval_ns;
 
     peer->is_connected = true;
+    gateway_debug(gateway, peer, "connected",
+                  log_text("compression", conn_mark(peer->conn) ? "yes" : "no"), GATEWAY_NO_FIELD);
     /* Somewhere in the first interval, so that who came together is not pinged together. */
     peer->phase_deadline = gateway_after_ns(gateway, next_random(gateway) % interval_ns);
     gateway_arm(gateway, peer);
@@ -292,6 +294,8 @@ static void *on_open(struct conn *conn) ON_REACTOR
     const struct listening_item *listener = gateway_listener(gateway, peer);
     if (listener->wants_proxy && !client_address_is_trusted(&peer->client, listener->trusted)) {
         metrics_add(gateway->options.metrics, METRIC_REJECTED_PROXY_UNTRUSTED, 1);
+        gateway_log(gateway, peer, "proxy refused", log_uint("listener", peer->listener),
+                    log_text("reason", "not one of trusted_proxies"));
         slab_give(gateway->peers, slot);
         return NULL;
     }
@@ -381,7 +385,9 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
     struct peer *peer = conn_user(conn);
     struct metrics *metrics = gateway->options.metrics;
 
-    metrics_add(metrics, closed_for(peer, reason), 1);
+    const enum metrics_id why = closed_for(peer, reason);
+    metrics_add(metrics, why, 1);
+    gateway_log_closed(gateway, peer, why, reason);
     if (reason == -ETIMEDOUT) {
         metrics_add(metrics, METRIC_REJECTED_WRITE_STALL, 1);
     }

@@ -32,6 +32,7 @@ struct outbox;
 struct reactor;
 struct simd_ops;
 struct site;
+struct token_verifier;
 
 struct gateway_options {
     const struct config *config;
@@ -42,6 +43,7 @@ struct gateway_options {
     struct hub *hub;
     struct outbox *outbox;
     struct compression *compression; /* NULL: off, nobody is offered it */
+    struct token_verifier *tokens;   /* the hub asks it; NULL: no key is configured */
     struct metrics *metrics;
     struct log *log; /* NULL: none */
     uint32_t conn_count_max;

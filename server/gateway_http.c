@@ -100,6 +100,7 @@ void gateway_refuse(struct gateway *gateway, struct peer *peer,
                     const struct http_response *response, struct bytes body)
 {
     CHECK(response->close);
+    gateway_debug(gateway, peer, "refused", log_uint("status", response->status), GATEWAY_NO_FIELD);
     if (gateway_say(gateway, peer, response, body) != CONN_TOO_SLOW) {
         close_after_answer(peer);
     }
@@ -180,6 +181,8 @@ static void refuse_upgrade(struct gateway *gateway, struct peer *peer, enum upgr
     const size_t size = upgrade_write_refusal(fault, response);
 
     metrics_add(gateway->options.metrics, METRIC_REJECTED_BAD_UPGRADE, 1);
+    gateway_debug(gateway, peer, "refused", log_text("reason", "no good WebSocket handshake"),
+                  GATEWAY_NO_FIELD);
     if (say(gateway, peer, (struct bytes){response, size}, (struct bytes){NULL, 0})) {
         close_after_answer(peer);
     }

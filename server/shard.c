@@ -227,6 +227,7 @@ static int create_gateway(struct shard *shard)
         .hub = shard->hub,
         .outbox = shard->outbox,
         .compression = shard->compression,
+        .tokens = options->tokens,
         .metrics = options->metrics,
         .log = options->log,
         .conn_count_max = conn_count_max(options->config),
