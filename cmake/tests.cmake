@@ -6,7 +6,7 @@
 set(test_environment CK_DEFAULT_TIMEOUT=120
     "ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1"
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
-    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
 
 function(parley_test target ctest_name label)
     target_compile_definitions(${target} PRIVATE PARLEY_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
