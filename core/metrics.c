@@ -120,6 +120,8 @@ static const struct {
     {"parley_bus_wakes_total", "counter", "Threads woken for a post.", NULL, METRIC_BUS_WAKES},
     {"parley_bus_full_total", "counter", "Posts refused because there was no room.", NULL,
      METRIC_BUS_FULL},
+    {"parley_slow_turns_total", "counter",
+     "Turns of a reactor's loop that took longer than log.slow_turn.", NULL, METRIC_SLOW_TURNS},
     {"parley_log_dropped_total", "counter", "Log records dropped because a ring was full.", NULL,
      METRIC_LOG_DROPPED},
     {"parley_store_ready", "gauge", "1 while the durable store takes what it is given.", NULL,

@@ -231,6 +231,8 @@ enum metrics_id {
     METRIC_BUS_WAKES,
     METRIC_BUS_FULL,
 
+    METRIC_SLOW_TURNS, /* above log.slow_turn */
+
     METRIC_LOG_DROPPED,
 
     METRIC_STORE_READY,   /* gauge: 1 while the store takes what it is given */

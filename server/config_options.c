@@ -207,6 +207,7 @@ static const struct config_option all_rows[] = {
 
     {AT(log, level), CHOICE(log_level_words, CONFIG_LOG_INFO)},
     {AT(log, format), CHOICE(log_format_words, CONFIG_LOG_LOGFMT)},
+    {AT_DURATION(log, slow_turn), DURATION(MS(1), SECONDS(60), MS(100))},
 
     {AT(overload, memory_budget), SIZE(UINT64_C(32) << 20, UINT64_C(1) << 50, 0), .has_auto = true},
 

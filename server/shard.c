@@ -65,10 +65,12 @@ struct shard {
     uint64_t report_ns; /* when to look again at what follows */
     uint64_t reported_accept_errors;
     uint64_t reported_gaps;
-    bool has_posts;  /* the bus had more than one iteration takes */
-    bool is_drained; /* POST_DRAINED was posted */
-    bool is_exiting; /* POST_EXIT came */
-    bool sheds;      /* POST_OVERLOAD came: the longest queues are to go */
+    uint64_t reported_deliveries; /* as of the last iteration */
+    uint32_t posts;               /* taken in this iteration */
+    bool has_posts;               /* the bus had more than one iteration takes */
+    bool is_drained;              /* POST_DRAINED was posted */
+    bool is_exiting;              /* POST_EXIT came */
+    bool sheds;                   /* POST_OVERLOAD came: the longest queues are to go */
 };
 
 static uint32_t conn_count_max(const struct config *config)
@@ -379,6 +381,7 @@ static void take_posts(struct shard *shard) ON_REACTOR
         }
         taken += count;
     } while (count == OUTBOX_POSTS_MAX && taken < POSTS_PER_ITERATION);
+    shard->posts = (uint32_t)taken;
 
     /*
      * After POST_EXIT once more: everybody's last posts were there before it, but maybe not yet
@@ -460,6 +463,23 @@ static void observe_deliveries(struct shard *shard, uint64_t now_ns) ON_REACTOR
     times->count = 0;
 }
 
+/* Everybody whom this reactor serves waited for so long: with what it did one can look for why. */
+static void report_slow(struct shard *shard, uint64_t spent_ns, uint64_t deliveries) ON_REACTOR
+{
+    const struct reactor_work work = reactor_work(shard->reactor);
+    const struct log_field fields[] = {
+        log_uint("ms", spent_ns / NS_PER_MS),
+        log_uint("completions", work.completions),
+        log_uint("posts", shard->posts),
+        log_uint("timers", work.timers),
+        log_uint("deliveries", deliveries),
+        log_uint("connections", reactor_conn_count(shard->reactor)),
+    };
+    metrics_add(shard->options.metrics, METRIC_SLOW_TURNS, 1);
+    log_write(shard->options.log, LOG_WARN, "slow turn", fields,
+              sizeof(fields) / sizeof(fields[0]));
+}
+
 static void update_metrics(struct shard *shard, uint64_t began_ns) ON_REACTOR
 {
     struct metrics *metrics = shard->options.metrics;
@@ -470,7 +490,12 @@ static void update_metrics(struct shard *shard, uint64_t began_ns) ON_REACTOR
     hub_gauge(shard->hub);
     report(shard);
     const uint64_t spent_ns = monotime_read() - began_ns;
+    const uint64_t deliveries = metrics_read(metrics, METRIC_DELIVERIES);
     metrics_observe(&metrics->loop, spent_ns);
+    if (spent_ns > shard->options.config->log.slow_turn_ns) {
+        report_slow(shard, spent_ns, deliveries - shard->reported_deliveries);
+    }
+    shard->reported_deliveries = deliveries;
     observe_deliveries(shard, reactor_now(shard->reactor) + spent_ns);
 }
 

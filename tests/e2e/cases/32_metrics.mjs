@@ -5,13 +5,15 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { RawChat } from '../lib/chat.mjs';
+import { RawChat, Sdk } from '../lib/chat.mjs';
 import { request } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { ROOT } from '../lib/server.mjs';
+import { until } from '../lib/wait.mjs';
 
 const deploy = (file) => path.join(ROOT, 'deploy', file);
 
@@ -98,10 +100,37 @@ async function delivery(server) {
   await Promise.all(clients.map((one) => one.close()));
 }
 
+/* To compress this takes longer than log.slow_turn. */
+async function slowTurns(server) {
+  const reader = await Sdk.connect(server);
+  const publisher = await RawChat.connect(server);
+  const { publication } = await reader.subscribe('slow');
+  await until(async () => {
+    await publisher.publish('slow', crypto.randomBytes(36000).toString('base64'));
+    await publication.take();
+    return (await server.metrics()).value('parley_slow_turns_total') > 0;
+  }, 'a slow turn');
+  const line = await until(() => server.log().match(/level=warn event="slow turn".*/)?.[0], 'it to be told');
+  const fields = new Map([...line.matchAll(/ (\w+)=(\w+)/g)].map(([, key, value]) => [key, Number(value)]));
+  for (const key of ['completions', 'posts', 'timers', 'deliveries']) {
+    assert.ok(fields.has(key), line);
+  }
+  assert.ok(fields.get('ms') >= 1, line);
+  assert.ok(fields.get('connections') >= 1, line);
+  reader.close();
+  await publisher.close();
+}
+
 group({
   name: 'metrics',
   on: 'backends',
-  server: { config: { client: { insecure: true, connection_limit: 100 } } },
+  server: {
+    config: {
+      client: { insecure: true, connection_limit: 100 },
+      websocket: { compression: true, compression_level: 9 },
+      log: { slow_turn: '1ms' },
+    },
+  },
   cases: [
     ['rules', rules],
     ['exposition', exposition],
@@ -109,5 +138,6 @@ group({
     ['labels', labels],
     ['the process', process],
     ['deliveries are timed', delivery],
+    ['slow turns are told of', slowTurns],
   ],
 });

@@ -702,7 +702,7 @@ static const char everything_changed[] =
     "reactor: {count: 3, backend: epoll, simd: avx2, pin: false, receive_buffers: 1024,\n"
     "          receive_buffer_size: 4096}\n"
     "bus: {slots: 2048, reserve: 255}\n"
-    "log: {level: \"debug\", format: json}\n"
+    "log: {level: \"debug\", format: json, slow_turn: 250ms}\n"
     "overload: {memory_budget: 1099511627776}\n"
     "shutdown: {grace: 0s, timeout: 5s, close_rate: 1000000}\n";
 
