@@ -86,8 +86,8 @@ static struct sim_profile choose_profile(struct sim_random *random)
         profile.step_count = 12000;
     }
     /*
-     * Somebody reads too little; a reactor lags too far, or until what it lacks has expired; or what
-     * was missed comes in parts.
+     * Somebody reads too little; a reactor lags too far, or until what it lacks is old; or what was
+     * missed comes in parts.
      */
     profile.is_unsubscribed =
         profile.has_gaps ||
