@@ -284,6 +284,7 @@ struct page_writer {
     struct wire_page *page;
     uint8_t *records;
     size_t size;
+    struct engine_range range;
     uint64_t expected; /* the offset that must come next */
     bool gap;
 };
@@ -326,30 +327,33 @@ static struct engine_range range_of(const struct wire_read *read, const struct r
     return range;
 }
 
+static struct engine_range begin_page(void *context, const struct record_meta *meta)
+{
+    struct page_writer *const writer = context;
+    writer->page->stream = meta->stream;
+    writer->range = range_of(writer->read, meta);
+    writer->expected = writer->range.reverse ? writer->range.to : writer->range.from;
+    return writer->range;
+}
+
 /* Fills a page; returns the bytes of its records. A page that is not DONE has none. */
 static size_t fill_page(struct child *child, const struct wire_read *read, struct wire_page *page,
                         uint8_t *records, char error[static ENGINE_ERROR_SIZE])
 {
-    const struct engine_ops *const ops = child->options->ops;
-    struct record_meta meta = {.stream_id = 0};
-    page->result = result_of(ops->find_stream(child->engine, read->channel, &meta, error));
-    page->stream = meta.stream;
-    if (page->result != WIRE_DONE) {
-        return 0;
-    }
-    const struct engine_range range = range_of(read, &meta);
     struct page_writer writer = {
         .read = read,
         .page = page,
         .records = records,
-        .expected = range.reverse ? range.to : range.from,
+        .range = {.from = 1}, /* nothing, until a stream is found */
     };
-    const struct engine_visitor visitor = {write_page_record, &writer};
-    page->result = result_of(ops->read(child->engine, range, visitor, error));
-    const uint64_t wanted = range.from > range.to ? 0 : range.to - range.from + 1;
+    const struct engine_reading reading = {begin_page, {write_page_record, &writer}};
+    page->result =
+        result_of(child->options->ops->read_channel(child->engine, read->channel, reading, error));
+    const struct engine_range *const range = &writer.range;
+    const uint64_t wanted = range->from > range->to ? 0 : range->to - range->from + 1;
     if (page->result == WIRE_DONE && (writer.gap || (!page->more && page->count != wanted))) {
         (void)snprintf(error, ENGINE_ERROR_SIZE, "record %llu of stream %llu is missing",
-                       (unsigned long long)writer.expected, (unsigned long long)meta.stream_id);
+                       (unsigned long long)writer.expected, (unsigned long long)range->stream_id);
         page->result = WIRE_DAMAGED;
     }
     if (page->result != WIRE_DONE) {

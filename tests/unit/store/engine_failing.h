@@ -80,6 +80,19 @@ static inline enum engine_result engine_failing_find_stream(struct engine *engin
     return engine->find_result;
 }
 
+static inline enum engine_result engine_failing_read_channel(struct engine *engine,
+                                                             struct bytes channel,
+                                                             struct engine_reading reading,
+                                                             char error[static ENGINE_ERROR_SIZE])
+{
+    (void)channel;
+    (void)snprintf(error, ENGINE_ERROR_SIZE, "told to");
+    if (engine->find_result == ENGINE_OK) {
+        (void)reading.choose(reading.visitor.context, &engine->meta);
+    }
+    return engine->find_result;
+}
+
 static inline enum engine_result engine_failing_find_key(struct engine *engine, uint64_t stream_id,
                                                          struct bytes name, struct engine_key *key,
                                                          char error[static ENGINE_ERROR_SIZE])
@@ -148,6 +161,7 @@ static const struct engine_ops engine_failing = {
     .commit = engine_failing_commit,
     .read = engine_failing_read,
     .find_stream = engine_failing_find_stream,
+    .read_channel = engine_failing_read_channel,
     .find_key = engine_failing_find_key,
     .next_stream_id = engine_failing_next_stream_id,
     .stats = engine_failing_stats,
