@@ -17,6 +17,7 @@
 
 #include "core/annot.h"
 #include "core/bytes.h"
+#include "core/check.h"
 #include "store/record.h"
 #include "store/wire.h"
 
@@ -200,5 +201,21 @@ struct engine_ops {
 };
 
 extern const struct engine_ops engine_rocksdb;
+
+/* How an answer says it. */
+NODISCARD static inline enum wire_result engine_wire_result(enum engine_result result)
+{
+    switch (result) {
+    case ENGINE_OK:
+        return WIRE_DONE;
+    case ENGINE_ABSENT:
+        return WIRE_ABSENT;
+    case ENGINE_DAMAGED:
+        return WIRE_DAMAGED;
+    case ENGINE_FAILED:
+        return WIRE_FAILED;
+    }
+    NEVER("no result of an engine");
+}
 
 #endif /* STORE_ENGINE_H */

@@ -483,7 +483,7 @@ START_TEST(tool_looks_at_a_store)
     expect_tool("export --path %s b", 1, "channel b does not exist");
     expect_tool("export --path %s", 2, "export wants one CHANNEL");
     expect_tool("--version --path %s", 0, "parley-store ");
-    expect_tool("serve --path %s", 2, "descriptor 3");
+    expect_tool("serve --path %s", 2, "descriptors 3 and 4");
 }
 END_TEST
 

@@ -16,6 +16,7 @@ struct engine {
     enum engine_result open_result;
     enum engine_result find_result; /* of every channel; with ENGINE_OK `meta` is it */
     enum engine_result commit_result;
+    void (*while_committing)(void); /* NULL: nothing happens meanwhile */
     struct record_meta meta;
     struct engine_table table;                           /* that has any number */
     struct engine_entry entries[ENGINE_FAILING_ENTRIES]; /* of the last commit */
@@ -49,6 +50,9 @@ static inline enum engine_result engine_failing_commit(struct engine *engine,
 {
     engine->commits++;
     engine->synced = sync;
+    if (engine->while_committing != NULL) {
+        engine->while_committing();
+    }
     engine->entry_count = count < ENGINE_FAILING_ENTRIES ? count : ENGINE_FAILING_ENTRIES;
     memcpy(engine->entries, entries, engine->entry_count * sizeof(entries[0]));
     (void)snprintf(error, ENGINE_ERROR_SIZE, "told to");
