@@ -136,6 +136,7 @@ int channel_open_book(struct channel_home *home, struct channel *channel)
         .keep_count = channel->policy->history_size,
         .keep_ms = whole_ms(channel->policy->history_ttl_ns),
         .position_ms = whole_ms(channel->policy->history_meta_ttl_ns),
+        .counts_as = channel->policy->counts_as,
         .power = channel->policy->durability == POLICY_DURABILITY_POWER,
     };
     channel->book = ledger_open(home->ledger, &options);
@@ -169,8 +170,8 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_NEWS:
     case POST_NEWS_COPY:
     case POST_STOP:
-    case POST_RENEW_TLS:
-    case POST_RENEW_KEYS:
+    case POST_SETTINGS:
+    case POST_SETTINGS_TAKEN:
     case POST_KEY_SET:
     case POST_WANT_KEYS:
     case POST_DRAINED:

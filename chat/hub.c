@@ -22,6 +22,7 @@
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
+#include "core/metrics_namespace.h"
 #include "core/slab.h"
 #include "core/timerwheel.h"
 
@@ -105,6 +106,23 @@ int hub_create(const struct hub_options *options, struct hub **hub)
     return 0;
 }
 
+void hub_change(struct hub *hub, const struct hub_options *options)
+{
+    struct hub_options *present = &hub->options;
+
+    present->history_count_max = options->history_count_max;
+    present->recovery_count_max = options->recovery_count_max;
+    present->presence_max_list = options->presence_max_list;
+    present->news_batch_max = options->news_batch_max;
+    present->channel_limit = options->channel_limit;
+    present->anonymous_allowed = options->anonymous_allowed;
+    present->personal_channels = options->personal_channels;
+    present->personal_namespace = options->personal_namespace;
+    present->verifier = options->verifier;
+    present->expired_close_delay_ns = options->expired_close_delay_ns;
+    present->expired_sub_close_delay_ns = options->expired_sub_close_delay_ns;
+}
+
 void hub_forget(struct hub *hub)
 {
     channel_home_forget(hub->home);
@@ -172,6 +190,7 @@ void hub_untie(struct hub *hub, struct session *session, uint32_t index)
     membership_remove(hub->sessions, hub->roster, session, index);
     hub_drop_grant(hub, gone.grant);
     hub->subscription_count--;
+    metrics_subtract_for(hub->options.metrics, room->policy->counts_as, NAMESPACE_SUBSCRIPTIONS, 1);
     hub_news_changed(hub, room);
 }
 
@@ -245,6 +264,7 @@ enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t m
     const struct policy *policy = room->policy;
 
     metrics_add(hub->options.metrics, METRIC_LAGS_RESYNC + policy->slow_consumer, 1);
+    metrics_add_for(hub->options.metrics, policy->counts_as, NAMESPACE_LAGS, 1);
     if (policy->slow_consumer == POLICY_SLOW_RESYNC) {
         struct session *session = slab_at(hub->sessions, lagging.session);
         CHECK(session != NULL);

@@ -99,6 +99,7 @@ void reactor_wait(struct reactor *reactor, uint64_t timeout_ns)
         reactor->backend, timeout_ns, reactor->completions, BACKEND_COMPLETION_MAX);
     CHECK(reactor->completion_count <= BACKEND_COMPLETION_MAX);
     reactor->now_ns = reactor->ops->now(reactor->backend);
+    reactor->work = (struct reactor_work){.completions = reactor->completion_count};
 }
 
 /* --- Phase 3 ------------------------------------------------------------------------------- */
@@ -229,12 +230,14 @@ static void fire_timers(struct reactor *reactor)
     size_t fired = timerwheel_expire(reactor->conn_timers, reactor->now_ns, fire_conn_timer,
                                      reactor, TIMERS_PER_SWEEP);
     reactor->timers_left = fired == TIMERS_PER_SWEEP;
+    reactor->work.timers += (uint32_t)fired;
     if (options->on_timer == NULL) {
         return;
     }
     fired = timerwheel_expire(reactor->timers, reactor->now_ns, options->on_timer, options->context,
                               TIMERS_PER_SWEEP);
     reactor->timers_left = reactor->timers_left || fired == TIMERS_PER_SWEEP;
+    reactor->work.timers += (uint32_t)fired;
 }
 
 static void drop_conn(struct reactor *reactor, struct conn *conn)
@@ -454,6 +457,11 @@ void reactor_wake(struct reactor *reactor)
 uint64_t reactor_now(const struct reactor *reactor)
 {
     return reactor->now_ns;
+}
+
+struct reactor_work reactor_work(const struct reactor *reactor)
+{
+    return reactor->work;
 }
 
 struct timerwheel *reactor_timers(struct reactor *reactor)

@@ -129,6 +129,14 @@ void reactor_sweep(struct reactor *reactor) ON_REACTOR;
 /* Work that will not announce itself: the next reactor_wait() will not sleep. */
 NODISCARD bool reactor_has_leftover(const struct reactor *reactor) ON_REACTOR;
 
+/* What the present iteration has done so far. */
+struct reactor_work {
+    uint32_t completions;
+    uint32_t timers; /* fired */
+};
+
+NODISCARD struct reactor_work reactor_work(const struct reactor *reactor);
+
 /* Ends the present or next sleep. */
 void reactor_wake(struct reactor *reactor) ANY_THREAD;
 

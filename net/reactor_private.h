@@ -59,6 +59,7 @@ struct reactor {
     uint8_t *tls_scratch;     /* TLS_RECORD_SIZE_MAX bytes for one step; NULL: nobody speaks TLS */
     uint32_t handshakes_left; /* of this iteration */
     bool timers_left;         /* more timers were due than one sweep fires */
+    struct reactor_work work; /* of this iteration */
     uint32_t completion_count;
     struct backend_completion completions[BACKEND_COMPLETION_MAX];
 };

@@ -280,6 +280,7 @@ struct config_bus {
 struct config_log {
     enum config_log_level level;
     enum config_log_format format;
+    uint64_t slow_turn_ns; /* a turn of a reactor that takes longer is told of */
 };
 
 struct config_overload {

@@ -5,13 +5,15 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { RawChat } from '../lib/chat.mjs';
+import { RawChat, Sdk } from '../lib/chat.mjs';
 import { request } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { ROOT } from '../lib/server.mjs';
+import { until } from '../lib/wait.mjs';
 
 const deploy = (file) => path.join(ROOT, 'deploy', file);
 
@@ -98,10 +100,83 @@ async function delivery(server) {
   await Promise.all(clients.map((one) => one.close()));
 }
 
+/* To compress this takes longer than log.slow_turn. */
+async function slowTurns(server) {
+  const reader = await Sdk.connect(server);
+  const publisher = await RawChat.connect(server);
+  const { publication } = await reader.subscribe('slow');
+  await until(async () => {
+    await publisher.publish('slow', crypto.randomBytes(36000).toString('base64'));
+    await publication.take();
+    return (await server.metrics()).value('parley_slow_turns_total') > 0;
+  }, 'a slow turn');
+  const line = await until(() => server.log().match(/level=warn event="slow turn".*/)?.[0], 'it to be told');
+  const fields = new Map([...line.matchAll(/ (\w+)=(\w+)/g)].map(([, key, value]) => [key, Number(value)]));
+  for (const key of ['completions', 'posts', 'timers', 'deliveries']) {
+    assert.ok(fields.has(key), line);
+  }
+  assert.ok(fields.get('ms') >= 1, line);
+  assert.ok(fields.get('connections') >= 1, line);
+  reader.close();
+  await publisher.close();
+}
+
+/* What one namespace counted, and no other. */
+async function namespaces(server) {
+  const count = async (name, more = '', space = 'news') => (await server.metrics())
+    .value(`parley_namespace_${name}{namespace="${space}"${more}}`);
+  const [one, two] = [await RawChat.connect(server), await RawChat.connect(server)];
+  const { epoch } = await one.subscribe('news:a');
+  await two.subscribe('news:a');
+  await two.subscribe('plain');
+  assert.equal(await count('subscriptions'), 2);
+  assert.equal(await count('subscriptions', '', '(none)'), 1);
+  await one.publish('news:a', 1);
+  await one.publish('news:a', 2);
+  await two.push();
+  await two.push();
+  assert.equal(await count('publications_total'), 2);
+  await server.untilMetric('parley_namespace_deliveries_total{namespace="news"}', (value) => value === 4, '4');
+  const { history } = await two.ask({ history: { channel: 'news:a', limit: 10 } });
+  assert.equal(history.publications.length, 2);
+  assert.equal(await count('history_reads_total'), 1);
+  await two.ask({ unsubscribe: { channel: 'news:a' } });
+  for (const wanted of [true, false]) {
+    const subscribe = { channel: 'news:a', recover: true, offset: 1, epoch: wanted ? epoch : 'none' };
+    assert.equal((await two.ask({ subscribe })).subscribe.recovered ?? false, wanted);
+    assert.equal(await count('recoveries_total', `,recovered="${wanted}"`), 1);
+    await two.ask({ unsubscribe: { channel: 'news:a' } });
+  }
+  const { families } = await server.metrics();
+  for (const [name, { samples }] of families) {
+    if (name.startsWith('parley_namespace_')) {
+      assert.deepEqual(new Set(samples.map(({ labels: { namespace } }) => namespace)),
+        new Set(['(none)', 'news', 'quiet']), name);
+      assert.ok(samples.every(({ labels: { namespace }, value }) => namespace !== 'quiet' || value === 0), name);
+    }
+  }
+  one.destroy();
+  two.destroy();
+  await server.untilMetric('parley_namespace_subscriptions{namespace="news"}', (value) => value === 0, '0');
+}
+
 group({
   name: 'metrics',
   on: 'backends',
-  server: { config: { client: { insecure: true, connection_limit: 100 } } },
+  server: {
+    config: {
+      client: { insecure: true, connection_limit: 100 },
+      websocket: { compression: true, compression_level: 9 },
+      log: { slow_turn: '1ms' },
+      channel: {
+        namespaces: [
+          { name: 'news', history_size: 10, history_ttl: '1m', force_recovery: true },
+          { name: 'quiet' },
+        ],
+      },
+    },
+  },
+  remains: ['parley_channels'],
   cases: [
     ['rules', rules],
     ['exposition', exposition],
@@ -109,5 +184,7 @@ group({
     ['labels', labels],
     ['the process', process],
     ['deliveries are timed', delivery],
+    ['namespaces count for themselves', namespaces],
+    ['slow turns are told of', slowTurns],
   ],
 });
