@@ -2,8 +2,8 @@
 #ifndef STORE_SPAWN_H
 #define STORE_SPAWN_H
 /*
- * Starts a program with ends of socketpairs as its descriptors 3 and 4 and a pipe as its stderr, and
- * keeps the last line that it said there, and hands over each.
+ * Starts a program with two socketpairs as its descriptors 3 and 4 and a pipe as its stderr, keeps
+ * the last line that it said there, and hands over each.
  *
  * Owner     of the child and of four descriptors, from spawn_start() until spawn_reap() says true
  *           or spawn_kill().
