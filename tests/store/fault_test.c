@@ -479,7 +479,7 @@ START_TEST(tool_looks_at_a_store)
     expect_tool("export --live --path %s a", 0, "\"offset\":3,\"epoch\":\"0000000000000001\"");
     driver_stop(&driver);
     expect_tool("stat --path %s", 0, "streams      1\nrecords      ");
-    expect_tool("stat --json --path %s", 0, "{\"streams\":1,\"records_about\":3,\"keys_about\":0,");
+    expect_tool("stat --json --path %s", 0, "{\"streams\":1,\"records_about\":");
     expect_tool("verify --path %s", 0, "1 channels, 3 records, 0 keys, 0 damages");
     expect_tool("export --path %s b", 1, "channel b does not exist");
     expect_tool("export --path %s", 2, "export wants one CHANNEL");
