@@ -38,7 +38,8 @@ install(FILES ${CMAKE_SOURCE_DIR}/deploy/parley.example.yaml
     DESTINATION share/doc/parley/examples)
 install(FILES ${debian}/parley.sysusers DESTINATION lib/sysusers.d RENAME parley.conf
    )
-install(FILES ${CMAKE_SOURCE_DIR}/deploy/parleyd.service DESTINATION /lib/systemd/system
+install(FILES ${CMAKE_SOURCE_DIR}/deploy/parleyd.service
+    ${CMAKE_SOURCE_DIR}/deploy/parley.socket DESTINATION /lib/systemd/system
    )
 install(FILES ${CMAKE_SOURCE_DIR}/deploy/parley.example.yaml DESTINATION /etc/parley
     RENAME parley.yaml)
