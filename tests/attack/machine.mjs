@@ -2,8 +2,8 @@
 /*
  * Who uses the processors: we, or others who have nothing to do with the attack.
  *
- * A server that is attacked needs time, and on a machine that others keep busy the scheduler lets it
- * wait for that longer than a server which hardly needs any: then a late answer proves nothing.
+ * A server that is attacked needs time, and on a machine that others keep busy the scheduler lets
+ * it wait for that longer than a server which hardly needs any: then a late answer proves nothing.
  */
 import os from 'node:os';
 
