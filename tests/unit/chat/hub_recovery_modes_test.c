@@ -218,7 +218,7 @@ START_TEST(is_held)
 }
 END_TEST
 
-/* What needs nothing to be read is said to it as to anybody. */
+/* What needs nothing to be read is said to it as to anybody; whether there is an offset is asked. */
 START_TEST(is_held_and_missed_nothing)
 {
     const uint16_t reactor = (uint16_t)_i;
@@ -232,6 +232,9 @@ START_TEST(is_held_and_missed_nothing)
     come_back(slow, 9, 9);
     settle();
     (void)hear(slow, EVENT_UNSUBSCRIBED, 8);
+    hear_nothing(slow);
+    hub_release(hub_of(slow), slow->session);
+    settle();
     hear_lost(slow, 9, 5);
     close_world();
 }

@@ -364,6 +364,32 @@ START_TEST(comes_to_a_reactor_that_lags)
 }
 END_TEST
 
+/* It had more elsewhere than has come to this reactor: it waits for that, and gets nothing twice. */
+START_TEST(is_ahead_of_a_reactor_that_lags)
+{
+    open_history_of((struct world_options){.hub_count = 2, .slots = 16, .reserve = 2}, "hist", 3);
+    struct client *stays = resident(1);
+    struct client *ahead = connected_client(1);
+    struct client *liar = connected_client(1);
+    publish_to(18);
+    ck_assert(hub_has_backlog(world.reactors[0].hub));
+    come_back(ahead, 7, 17);
+    come_back(liar, 8, 19);
+    (void)run(1);
+    hear_nothing(ahead);
+    hear_nothing(liar);
+    settle();
+    hear_recovered(ahead, 7, 18, 18);
+    hear_lost(liar, 8, 3);
+    hear_numbers(stays, 4, 18);
+    publish_to(19);
+    settle();
+    hear_numbers(ahead, 19, 19);
+    hear_numbers(liar, 4, 19);
+    close_world();
+}
+END_TEST
+
 int main(void)
 {
     TCase *one = tcase_create("one");
@@ -381,6 +407,7 @@ int main(void)
     tcase_add_loop_test(meanwhile, publications_around_the_answer, 0, 3);
     tcase_add_test(meanwhile, waits_too_long);
     tcase_add_test(meanwhile, comes_to_a_reactor_that_lags);
+    tcase_add_test(meanwhile, is_ahead_of_a_reactor_that_lags);
     Suite *suite = suite_create("chat/hub: recovery");
     suite_add_tcase(suite, one);
     suite_add_tcase(suite, many);
