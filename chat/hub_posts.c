@@ -393,6 +393,8 @@ void hub_take(struct hub *hub, const struct post *post)
     case POST_RENEW_KEYS:
     case POST_KEY_SET:
     case POST_WANT_KEYS:
+    case POST_DESERTED:
+    case POST_CLOSE:
     case POST_DRAINED:
     case POST_EXIT:
     case POST_OVERLOAD:

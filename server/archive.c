@@ -473,6 +473,8 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_RENEW_KEYS:
     case POST_KEY_SET:
     case POST_WANT_KEYS:
+    case POST_DESERTED:
+    case POST_CLOSE:
     case POST_DRAINED:
     case POST_ARCHIVE_APPENDED:
     case POST_ARCHIVE_PAGE:

@@ -93,18 +93,48 @@ async function owe(server, count = 64) {
   return { reader, writer };
 }
 
+async function takeOwed(reader, count = 64) {
+  reader.frames.wire.socket.resume();
+  for (let i = 0; i < count; i += 1) {
+    assert.equal((await reader.push('what was queued')).pub.data.split(' ')[0], String(i));
+  }
+  await reader.expectClose(3001, 'shutdown behind it');
+}
+
 async function flushes(_, point) {
   const server = await start(point, { grace: '0s', timeout: '10m' },
     { websocket: { close_timeout: '1m' } });
   const { reader, writer } = await owe(server);
   server.kill('SIGTERM');
   await server.untilMetric('parley_drain_connections_total{outcome="told"}', (value) => value === 2);
-  reader.frames.wire.socket.resume();
-  for (let i = 0; i < 64; i += 1) {
-    assert.equal((await reader.push('what was queued')).pub.data.split(' ')[0], String(i));
-  }
-  await reader.expectClose(3001, 'shutdown behind it');
+  await takeOwed(reader);
   await writer.expectClose(3001, 'shutdown');
+  assert.deepEqual(await within(server.exited, 'the exit'), { status: 0, signal: null });
+  assert.match(server.log(), /drained.* told=2 waiting=0 open=0 cut=0/);
+}
+
+/*
+ * /ready and /metrics are asked of any reactor and speak of all: one that has no client left answers
+ * as long as another has one. Connections that are kept are spread over both.
+ */
+async function answersInside(_, point) {
+  const server = await start(point, { grace: '0s', timeout: '10m' },
+    { websocket: { close_timeout: '1m' }, client: { ...client, write_stall_timeout: '1m' } });
+  const { reader, writer } = await owe(server);
+  const inside = await Promise.all(Array.from({ length: 16 }, () => Wire.open(server.internalPort)));
+  const askAll = () => Promise.all(inside.map(async (wire) => {
+    wire.write(head('GET', '/ready'));
+    return (await wire.response()).body.toString();
+  }));
+  assert.deepEqual(new Set(await askAll()), new Set(['ready\n']));
+  server.kill('SIGTERM');
+  await writer.expectClose(3001, 'shutdown of one that reads');
+  await server.untilMetric('parley_drain_connections_total{outcome="told"}', (value) => value === 2);
+  await server.untilMetric('parley_connections_open', (value) => value === inside.length + 2,
+    'the reader, who is inside, and who asks');
+  assert.deepEqual(new Set(await askAll()), new Set(['draining\n']));
+  await takeOwed(reader);
+  assert.deepEqual(new Set(await Promise.all(inside.map((wire) => wire.closed()))), new Set(['end']));
   assert.deepEqual(await within(server.exited, 'the exit'), { status: 0, signal: null });
   assert.match(server.log(), /drained.* told=2 waiting=0 open=0 cut=0/);
 }
@@ -129,6 +159,7 @@ group({
     ['a grace time', grace],
     ['one after the other', oneAfterTheOther],
     ['what is queued is flushed', flushes],
+    ['who asks inside is answered to the end', answersInside],
     ['who does not read is cut', cuts],
   ],
 });
