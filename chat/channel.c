@@ -19,6 +19,7 @@
 #include "core/check.h"
 #include "core/list.h"
 #include "core/metrics.h"
+#include "core/metrics_namespace.h"
 
 static struct bytes name_of(const void *value)
 {
@@ -413,8 +414,8 @@ static enum idempotency_verdict judge(struct channel_home *home, struct channel 
     return channel_judge_key(home, channel, &key, &position->top);
 }
 
-static enum codes_error publish_new(struct channel_home *home, struct channel *channel,
-                                    const struct post_publish *publish,
+static enum codes_error publish_new(struct channel_home *home, const struct policy *policy,
+                                    struct channel *channel, const struct post_publish *publish,
                                     struct channel_position *position)
 {
     CHECK(channel == NULL || channel->book == NULL);
@@ -428,6 +429,7 @@ static enum codes_error publish_new(struct channel_home *home, struct channel *c
         channel_send_out(home, channel, publish->blob, home->now_ns);
     }
     metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
+    metrics_add_for(home->options.metrics, policy->counts_as, NAMESPACE_PUBLICATIONS, 1);
     *position =
         channel == NULL ? (struct channel_position){.epoch = 0} : channel_position_of(channel);
     channel_shrink(home); /* the channel itself may go */
@@ -451,7 +453,7 @@ static enum codes_error publish(struct channel_home *home, const struct post_pub
     }
     switch (judge(home, channel, publish, position)) {
     case IDEMPOTENCY_NEW:
-        return publish_new(home, channel, publish, position);
+        return publish_new(home, policy, channel, publish, position);
     case IDEMPOTENCY_REPEAT:
         metrics_add(home->options.metrics, METRIC_REPEATS, 1);
         return CODES_ERROR_NONE;

@@ -136,6 +136,7 @@ int channel_open_book(struct channel_home *home, struct channel *channel)
         .keep_count = channel->policy->history_size,
         .keep_ms = whole_ms(channel->policy->history_ttl_ns),
         .position_ms = whole_ms(channel->policy->history_meta_ttl_ns),
+        .counts_as = channel->policy->counts_as,
         .power = channel->policy->durability == POLICY_DURABILITY_POWER,
     };
     channel->book = ledger_open(home->ledger, &options);

@@ -6,6 +6,7 @@
 #include "chat/directory.h"
 #include "core/check.h"
 #include "core/metrics.h"
+#include "core/metrics_namespace.h"
 
 /* The range of a query, whose offset is one that there can be. */
 static struct page_range range_of(const struct channel_query *query, uint64_t first, uint64_t top,
@@ -64,6 +65,8 @@ enum codes_error channel_read(struct channel_home *home, uint64_t hash, struct b
     const enum codes_error error = read_page(home, channel, query, &page);
     if (error == CODES_ERROR_NONE) {
         *reading = (struct channel_reading){.page = page, .position = channel_position_of(channel)};
+        metrics_add_for(home->options.metrics, channel->policy->counts_as, NAMESPACE_HISTORY_READS,
+                        1);
     }
     /* It may be a new one, remembered for nobody yet: names that are only read count, too. */
     channel_settle(home, channel);

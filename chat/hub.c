@@ -22,6 +22,7 @@
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
+#include "core/metrics_namespace.h"
 #include "core/slab.h"
 #include "core/timerwheel.h"
 
@@ -172,6 +173,7 @@ void hub_untie(struct hub *hub, struct session *session, uint32_t index)
     membership_remove(hub->sessions, hub->roster, session, index);
     hub_drop_grant(hub, gone.grant);
     hub->subscription_count--;
+    metrics_subtract_for(hub->options.metrics, room->policy->counts_as, NAMESPACE_SUBSCRIPTIONS, 1);
     hub_news_changed(hub, room);
 }
 
@@ -245,6 +247,7 @@ enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t m
     const struct policy *policy = room->policy;
 
     metrics_add(hub->options.metrics, METRIC_LAGS_RESYNC + policy->slow_consumer, 1);
+    metrics_add_for(hub->options.metrics, policy->counts_as, NAMESPACE_LAGS, 1);
     if (policy->slow_consumer == POLICY_SLOW_RESYNC) {
         struct session *session = slab_at(hub->sessions, lagging.session);
         CHECK(session != NULL);

@@ -291,7 +291,7 @@ static int admit_all(struct hub *hub, struct session *session)
         struct room *room;
         struct roster_waiter *waiter = waiter_of(hub, session, i, &room);
         struct blob *page = waiter->page;
-        hub_count_recovery(hub, hub_judge(hub, room, waiter, NULL).verdict);
+        hub_count_recovery(hub, room, hub_judge(hub, room, waiter, NULL).verdict);
         waiter->page = NULL;
         const uint32_t place = (uint32_t)(waiter - room->waiters);
         const int result = membership_admit(hub->sessions, room, place);

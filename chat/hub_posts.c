@@ -17,6 +17,7 @@
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
+#include "core/metrics_namespace.h"
 #include "core/slab.h"
 
 struct blob *hub_copy_name(struct hub *hub, struct bytes name)
@@ -437,6 +438,7 @@ static void take_done(struct hub *hub, const struct ledger_answer *done)
         const struct channel_position position = {done->epoch, done->offset};
         if (done->error == CODES_ERROR_NONE) {
             metrics_add(hub->options.metrics, METRIC_PUBLICATIONS, 1);
+            metrics_add_for(hub->options.metrics, done->counts_as, NAMESPACE_PUBLICATIONS, 1);
         }
         answer_publish(hub, post, done->error, &position);
     } else if (done->error == CODES_ERROR_NONE) {

@@ -150,7 +150,8 @@ struct hub_told {
 void hub_describe(const struct hub *hub, const struct room *room,
                   const struct roster_waiter *waiter, struct recovery_answer answer,
                   struct hub_told *told);
-void hub_count_recovery(const struct hub *hub, enum recovery_verdict verdict);
+void hub_count_recovery(const struct hub *hub, const struct room *room,
+                        enum recovery_verdict verdict);
 
 /* Somebody waits there for what the home has to read, which may not be under way. */
 void hub_wish(struct hub *hub, struct room *room);

@@ -23,6 +23,7 @@
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
+#include "core/metrics_namespace.h"
 #include "core/slab.h"
 #include "proto/command.h"
 
@@ -78,14 +79,20 @@ struct recovery_answer hub_judge(const struct hub *hub, const struct room *room,
     return recovery_judge(&question);
 }
 
-void hub_count_recovery(const struct hub *hub, enum recovery_verdict verdict)
+void hub_count_recovery(const struct hub *hub, const struct room *room,
+                        enum recovery_verdict verdict)
 {
+    struct metrics *metrics = hub->options.metrics;
+    const uint16_t place = room->policy->counts_as;
+
     switch (verdict) {
     case RECOVERY_COMPLETE:
-        metrics_add(hub->options.metrics, METRIC_RECOVERIES_COMPLETE, 1);
+        metrics_add(metrics, METRIC_RECOVERIES_COMPLETE, 1);
+        metrics_add_for(metrics, place, NAMESPACE_RECOVERIES_COMPLETE, 1);
         return;
     case RECOVERY_IMPOSSIBLE:
-        metrics_add(hub->options.metrics, METRIC_RECOVERIES_IMPOSSIBLE, 1);
+        metrics_add(metrics, METRIC_RECOVERIES_IMPOSSIBLE, 1);
+        metrics_add_for(metrics, place, NAMESPACE_RECOVERIES_IMPOSSIBLE, 1);
         return;
     case RECOVERY_NOT_ASKED:
     case RECOVERY_READ:
@@ -146,7 +153,7 @@ static bool confirm(struct hub *hub, struct room *room, const struct roster_wait
     CHECK(waiter->origin != ROSTER_BY_CONNECT);
     hub_describe(hub, room, waiter, answer, &told);
     hub->recovery_bytes += told.result.publications.size;
-    hub_count_recovery(hub, answer.verdict);
+    hub_count_recovery(hub, room, answer.verdict);
     if (waiter->origin == ROSTER_BY_CLIENT) {
         hub_reply_subscribe(&hub->reply, session, waiter->command, &told.result);
     } else {
@@ -417,6 +424,7 @@ int hub_enter_room(struct hub *hub, struct session *session, struct room *room,
     }
     give_grant(session, room, entry->grant);
     hub->subscription_count++;
+    metrics_add_for(hub->options.metrics, room->policy->counts_as, NAMESPACE_SUBSCRIPTIONS, 1);
     if (!waits) {
         const bool has_all = confirm(hub, room, &waiter, answer, NULL);
         CHECK(has_all); /* there was nothing to be read */

@@ -87,6 +87,7 @@ struct ledger_book_options {
     uint32_t keep_count;  /* publications that its history keeps */
     uint64_t keep_ms;     /* and how long, not 0; the store sees to it when nobody is here */
     uint64_t position_ms; /* how long epoch and offset are kept after that, not 0 */
+    uint16_t counts_as;   /* the policy's */
     bool power;           /* has to survive the loss of power */
 };
 
@@ -153,7 +154,8 @@ struct ledger_answer {
     struct post post; /* as it was taken */
     enum codes_error error;
     bool is_question;
-    uint64_t epoch; /* of a publication that is stored */
+    uint16_t counts_as; /* the book's */
+    uint64_t epoch;     /* of a publication that is stored */
     uint64_t offset;
 };
 struct ledger_item *ledger_first_done(const struct ledger *ledger); /* NULL: none */

@@ -23,6 +23,7 @@ struct ledger_item *ledger_add_item(struct ledger *ledger, struct ledger_book *b
     item->book = book;
     item->deadline_ns = ledger->now_ns + ledger->options.timeout_ns;
     item->answer.post = *post;
+    item->answer.counts_as = book->options.counts_as;
     list_push_back(&ledger->waiting, &item->age);
     ledger->item_count++;
     return item;

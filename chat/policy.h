@@ -53,6 +53,8 @@ enum {
 struct policy {
     struct bytes name; /* of the namespace; empty for channels without one */
     uint16_t index;    /* its place in the table: 0 without a namespace */
+    uint16_t
+        counts_as; /* its place in core/metrics_namespace.h, which lasts as long as the process */
 
     char channel_regex[POLICY_REGEX_SIZE]; /* as it was configured; empty: none */
     const struct policy_pattern *pattern;  /* the same, compiled; NULL: any name */

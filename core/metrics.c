@@ -2,15 +2,11 @@
 #include "core/metrics.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "core/check.h"
-
-enum { TEXT_SIZE_FIRST = 16384 }; /* bytes; about one whole text */
+#include "core/metrics_text.h"
 
 #define NS_PER_US UINT64_C(1000)
 #define NS_PER_S  1e9
@@ -349,51 +345,6 @@ uint64_t metrics_observed(const struct metrics_histogram *histogram)
     return count;
 }
 
-/* A text that grows. Once memory is out it stays `failed`, and what follows is ignored. */
-struct text {
-    char *data;
-    size_t size;
-    size_t capacity;
-    bool failed;
-};
-
-static bool make_room(struct text *text, size_t size)
-{
-    if (text->failed) {
-        return false;
-    }
-    if (text->capacity - text->size >= size) {
-        return true;
-    }
-    size_t capacity = text->capacity == 0 ? TEXT_SIZE_FIRST : text->capacity * 2;
-    while (capacity - text->size < size) {
-        capacity *= 2;
-    }
-    char *data = realloc(text->data, capacity);
-    if (data == NULL) {
-        text->failed = true;
-        return false;
-    }
-    text->data = data;
-    text->capacity = capacity;
-    return true;
-}
-
-__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
-{
-    char line[512];
-    va_list arguments;
-    va_start(arguments, format);
-    const int size = vsnprintf(line, sizeof(line), format, arguments);
-    va_end(arguments);
-    CHECK(size >= 0);
-    CHECK((size_t)size < sizeof(line));
-    if (make_room(text, (size_t)size + 1)) {
-        memcpy(text->data + text->size, line, (size_t)size + 1);
-        text->size += (size_t)size;
-    }
-}
-
 static uint64_t sum(const struct metrics *const *all, size_t count, enum metrics_id id)
 {
     uint64_t value = 0;
@@ -403,7 +354,7 @@ static uint64_t sum(const struct metrics *const *all, size_t count, enum metrics
     return value;
 }
 
-static void add_family(struct text *text, size_t family, const struct metrics *const *all,
+static void add_family(struct metrics_text *text, size_t family, const struct metrics *const *all,
                        size_t count)
 {
     const char *name = families[family].name;
@@ -411,15 +362,15 @@ static void add_family(struct text *text, size_t family, const struct metrics *c
     const unsigned end =
         family + 1 < FAMILY_COUNT ? (unsigned)families[family + 1].first : METRIC_COUNT;
 
-    add(text, "# HELP %s %s\n# TYPE %s %s\n", name, families[family].help, name,
-        families[family].type);
+    metrics_text_begin(text, name, families[family].type, families[family].help);
     for (unsigned id = families[family].first; id < end; id++) {
         const uint64_t value = sum(all, count, (enum metrics_id)id);
         if (label == NULL) {
-            add(text, "%s %" PRIu64 "\n", name, value);
+            metrics_text_add(text, "%s %" PRIu64 "\n", name, value);
         } else {
             CHECK(label_values[id] != NULL);
-            add(text, "%s{%s=\"%s\"} %" PRIu64 "\n", name, label, label_values[id], value);
+            metrics_text_add(text, "%s{%s=\"%s\"} %" PRIu64 "\n", name, label, label_values[id],
+                             value);
         }
     }
 }
@@ -439,8 +390,8 @@ static void read_histogram(struct reading *reading, const struct metrics_histogr
 }
 
 /* `label` is empty, or name="value". */
-static void add_histogram(struct text *text, const struct reading *reading, const char *name,
-                          const char *label)
+static void add_histogram(struct metrics_text *text, const struct reading *reading,
+                          const char *name, const char *label)
 {
     const bool labelled = label[0] != '\0';
     const char *comma = labelled ? "," : "";
@@ -450,28 +401,27 @@ static void add_histogram(struct text *text, const struct reading *reading, cons
     uint64_t total = 0;
     for (unsigned i = 0; i < METRICS_BUCKET_COUNT - 1; i++) {
         total += reading->buckets[i];
-        add(text, "%s_bucket{%s%sle=\"%.9g\"} %" PRIu64 "\n", name, label, comma,
-            (double)(NS_PER_US << i) / NS_PER_S, total);
+        metrics_text_add(text, "%s_bucket{%s%sle=\"%.9g\"} %" PRIu64 "\n", name, label, comma,
+                         (double)(NS_PER_US << i) / NS_PER_S, total);
     }
     total += reading->buckets[METRICS_BUCKET_COUNT - 1];
-    add(text, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, label, comma, total);
-    add(text, "%s_sum%s%s%s %.9f\n", name, open, label, close, (double)reading->sum_ns / NS_PER_S);
-    add(text, "%s_count%s%s%s %" PRIu64 "\n", name, open, label, close, total);
+    metrics_text_add(text, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, label, comma, total);
+    metrics_text_add(text, "%s_sum%s%s%s %.9f\n", name, open, label, close,
+                     (double)reading->sum_ns / NS_PER_S);
+    metrics_text_add(text, "%s_count%s%s%s %" PRIu64 "\n", name, open, label, close, total);
 }
 
-char *metrics_render(const struct metrics *const *all, const char *const *names, size_t count,
-                     size_t *size)
+void metrics_render(const struct metrics *const *all, const char *const *names, size_t count,
+                    struct metrics_text *text)
 {
     CHECK(all != NULL || count == 0);
     CHECK(names != NULL || count == 0);
-    CHECK(size != NULL);
 
-    struct text text = {.data = NULL};
     for (size_t family = 0; family < FAMILY_COUNT; family++) {
-        add_family(&text, family, all, count);
+        add_family(text, family, all, count);
     }
-    add(&text, "# HELP parley_loop_seconds Time of one turn of a reactor's loop, its sleep left "
-               "out.\n# TYPE parley_loop_seconds histogram\n");
+    metrics_text_begin(text, "parley_loop_seconds", "histogram",
+                       "Time of one turn of a reactor's loop, its sleep left out.");
     struct reading store = {.sum_ns = 0};
     struct reading delivery = {.sum_ns = 0};
     for (size_t i = 0; i < count; i++) {
@@ -482,19 +432,14 @@ char *metrics_render(const struct metrics *const *all, const char *const *names,
             struct reading loop = {.sum_ns = 0};
             (void)snprintf(label, sizeof(label), "reactor=\"%.32s\"", names[i]);
             read_histogram(&loop, &all[i]->loop);
-            add_histogram(&text, &loop, "parley_loop_seconds", label);
+            add_histogram(text, &loop, "parley_loop_seconds", label);
         }
     }
-    add(&text, "# HELP parley_store_seconds Time from a run's way into the store to its answer.\n"
-               "# TYPE parley_store_seconds histogram\n");
-    add_histogram(&text, &store, "parley_store_seconds", "");
-    add(&text, "# HELP parley_delivery_seconds Time from a publication's arrival to its way to the "
-               "subscribers of one reactor.\n# TYPE parley_delivery_seconds histogram\n");
-    add_histogram(&text, &delivery, "parley_delivery_seconds", "");
-    if (text.failed) {
-        free(text.data);
-        return NULL;
-    }
-    *size = text.size;
-    return text.data;
+    metrics_text_begin(text, "parley_store_seconds", "histogram",
+                       "Time from a run's way into the store to its answer.");
+    add_histogram(text, &store, "parley_store_seconds", "");
+    metrics_text_begin(
+        text, "parley_delivery_seconds", "histogram",
+        "Time from a publication's arrival to its way to the subscribers of one reactor.");
+    add_histogram(text, &delivery, "parley_delivery_seconds", "");
 }

@@ -10,7 +10,6 @@
  *           need not be of one moment. All accesses are relaxed: they order nothing.
  * Labels    are fixed here, one enum value per (family, label value), so that no input can make
  *           the text grow (LIMITS row 24).
- * Failures  metrics_render() says NULL when memory is out.
  */
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -18,6 +17,9 @@
 #include <stdint.h>
 
 #include "core/annot.h"
+
+struct metrics_namespace; /* core/metrics_namespace.h */
+struct metrics_text;      /* core/metrics_text.h */
 
 /* The order is that of the text: the values of one family stay together. */
 enum metrics_id {
@@ -267,9 +269,11 @@ struct metrics_histogram {
 
 struct metrics {
     alignas(64) _Atomic uint64_t values[METRIC_COUNT];
-    struct metrics_histogram loop;     /* turns of a reactor */
-    struct metrics_histogram store;    /* from a run's way into the store to its answer */
-    struct metrics_histogram delivery; /* from its publisher to its subscribers here */
+    struct metrics_histogram loop;        /* turns of a reactor */
+    struct metrics_histogram store;       /* from a run's way into the store to its answer */
+    struct metrics_histogram delivery;    /* from its publisher to its subscribers here */
+    struct metrics_namespace *namespaces; /* NULL: they are not counted */
+    size_t namespace_count;
 };
 
 /* Counters go up; gauges may also be set or go down. Owner only. */
@@ -305,10 +309,9 @@ NODISCARD uint64_t metrics_observed(const struct metrics_histogram *histogram) A
 /*
  * The text format 0.0.4 of everything: values summed over the `count` threads of `all`, one loop
  * histogram per thread whose names[i] is not NULL, labelled reactor="<names[i]>", and one each of
- * the store and of deliveries.
- * Freed by the caller with free(); `size` in bytes, without the zero at the end.
+ * the store and of deliveries. Goes behind what the text has.
  */
-NODISCARD char *metrics_render(const struct metrics *const *all, const char *const *names,
-                               size_t count, size_t *size) ANY_THREAD;
+void metrics_render(const struct metrics *const *all, const char *const *names, size_t count,
+                    struct metrics_text *text) ANY_THREAD;
 
 #endif /* CORE_METRICS_H */

@@ -21,6 +21,7 @@
 #include "core/log.h"
 #include "core/logger.h"
 #include "core/metrics.h"
+#include "core/metrics_namespace.h"
 #include "core/monotime.h"
 #include "core/thread.h"
 #include "net/backend_choose.h"
@@ -107,8 +108,9 @@ struct control {
     struct member *members;
     struct store_part store;
     struct source_part source;
-    struct metrics *metrics;            /* one for each member, and the archive's */
-    const struct metrics **all_metrics; /* pointers to them, for the site */
+    struct metrics *metrics;               /* one for each member, and the archive's */
+    const struct metrics **all_metrics;    /* pointers to them, for the site */
+    struct metrics_namespaces *namespaces; /* for the site, too */
     const char **metric_names;
     int wake_fd;
     int signal_fd;
@@ -270,6 +272,27 @@ static void name_node(struct control *control)
                    (unsigned)control->config->http_server.port);
 }
 
+/* Those that are configured now: they have their places as long as the process runs. */
+static int count_namespaces(struct control *control)
+{
+    const struct policy_table *table = &control->policies.table;
+
+    control->namespaces = metrics_namespace_create(table->policy_count);
+    if (control->namespaces == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < table->policy_count; i++) {
+        metrics_namespace_name(control->namespaces, i, table->policies[i].name);
+    }
+    policies_count_as(&control->policies, control->namespaces);
+    for (size_t i = 0; i < control->config->reactor.count; i++) {
+        if (metrics_namespace_open(&control->metrics[i], control->namespaces->count) != 0) {
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
 static int allocate(struct control *control)
 {
     const size_t count = control->config->reactor.count;
@@ -280,6 +303,9 @@ static int allocate(struct control *control)
         bus_create(working + 1, control->config->bus.slots, control->config->bus.reserve);
     control->members = calloc(count, sizeof(*control->members));
     control->metrics = aligned_alloc(_Alignof(struct metrics), working * sizeof(struct metrics));
+    if (control->metrics != NULL) {
+        memset(control->metrics, 0, working * sizeof(struct metrics));
+    }
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is meant */
     control->all_metrics = calloc(working, sizeof(*control->all_metrics));
     control->metric_names = calloc(working, sizeof(*control->metric_names));
@@ -288,7 +314,9 @@ static int allocate(struct control *control)
         policies_init(&control->policies, control->config) != 0) {
         return fail(control, -ENOMEM, "start");
     }
-    memset(control->metrics, 0, working * sizeof(struct metrics));
+    if (count_namespaces(control) != 0) {
+        return fail(control, -ENOMEM, "start");
+    }
     for (size_t i = 0; i < working; i++) {
         control->all_metrics[i] = &control->metrics[i];
     }
@@ -302,6 +330,7 @@ static int allocate(struct control *control)
         .metrics = control->all_metrics,
         .metric_names = control->metric_names,
         .metric_count = working,
+        .namespaces = control->namespaces,
         .node_name = control->node_name,
         .node_uid = control->node_uid,
         .process =
@@ -784,6 +813,10 @@ static void deinit(struct control *control)
     listening_deinit(&control->listening);
     policies_deinit(&control->policies);
     free(control->metric_names);
+    for (size_t i = 0; control->metrics != NULL && i < control->config->reactor.count; i++) {
+        metrics_namespace_close(&control->metrics[i]);
+    }
+    free(control->namespaces);
     free(control->all_metrics);
     free(control->metrics);
     free(control->members);

@@ -9,6 +9,7 @@
 #include "core/blob.h"
 #include "core/check.h"
 #include "core/metrics.h"
+#include "core/metrics_namespace.h"
 #include "net/conn.h"
 #include "net/packet.h"
 #include "net/reactor.h"
@@ -370,10 +371,12 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
         give_up_room(delivery, room);
     } else {
         const size_t deliveries = count * room->member_count;
+        const uint16_t place = room->policy->counts_as;
         packet_set_flow(fan_out.packet, room->slot + 1, count);
         give_to_all(&fan_out, room);
         metrics_add(delivery->metrics, METRIC_LAG_MISSED, fan_out.missed);
         metrics_add(delivery->metrics, METRIC_DELIVERIES, deliveries);
+        metrics_add_for(delivery->metrics, place, NAMESPACE_DELIVERIES, deliveries);
         metrics_add(delivery->metrics, METRIC_FRAMES_SENT_PUSH, deliveries);
     }
     packet_unref(fan_out.packet);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/metrics_namespace.h"
 #include "server/channel_regex.h"
 #include "server/config.h"
 
@@ -70,6 +71,14 @@ int policies_init(struct policies *policies, const struct config *config)
         return -ENOMEM;
     }
     return 0;
+}
+
+void policies_count_as(struct policies *policies, const struct metrics_namespaces *namespaces)
+{
+    for (size_t i = 0; i < policies->table.policy_count; i++) {
+        struct policy *policy = &policies->list[i];
+        policy->counts_as = (uint16_t)metrics_namespace_find(namespaces, policy->name);
+    }
 }
 
 void policies_deinit(struct policies *policies)

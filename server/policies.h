@@ -12,6 +12,7 @@
 
 struct channel_regex;
 struct config;
+struct metrics_namespaces;
 
 struct policies {
     struct policy_table table;       /* what to pass on */
@@ -26,5 +27,8 @@ struct policies {
  */
 NODISCARD int policies_init(struct policies *policies, const struct config *config);
 void policies_deinit(struct policies *policies);
+
+/* Each one counts in the place that has its name. Before anybody else has the table. */
+void policies_count_as(struct policies *policies, const struct metrics_namespaces *namespaces);
 
 #endif /* SERVER_POLICIES_H */

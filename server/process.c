@@ -3,10 +3,10 @@
 
 #include "version.h"
 #include <inttypes.h>
-#include <stdio.h>
 #include <time.h>
 
 #include "core/check.h"
+#include "core/metrics_text.h"
 #include "server/memory.h"
 
 #define NS_PER_S 1e9
@@ -18,36 +18,25 @@ static double cpu_seconds(void)
     return (double)used.tv_sec + (double)used.tv_nsec / NS_PER_S;
 }
 
-size_t process_render(const struct process *process, char text[static PROCESS_TEXT_SIZE])
+void process_render(const struct process *process, struct metrics_text *text)
 {
+    metrics_text_begin(text, "parley_build_info", "gauge",
+                       "Always 1; the label says which parleyd this is.");
+    metrics_text_add(text, "parley_build_info{version=\"%s\"} 1\n", PARLEY_VERSION);
+    metrics_text_begin(text, "parley_connection_limit", "gauge",
+                       "Connections that the whole server may have.");
+    metrics_text_add(text, "parley_connection_limit %" PRIu32 "\n", process->connection_limit);
+    metrics_text_begin(text, "parley_memory_budget_bytes", "gauge",
+                       "Memory from which on clients are refused, or cut.");
+    metrics_text_add(text, "parley_memory_budget_bytes %" PRIu64 "\n", process->memory_budget);
+    metrics_text_begin(text, "process_start_time_seconds", "gauge",
+                       "Start of the process, Unix time.");
+    metrics_text_add(text, "process_start_time_seconds %" PRIu64 "\n", process->started_s);
+    metrics_text_begin(text, "process_cpu_seconds_total", "counter", "User and system CPU time.");
+    metrics_text_add(text, "process_cpu_seconds_total %.3f\n", cpu_seconds());
     const uint64_t resident = memory_resident();
-    int size = snprintf(
-        text, PROCESS_TEXT_SIZE,
-        "# HELP parley_build_info Always 1; the label says which parleyd this is.\n"
-        "# TYPE parley_build_info gauge\n"
-        "parley_build_info{version=\"%s\"} 1\n"
-        "# HELP parley_connection_limit Connections that the whole server may have.\n"
-        "# TYPE parley_connection_limit gauge\n"
-        "parley_connection_limit %" PRIu32 "\n"
-        "# HELP parley_memory_budget_bytes Memory from which on clients are refused, or cut.\n"
-        "# TYPE parley_memory_budget_bytes gauge\n"
-        "parley_memory_budget_bytes %" PRIu64 "\n"
-        "# HELP process_start_time_seconds Start of the process, Unix time.\n"
-        "# TYPE process_start_time_seconds gauge\n"
-        "process_start_time_seconds %" PRIu64 "\n"
-        "# HELP process_cpu_seconds_total User and system CPU time.\n"
-        "# TYPE process_cpu_seconds_total counter\n"
-        "process_cpu_seconds_total %.3f\n",
-        PARLEY_VERSION, process->connection_limit, process->memory_budget, process->started_s,
-        cpu_seconds());
-    CHECK(size > 0 && size < PROCESS_TEXT_SIZE);
     if (resident > 0) {
-        size += snprintf(text + size, (size_t)(PROCESS_TEXT_SIZE - size),
-                         "# HELP process_resident_memory_bytes Resident memory.\n"
-                         "# TYPE process_resident_memory_bytes gauge\n"
-                         "process_resident_memory_bytes %" PRIu64 "\n",
-                         resident);
-        CHECK(size < PROCESS_TEXT_SIZE);
+        metrics_text_begin(text, "process_resident_memory_bytes", "gauge", "Resident memory.");
+        metrics_text_add(text, "process_resident_memory_bytes %" PRIu64 "\n", resident);
     }
-    return (size_t)size;
 }

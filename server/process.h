@@ -7,12 +7,9 @@
  *
  * The names without `parley_` are those that Prometheus' own clients use. ANY_THREAD.
  */
-#include <stddef.h>
 #include <stdint.h>
 
-#include "core/annot.h"
-
-enum { PROCESS_TEXT_SIZE = 1536 }; /* bytes: enough, with the NUL */
+struct metrics_text;
 
 struct process {
     uint64_t started_s;     /* Unix time */
@@ -20,7 +17,7 @@ struct process {
     uint32_t connection_limit;
 };
 
-/* Returns the bytes of the text without its NUL. What cannot be found out is left out. */
-size_t process_render(const struct process *process, char text[static PROCESS_TEXT_SIZE]);
+/* Goes behind what the text has. What cannot be found out is left out. */
+void process_render(const struct process *process, struct metrics_text *text);
 
 #endif /* SERVER_PROCESS_H */

@@ -15,6 +15,7 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/metrics_namespace.h"
 #include "core/monotime.h"
 #include "net/conn.h"
 #include "net/reactor.h"
@@ -141,7 +142,8 @@ static int create_hub(struct shard *shard)
 /* For pages, echoes and back ends: no less than a client of the chat may have. */
 static uint32_t large_queue(const struct config *config)
 {
-    uint32_t size = PAGE_QUEUE_MIN;
+    uint32_t size =
+        PAGE_QUEUE_MIN + (config->channel.namespaces.count + 1) * METRICS_NAMESPACE_TEXT_SIZE;
     if (size < config->client.queue_max_size) {
         size = config->client.queue_max_size;
     }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/metrics_namespace.h"
+#include "core/metrics_text.h"
 #include "proto/api_result.h"
 #include "proto/http.h"
 #include "server/archive.h"
@@ -16,7 +18,7 @@ static const char page_headers[] =
     "Content-Security-Policy: default-src 'self'; connect-src 'self' ws: wss:\r\n"
     "X-Content-Type-Options: nosniff\r\n";
 static const char plain_text[] = "text/plain; charset=utf-8";
-static const char metrics_text[] = "text/plain; version=0.0.4; charset=utf-8";
+static const char metrics_type[] = "text/plain; version=0.0.4; charset=utf-8";
 
 static bool path_is(struct bytes path, const char *expected)
 {
@@ -77,20 +79,23 @@ static void answer_text(struct site_answer *answer, unsigned status, const char 
 
 static void answer_metrics(const struct site *site, struct site_answer *answer)
 {
-    size_t size;
-    char *rendered = metrics_render(site->metrics, site->metric_names, site->metric_count, &size);
-    char *whole = rendered == NULL ? NULL : realloc(rendered, size + PROCESS_TEXT_SIZE);
-    if (whole == NULL) {
-        free(rendered);
+    struct metrics_text whole = {.data = NULL};
+
+    metrics_render(site->metrics, site->metric_names, site->metric_count, &whole);
+    if (site->namespaces != NULL) {
+        metrics_namespace_render(site->namespaces, site->metrics, site->metric_count, &whole);
+    }
+    process_render(&site->process, &whole);
+    if (whole.failed) {
+        free(whole.data);
         answer_text(answer, 503, "no memory\n", METRIC_HTTP_METRICS);
         return;
     }
-    size += process_render(&site->process, whole + size);
     *answer = (struct site_answer){
         .status = 200,
-        .content_type = metrics_text,
-        .body = {(const uint8_t *)whole, size},
-        .allocated = whole,
+        .content_type = metrics_type,
+        .body = {(const uint8_t *)whole.data, whole.size},
+        .allocated = whole.data,
         .count = METRIC_HTTP_METRICS,
     };
 }

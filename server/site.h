@@ -22,12 +22,14 @@
 
 struct http_request;
 struct json_writer;
+struct metrics_namespaces;
 
 /* What the metrics are made of: one per thread, named for the loop histograms. */
 struct site {
     const struct metrics *const *metrics;
     const char *const *metric_names;
     size_t metric_count;
+    const struct metrics_namespaces *namespaces; /* NULL: they are not told of */
     struct process process;
     const struct archive *archive; /* NULL: nothing is stored */
     const char *node_name;         /* what `info` of the server API calls this process */

@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { countPoints, runPoint } from './lib/runner.mjs';
-import { ARTEFACTS, killAll, runParleyd, settings } from './lib/server.mjs';
+import { ARTEFACTS, findBackends, killAll, settings } from './lib/server.mjs';
 import { isWorker, runAll, serve } from './lib/workers.mjs';
 
 const { values } = parseArgs({
@@ -30,18 +30,6 @@ const { values } = parseArgs({
   },
 });
 settings.parleyd = values.parleyd ?? settings.parleyd;
-
-/* io_uring may be switched off in the kernel: then one back end is all that can be tested. */
-async function findBackends() {
-  if (values.backend !== undefined) {
-    return [values.backend];
-  }
-  const version = await runParleyd(['--version']);
-  if (version.stdout.includes('back end io_uring') || version.stdout.includes('back end uring')) {
-    return ['uring', 'epoll'];
-  }
-  return ['epoll'];
-}
 
 process.on('exit', killAll);
 for (const signal of ['SIGINT', 'SIGTERM']) {
@@ -59,7 +47,7 @@ for (const file of fs.readdirSync(new URL('./cases/', import.meta.url)).sort()) 
 }
 
 const options = {
-  backends: await findBackends(),
+  backends: values.backend === undefined ? await findBackends() : [values.backend],
   quick: values.quick,
   only: values.only ?? null,
 };

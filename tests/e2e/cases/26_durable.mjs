@@ -275,6 +275,8 @@ async function keepsWhatIsConfigured(_, point) {
     for (let number = 1; number <= 200; number += 1) {
       await sdk.publish('few:a', { number });
     }
+    const count = 'parley_namespace_publications_total{namespace="few"}';
+    assert.equal((await server.metrics()).value(count), 200);
     await crash(server);
     await untilReady(server);
     await sdk.connected.take('to be back');

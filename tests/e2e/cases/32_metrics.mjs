@@ -121,6 +121,45 @@ async function slowTurns(server) {
   await publisher.close();
 }
 
+/* What one namespace counted, and no other. */
+async function namespaces(server) {
+  const count = async (name, more = '', space = 'news') => (await server.metrics())
+    .value(`parley_namespace_${name}{namespace="${space}"${more}}`);
+  const [one, two] = [await RawChat.connect(server), await RawChat.connect(server)];
+  const { epoch } = await one.subscribe('news:a');
+  await two.subscribe('news:a');
+  await two.subscribe('plain');
+  assert.equal(await count('subscriptions'), 2);
+  assert.equal(await count('subscriptions', '', '(none)'), 1);
+  await one.publish('news:a', 1);
+  await one.publish('news:a', 2);
+  await two.push();
+  await two.push();
+  assert.equal(await count('publications_total'), 2);
+  await server.untilMetric('parley_namespace_deliveries_total{namespace="news"}', (value) => value === 4, '4');
+  const { history } = await two.ask({ history: { channel: 'news:a', limit: 10 } });
+  assert.equal(history.publications.length, 2);
+  assert.equal(await count('history_reads_total'), 1);
+  await two.ask({ unsubscribe: { channel: 'news:a' } });
+  for (const wanted of [true, false]) {
+    const subscribe = { channel: 'news:a', recover: true, offset: 1, epoch: wanted ? epoch : 'none' };
+    assert.equal((await two.ask({ subscribe })).subscribe.recovered ?? false, wanted);
+    assert.equal(await count('recoveries_total', `,recovered="${wanted}"`), 1);
+    await two.ask({ unsubscribe: { channel: 'news:a' } });
+  }
+  const { families } = await server.metrics();
+  for (const [name, { samples }] of families) {
+    if (name.startsWith('parley_namespace_')) {
+      assert.deepEqual(new Set(samples.map(({ labels: { namespace } }) => namespace)),
+        new Set(['(none)', 'news', 'quiet']), name);
+      assert.ok(samples.every(({ labels: { namespace }, value }) => namespace !== 'quiet' || value === 0), name);
+    }
+  }
+  one.destroy();
+  two.destroy();
+  await server.untilMetric('parley_namespace_subscriptions{namespace="news"}', (value) => value === 0, '0');
+}
+
 group({
   name: 'metrics',
   on: 'backends',
@@ -129,8 +168,15 @@ group({
       client: { insecure: true, connection_limit: 100 },
       websocket: { compression: true, compression_level: 9 },
       log: { slow_turn: '1ms' },
+      channel: {
+        namespaces: [
+          { name: 'news', history_size: 10, history_ttl: '1m', force_recovery: true },
+          { name: 'quiet' },
+        ],
+      },
     },
   },
+  remains: ['parley_channels'],
   cases: [
     ['rules', rules],
     ['exposition', exposition],
@@ -138,6 +184,7 @@ group({
     ['labels', labels],
     ['the process', process],
     ['deliveries are timed', delivery],
+    ['namespaces count for themselves', namespaces],
     ['slow turns are told of', slowTurns],
   ],
 });

@@ -83,6 +83,12 @@ export function runParleyd(args, { ms = PATIENCE_MS, command = [] } = {}) {
   });
 }
 
+/* io_uring may be switched off in the kernel: then one back end is all that can be tested. */
+export async function findBackends() {
+  const { stdout } = await runParleyd(['--version']);
+  return /back end (io_)?uring/.test(stdout) ? ['uring', 'epoll'] : ['epoll'];
+}
+
 export class Server {
   /*
    * options: backend, reactors, echo, args (further flags), config (an object: written as JSON,

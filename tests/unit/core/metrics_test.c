@@ -12,16 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/metrics_text.h"
 #include "core/thread.h"
 
 static char *render(const struct metrics *const *all, const char *const *names, size_t count)
 {
-    size_t size = 0;
-    char *text = metrics_render(all, names, count, &size);
-    ck_assert_ptr_nonnull(text);
-    ck_assert_uint_eq(strlen(text), size);
-    ck_assert_int_eq(text[size - 1], '\n');
-    return text;
+    struct metrics_text text = {.data = NULL};
+    metrics_render(all, names, count, &text);
+    ck_assert(!text.failed);
+    ck_assert_ptr_nonnull(text.data);
+    ck_assert_uint_eq(strlen(text.data), text.size);
+    ck_assert_int_eq(text.data[text.size - 1], '\n');
+    return text.data;
 }
 
 static size_t occurrences(const char *text, const char *wanted)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "chat/permission.h"
+#include "core/metrics_namespace.h"
 #include "server/config.h"
 
 static const char text[] = "client: {insecure: false}\n"
@@ -180,12 +181,42 @@ START_TEST(each_option_has_its_place)
 }
 END_TEST
 
+/* By name: the table of the metrics has another order, and lacks one. */
+START_TEST(counts_by_name)
+{
+    char error[CONFIG_ERROR_SIZE];
+    struct config config;
+    ck_assert_int_eq(config_load_memory("t", (struct bytes){(const uint8_t *)text, strlen(text)},
+                                        &config, error, sizeof(error)),
+                     0);
+    struct policies policies = {0};
+    ck_assert_int_eq(policies_init(&policies, &config), 0);
+    struct metrics_namespaces *namespaces = metrics_namespace_create(3);
+    ck_assert_ptr_nonnull(namespaces);
+    static const char *const names[] = {"", "members", "open"};
+    for (size_t i = 0; i < 3; i++) {
+        metrics_namespace_name(namespaces, i,
+                               (struct bytes){(const uint8_t *)names[i], strlen(names[i])});
+    }
+    policies_count_as(&policies, namespaces);
+    static const uint16_t places[] = {0, 2, 0, 1}; /* none, open, digits, members */
+    ck_assert_uint_eq(policies.table.policy_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_uint_eq(policies.table.policies[i].counts_as, places[i]);
+    }
+    free(namespaces);
+    policies_deinit(&policies);
+    config_destroy(&config);
+}
+END_TEST
+
 int main(void)
 {
     TCase *judged = tcase_create("policies");
     tcase_add_loop_test(judged, judges_as_configured, 0, (int)(sizeof(cases) / sizeof(cases[0])));
     tcase_add_test(judged, nothing_configured_allows_nothing);
     tcase_add_test(judged, each_option_has_its_place);
+    tcase_add_test(judged, counts_by_name);
     Suite *suite = suite_create("server/policies");
     suite_add_tcase(suite, judged);
 

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Two servers for all attacks that need the same configuration. They are attacked in turn, and
+ * beside each attack honest clients talk at both; after it nothing of it is left.
+ */
+import assert from 'node:assert/strict';
+
+import { closeAll } from '../e2e/lib/cleanup.mjs';
+import { request } from '../e2e/lib/http.mjs';
+import { Server } from '../e2e/lib/server.mjs';
+import { until, within } from '../e2e/lib/wait.mjs';
+import { CONFIGURATIONS } from './configurations.mjs';
+import { compare, windowsOf } from './fairness.mjs';
+import { Honest, PAIRS } from './honest.mjs';
+
+const ATTACK_MS = 60000; /* the end of patience with one */
+const ROUND_MS = 1000; /* each goes on for so long at least */
+const ROUNDS_MAX = 4; /* before somebody is said to be starved */
+const RSS_GROWTH_MAX = 8 << 20; /* bytes */
+/* What is there when only honest clients are, and the one that asks. */
+const CALM = [['parley_connections_open', 2 * PAIRS + 1], ['parley_sessions', 2 * PAIRS],
+  ['parley_subscriptions', PAIRS]];
+
+const explain = (error) => String(error?.stack ?? error).replace(/^/gm, '         ');
+const inMiB = (bytes) => (bytes / 1048576).toFixed(1);
+
+function rejections(metrics) {
+  const samples = ['parley_rejected_total', 'parley_tokens_rejected_total']
+    .flatMap((name) => metrics.families.get(name)?.samples ?? []);
+  return new Map(samples.map((one) => [one.labels.reason, one.value]));
+}
+
+/* What the entry wants to be counted: { reason: how often at least }. */
+function checkCounts(before, after, wanted = {}) {
+  const [was, is] = [rejections(before), rejections(after)];
+  for (const [reason, least] of Object.entries(wanted)) {
+    assert.ok(is.has(reason), `there is a reason ${reason}`);
+    const more = is.get(reason) - was.get(reason);
+    assert.ok(more >= least, `${reason}: ${more} more were counted, of ${least}`);
+  }
+}
+
+async function goesBack(server, rssBefore) {
+  for (const [name, calm] of CALM) {
+    await server.untilMetric(name, (value) => value === calm, `${calm} again`);
+  }
+  const growth = () => server.rssBytes - rssBefore;
+  await until(() => growth() <= RSS_GROWTH_MAX, 'what was resident to be so again')
+    .catch((error) => assert.fail(`${error.message}: ${inMiB(growth())} MiB more`));
+  assert.equal((await request(server.internalPort, 'GET', '/health')).status, 200, '/health');
+}
+
+/* Resolves with what kept it from being made, or undefined. */
+async function attackOnce(entry, server) {
+  const end = Date.now() + ROUND_MS;
+  do {
+    const skipped = await within(entry.attack(server), 'the attack', ATTACK_MS);
+    closeAll();
+    if (skipped !== undefined) {
+      return skipped;
+    }
+  } while (Date.now() < end);
+  return undefined;
+}
+
+/* Until nobody seems to be starved, or ROUNDS_MAX. Resolves with {skipped} or the comparison. */
+async function attack(entry, { servers, honest, target }) {
+  const windows = servers.map(() => []);
+  await honest.take();
+  for (let round = 1; ; round += 1) {
+    const skipped = await attackOnce(entry, servers[target]);
+    if (skipped !== undefined) {
+      return { skipped };
+    }
+    (await honest.take()).forEach((samples, i) => windows[i].push(...windowsOf(samples)));
+    const compared = compare(windows[target], windows[1 - target]);
+    if (!compared.isStarved || round === ROUNDS_MAX) {
+      return compared;
+    }
+  }
+}
+
+async function runEntry(entry, scene) {
+  const server = scene.servers[scene.target];
+  if (entry.options.warmUp) {
+    /* The allocator keeps what it needed for so many at once; it must not need more each time. */
+    await within(entry.attack(server), 'the attack', ATTACK_MS);
+    closeAll();
+  }
+  const before = await server.metrics();
+  const rss = server.rssBytes;
+  const { skipped, p99, calm, ratio, isStarved } = await attack(entry, scene);
+  if (skipped !== undefined) {
+    scene.say('skipped', `row ${entry.row}: ${entry.name}: ${skipped}`);
+    return;
+  }
+  checkCounts(before, await server.metrics(), entry.options.rejected);
+  await goesBack(server, rss);
+  const text = `p99 ${p99.toFixed(1)} ms, elsewhere ${calm.toFixed(1)} ms: x ${ratio.toFixed(1)}`;
+  assert.equal(isStarved, entry.options.starves ?? false, text);
+  scene.say('passed', `row ${entry.row} [${server.options.backend}] ${entry.name} (${text}; ${
+    inMiB(server.rssBytes - rss)} MiB more)`);
+}
+
+/* Nobody is there any more, and they exit as they should. */
+async function end({ servers, honest }) {
+  await honest.stop();
+  for (const server of servers) {
+    await server.untilMetric('parley_connections_open', (value) => value === 1, '1 at the end');
+    await server.untilMetric('parley_sessions', (value) => value === 0, '0 at the end');
+    assert.deepEqual(await server.stop(), { status: 0, signal: null }, 'the exit of parleyd');
+    assert.doesNotMatch(server.log(), /CHECK|Sanitizer|runtime error/, 'the log');
+  }
+}
+
+/* Runs `act`; what goes wrong is one failure, with the end of the logs. Did it go well? */
+async function guarded(scene, name, act) {
+  try {
+    await act();
+    return true;
+  } catch (error) {
+    const logs = scene.servers.flatMap((server) => server.log().trim().split('\n').slice(-10));
+    scene.say('failed', `${name}\n${explain(error)}\n${explain(logs.join('\n'))}`);
+    return false;
+  } finally {
+    closeAll();
+  }
+}
+
+const isRunning = ({ child }) => child.exitCode === null && child.signalCode === null;
+
+/* point: backends (two), say(outcome, text) */
+export async function runConfiguration(name, entries, { backends, say }) {
+  const configuration = CONFIGURATIONS[name]();
+  const scene = { servers: [], honest: null, target: 0, say };
+  let isWell = await guarded(scene, `${name} begins`, async () => {
+    for (const backend of backends) {
+      scene.servers.push(await Server.start({ backend, reactors: 2, ...configuration.server }));
+    }
+    scene.honest = await Honest.start(scene.servers, configuration.honest);
+  });
+  for (const entry of isWell ? entries : []) {
+    const where = `row ${entry.row} [${backends[scene.target]}] ${entry.name}`;
+    await guarded(scene, where, () => runEntry(entry, scene));
+    if (!scene.servers.every(isRunning)) {
+      break; /* what follows is one failure: the end */
+    }
+    scene.target = 1 - scene.target;
+  }
+  isWell = isWell && await guarded(scene, `${name} ends`, () => end(scene));
+  if (!isWell) {
+    await scene.honest?.kill();
+    await Promise.all(scene.servers.map((server) => server.stop('SIGKILL')));
+  }
+}
