@@ -170,8 +170,8 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_NEWS:
     case POST_NEWS_COPY:
     case POST_STOP:
-    case POST_RENEW_TLS:
-    case POST_RENEW_KEYS:
+    case POST_SETTINGS:
+    case POST_SETTINGS_TAKEN:
     case POST_KEY_SET:
     case POST_WANT_KEYS:
     case POST_DESERTED:

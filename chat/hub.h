@@ -78,6 +78,13 @@ struct hub_options {
 
 NODISCARD int hub_create(const struct hub_options *options, struct hub **hub);
 
+/*
+ * From now on what `options` says of: history_count_max, recovery_count_max, presence_max_list,
+ * news_batch_max, channel_limit, anonymous_allowed, personal channels, the verifier, and the delays
+ * after the end of a token. Who has more than it may have keeps it. What else it says is as it was.
+ */
+void hub_change(struct hub *hub, const struct hub_options *options);
+
 /* At the end, before the memory of the first reactor goes: forgets all channels and history. */
 void hub_forget(struct hub *hub);
 

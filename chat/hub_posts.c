@@ -390,8 +390,8 @@ void hub_take(struct hub *hub, const struct post *post)
         hub_take_news_copy(hub, post);
         return;
     case POST_STOP:
-    case POST_RENEW_TLS:
-    case POST_RENEW_KEYS:
+    case POST_SETTINGS:
+    case POST_SETTINGS_TAKEN:
     case POST_KEY_SET:
     case POST_WANT_KEYS:
     case POST_DESERTED:

@@ -18,7 +18,7 @@
 struct archive_batch;
 struct archive_page;
 struct jwks;
-struct token_keys;
+struct settings;
 
 enum post_kind {
     POST_PUBLISH = 1,     /* ask     publisher's reactor -> home */
@@ -37,8 +37,8 @@ enum post_kind {
     POST_NEWS,            /* tell    reactor where members came and went -> home */
     POST_NEWS_COPY,       /* tell    home -> interested reactor */
     POST_STOP,            /* tell    control -> reactor: drain, see server/control.h */
-    POST_RENEW_TLS,       /* tell    control -> reactor: certificates, see server/reload.h */
-    POST_RENEW_KEYS,      /* tell    control -> reactor: of tokens, see server/reload.h */
+    POST_SETTINGS,        /* tell    control -> reactor: what it runs with, see server/reload.h */
+    POST_SETTINGS_TAKEN,  /* tell    reactor -> control: nothing is left of what it had before */
     POST_KEY_SET,         /* tell    key sets -> reactor: a new one, see server/jwks_source.h */
     POST_WANT_KEYS,       /* tell    reactor -> key sets: a token names a key that is not there */
     POST_DESERTED,        /* tell    reactor -> control: no client left */
@@ -181,15 +181,9 @@ struct post_news {
     struct ids_handle target;
 };
 
-/* One reference to a struct tls_config, of which chat/ knows no more. */
-struct post_renew_tls {
-    void *tls;
-    uint32_t listener;
-};
-
-/* A share of them. */
-struct post_renew_keys {
-    struct token_keys *keys;
+/* Borrowed until the reactor has taken the next one. */
+struct post_settings {
+    const struct settings *settings;
 };
 
 /* A share of it. */
@@ -237,8 +231,7 @@ struct post {
         struct post_presence_part presence_part;
         struct post_news news;
         struct post_overload overload;
-        struct post_renew_tls renew_tls;
-        struct post_renew_keys renew_keys;
+        struct post_settings settings;
         struct post_key_set key_set;
         struct post_want_keys want_keys;
         uint8_t room_for[56];

@@ -133,7 +133,9 @@ static struct log_rate *rate_of(struct log *log, enum log_level level, const cha
 
 bool log_is_on(const struct log *log, enum log_level level)
 {
-    return log != NULL && level >= log->logger->options.level;
+    /* Relaxed: it orders nothing, and the next line may still see the old one. */
+    return log != NULL &&
+           level >= (enum log_level)atomic_load_explicit(&log->logger->level, memory_order_relaxed);
 }
 
 void log_write(struct log *log, enum log_level level, const char *event,

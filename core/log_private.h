@@ -60,6 +60,7 @@ struct log {
 
 struct logger {
     struct logger_options options;
+    _Atomic uint32_t level;      /* enum log_level; of `options` at the start */
     _Atomic(struct log *) first; /* of all writing sides; only ever pushed to */
     _Atomic uint32_t sleeping;   /* 1: the thread waits for wake_fd */
     _Atomic uint32_t stopping;

@@ -26,6 +26,7 @@ struct logger *logger_create(const struct logger_options *options)
         logger->options.clock_ms = monotime_realtime_ms;
     }
     logger->wake_fd = -1;
+    atomic_init(&logger->level, (uint32_t)options->level);
     atomic_init(&logger->first, NULL);
     atomic_init(&logger->sleeping, 0);
     atomic_init(&logger->stopping, 0);
@@ -50,6 +51,13 @@ void logger_destroy(struct logger *logger)
         (void)close(logger->wake_fd); /* Linux frees it even if it complains */
     }
     free(logger);
+}
+
+void logger_set_level(struct logger *logger, enum log_level level)
+{
+    CHECK(logger != NULL);
+    /* Relaxed: pairs with the load of log_is_on(), which orders nothing. */
+    atomic_store_explicit(&logger->level, (uint32_t)level, memory_order_relaxed);
 }
 
 struct log *logger_attach(struct logger *logger, const char *thread)

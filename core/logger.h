@@ -30,7 +30,7 @@ enum logger_format {
 
 struct logger_options {
     enum logger_format format;
-    enum log_level level;       /* lower levels are not written */
+    enum log_level level;       /* lower levels are not written; see logger_set_level() */
     int fd;                     /* where lines go */
     uint64_t (*clock_ms)(void); /* ms since 1970; NULL: monotime_realtime_ms */
 };
@@ -45,6 +45,9 @@ void logger_destroy(struct logger *logger);
 
 /* A writing side called `thread` (cut to 15 bytes). NULL, which is a valid log: memory is out. */
 NODISCARD struct log *logger_attach(struct logger *logger, const char *thread) ANY_THREAD;
+
+/* From now on, for the writing sides of all threads. */
+void logger_set_level(struct logger *logger, enum log_level level) ANY_THREAD;
 
 /* The logger's own thread. 0 or -errno. */
 NODISCARD int logger_start(struct logger *logger);

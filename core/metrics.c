@@ -145,6 +145,11 @@ static const struct {
     {"parley_store_repaired_total", "counter",
      "Damaged files that the store has dropped, and channels that lost something by it.", "what",
      METRIC_STORE_DAMAGED_TABLES},
+    {"parley_reloads_total", "counter",
+     "Times the configuration was to be read again, by whether it was good.", "outcome",
+     METRIC_RELOADS_DONE},
+    {"parley_config_loaded_timestamp_seconds", "gauge",
+     "When the configuration that is used was read, since 1970.", NULL, METRIC_CONFIG_LOADED_S},
 };
 
 enum { FAMILY_COUNT = sizeof(families) / sizeof(families[0]) };
@@ -319,6 +324,8 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_STORE_EXPIRED_CHANNELS] = "channel",
     [METRIC_STORE_DAMAGED_TABLES] = "file",
     [METRIC_STORE_DAMAGED_CHANNELS] = "channel",
+    [METRIC_RELOADS_DONE] = "done",
+    [METRIC_RELOADS_FAILED] = "failed",
 };
 
 void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)

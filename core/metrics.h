@@ -254,6 +254,10 @@ enum metrics_id {
     METRIC_STORE_DAMAGED_TABLES,   /* dropped */
     METRIC_STORE_DAMAGED_CHANNELS, /* that began anew */
 
+    METRIC_RELOADS_DONE, /* of the configuration */
+    METRIC_RELOADS_FAILED,
+    METRIC_CONFIG_LOADED_S, /* gauge, Unix time: when the present one was read */
+
     METRIC_COUNT
 };
 

@@ -469,8 +469,8 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_PUBLICATION:
     case POST_GAP:
     case POST_STOP:
-    case POST_RENEW_TLS:
-    case POST_RENEW_KEYS:
+    case POST_SETTINGS:
+    case POST_SETTINGS_TAKEN:
     case POST_KEY_SET:
     case POST_WANT_KEYS:
     case POST_DESERTED:

@@ -59,6 +59,13 @@ void compression_destroy(struct compression *compression)
     }
 }
 
+void compression_set_min_size(struct compression *compression, uint32_t size_min)
+{
+    if (compression != NULL) {
+        compression->size_min = size_min;
+    }
+}
+
 void compression_refill(struct compression *compression)
 {
     if (compression != NULL) {

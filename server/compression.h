@@ -32,6 +32,9 @@ NODISCARD int compression_create(const struct config_websocket *config, struct m
                                  struct compression **compression);
 void compression_destroy(struct compression *compression); /* NULL: nothing */
 
+/* From now on messages of fewer bytes are sent as they are. NULL: nothing. */
+void compression_set_min_size(struct compression *compression, uint32_t size_min);
+
 /* A new iteration: the budget is there again. NULL: nothing. */
 void compression_refill(struct compression *compression);
 

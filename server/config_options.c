@@ -33,6 +33,9 @@
 #define PATH(value)          .kind = CONFIG_KIND_PATH, .standard_text = (value)
 #define TEXT(most)           .kind = CONFIG_KIND_TEXT, .max = (most)
 #define SECRET(most)         .kind = CONFIG_KIND_SECRET, .max = (most)
+/* The last column: what becomes of another value while the server runs. */
+#define NOW                  .change = CONFIG_CHANGE_NOW
+#define RESTART              .change = CONFIG_CHANGE_RESTART
 
 static const char *const backend_words[] = {"auto", "uring", "epoll", NULL};
 static const char *const simd_words[] = {"auto", "scalar", "sse4", "avx2", "avx512", NULL};
@@ -51,51 +54,51 @@ static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "d
  */
 /* clang-format off */
 #define CHANNEL_ROWS(at, at_duration)                                                              \
-    {at(channel_regex), .kind = CONFIG_KIND_REGEX},                                                \
-    {at(allow_user_limited_channels), BOOL(false)},                                                \
-    {at(allow_subscribe_for_client), BOOL(false)},                                                 \
-    {at(allow_subscribe_for_anonymous), BOOL(false)},                                              \
-    {at(allow_publish_for_client), BOOL(false)},                                                   \
-    {at(allow_publish_for_subscriber), BOOL(false)},                                               \
-    {at(allow_publish_for_anonymous), BOOL(false)},                                                \
-    {at(allow_history_for_client), BOOL(false)},                                                   \
-    {at(allow_history_for_subscriber), BOOL(false)},                                               \
-    {at(allow_history_for_anonymous), BOOL(false)},                                                \
-    {at(allow_presence_for_client), BOOL(false)},                                                  \
-    {at(allow_presence_for_subscriber), BOOL(false)},                                              \
-    {at(allow_presence_for_anonymous), BOOL(false)},                                               \
-    {at(history_size), NUMBER(0, 1000000, 0, "publications")},                                     \
-    {at_duration(history_ttl), DURATION(0, DAYS(365), 0)},                                         \
-    {at_duration(history_meta_ttl), DURATION(SECONDS(1), DAYS(365), DAYS(30))},                    \
-    {at(force_recovery), BOOL(false)},                                                             \
-    {at(allow_recovery), BOOL(false)},                                                             \
-    {at(force_positioning), BOOL(false)},                                                          \
-    {at(allow_positioning), BOOL(false)},                                                          \
-    {at(force_recovery_mode), CHOICE(recovery_mode_words, POLICY_RECOVERY_STREAM)},                \
-    {at(presence), BOOL(false)},                                                                   \
-    {at(join_leave), BOOL(false)},                                                                 \
-    {at(force_push_join_leave), BOOL(false)},                                                      \
-    {at(durability), CHOICE(durability_words, POLICY_DURABILITY_MEMORY)},                          \
-    {at_duration(idempotency_ttl), DURATION(SECONDS(1), DAYS(1), SECONDS(300))},                   \
-    {at(slow_consumer), CHOICE(slow_consumer_words, POLICY_SLOW_RESYNC)}
+    {at(channel_regex), .kind = CONFIG_KIND_REGEX, RESTART},                                       \
+    {at(allow_user_limited_channels), BOOL(false), RESTART},                                       \
+    {at(allow_subscribe_for_client), BOOL(false), RESTART},                                        \
+    {at(allow_subscribe_for_anonymous), BOOL(false), RESTART},                                     \
+    {at(allow_publish_for_client), BOOL(false), RESTART},                                          \
+    {at(allow_publish_for_subscriber), BOOL(false), RESTART},                                      \
+    {at(allow_publish_for_anonymous), BOOL(false), RESTART},                                       \
+    {at(allow_history_for_client), BOOL(false), RESTART},                                          \
+    {at(allow_history_for_subscriber), BOOL(false), RESTART},                                      \
+    {at(allow_history_for_anonymous), BOOL(false), RESTART},                                       \
+    {at(allow_presence_for_client), BOOL(false), RESTART},                                         \
+    {at(allow_presence_for_subscriber), BOOL(false), RESTART},                                     \
+    {at(allow_presence_for_anonymous), BOOL(false), RESTART},                                      \
+    {at(history_size), NUMBER(0, 1000000, 0, "publications"), RESTART},                            \
+    {at_duration(history_ttl), DURATION(0, DAYS(365), 0), RESTART},                                \
+    {at_duration(history_meta_ttl), DURATION(SECONDS(1), DAYS(365), DAYS(30)), RESTART},           \
+    {at(force_recovery), BOOL(false), RESTART},                                                    \
+    {at(allow_recovery), BOOL(false), RESTART},                                                    \
+    {at(force_positioning), BOOL(false), RESTART},                                                 \
+    {at(allow_positioning), BOOL(false), RESTART},                                                 \
+    {at(force_recovery_mode), CHOICE(recovery_mode_words, POLICY_RECOVERY_STREAM), RESTART},       \
+    {at(presence), BOOL(false), RESTART},                                                          \
+    {at(join_leave), BOOL(false), RESTART},                                                        \
+    {at(force_push_join_leave), BOOL(false), RESTART},                                             \
+    {at(durability), CHOICE(durability_words, POLICY_DURABILITY_MEMORY), RESTART},                 \
+    {at_duration(idempotency_ttl), DURATION(SECONDS(1), DAYS(1), SECONDS(300)), RESTART},          \
+    {at(slow_consumer), CHOICE(slow_consumer_words, POLICY_SLOW_RESYNC), RESTART}
 /* clang-format on */
 
 /* Those of client.token and client.subscription_token. */
 /* clang-format off */
 #define TOKEN_ROWS(section)                                                                        \
-    {AT(section, hmac_secret_key), SECRET(CONFIG_TEXT_MAX)},                                       \
-    {AT(section, hmac_secret_key_file), TEXT(CONFIG_LINE_MAX)},                                    \
-    {AT(section, rsa_public_key), TEXT(CONFIG_TEXT_MAX)},                                          \
-    {AT(section, rsa_public_key_file), TEXT(CONFIG_LINE_MAX)},                                     \
-    {AT(section, ecdsa_public_key), TEXT(CONFIG_TEXT_MAX)},                                        \
-    {AT(section, ecdsa_public_key_file), TEXT(CONFIG_LINE_MAX)},                                   \
-    {AT(section, jwks_public_endpoint), TEXT(CONFIG_LINE_MAX)},                                    \
-    {AT(section, jwks_file), TEXT(CONFIG_LINE_MAX)},                                               \
-    {AT(section, jwks_ca_file), TEXT(CONFIG_LINE_MAX)},                                            \
-    {AT(section, audience), TEXT(CONFIG_LINE_MAX)},                                                \
-    {AT(section, issuer), TEXT(CONFIG_LINE_MAX)},                                                  \
-    {AT_DURATION(section, leeway), DURATION(0, SECONDS(300), SECONDS(30))},                        \
-    {AT(section, require_exp), BOOL(false)}
+    {AT(section, hmac_secret_key), SECRET(CONFIG_TEXT_MAX), NOW},                                  \
+    {AT(section, hmac_secret_key_file), TEXT(CONFIG_LINE_MAX), NOW},                               \
+    {AT(section, rsa_public_key), TEXT(CONFIG_TEXT_MAX), NOW},                                     \
+    {AT(section, rsa_public_key_file), TEXT(CONFIG_LINE_MAX), NOW},                                \
+    {AT(section, ecdsa_public_key), TEXT(CONFIG_TEXT_MAX), NOW},                                   \
+    {AT(section, ecdsa_public_key_file), TEXT(CONFIG_LINE_MAX), NOW},                              \
+    {AT(section, jwks_public_endpoint), TEXT(CONFIG_LINE_MAX), RESTART},                           \
+    {AT(section, jwks_file), TEXT(CONFIG_LINE_MAX), NOW},                                          \
+    {AT(section, jwks_ca_file), TEXT(CONFIG_LINE_MAX), RESTART},                                   \
+    {AT(section, audience), TEXT(CONFIG_LINE_MAX), NOW},                                           \
+    {AT(section, issuer), TEXT(CONFIG_LINE_MAX), NOW},                                             \
+    {AT_DURATION(section, leeway), DURATION(0, SECONDS(300), SECONDS(30)), NOW},                   \
+    {AT(section, require_exp), BOOL(false), NOW}
 /* clang-format on */
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): a member designator takes none. */
@@ -108,119 +111,127 @@ static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "d
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 static const struct config_option all_rows[] = {
-    {AT(http_server, address), ADDRESS("127.0.0.1")},
-    {AT(http_server, port), PORT(8000)},
-    {AT(http_server, internal_address), ADDRESS("127.0.0.1")},
-    {AT(http_server, internal_port), PORT(9000)},
-    {AT(http_server, tls.enabled), BOOL(false)},
-    {AT(http_server, tls.cert_pem_file), PATH("")},
-    {AT(http_server, tls.key_pem_file), PATH("")},
-    {AT(http_server, tls.certificates), .kind = CONFIG_KIND_CERTIFICATES, .max = 63},
-    {AT(http_server, tls.client_ca_pem_file), PATH("")},
-    {AT(http_server, tls.min_version), CHOICE(tls_version_words, CONFIG_TLS_1_2)},
-    {AT_DURATION(http_server, tls.handshake_timeout), DURATION(MS(100), SECONDS(60), SECONDS(5))},
-    {AT(http_server, tls.ticket_key_file), PATH("")},
-    {AT_DURATION(http_server, tls.ticket_rotation), DURATION(SECONDS(1), DAYS(2), SECONDS(43200))},
-    {AT(http_server, proxy_protocol), CHOICE(proxy_words, CONFIG_PROXY_REFUSED)},
-    {AT(http_server, trusted_proxies), .kind = CONFIG_KIND_NETWORKS, .max = 1024},
-    {AT_DURATION(http_server, proxy_timeout), DURATION(MS(100), SECONDS(60), SECONDS(3))},
-    {AT(http_server, listeners), .kind = CONFIG_KIND_LISTENERS, .max = CONFIG_LISTENERS_MAX},
-    {AT(http_server, max_header_bytes), NUMBER(KIB(1), KIB(64), KIB(8), "bytes")},
-    {AT(http_server, max_headers), NUMBER(8, 64, 64, "headers")},
-    {AT(http_server, max_uri), NUMBER(64, KIB(16), KIB(4), "bytes")},
-    {AT_DURATION(http_server, handshake_timeout), DURATION(MS(100), SECONDS(300), SECONDS(10))},
+    {AT(http_server, address), ADDRESS("127.0.0.1"), RESTART},
+    {AT(http_server, port), PORT(8000), RESTART},
+    {AT(http_server, internal_address), ADDRESS("127.0.0.1"), RESTART},
+    {AT(http_server, internal_port), PORT(9000), RESTART},
+    {AT(http_server, tls.enabled), BOOL(false), RESTART},
+    {AT(http_server, tls.cert_pem_file), PATH(""), NOW},
+    {AT(http_server, tls.key_pem_file), PATH(""), NOW},
+    {AT(http_server, tls.certificates), .kind = CONFIG_KIND_CERTIFICATES, .max = 63, NOW},
+    {AT(http_server, tls.client_ca_pem_file), PATH(""), RESTART},
+    {AT(http_server, tls.min_version), CHOICE(tls_version_words, CONFIG_TLS_1_2), NOW},
+    {AT_DURATION(http_server, tls.handshake_timeout), DURATION(MS(100), SECONDS(60), SECONDS(5)),
+     RESTART},
+    {AT(http_server, tls.ticket_key_file), PATH(""), NOW},
+    {AT_DURATION(http_server, tls.ticket_rotation), DURATION(SECONDS(1), DAYS(2), SECONDS(43200)),
+     RESTART},
+    {AT(http_server, proxy_protocol), CHOICE(proxy_words, CONFIG_PROXY_REFUSED), RESTART},
+    {AT(http_server, trusted_proxies), .kind = CONFIG_KIND_NETWORKS, .max = 1024, RESTART},
+    {AT_DURATION(http_server, proxy_timeout), DURATION(MS(100), SECONDS(60), SECONDS(3)), RESTART},
+    {AT(http_server, listeners), .kind = CONFIG_KIND_LISTENERS, .max = CONFIG_LISTENERS_MAX,
+     RESTART},
+    {AT(http_server, max_header_bytes), NUMBER(KIB(1), KIB(64), KIB(8), "bytes"), NOW},
+    {AT(http_server, max_headers), NUMBER(8, 64, 64, "headers"), NOW},
+    {AT(http_server, max_uri), NUMBER(64, KIB(16), KIB(4), "bytes"), NOW},
+    {AT_DURATION(http_server, handshake_timeout), DURATION(MS(100), SECONDS(300), SECONDS(10)),
+     NOW},
 
-    {AT(http_api, key), SECRET(CONFIG_LINE_MAX)},
-    {AT(http_api, key_file), TEXT(CONFIG_LINE_MAX)},
-    {AT(http_api, insecure), BOOL(false)},
-    {AT(http_api, max_body_bytes), NUMBER(KIB(4), MIB(64), MIB(1), "bytes")},
-    {AT(http_api, max_answer_bytes), NUMBER(KIB(64), MIB(64), MIB(1), "bytes")},
-    {AT(http_api, max_in_flight), NUMBER(1, 65536, 1024, "commands")},
-    {AT(http_api, max_requests), NUMBER(1, 65536, 256, "requests")},
-    {AT(http_api, max_revocations), NUMBER(1, 1000000, 10000, "revocations")},
-    {AT_DURATION(http_api, body_timeout), DURATION(MS(100), SECONDS(600), SECONDS(10))},
-    {AT_DURATION(http_api, idle_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(120))},
+    {AT(http_api, key), SECRET(CONFIG_LINE_MAX), NOW},
+    {AT(http_api, key_file), TEXT(CONFIG_LINE_MAX), NOW},
+    {AT(http_api, insecure), BOOL(false), NOW},
+    {AT(http_api, max_body_bytes), NUMBER(KIB(4), MIB(64), MIB(1), "bytes"), NOW},
+    {AT(http_api, max_answer_bytes), NUMBER(KIB(64), MIB(64), MIB(1), "bytes"), RESTART},
+    {AT(http_api, max_in_flight), NUMBER(1, 65536, 1024, "commands"), NOW},
+    {AT(http_api, max_requests), NUMBER(1, 65536, 256, "requests"), NOW},
+    {AT(http_api, max_revocations), NUMBER(1, 1000000, 10000, "revocations"), RESTART},
+    {AT_DURATION(http_api, body_timeout), DURATION(MS(100), SECONDS(600), SECONDS(10)), NOW},
+    {AT_DURATION(http_api, idle_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(120)), NOW},
 
-    {AT(client, insecure), BOOL(false)},
-    {AT(client, allow_anonymous_connect_without_token), BOOL(false)},
-    {AT(client, allowed_origins), .kind = CONFIG_KIND_ORIGINS, .max = 1024},
-    {AT_DURATION(client, stale_close_delay), DURATION(MS(100), SECONDS(3600), SECONDS(10))},
-    {AT_DURATION(client, expired_close_delay), DURATION(0, SECONDS(3600), SECONDS(25))},
-    {AT_DURATION(client, ping_interval), DURATION(SECONDS(1), SECONDS(3600), SECONDS(25))},
-    {AT_DURATION(client, pong_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(8))},
-    {AT_DURATION(client, expired_sub_close_delay), DURATION(0, SECONDS(3600), SECONDS(25))},
-    {AT(client, subscribe_to_user_personal_channel.enabled), BOOL(false)},
+    {AT(client, insecure), BOOL(false), RESTART},
+    {AT(client, allow_anonymous_connect_without_token), BOOL(false), NOW},
+    {AT(client, allowed_origins), .kind = CONFIG_KIND_ORIGINS, .max = 1024, NOW},
+    {AT_DURATION(client, stale_close_delay), DURATION(MS(100), SECONDS(3600), SECONDS(10)), NOW},
+    {AT_DURATION(client, expired_close_delay), DURATION(0, SECONDS(3600), SECONDS(25)), NOW},
+    {AT_DURATION(client, ping_interval), DURATION(SECONDS(1), SECONDS(3600), SECONDS(25)), RESTART},
+    {AT_DURATION(client, pong_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(8)), NOW},
+    {AT_DURATION(client, expired_sub_close_delay), DURATION(0, SECONDS(3600), SECONDS(25)), NOW},
+    {AT(client, subscribe_to_user_personal_channel.enabled), BOOL(false), NOW},
     {AT(client, subscribe_to_user_personal_channel.personal_channel_namespace),
-     .kind = CONFIG_KIND_NAME},
-    {AT(client, channel_limit), NUMBER(1, 32768, 128, "channels")},
-    {AT(client, queue_max_size), NUMBER(KIB(4), MIB(1024), KIB(256), "bytes")},
-    {AT_DURATION(client, write_stall_timeout), DURATION(MS(100), SECONDS(600), SECONDS(10))},
-    {AT(client, command_rate), NUMBER(1, 1000000, 50, "commands a second")},
-    {AT(client, command_burst), NUMBER(1, 1000000, 100, "commands")},
-    {AT(client, control_rate), NUMBER(1, 1000000, 10, "frames a second")},
-    {AT(client, control_burst), NUMBER(1, 1000000, 20, "frames")},
-    {AT(client, connection_limit), NUMBER(1, 10000000, 0, "connections"), .has_auto = true},
-    {AT(client, max_messages_per_frame), NUMBER(1, 1024, 16, "messages")},
-    {AT(client, history_max_publication_limit), NUMBER(1, 10000, 300, "publications")},
-    {AT(client, recovery_max_publication_limit), NUMBER(1, 10000, 300, "publications")},
-    {AT(client, presence_max_list), NUMBER(1, 100000, 1000, "members")},
+     .kind = CONFIG_KIND_NAME, NOW},
+    {AT(client, channel_limit), NUMBER(1, 32768, 128, "channels"), NOW},
+    {AT(client, queue_max_size), NUMBER(KIB(4), MIB(1024), KIB(256), "bytes"), RESTART},
+    {AT_DURATION(client, write_stall_timeout), DURATION(MS(100), SECONDS(600), SECONDS(10)),
+     RESTART},
+    {AT(client, command_rate), NUMBER(1, 1000000, 50, "commands a second"), NOW},
+    {AT(client, command_burst), NUMBER(1, 1000000, 100, "commands"), NOW},
+    {AT(client, control_rate), NUMBER(1, 1000000, 10, "frames a second"), NOW},
+    {AT(client, control_burst), NUMBER(1, 1000000, 20, "frames"), NOW},
+    {AT(client, connection_limit), NUMBER(1, 10000000, 0, "connections"), .has_auto = true,
+     RESTART},
+    {AT(client, max_messages_per_frame), NUMBER(1, 1024, 16, "messages"), NOW},
+    {AT(client, history_max_publication_limit), NUMBER(1, 10000, 300, "publications"), NOW},
+    {AT(client, recovery_max_publication_limit), NUMBER(1, 10000, 300, "publications"), NOW},
+    {AT(client, presence_max_list), NUMBER(1, 100000, 1000, "members"), NOW},
     TOKEN_ROWS(client.token),
-    {AT(client.subscription_token, enabled), BOOL(false)},
+    {AT(client.subscription_token, enabled), BOOL(false), RESTART},
     TOKEN_ROWS(client.subscription_token),
 
-    {AT(websocket, message_size_limit), NUMBER(128, MIB(64), KIB(64), "bytes")},
-    {AT(websocket, max_fragments), NUMBER(1, 1000000, 64, "fragments")},
-    {AT_DURATION(websocket, message_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(20))},
-    {AT_DURATION(websocket, close_timeout), DURATION(MS(100), SECONDS(60), SECONDS(3))},
-    {AT(websocket, compression), BOOL(false)},
-    {AT(websocket, compression_min_size), NUMBER(1, MIB(1), 128, "bytes")},
-    {AT(websocket, compression_level), NUMBER(1, 9, 1, "levels")},
-    {AT(websocket, compression_window_bits), NUMBER(9, 15, 15, "bits")},
+    {AT(websocket, message_size_limit), NUMBER(128, MIB(64), KIB(64), "bytes"), RESTART},
+    {AT(websocket, max_fragments), NUMBER(1, 1000000, 64, "fragments"), NOW},
+    {AT_DURATION(websocket, message_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(20)), NOW},
+    {AT_DURATION(websocket, close_timeout), DURATION(MS(100), SECONDS(60), SECONDS(3)), NOW},
+    {AT(websocket, compression), BOOL(false), RESTART},
+    {AT(websocket, compression_min_size), NUMBER(1, MIB(1), 128, "bytes"), NOW},
+    {AT(websocket, compression_level), NUMBER(1, 9, 1, "levels"), RESTART},
+    {AT(websocket, compression_window_bits), NUMBER(9, 15, 15, "bits"), RESTART},
 
-    {AT(echo, enabled), BOOL(false)},
-    {AT(echo, message_size_limit), NUMBER(128, MIB(512), MIB(16), "bytes")},
-    {AT_DURATION(echo, message_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(120))},
-    {AT(echo, queue_max_size), NUMBER(KIB(4), MIB(1024), MIB(32), "bytes")},
+    {AT(echo, enabled), BOOL(false), RESTART},
+    {AT(echo, message_size_limit), NUMBER(128, MIB(512), MIB(16), "bytes"), RESTART},
+    {AT_DURATION(echo, message_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(120)), NOW},
+    {AT(echo, queue_max_size), NUMBER(KIB(4), MIB(1024), MIB(32), "bytes"), RESTART},
 
-    {AT(channel, max_length), NUMBER(1, 255, 255, "bytes")},
-    {AT(channel, history_memory_max), SIZE(MIB(1), MIB(1 << 20), MIB(1024))},
+    {AT(channel, max_length), NUMBER(1, 255, 255, "bytes"), RESTART},
+    {AT(channel, history_memory_max), SIZE(MIB(1), MIB(1 << 20), MIB(1024)), RESTART},
     CHANNEL_ROWS(AT_PLAIN, AT_PLAIN_DURATION),
-    {AT(channel, namespaces), .kind = CONFIG_KIND_NAMESPACES, .max = 1024},
+    {AT(channel, namespaces), .kind = CONFIG_KIND_NAMESPACES, .max = 1024, RESTART},
 
-    {AT(store, engine), CHOICE(store_engine_words, CONFIG_STORE_MEMORY)},
-    {AT(store, path), PATH("")},
-    {AT_DURATION(store, timeout), DURATION(MS(100), SECONDS(60), SECONDS(5))},
-    {AT(store, queue_max_size), NUMBER(MIB(4), MIB(1024), MIB(64), "bytes")},
-    {AT(store, write_buffer_size), NUMBER(MIB(1), MIB(4095), MIB(64), "bytes")},
-    {AT(store, block_cache_size), NUMBER(MIB(1), MIB(4095), MIB(64), "bytes")},
-    {AT(store, min_free_space), NUMBER(MIB(1), MIB(4095), MIB(256), "bytes")},
+    {AT(store, engine), CHOICE(store_engine_words, CONFIG_STORE_MEMORY), RESTART},
+    {AT(store, path), PATH(""), RESTART},
+    {AT_DURATION(store, timeout), DURATION(MS(100), SECONDS(60), SECONDS(5)), RESTART},
+    {AT(store, queue_max_size), NUMBER(MIB(4), MIB(1024), MIB(64), "bytes"), RESTART},
+    {AT(store, write_buffer_size), NUMBER(MIB(1), MIB(4095), MIB(64), "bytes"), RESTART},
+    {AT(store, block_cache_size), NUMBER(MIB(1), MIB(4095), MIB(64), "bytes"), RESTART},
+    {AT(store, min_free_space), NUMBER(MIB(1), MIB(4095), MIB(256), "bytes"), RESTART},
 
-    {AT(reactor, count), NUMBER(1, 1024, 0, "threads"), .has_auto = true},
-    {AT(reactor, backend), CHOICE(backend_words, CONFIG_BACKEND_AUTO)},
-    {AT(reactor, simd), CHOICE(simd_words, CONFIG_SIMD_AUTO)},
-    {AT(reactor, pin), BOOL(true)},
-    {AT(reactor, receive_buffers), NUMBER(16, 32768, 512, "buffers")},
-    {AT(reactor, receive_buffer_size), NUMBER(512, KIB(64), KIB(2), "bytes")},
+    {AT(reactor, count), NUMBER(1, 1024, 0, "threads"), .has_auto = true, RESTART},
+    {AT(reactor, backend), CHOICE(backend_words, CONFIG_BACKEND_AUTO), RESTART},
+    {AT(reactor, simd), CHOICE(simd_words, CONFIG_SIMD_AUTO), RESTART},
+    {AT(reactor, pin), BOOL(true), RESTART},
+    {AT(reactor, receive_buffers), NUMBER(16, 32768, 512, "buffers"), RESTART},
+    {AT(reactor, receive_buffer_size), NUMBER(512, KIB(64), KIB(2), "bytes"), RESTART},
 
-    {AT(bus, slots), NUMBER(64, 65536, 1024, "slots")},
-    {AT(bus, reserve), NUMBER(1, 32768, 256, "slots")},
+    {AT(bus, slots), NUMBER(64, 65536, 1024, "slots"), RESTART},
+    {AT(bus, reserve), NUMBER(1, 32768, 256, "slots"), RESTART},
 
-    {AT(log, level), CHOICE(log_level_words, CONFIG_LOG_INFO)},
-    {AT(log, format), CHOICE(log_format_words, CONFIG_LOG_LOGFMT)},
-    {AT_DURATION(log, slow_turn), DURATION(MS(1), SECONDS(60), MS(100))},
+    {AT(log, level), CHOICE(log_level_words, CONFIG_LOG_INFO), NOW},
+    {AT(log, format), CHOICE(log_format_words, CONFIG_LOG_LOGFMT), RESTART},
+    {AT_DURATION(log, slow_turn), DURATION(MS(1), SECONDS(60), MS(100)), NOW},
 
-    {AT(overload, memory_budget), SIZE(UINT64_C(32) << 20, UINT64_C(1) << 50, 0), .has_auto = true},
+    {AT(overload, memory_budget), SIZE(UINT64_C(32) << 20, UINT64_C(1) << 50, 0), .has_auto = true,
+     RESTART},
 
-    {AT_DURATION(shutdown, grace), DURATION(0, SECONDS(300), SECONDS(5))},
-    {AT_DURATION(shutdown, timeout), DURATION(MS(100), SECONDS(600), SECONDS(25))},
-    {AT(shutdown, close_rate), NUMBER(1, 1000000, 200, "connections a second")},
+    {AT_DURATION(shutdown, grace), DURATION(0, SECONDS(300), SECONDS(5)), NOW},
+    {AT_DURATION(shutdown, timeout), DURATION(MS(100), SECONDS(600), SECONDS(25)), NOW},
+    {AT(shutdown, close_rate), NUMBER(1, 1000000, 200, "connections a second"), NOW},
 };
 
 static const struct config_option namespace_rows[] = {
     {.key = "name",
      .offset = offsetof(struct config_namespace, name),
      .kind = CONFIG_KIND_NAME,
-     .min = 1},
+     .min = 1,
+     NOW},
     CHANNEL_ROWS(AT_NAMESPACE, AT_NAMESPACE_DURATION),
 };
 

@@ -44,9 +44,17 @@ enum config_kind {
     CONFIG_KIND_LISTENERS,    /* struct config_listeners */
 };
 
+/* What a reload does with another value: config_change.h. Of a list's items it is the list's. */
+enum config_change {
+    CONFIG_CHANGE_UNDECIDED = 0, /* of an item, but for those of namespaces */
+    CONFIG_CHANGE_NOW,           /* it is used from then on */
+    CONFIG_CHANGE_RESTART,       /* it is named, and used after the next start */
+};
+
 struct config_option {
     const char *key; /* dotted */
     enum config_kind kind;
+    enum config_change change;
     bool has_auto; /* a number that may be the word auto, and is 0 in the field then */
     size_t offset; /* of the field in the struct that the table belongs to */
     uint64_t min;

@@ -27,7 +27,6 @@
 #include "net/backend_choose.h"
 #include "net/reactor.h"
 #include "proto/simd.h"
-#include "server/api_key.h"
 #include "server/archive.h"
 #include "server/config.h"
 #include "server/jwks_source.h"
@@ -36,6 +35,7 @@
 #include "server/policies.h"
 #include "server/reload.h"
 #include "server/service.h"
+#include "server/settings.h"
 #include "server/shard.h"
 #include "server/site.h"
 #include "server/store_program.h"
@@ -94,9 +94,9 @@ struct control {
     const struct backend_ops *backend;
     const struct simd_ops *simd;
     struct bus *bus;
+    const struct config_source *config_source;
     struct policies policies;
-    struct token_keys *keys;
-    struct api_key api_key;
+    struct settings *settings; /* those at the start, until they are the reload's */
     struct site site;
     struct service service;
     struct listening listening;
@@ -217,16 +217,10 @@ static int open_descriptors(struct control *control)
     return 0;
 }
 
-static int load_keys(struct control *control)
+static int load_settings(struct control *control)
 {
-    char error[CONFIG_ERROR_SIZE] = "";
-    control->keys = token_keys_create(&control->config->client, error);
-    if (control->keys == NULL ||
-        !api_key_load(&control->api_key, &control->config->http_api, error, sizeof(error))) {
-        (void)snprintf(control->error, control->error_size, "%s", error);
-        return -EINVAL;
-    }
-    return 0;
+    control->settings = settings_create(control->config, NULL, control->error, control->error_size);
+    return control->settings == NULL ? -EINVAL : 0;
 }
 
 static bool has_store(const struct control *control)
@@ -302,13 +296,14 @@ static int allocate(struct control *control)
     control->bus =
         bus_create(working + 1, control->config->bus.slots, control->config->bus.reserve);
     control->members = calloc(count, sizeof(*control->members));
-    control->metrics = aligned_alloc(_Alignof(struct metrics), working * sizeof(struct metrics));
+    const size_t counting = working + 1; /* the main thread counts behind them */
+    control->metrics = aligned_alloc(_Alignof(struct metrics), counting * sizeof(struct metrics));
     if (control->metrics != NULL) {
-        memset(control->metrics, 0, working * sizeof(struct metrics));
+        memset(control->metrics, 0, counting * sizeof(struct metrics));
     }
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is meant */
-    control->all_metrics = calloc(working, sizeof(*control->all_metrics));
-    control->metric_names = calloc(working, sizeof(*control->metric_names));
+    control->all_metrics = calloc(counting, sizeof(*control->all_metrics));
+    control->metric_names = calloc(counting, sizeof(*control->metric_names));
     if (control->bus == NULL || control->members == NULL || control->metrics == NULL ||
         control->all_metrics == NULL || control->metric_names == NULL ||
         policies_init(&control->policies, control->config) != 0) {
@@ -317,7 +312,7 @@ static int allocate(struct control *control)
     if (count_namespaces(control) != 0) {
         return fail(control, -ENOMEM, "start");
     }
-    for (size_t i = 0; i < working; i++) {
+    for (size_t i = 0; i < counting; i++) {
         control->all_metrics[i] = &control->metrics[i];
     }
     for (size_t i = 0; i < count; i++) {
@@ -329,7 +324,7 @@ static int allocate(struct control *control)
     control->site = (struct site){
         .metrics = control->all_metrics,
         .metric_names = control->metric_names,
-        .metric_count = working,
+        .metric_count = counting,
         .namespaces = control->namespaces,
         .node_name = control->node_name,
         .node_uid = control->node_uid,
@@ -355,7 +350,7 @@ static uint64_t read_clock(void *context)
 static int create_verifier(struct control *control, struct member *member, struct metrics *metrics)
 {
     const struct token_verifier_options options = {
-        .keys = control->keys,
+        .keys = control->settings->keys,
         .now_ms = read_clock,
         .metrics = metrics,
         .log = member->log,
@@ -363,9 +358,6 @@ static int create_verifier(struct control *control, struct member *member, struc
         .port = (uint16_t)(member - control->members),
         .source_port = has_source(control) ? (uint16_t)source_port(control) : 0,
     };
-    if (token_keys_is_empty(control->keys)) {
-        return 0;
-    }
     member->verifier = token_verifier_create(&options);
     if (member->verifier == NULL) {
         return fail(control, -ENOMEM, member->name);
@@ -385,10 +377,10 @@ static int create_member(struct control *control, size_t index)
 
     struct shard_options options = {
         .config = control->config,
-        .api_key = &control->api_key,
+        .api_key = &control->settings->api_key,
         .policies = &control->policies.table,
         .tokens = member->verifier,
-        .verifier = member->verifier != NULL ? &member->claims : NULL,
+        .verifier = token_keys_is_empty(control->settings->keys) ? NULL : &member->claims,
         .site = &control->site,
         .listening = &control->listening,
         .simd = control->simd,
@@ -507,19 +499,25 @@ static void start_service(struct control *control)
     }
 }
 
+static int start_reload(struct control *control)
+{
+    const struct reload_options options = {
+        .source = control->config_source,
+        .listening = &control->listening,
+        .bus = control->bus,
+        .logger = control->logger,
+        .log = control->log,
+        .metrics = &control->metrics[control->site.metric_count - 1],
+        .reactor_count = control->config->reactor.count,
+    };
+    const int result = reload_init(&control->reload, &options, control->settings);
+    return result == 0 ? 0 : fail(control, result, "reload");
+}
+
 static int start_listening(struct control *control)
 {
     const int result =
         listening_init(&control->listening, control->config, control->error, control->error_size);
-    const struct reload reload = {
-        .listening = &control->listening,
-        .client = &control->config->client,
-        .keys = &control->keys,
-        .bus = control->bus,
-        .log = control->log,
-        .reactor_count = control->config->reactor.count,
-    };
-    reload_init(&control->reload, &reload);
     overload_init(&control->overload, control->bus, control->log,
                   control->config->overload.memory_budget, control->config->reactor.count);
     return result != 0 ? result
@@ -561,10 +559,13 @@ static int start(struct control *control)
         result = choose(control);
     }
     if (result == 0) {
-        result = load_keys(control);
+        result = load_settings(control);
     }
     if (result == 0) {
         result = allocate(control);
+    }
+    if (result == 0) {
+        result = start_reload(control);
     }
     if (result == 0) {
         result = start_listening(control);
@@ -647,8 +648,12 @@ static void take_posts(struct control *control)
     const size_t count = bus_take(control->bus, port, posts, sizeof(posts) / sizeof(posts[0]));
 
     for (size_t i = 0; i < count; i++) {
-        CHECK(posts[i].kind == POST_DESERTED || posts[i].kind == POST_DRAINED);
-        control->members[posts[i].from].answered = posts[i].kind;
+        if (posts[i].kind == POST_SETTINGS_TAKEN) {
+            reload_take(&control->reload);
+        } else {
+            CHECK(posts[i].kind == POST_DESERTED || posts[i].kind == POST_DRAINED);
+            control->members[posts[i].from].answered = posts[i].kind;
+        }
     }
 }
 
@@ -808,7 +813,10 @@ static void deinit(struct control *control)
         shard_destroy(control->members[i].shard);
         token_verifier_destroy(control->members[i].verifier);
     }
-    token_keys_unref(control->keys);
+    if (control->reload.present == NULL) {
+        settings_destroy(control->settings); /* it was not given away */
+    }
+    reload_deinit(&control->reload);
     service_deinit(&control->service);
     listening_deinit(&control->listening);
     policies_deinit(&control->policies);
@@ -834,19 +842,26 @@ static int look_after(struct control *control, uint32_t signal_number)
 {
     overload_step(&control->overload, monotime_read());
     if (signal_number == SIGHUP) {
-        service_reloading(&control->service, monotime_read());
-        reload_begin(&control->reload);
+        reload_want(&control->reload);
     }
-    if (!reload_go_on(&control->reload)) {
+    if (!reload_is_over(&control->reload)) {
+        service_reloading(&control->service, monotime_read());
+    }
+    const bool has_posted = reload_go_on(&control->reload);
+    if (reload_is_over(&control->reload)) {
+        service_reloaded(&control->service);
+    }
+    if (!has_posted) {
         return POLL_MS;
     }
-    service_reloaded(&control->service);
     return OVERLOAD_LOOK_MS;
 }
 
-int control_run(const struct config *config, struct logger *logger, char *error, size_t error_size)
+int control_run(const struct config_source *source, const struct config *config,
+                struct logger *logger, char *error, size_t error_size)
 {
     struct control control = {
+        .config_source = source,
         .config = config,
         .logger = logger,
         .log = logger_attach(logger, "main"),

@@ -16,13 +16,15 @@
 #include "core/annot.h"
 
 struct config;
+struct config_source;
 struct logger;
 
 /*
- * Runs until SIGTERM or SIGINT has been carried out. `config` is resolved and frozen. 0, or -errno
+ * Runs until SIGTERM or SIGINT has been carried out. `config` was read from `source`, resolved, and
+ * is frozen. 0, or -errno
  * and one line in `error` when it could not start.
  */
-NODISCARD int control_run(const struct config *config, struct logger *logger, char *error,
-                          size_t error_size);
+NODISCARD int control_run(const struct config_source *source, const struct config *config,
+                          struct logger *logger, char *error, size_t error_size);
 
 #endif /* SERVER_CONTROL_H */

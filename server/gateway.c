@@ -479,6 +479,15 @@ free_created:
     return -ENOMEM;
 }
 
+void gateway_change(struct gateway *gateway, const struct config *config,
+                    const struct api_key *api_key)
+{
+    gateway->options.config = config;
+    gateway->options.api_key = api_key;
+    take_limits(gateway, config);
+    take_api(gateway, config);
+}
+
 void gateway_refuse_connections(struct gateway *gateway, bool refuses)
 {
     gateway->refuses_connections = refuses;

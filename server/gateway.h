@@ -51,6 +51,13 @@ struct gateway_options {
 NODISCARD int gateway_create(const struct gateway_options *options, struct gateway **gateway);
 void gateway_destroy(struct gateway *gateway);
 
+/*
+ * From now on another configuration, and another key; what needs a restart is the same in it. Times
+ * that run keep their ends, and buckets their tokens.
+ */
+void gateway_change(struct gateway *gateway, const struct config *config,
+                    const struct api_key *api_key) ON_REACTOR;
+
 /* The upcalls, for reactor_listen(), for all listeners in the order of `listening`. */
 const struct conn_handler *gateway_handler(const struct gateway *gateway);
 

@@ -20,10 +20,9 @@ enum { BACKLOG = 4096 };
 /* --- TLS ------------------------------------------------------------------------------------- */
 
 /* The keys that tickets are to be made with: of the file, or of this process. */
-static int load_tickets(struct listening *listening, struct tls_tickets *tickets, char *error,
-                        size_t error_size)
+static int load_tickets(struct listening *listening, const struct config_tls *config,
+                        struct tls_tickets *tickets, char *error, size_t error_size)
 {
-    const struct config_tls *config = &listening->config->http_server.tls;
     const uint32_t rotation_s = (uint32_t)(config->ticket_rotation_ns / MONOTIME_NS_PER_S);
 
     if (config->ticket_key_file[0] != '\0') {
@@ -68,17 +67,18 @@ static struct tls_config *load_tls(const struct config_tls *config,
     return loaded;
 }
 
-int listening_reload(struct listening *listening, char *error, size_t error_size)
+int listening_reload(struct listening *listening, const struct config *config, char *error,
+                     size_t error_size)
 {
+    const struct config_tls *tls = &config->http_server.tls;
     struct tls_config *loaded[LISTENING_MAX] = {NULL};
     struct tls_tickets tickets;
     size_t done = 0;
 
-    int result = load_tickets(listening, &tickets, error, error_size);
+    int result = load_tickets(listening, tls, &tickets, error, error_size);
     for (; result == 0 && done < listening->count; done++) {
         if (listening->items[done].has_tls) {
-            loaded[done] = load_tls(&listening->config->http_server.tls, &listening->items[done],
-                                    &tickets, error, error_size);
+            loaded[done] = load_tls(tls, &listening->items[done], &tickets, error, error_size);
             result = loaded[done] == NULL ? -EINVAL : 0;
         }
     }
@@ -92,6 +92,13 @@ int listening_reload(struct listening *listening, char *error, size_t error_size
     }
     explicit_bzero(&tickets, sizeof(tickets));
     return result;
+}
+
+void listening_list_tls(const struct listening *listening, struct tls_config *list[LISTENING_MAX])
+{
+    for (size_t i = 0; i < LISTENING_MAX; i++) {
+        list[i] = i < listening->count ? listening->items[i].tls : NULL;
+    }
 }
 
 /* --- The table ------------------------------------------------------------------------------- */
@@ -145,7 +152,7 @@ int listening_init(struct listening *listening, const struct config *config, cha
 {
     *listening = (struct listening){.config = config};
     fill_table(listening);
-    return listening_reload(listening, error, error_size);
+    return listening_reload(listening, listening->config, error, error_size);
 }
 
 void listening_deinit(struct listening *listening)

@@ -65,7 +65,14 @@ NODISCARD int listening_claim(struct listening *listening, char *error, size_t e
 NODISCARD int listening_open(struct listening *listening, struct shard *shard, char *error,
                              size_t error_size);
 
-/* Reads certificates and keys again: all of them are used from then on, or none. */
-NODISCARD int listening_reload(struct listening *listening, char *error, size_t error_size);
+/*
+ * Reads certificates and keys again, those that `config` names: all of them are used from then on,
+ * or none.
+ */
+NODISCARD int listening_reload(struct listening *listening, const struct config *config,
+                               char *error, size_t error_size);
+
+/* What each listener has of TLS, NULL where it has none. No reference is counted. */
+void listening_list_tls(const struct listening *listening, struct tls_config *list[LISTENING_MAX]);
 
 #endif /* SERVER_LISTENING_H */

@@ -19,6 +19,7 @@
 #include "server/api_key.h"
 #include "server/args.h"
 #include "server/config.h"
+#include "server/config_source.h"
 #include "server/control.h"
 #include "server/explain.h"
 #include "server/libraries.h"
@@ -56,36 +57,6 @@ static uint64_t raise_open_files(void)
     return limit.rlim_cur;
 }
 
-static int load_config(const struct args *args, struct config *config)
-{
-    char error[CONFIG_ERROR_SIZE] = "";
-
-    int result = 0;
-    if (args->config_file != NULL) {
-        result = config_load_file(args->config_file, config, error, sizeof(error));
-    } else {
-        config_init_defaults(config);
-    }
-    if (result == 0) {
-        result = args_apply(args, config, error, sizeof(error));
-        if (result == 0) {
-            const struct config_facts facts = {
-                .cpu_count = (uint32_t)cpu_count(),
-                .open_files_max = raise_open_files(),
-                .memory_max = memory_limit(),
-            };
-            result = config_resolve(config, &facts, error, sizeof(error));
-        }
-        if (result != 0) {
-            config_destroy(config);
-        }
-    }
-    if (result != 0) {
-        (void)fprintf(stderr, "parleyd: %s\n", error);
-    }
-    return result;
-}
-
 /* All of it as it is used, after a look at the key files that it names. */
 static int show_config(const struct config *config)
 {
@@ -102,7 +73,7 @@ static int show_config(const struct config *config)
     return config_describe(config, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int run(const struct config *config)
+static int run(const struct config_source *source, const struct config *config)
 {
     const struct logger_options options = {
         .format = config->log.format == CONFIG_LOG_JSON ? LOGGER_JSON : LOGGER_LOGFMT,
@@ -116,7 +87,7 @@ static int run(const struct config *config)
         return EXIT_FAILURE;
     }
     char error[CONFIG_ERROR_SIZE] = "";
-    const int result = control_run(config, logger, error, sizeof(error));
+    const int result = control_run(source, config, logger, error, sizeof(error));
     logger_destroy(logger);
     if (result != 0) {
         (void)fprintf(stderr, "parleyd: %s\n", error);
@@ -156,11 +127,21 @@ int main(int argc, char **argv)
         print_version();
         return EXIT_SUCCESS;
     }
+    const struct config_source source = {
+        .args = &args,
+        .facts =
+            {
+                .cpu_count = (uint32_t)cpu_count(),
+                .open_files_max = raise_open_files(),
+                .memory_max = memory_limit(),
+            },
+    };
     struct config config;
-    if (load_config(&args, &config) != 0) {
+    if (config_source_read(&source, &config, error, sizeof(error)) != 0) {
+        (void)fprintf(stderr, "parleyd: %s\n", error);
         return EXIT_USAGE;
     }
-    const int status = args.check_config ? show_config(&config) : run(&config);
+    const int status = args.check_config ? show_config(&config) : run(&source, &config);
     config_destroy(&config);
     return status;
 }

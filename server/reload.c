@@ -1,117 +1,225 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/reload.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "chat/post.h"
 #include "core/bus.h"
+#include "core/check.h"
 #include "core/log.h"
-#include "net/tls_config.h"
+#include "core/logger.h"
+#include "core/metrics.h"
+#include "core/monotime.h"
 #include "server/config.h"
+#include "server/config_change.h"
+#include "server/config_source.h"
 #include "server/listening.h"
-#include "server/token_keys.h"
+#include "server/settings.h"
 
-static size_t round_size(const struct reload *reload)
-{
-    return reload->reactor_count * (reload->listening->count + 1);
-}
+enum { MS_PER_S = 1000 };
 
-void reload_init(struct reload *reload, const struct reload *options)
-{
-    *reload = *options;
-    reload->next = round_size(reload);
-}
+/* -- what is said ------------------------------------------------------------------------------ */
 
 /* A value of the log is short, and what is wrong with a file stands behind its name. */
-static void log_failure(const struct reload *reload, const char *why)
+static void log_long(const struct reload *reload, enum log_level level, const char *event,
+                     const char *key, const char *text)
 {
-    static const char *const keys[] = {"because", "and", "and", "and"};
-    struct log_field fields[sizeof(keys) / sizeof(keys[0])];
+    const char *const keys[] = {key, "and", "and", "and", "and", "and", "and", "and"};
+    struct log_field fields[LOG_FIELD_COUNT_MAX];
     size_t count = 0;
 
-    for (size_t size = strlen(why); size > 0 && count < sizeof(keys) / sizeof(keys[0]); count++) {
+    for (size_t size = strlen(text); size > 0 && count < LOG_FIELD_COUNT_MAX; count++) {
         const size_t part = size < LOG_STRING_SIZE_MAX ? size : LOG_STRING_SIZE_MAX;
-        fields[count] = log_bytes(keys[count], (struct bytes){(const uint8_t *)why, part});
-        why += part;
+        fields[count] = log_bytes(keys[count], (struct bytes){(const uint8_t *)text, part});
+        text += part;
         size -= part;
     }
-    log_write(reload->log, LOG_ERROR, "reload failed: nothing was changed", fields, count);
+    log_write(reload->options.log, level, event, fields, count);
 }
 
-void reload_begin(struct reload *reload)
+_Static_assert(LOG_FIELD_COUNT_MAX == 8, "a key for each field of a long text");
+
+/* Names in one text, as many as a line of the log takes. */
+static void log_names(const struct reload *reload, enum log_level level, const char *event,
+                      const struct config_names *names)
+{
+    char text[LOG_FIELD_COUNT_MAX * LOG_STRING_SIZE_MAX + 1] = "";
+    size_t size = 0;
+    uint32_t shown = 0;
+
+    for (const char *name = config_change_next_name(names, NULL);
+         name != NULL && size + strlen(name) + 2 < sizeof(text);
+         name = config_change_next_name(names, name)) {
+        size +=
+            (size_t)snprintf(text + size, sizeof(text) - size, "%s%s", shown > 0 ? " " : "", name);
+        shown++;
+    }
+    if (shown > 0) {
+        log_long(reload, level, event, "options", text);
+    }
+}
+
+static void report(const struct reload *reload)
+{
+    const struct config_changes *changes = reload->changes;
+    const struct log_field fields[] = {
+        log_uint("changed", changes->changed.count + changes->changed.left_out),
+        log_uint("needs_restart", changes->needs_restart.count + changes->needs_restart.left_out),
+    };
+    log_write(reload->options.log, LOG_INFO, "reloaded", fields,
+              sizeof(fields) / sizeof(fields[0]));
+    log_names(reload, LOG_INFO, "options changed", &changes->changed);
+    log_names(reload, LOG_WARN, "needs a restart: not changed", &changes->needs_restart);
+}
+
+/* -- what is read ------------------------------------------------------------------------------ */
+
+static void set_loaded_time(const struct reload *reload)
+{
+    metrics_set(reload->options.metrics, METRIC_CONFIG_LOADED_S, monotime_realtime_ms() / MS_PER_S);
+}
+
+/* The file again, without what needs a restart. */
+static bool read_config(struct reload *reload, struct config *config, char *error, size_t size)
+{
+    static const char prefix[] = "with what needs a restart left as it is: ";
+
+    if (config_source_read(reload->options.source, config, error, size) != 0) {
+        return false;
+    }
+    if (config_change_merge(reload->present->config, config, reload->changes) != 0) {
+        (void)snprintf(error, size, "no memory");
+    } else if (config_validate(config, error + sizeof(prefix) - 1, size - sizeof(prefix) + 1) !=
+               0) {
+        memcpy(error, prefix, sizeof(prefix) - 1);
+    } else {
+        return true;
+    }
+    config_destroy(config);
+    return false;
+}
+
+/* All of it, or NULL and nothing has changed. */
+static struct settings *read_all(struct reload *reload, char *error, size_t size)
+{
+    struct config *config = malloc(sizeof(*config));
+    if (config == NULL) {
+        (void)snprintf(error, size, "no memory");
+        return NULL;
+    }
+    if (!read_config(reload, config, error, size)) {
+        free(config);
+        return NULL;
+    }
+    struct settings *settings = settings_create(config, config, error, size);
+    if (settings == NULL) {
+        config_destroy(config);
+        free(config);
+        return NULL;
+    }
+    /* The last that can fail, for it changes what it is given. */
+    if (listening_reload(reload->options.listening, config, error, size) != 0) {
+        settings_destroy(settings);
+        return NULL;
+    }
+    listening_list_tls(reload->options.listening, settings->tls);
+    return settings;
+}
+
+static void begin(struct reload *reload)
 {
     char error[CONFIG_ERROR_SIZE] = "";
 
-    struct token_keys *keys = token_keys_create(reload->client, error);
-    if (keys == NULL || listening_reload(reload->listening, error, sizeof(error)) != 0) {
-        token_keys_unref(keys);
-        log_failure(reload, error);
+    CHECK(reload->past == NULL);
+    reload->is_wanted = false;
+    struct settings *settings = read_all(reload, error, sizeof(error));
+    if (settings == NULL) {
+        metrics_add(reload->options.metrics, METRIC_RELOADS_FAILED, 1);
+        log_long(reload, LOG_ERROR, "reload failed: nothing was changed", "because", error);
         return;
     }
-    token_keys_unref(*reload->keys);
-    *reload->keys = keys;
-    log_write(reload->log, LOG_INFO, "reloaded", NULL, 0);
-    reload->next = 0;
+    reload->past = reload->present;
+    reload->present = settings;
+    reload->told = 0;
+    reload->taken = 0;
+    logger_set_level(reload->options.logger, (enum log_level)settings->config->log.level);
 }
 
-static bool tell(struct reload *reload, size_t reactor, const struct post *post)
+/* -- how it gets there ------------------------------------------------------------------------- */
+
+static void end(struct reload *reload)
 {
-    const struct bus_post packed = post_pack(post);
-    return bus_tell(reload->bus, reload->reactor_count, reactor, &packed) == BUS_POSTED;
+    settings_destroy(reload->past);
+    reload->past = NULL;
+    metrics_add(reload->options.metrics, METRIC_RELOADS_DONE, 1);
+    set_loaded_time(reload);
+    report(reload);
 }
 
-/* One reactor hears of one listener's certificates. */
-static bool post_certificates(struct reload *reload, size_t reactor, size_t listener)
+/* False: no room. */
+static bool tell(struct reload *reload)
 {
-    struct tls_config *tls = reload->listening->items[listener].tls;
-    if (tls == NULL) {
-        return true;
-    }
     const struct post post = {
-        .kind = POST_RENEW_TLS,
-        .renew_tls = {.tls = tls, .listener = (uint32_t)listener},
+        .kind = POST_SETTINGS,
+        .settings = {.settings = reload->present},
     };
-    tls_config_ref(tls);
-    if (tell(reload, reactor, &post)) {
-        return true;
+    const struct bus_post packed = post_pack(&post);
+    const size_t count = reload->options.reactor_count;
+
+    while (reload->told < count &&
+           bus_tell(reload->options.bus, count, reload->told, &packed) == BUS_POSTED) {
+        reload->told++;
     }
-    tls_config_unref(tls);
-    return false;
+    bus_flush(reload->options.bus, count);
+    return reload->told == count;
 }
 
-static bool post_keys(struct reload *reload, size_t reactor)
+int reload_init(struct reload *reload, const struct reload_options *options,
+                struct settings *present)
 {
-    struct token_keys *keys = *reload->keys;
-    if (token_keys_is_empty(keys)) {
-        return true;
+    struct config_changes *changes = calloc(1, sizeof(*changes));
+    if (changes == NULL) {
+        return -ENOMEM;
     }
-    const struct post post = {.kind = POST_RENEW_KEYS, .renew_keys = {.keys = keys}};
-    token_keys_ref(keys);
-    if (tell(reload, reactor, &post)) {
-        return true;
-    }
-    token_keys_unref(keys);
-    return false;
+    *reload = (struct reload){.options = *options, .present = present, .changes = changes};
+    set_loaded_time(reload);
+    return 0;
 }
 
-/* To each reactor one post for each listener, and one more. */
-static bool post_one(struct reload *reload, size_t reactor, size_t index)
+void reload_deinit(struct reload *reload)
 {
-    return index < reload->listening->count ? post_certificates(reload, reactor, index)
-                                            : post_keys(reload, reactor);
+    settings_destroy(reload->past);
+    settings_destroy(reload->present);
+    free(reload->changes);
+    *reload = (struct reload){.present = NULL};
+}
+
+void reload_want(struct reload *reload)
+{
+    reload->is_wanted = true;
+}
+
+void reload_take(struct reload *reload)
+{
+    CHECK(reload->past != NULL && reload->taken < reload->told);
+    reload->taken++;
+}
+
+bool reload_is_over(const struct reload *reload)
+{
+    return !reload->is_wanted && reload->past == NULL;
 }
 
 bool reload_go_on(struct reload *reload)
 {
-    const size_t count = reload->listening->count + 1;
-    const size_t end = round_size(reload);
-
-    if (reload->next == end) {
-        return true;
+    if (reload->past != NULL && reload->taken == reload->options.reactor_count) {
+        end(reload);
     }
-    while (reload->next < end && post_one(reload, reload->next / count, reload->next % count)) {
-        reload->next++;
+    if (reload->past == NULL && reload->is_wanted) {
+        begin(reload);
     }
-    bus_flush(reload->bus, reload->reactor_count);
-    return reload->next == end;
+    return reload->past == NULL || tell(reload);
 }

@@ -2,12 +2,16 @@
 #ifndef SERVER_RELOAD_H
 #define SERVER_RELOAD_H
 /*
- * SIGHUP: what is read again while the server goes on, and nobody is dropped for it. Now that is
- * certificates, clients' authorities and ticket keys, and the files that keys of tokens are in.
+ * SIGHUP: everything is read again, and what may change without a restart changes, for who is
+ * connected, too. Nobody is dropped.
  *
- * All or nothing: a file that will not do is named in the log, and everything stays as it was.
- * Reactors hear of it by posts; connections keep what they began with, and the last
- * of them frees it.
+ *   read     the configuration, keys, certificates: a new struct settings. What will not do is
+ *            named in the log, and everything stays as it was
+ *   merge    options that need a restart keep their values, and are named (config_change.h)
+ *   hand     each reactor is posted the new one, and says when it has taken it
+ *   free     the old one, when all have
+ *
+ * One round at a time: who wants another meanwhile gets it when this one is over, once.
  *
  * Owner     the control. Thread: main, whose port on the bus posts.
  */
@@ -17,28 +21,51 @@
 #include "core/annot.h"
 
 struct bus;
-struct config_client;
+struct config_changes;
+struct config_source;
 struct listening;
 struct log;
-struct token_keys;
+struct logger;
+struct metrics;
+struct settings;
 
-struct reload {
+struct reload_options {
+    const struct config_source *source;
     struct listening *listening;
-    const struct config_client *client;
-    struct token_keys **keys; /* the present ones; their owner's */
     struct bus *bus;
+    struct logger *logger; /* whose level may change */
     struct log *log;
-    size_t reactor_count; /* their ports come first, then ours */
-    size_t next; /* post of the present round; reactors x (listeners + 1): all are posted */
+    struct metrics *metrics; /* of the main thread */
+    size_t reactor_count;    /* their ports come first, then ours */
 };
 
-/* `options`: all but `next`. Nothing is under way then. */
-void reload_init(struct reload *reload, const struct reload *options);
+struct reload {
+    struct reload_options options;
+    struct settings *present; /* what reactors have, or are given */
+    struct settings *past;    /* what some of them may still have; NULL: no round is under way */
+    size_t told;              /* reactors that were posted it */
+    size_t taken;             /* that have taken it */
+    bool is_wanted;           /* a round is to begin when this one is over */
+    struct config_changes *changes; /* of the present round, or the last */
+};
 
-/* Reads everything again. A round that is not over yet begins again with what was read now. */
-void reload_begin(struct reload *reload);
+/* `present`: what the reactors begin with, the reload's from now on. -ENOMEM: it is not. */
+NODISCARD int reload_init(struct reload *reload, const struct reload_options *options,
+                          struct settings *present);
 
-/* Posts what there is room for. False: call it again soon. */
+/* When no reactor runs any more. Zeroed: nothing. */
+void reload_deinit(struct reload *reload);
+
+/* Everything is to be read again. */
+void reload_want(struct reload *reload);
+
+/* POST_SETTINGS_TAKEN. */
+void reload_take(struct reload *reload);
+
+/* Nothing is wanted and nothing under way. */
+NODISCARD bool reload_is_over(const struct reload *reload);
+
+/* Does what can be done now. False: there was no room to post; call it again soon. */
 NODISCARD bool reload_go_on(struct reload *reload);
 
 #endif /* SERVER_RELOAD_H */

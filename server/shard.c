@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/claims.h"
 #include "chat/herald.h"
 #include "chat/hub.h"
 #include "chat/outbox.h"
@@ -19,15 +20,16 @@
 #include "core/monotime.h"
 #include "net/conn.h"
 #include "net/reactor.h"
-#include "net/tls_config.h"
 #include "server/compression.h"
 #include "server/config.h"
 #include "server/delivery.h"
 #include "server/drain.h"
 #include "server/gateway.h"
 #include "server/listening.h"
+#include "server/settings.h"
 #include "server/shed.h"
 #include "server/token.h"
+#include "server/token_keys.h"
 
 enum {
     NS_PER_MS = 1000000,
@@ -63,7 +65,9 @@ struct shard {
     struct delivery delivery;
     struct delivery_times times;
     struct drain drain;
-    uint64_t report_ns; /* when to look again at what follows */
+    struct claims_verifier claims; /* of shard_options.tokens, if there are any */
+    uint64_t slow_turn_ns;         /* log.slow_turn */
+    uint64_t report_ns;            /* when to look again at what follows */
     uint64_t reported_accept_errors;
     uint64_t reported_gaps;
     uint64_t reported_deliveries; /* as of the last iteration */
@@ -73,6 +77,7 @@ struct shard {
     bool is_drained;              /* POST_DRAINED was posted */
     bool is_exiting;              /* POST_EXIT came */
     bool sheds;                   /* POST_OVERLOAD came: the longest queues are to go */
+    bool owes_taken;              /* POST_SETTINGS came, and is not answered yet */
 };
 
 static uint32_t conn_count_max(const struct config *config)
@@ -89,13 +94,14 @@ static uint32_t page_bytes(const struct config *config)
     return size < PAGE_BYTES_MAX ? size : PAGE_BYTES_MAX;
 }
 
-static int create_hub(struct shard *shard)
+/* Sizes are those of the configuration at the start, where they cannot change. */
+static struct hub_options hub_options_of(const struct shard *shard, const struct config *config,
+                                         const struct claims_verifier *verifier)
 {
     const struct shard_options *options = &shard->options;
-    const struct config *config = options->config;
     const char *personal_namespace =
         config->client.subscribe_to_user_personal_channel.personal_channel_namespace;
-    const struct hub_options hub = {
+    return (struct hub_options){
         .key = options->key,
         .reactor = options->index,
         .reactor_count = (uint16_t)config->reactor.count,
@@ -122,7 +128,7 @@ static int create_hub(struct shard *shard)
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
         .anonymous_allowed =
             config->client.insecure || config->client.allow_anonymous_connect_without_token,
-        .verifier = options->verifier,
+        .verifier = verifier,
         .expired_close_delay_ns = config->client.expired_close_delay_ns,
         .expired_sub_close_delay_ns = config->client.expired_sub_close_delay_ns,
         .personal_channels = config->client.subscribe_to_user_personal_channel.enabled,
@@ -136,6 +142,12 @@ static int create_hub(struct shard *shard)
         .fill_random = options->fill_random,
         .random_context = options->random_context,
     };
+}
+
+static int create_hub(struct shard *shard)
+{
+    const struct hub_options hub =
+        hub_options_of(shard, shard->options.config, shard->options.verifier);
     return hub_create(&hub, &shard->hub);
 }
 
@@ -249,6 +261,10 @@ int shard_create(const struct shard_options *options, struct shard **shard)
         return -ENOMEM;
     }
     created->options = *options;
+    created->slow_turn_ns = options->config->log.slow_turn_ns;
+    if (options->tokens != NULL) {
+        created->claims = token_verifier_seam(options->tokens);
+    }
     const int result = create_parts(created);
     if (result != 0) {
         shard_destroy(created);
@@ -340,6 +356,50 @@ static void go_on_draining(struct shard *shard) ON_REACTOR
     shard->is_drained = tell_control(shard, POST_DRAINED);
 }
 
+/* -- another configuration --------------------------------------------------------------------- */
+
+static void renew_keys(struct shard *shard, const struct settings *settings)
+{
+    token_keys_ref(settings->keys);
+    token_verifier_renew_keys(shard->options.tokens, settings->keys);
+}
+
+static void renew_tls(struct shard *shard, const struct settings *settings) ON_REACTOR
+{
+    for (size_t i = 0; i < LISTENING_MAX; i++) {
+        if (settings->tls[i] != NULL) {
+            reactor_renew_tls(shard->reactor, (int)i, settings->tls[i]);
+        }
+    }
+}
+
+/* Nobody looks at the one before any more when this returns. */
+static void change(struct shard *shard, const struct settings *settings) ON_REACTOR
+{
+    const struct config *config = settings->config;
+    const struct claims_verifier *verifier =
+        token_keys_is_empty(settings->keys) ? NULL : &shard->claims;
+    const struct hub_options hub = hub_options_of(shard, config, verifier);
+
+    renew_keys(shard, settings);
+    renew_tls(shard, settings);
+    hub_change(shard->hub, &hub);
+    gateway_change(shard->gateway, config, &settings->api_key);
+    compression_set_min_size(shard->compression, config->websocket.compression_min_size);
+    shard->delivery.messages_per_frame_max = config->client.max_messages_per_frame;
+    shard->drain.config = config;
+    shard->slow_turn_ns = config->log.slow_turn_ns;
+    shard->owes_taken = true;
+}
+
+/* What the control waits for. */
+static void say_taken(struct shard *shard) ON_REACTOR
+{
+    if (shard->owes_taken) {
+        shard->owes_taken = !tell_control(shard, POST_SETTINGS_TAKEN);
+    }
+}
+
 /* -- the loop ---------------------------------------------------------------------------------- */
 
 static void take_overload(struct shard *shard, enum post_overload_level level) ON_REACTOR
@@ -362,11 +422,8 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
         hub_forget(shard->hub);
     } else if (post.kind == POST_OVERLOAD) {
         take_overload(shard, post.overload.level);
-    } else if (post.kind == POST_RENEW_TLS) {
-        reactor_renew_tls(shard->reactor, (int)post.renew_tls.listener, post.renew_tls.tls);
-        tls_config_unref(post.renew_tls.tls);
-    } else if (post.kind == POST_RENEW_KEYS) {
-        token_verifier_renew_keys(shard->options.tokens, post.renew_keys.keys);
+    } else if (post.kind == POST_SETTINGS) {
+        change(shard, post.settings.settings);
     } else if (post.kind == POST_KEY_SET) {
         token_verifier_renew_set(shard->options.tokens, (enum claims_kind)post.key_set.kind,
                                  post.key_set.set);
@@ -411,7 +468,8 @@ static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
         gateway_has_answers(shard->gateway) || reactor_has_leftover(shard->reactor)) {
         return 0;
     }
-    const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway);
+    const bool retries =
+        hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway) || shard->owes_taken;
     const uint64_t now_ns = reactor_now(shard->reactor);
     const uint64_t hub_ns = hub_due_ns(shard->hub);
     const uint64_t drain_ns = shard->is_drained ? UINT64_MAX : drain_due_ns(&shard->drain);
@@ -504,7 +562,7 @@ static void update_metrics(struct shard *shard, uint64_t began_ns) ON_REACTOR
     const uint64_t spent_ns = monotime_read() - began_ns;
     const uint64_t deliveries = metrics_read(metrics, METRIC_DELIVERIES);
     metrics_observe(&metrics->loop, spent_ns);
-    if (spent_ns > shard->options.config->log.slow_turn_ns) {
+    if (spent_ns > shard->slow_turn_ns) {
         report_slow(shard, spent_ns, deliveries - shard->reported_deliveries);
     }
     shard->reported_deliveries = deliveries;
@@ -537,7 +595,12 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     delivery_run(&shard->delivery);                      /* 4 */
     shed(shard);                                         /* 4 */
     hub_flush(shard->hub);                               /* 5 */
+<<<<<<< HEAD
     go_on_draining(shard);                               /* 4: its posts go out in 5 */
+=======
+    go_on_draining(shard); /* 4: its one post goes out in 5 */
+    say_taken(shard);      /* likewise */
+>>>>>>> main
     bus_flush(shard->options.bus, shard->options.index); /* 5 */
     reactor_flush(shard->reactor);                       /* 6 */
     reactor_sweep(shard->reactor);                       /* 7 */

@@ -35,8 +35,8 @@ struct shard_options {
     const struct config *config;
     const struct api_key *api_key; /* NULL: none */
     const struct policy_table *policies;
-    struct token_verifier *tokens;          /* of this shard; NULL: no key is configured */
-    const struct claims_verifier *verifier; /* the same, as the hub knows it */
+    struct token_verifier *tokens;          /* of this shard; NULL: there never will be a key */
+    const struct claims_verifier *verifier; /* the same, as the hub knows it; NULL: no key yet */
     const struct site *site;
     const struct listening *listening; /* its table is all that is looked at */
     const struct simd_ops *simd;

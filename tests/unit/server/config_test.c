@@ -1119,6 +1119,11 @@ START_TEST(example_has_every_option_with_a_comment)
         ck_assert_msg(read.marks[i].line > 1, "%s is not in the example", table.rows[i].key);
         const char *above = line_of(text, read.marks[i].line - 1);
         ck_assert_msg(above[strspn(above, " ")] == '#', "%s has no comment", table.rows[i].key);
+        const char *line = line_of(text, read.marks[i].line);
+        const size_t line_size = strcspn(line, "\n");
+        const char *mark = memmem(line, line_size, "  # restart", strlen("  # restart"));
+        ck_assert_msg((mark != NULL) == (table.rows[i].change == CONFIG_CHANGE_RESTART),
+                      "%s: does it need a restart?", table.rows[i].key);
     }
     for (size_t i = 0; i < of_namespace.count; i++) {
         char commented[CONFIG_KEY_SIZE];

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/config_change.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "net/cidr.h"
+#include "server/config.h"
+#include "server/config_list.h"
+#include "server/config_options.h"
+
+/* -- names ------------------------------------------------------------------------------------- */
+
+static void add_name(struct config_names *names, const char *name)
+{
+    const size_t size = strlen(name) + 1;
+
+    if (sizeof(names->text) - names->size < size) {
+        names->left_out++;
+        return;
+    }
+    memcpy(names->text + names->size, name, size);
+    names->size += size;
+    names->count++;
+}
+
+const char *config_change_next_name(const struct config_names *names, const char *name)
+{
+    const char *next = name == NULL ? names->text : name + strlen(name) + 1;
+    return next < names->text + names->size ? next : NULL;
+}
+
+/* -- values ------------------------------------------------------------------------------------ */
+
+/* Bytes of a field that is an array of characters; 0: it is none. */
+static size_t characters(const struct config_option *option)
+{
+    switch (option->kind) {
+    case CONFIG_KIND_ADDRESS:
+        return CONFIG_ADDRESS_SIZE;
+    case CONFIG_KIND_NAME:
+        return CONFIG_NAMESPACE_NAME_SIZE;
+    case CONFIG_KIND_PATH:
+        return CONFIG_PATH_SIZE;
+    case CONFIG_KIND_REGEX:
+        return POLICY_REGEX_SIZE;
+    case CONFIG_KIND_BOOL:
+    case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_SIZE:
+    case CONFIG_KIND_PORT:
+    case CONFIG_KIND_DURATION:
+    case CONFIG_KIND_CHOICE:
+    case CONFIG_KIND_TEXT:
+    case CONFIG_KIND_SECRET:
+    case CONFIG_KIND_ORIGINS:
+    case CONFIG_KIND_NAMESPACES:
+    case CONFIG_KIND_NETWORKS:
+    case CONFIG_KIND_CERTIFICATES:
+    case CONFIG_KIND_LISTENERS:
+        return 0;
+    }
+    NEVER("a kind that is none");
+}
+
+static bool is_text(const struct config_option *option)
+{
+    return option->kind == CONFIG_KIND_TEXT || option->kind == CONFIG_KIND_SECRET;
+}
+
+static bool texts_equal(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool are_equal(const struct config_option *option, const void *a, const void *b);
+
+static bool items_equal(const struct config_option *option, const void *a, const void *b)
+{
+    const struct config_list_kind kind = config_list_kind(option);
+
+    if (option->kind == CONFIG_KIND_ORIGINS) {
+        const struct bytes *left = a;
+        const struct bytes *right = b;
+        return left->size == right->size && memcmp(left->data, right->data, left->size) == 0;
+    }
+    if (kind.table.count == 0) {
+        char left[CIDR_TEXT_SIZE_MAX];
+        char right[CIDR_TEXT_SIZE_MAX];
+        CHECK(option->kind == CONFIG_KIND_NETWORKS);
+        (void)cidr_format(a, left);
+        (void)cidr_format(b, right);
+        return strcmp(left, right) == 0;
+    }
+    for (size_t i = 0; i < kind.table.count; i++) {
+        if (!are_equal(&kind.table.rows[i], a, b)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool lists_equal(const struct config_option *option, const void *a, const void *b)
+{
+    const uint32_t count = config_list_get(option, a).count;
+
+    if (config_list_get(option, b).count != count) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (!items_equal(option, config_list_item(option, a, i), config_list_item(option, b, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): lists are two deep, as the table is */
+static bool are_equal(const struct config_option *option, const void *a, const void *b)
+{
+    if (config_list_is(option)) {
+        return lists_equal(option, a, b);
+    }
+    if (is_text(option)) {
+        return texts_equal(config_options_text(option, a), config_options_text(option, b));
+    }
+    if (characters(option) > 0) {
+        return strcmp((const char *)a + option->offset, (const char *)b + option->offset) == 0;
+    }
+    return config_options_number(option, a) == config_options_number(option, b);
+}
+
+static int copy(const struct config_option *option, const void *from, void *to);
+
+static int copy_text(const struct config_option *option, const void *from, void *to)
+{
+    const char *text = config_options_text(option, from);
+    char *const copied = text == NULL ? NULL : strdup(text);
+
+    if (text != NULL && copied == NULL) {
+        return -ENOMEM;
+    }
+    char *const replaced = config_list_owned(config_options_text(option, to));
+    if (replaced != NULL) {
+        explicit_bzero(replaced, strlen(replaced));
+        free(replaced);
+    }
+    config_options_set_text(option, to, copied);
+    return 0;
+}
+
+static int copy_item(const struct config_option *option, const void *from, void *to)
+{
+    const struct config_list_kind kind = config_list_kind(option);
+
+    if (option->kind == CONFIG_KIND_ORIGINS) {
+        const struct bytes *origin = from;
+        char *const text = strndup((const char *)origin->data, origin->size);
+        if (text == NULL) {
+            return -ENOMEM;
+        }
+        *(struct bytes *)to = (struct bytes){(const uint8_t *)text, origin->size};
+        return 0;
+    }
+    if (kind.table.count == 0) {
+        memcpy(to, from, kind.item_size);
+        return 0;
+    }
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < kind.table.count; i++) {
+        result = copy(&kind.table.rows[i], from, to);
+    }
+    return result;
+}
+
+static int copy_list(const struct config_option *option, const void *from, void *to)
+{
+    const uint32_t count = config_list_get(option, from).count;
+    int result = 0;
+
+    config_list_free(option, to);
+    for (uint32_t i = 0; result == 0 && i < count; i++) {
+        void *const item = config_list_append(option, to);
+        result =
+            item == NULL ? -ENOMEM : copy_item(option, config_list_item(option, from, i), item);
+    }
+    return result;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): lists are two deep, as the table is */
+static int copy(const struct config_option *option, const void *from, void *to)
+{
+    if (config_list_is(option)) {
+        return copy_list(option, from, to);
+    }
+    if (is_text(option)) {
+        return copy_text(option, from, to);
+    }
+    if (characters(option) > 0) {
+        memcpy((uint8_t *)to + option->offset, (const uint8_t *)from + option->offset,
+               characters(option));
+        return 0;
+    }
+    config_options_set_number(option, to, config_options_number(option, from));
+    return 0;
+}
+
+/* -- configurations ---------------------------------------------------------------------------- */
+
+int config_change_merge(const struct config *running, struct config *fresh,
+                        struct config_changes *changes)
+{
+    const struct config_table table = config_options_all();
+    int result = 0;
+
+    *changes = (struct config_changes){.changed.size = 0};
+    for (size_t i = 0; result == 0 && i < table.count; i++) {
+        const struct config_option *option = &table.rows[i];
+        CHECK(option->change != CONFIG_CHANGE_UNDECIDED);
+        if (are_equal(option, running, fresh)) {
+            continue;
+        }
+        if (option->change == CONFIG_CHANGE_NOW) {
+            add_name(&changes->changed, option->key);
+        } else {
+            add_name(&changes->needs_restart, option->key);
+            result = copy(option, running, fresh);
+        }
+    }
+    return result;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a reload may change: that every option has decided; by tables, pairs of configurations, what
+ * of the second is named and what is left of it; and that the result is a configuration of its own
+ * (AddressSanitizer would see texts that two of them free).
+ */
+#include "server/config_change.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/config.h"
+#include "server/config_options.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static void load(const char *text, struct config *config)
+{
+    char error[CONFIG_ERROR_SIZE];
+    const struct bytes bytes = {(const uint8_t *)text, strlen(text)};
+    ck_assert_msg(config_load_memory("t", bytes, config, error, sizeof(error)) == 0, "%s", error);
+}
+
+static char *describe(const struct config *config)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    ck_assert_ptr_nonnull(out);
+    ck_assert_int_eq(config_describe(config, out), 0);
+    ck_assert_int_eq(fclose(out), 0);
+    return text;
+}
+
+static void assert_same(const struct config *a, const struct config *b)
+{
+    char *left = describe(a);
+    char *right = describe(b);
+    ck_assert_str_eq(left, right);
+    free(left);
+    free(right);
+}
+
+/* Names as one text, with a space behind each. */
+static void join(const struct config_names *names, char text[CONFIG_CHANGE_TEXT_SIZE + 1])
+{
+    size_t size = 0;
+    text[0] = '\0';
+    for (const char *name = config_change_next_name(names, NULL); name != NULL;
+         name = config_change_next_name(names, name)) {
+        size += (size_t)sprintf(text + size, "%s ", name);
+    }
+    ck_assert_uint_eq(names->left_out, 0);
+}
+
+START_TEST(every_option_has_decided)
+{
+    const struct config_table tables[] = {config_options_all(), config_options_of_namespace()};
+
+    for (size_t t = 0; t < COUNT_OF(tables); t++) {
+        for (size_t i = 0; i < tables[t].count; i++) {
+            const struct config_option *option = &tables[t].rows[i];
+            ck_assert_msg(option->change != CONFIG_CHANGE_UNDECIDED, "%s", option->key);
+        }
+    }
+}
+END_TEST
+
+static const struct {
+    const char *why;
+    const char *running;
+    const char *fresh;
+    const char *changed;
+    const char *needs_restart;
+    const char *merged;
+} merges[] = {
+    {"nothing", "log: {level: warn}", "log: {level: warn}", "", "", "log: {level: warn}"},
+    {"a choice", "{}", "log: {level: debug}", "log.level ", "", "log: {level: debug}"},
+    {"back to the default", "client: {channel_limit: 3}", "{}", "client.channel_limit ", "", "{}"},
+    {"a number that cannot", "{}", "reactor: {count: 2}", "", "reactor.count ", "{}"},
+    {"both", "{}", "{reactor: {count: 2}, client: {command_rate: 7}}", "client.command_rate ",
+     "reactor.count ", "client: {command_rate: 7}"},
+    {"a path that cannot", "store: {path: /a}", "store: {path: /b}", "", "store.path ",
+     "store: {path: /a}"},
+    {"an address that cannot", "{}", "http_server: {address: 127.0.0.2}", "",
+     "http_server.address ", "{}"},
+    {"a list", "client: {allowed_origins: ['https://a.example']}",
+     "client: {allowed_origins: ['https://a.example', 'https://b.example']}",
+     "client.allowed_origins ", "",
+     "client: {allowed_origins: ['https://a.example', 'https://b.example']}"},
+    {"a list of the same length", "client: {allowed_origins: ['https://a.example']}",
+     "client: {allowed_origins: ['https://b.example']}", "client.allowed_origins ", "",
+     "client: {allowed_origins: ['https://b.example']}"},
+    {"networks that cannot", "http_server: {trusted_proxies: ['10.0.0.0/8']}",
+     "http_server: {trusted_proxies: ['10.0.0.0/9', '::1']}", "", "http_server.trusted_proxies ",
+     "http_server: {trusted_proxies: ['10.0.0.0/8']}"},
+    {"sections with lists that cannot",
+     "http_server: {listeners: [{port: 7000, trusted_proxies: ['10.0.0.0/8']}, {path: /tmp/p}]}",
+     "http_server: {listeners: [{port: 7000, trusted_proxies: ['11.0.0.0/8']}, {path: /tmp/p}]}",
+     "", "http_server.listeners ",
+     "http_server: {listeners: [{port: 7000, trusted_proxies: ['10.0.0.0/8']}, {path: /tmp/p}]}"},
+    {"a text that was not there, and cannot", "{}",
+     "client: {token: {jwks_public_endpoint: 'https://a.example/keys'}}", "",
+     "client.token.jwks_public_endpoint ", "{}"},
+    {"a text that is no more there, and cannot",
+     "client: {token: {jwks_public_endpoint: 'https://a.example/keys'}}", "{}", "",
+     "client.token.jwks_public_endpoint ",
+     "client: {token: {jwks_public_endpoint: 'https://a.example/keys'}}"},
+    {"a secret", "http_api: {key: 0123456789abcdef0123456789abcdef}",
+     "http_api: {key: 1123456789abcdef0123456789abcdef}", "http_api.key ", "",
+     "http_api: {key: 1123456789abcdef0123456789abcdef}"},
+};
+
+START_TEST(merges_two)
+{
+    struct config_changes *changes = malloc(sizeof(*changes));
+    char names[CONFIG_CHANGE_TEXT_SIZE + 1];
+    struct config running;
+    struct config fresh;
+    struct config merged;
+
+    ck_assert_ptr_nonnull(changes);
+    load(merges[_i].running, &running);
+    load(merges[_i].fresh, &fresh);
+    load(merges[_i].merged, &merged);
+    ck_assert_int_eq(config_change_merge(&running, &fresh, changes), 0);
+    join(&changes->changed, names);
+    ck_assert_msg(strcmp(names, merges[_i].changed) == 0, "%s: %s", merges[_i].why, names);
+    join(&changes->needs_restart, names);
+    ck_assert_msg(strcmp(names, merges[_i].needs_restart) == 0, "%s: %s", merges[_i].why, names);
+    /* What runs may go: nothing of it is in the new one. */
+    config_destroy(&running);
+    assert_same(&fresh, &merged);
+    config_destroy(&fresh);
+    config_destroy(&merged);
+    free(changes);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *table = tcase_create("table");
+    tcase_add_test(table, every_option_has_decided);
+    TCase *merge = tcase_create("merge");
+    tcase_add_loop_test(merge, merges_two, 0, (int)COUNT_OF(merges));
+
+    Suite *suite = suite_create("server/config_change");
+    suite_add_tcase(suite, table);
+    suite_add_tcase(suite, merge);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
