@@ -595,12 +595,8 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     delivery_run(&shard->delivery);                      /* 4 */
     shed(shard);                                         /* 4 */
     hub_flush(shard->hub);                               /* 5 */
-<<<<<<< HEAD
     go_on_draining(shard);                               /* 4: its posts go out in 5 */
-=======
-    go_on_draining(shard); /* 4: its one post goes out in 5 */
-    say_taken(shard);      /* likewise */
->>>>>>> main
+    say_taken(shard);                                    /* likewise */
     bus_flush(shard->options.bus, shard->options.index); /* 5 */
     reactor_flush(shard->reactor);                       /* 6 */
     reactor_sweep(shard->reactor);                       /* 7 */
