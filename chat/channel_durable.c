@@ -167,6 +167,9 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_LATER:
     case POST_PRESENCE:
     case POST_PRESENCE_PART:
+    case POST_PLACE:
+    case POST_PLACE_ANSWER:
+    case POST_PLACE_BACK:
     case POST_NEWS:
     case POST_NEWS_COPY:
     case POST_STOP:

@@ -49,12 +49,16 @@ static int open_parts(struct hub *hub)
     hub->timers = timerwheel_create(0, herald_tick_ns);
     hub->expiries = timerwheel_create(0, TIMERWHEEL_TICK_NS_DEFAULT);
     hub->users = users_create(&options->key);
+    int result = hub_places_create(options, &hub->places);
+    if (result != 0) {
+        return result;
+    }
     hub->revocations = revocations_create(&options->key, options->revocation_count_max);
     if (hub->questions == NULL || hub->timers == NULL || hub->expiries == NULL ||
         hub->users == NULL || hub->revocations == NULL) {
         return -ENOMEM;
     }
-    int result = roster_create(options->reactor, options->room_count_max, &hub->roster);
+    result = roster_create(options->reactor, options->room_count_max, &hub->roster);
     if (result != 0) {
         return result;
     }
@@ -121,6 +125,7 @@ void hub_change(struct hub *hub, const struct hub_options *options)
     present->verifier = options->verifier;
     present->expired_close_delay_ns = options->expired_close_delay_ns;
     present->expired_sub_close_delay_ns = options->expired_sub_close_delay_ns;
+    hub_places_change(hub->places, options);
 }
 
 void hub_forget(struct hub *hub)
@@ -140,6 +145,7 @@ void hub_destroy(struct hub *hub)
     slab_destroy(hub->sessions);
     revocations_destroy(hub->revocations);
     users_destroy(hub->users);
+    hub_places_destroy(hub->places);
     timerwheel_destroy(hub->expiries);
     timerwheel_destroy(hub->timers);
     free(hub->leaves);
@@ -313,6 +319,7 @@ void hub_gauge(struct hub *hub)
     metrics_set(metrics, METRIC_ROOMS, roster_count(hub->roster));
     metrics_set(metrics, METRIC_SESSIONS, slab_count(hub->sessions));
     metrics_set(metrics, METRIC_SUBSCRIPTIONS, hub->subscription_count);
+    hub_gauge_places(hub);
 }
 
 static struct ledger *ledger_of(const struct hub *hub)
@@ -324,7 +331,7 @@ bool hub_has_backlog(const struct hub *hub)
 {
     return hub->leave_count > 0 || !list_is_empty(&hub->recovering) ||
            !list_is_empty(&hub->unasked) || !list_is_empty(&hub->settled) ||
-           channel_is_lagging(hub->home) ||
+           !hub_places_are_posted(hub) || channel_is_lagging(hub->home) ||
            (ledger_of(hub) != NULL && ledger_has_backlog(ledger_of(hub)));
 }
 
@@ -353,7 +360,7 @@ void hub_drain(struct hub *hub)
 bool hub_is_quiet(const struct hub *hub)
 {
     return slab_count(hub->sessions) == 0 && roster_count(hub->roster) == 0 &&
-           hub->leave_count == 0 && slab_count(hub->questions) == 0 &&
+           hub->leave_count == 0 && slab_count(hub->questions) == 0 && hub_places_are_quiet(hub) &&
            (ledger_of(hub) == NULL || ledger_is_quiet(ledger_of(hub)));
 }
 

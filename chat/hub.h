@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "chat/policy.h"
+#include "chat/quota.h"
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "core/conn_id.h"
@@ -63,7 +64,8 @@ struct hub_options {
     const struct claims_verifier *verifier; /* of tokens; NULL: no key is configured */
     uint64_t expired_close_delay_ns;     /* from the end of a token to the end of its connection */
     uint64_t expired_sub_close_delay_ns; /* likewise, of its subscription */
-    const char *version;                 /* told in the connect reply */
+    struct quota_limits place_limits[QUOTA_KIND_COUNT]; /* connections of an address, of a user */
+    const char *version;                                /* told in the connect reply */
     const struct policy_table *policies;
 
     struct bus *bus;
@@ -106,6 +108,22 @@ NODISCARD bool hub_is_ready(struct hub *hub);
  */
 NODISCARD uint16_t hub_apply(struct hub *hub, struct session *session,
                              const struct command *command);
+
+/*
+ * Asks the home of an address whether one more connection of it may come in; the answer comes to
+ * hub_next_placed(). False: not now, try again. Unless it is refused, the place is given back once.
+ */
+NODISCARD bool hub_ask_place(struct hub *hub, const struct quota_key *address, struct conn_id conn);
+void hub_give_place(struct hub *hub, const struct quota_key *address);
+
+struct hub_place_answer {
+    struct quota_key key;
+    struct conn_id conn;
+    bool is_refused;
+};
+
+/* The next connection whose address was asked about; false: none. */
+NODISCARD bool hub_next_placed(struct hub *hub, struct hub_place_answer *answer);
 
 /* Was its `connect` accepted? */
 NODISCARD bool hub_has_admitted(const struct session *session);

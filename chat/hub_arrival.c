@@ -35,8 +35,9 @@ struct hub_arrival {
     uint32_t command;
     uint32_t ttl_s; /* for the reply; 0: the token does not end */
     uint32_t round_count;
-    bool is_whole; /* every subscription has been asked for */
-    bool is_over;  /* answered */
+    bool is_whole;        /* every subscription has been asked for */
+    bool waits_for_place; /* among its user's connections */
+    bool is_over;         /* answered */
 };
 
 /* -- what there is to subscribe to ------------------------------------------------------------- */
@@ -181,14 +182,19 @@ static void settle(struct hub *hub, struct session *session, enum session_state 
     list_push_back(&hub->settled, &session->arrival->settled);
 }
 
-void hub_fail_arrival(struct hub *hub, struct session *session, enum codes_error error)
+static void turn_away(struct hub *hub, struct session *session)
 {
-    CHECK(session->state == SESSION_ARRIVING);
-    hub_reply_error(&hub->reply, session, session->arrival->command, error);
     settle(hub, session, SESSION_REFUSED);
     while (session->subscription_count > 0) {
         hub_leave_room(hub, session, session->subscription_count - 1U);
     }
+}
+
+void hub_fail_arrival(struct hub *hub, struct session *session, enum codes_error error)
+{
+    CHECK(session->state == SESSION_ARRIVING);
+    hub_reply_error(&hub->reply, session, session->arrival->command, error);
+    turn_away(hub, session);
 }
 
 static struct roster_waiter *waiter_of(const struct hub *hub, const struct session *session,
@@ -312,6 +318,11 @@ static void answer(struct hub *hub, struct session *session)
     struct hub_arrival *arrival = session->arrival;
     struct json_writer writer;
 
+    if (session->subscription_count == 0) {
+        hub_greet(hub, session, arrival->command, arrival->ttl_s, (struct bytes){NULL, 0});
+        settle(hub, session, SESSION_CONNECTED);
+        return;
+    }
     json_writer_init(&writer, (struct span){NULL, 0});
     (void)write_all(hub, session, &writer); /* measures */
     const size_t size = writer.size;
@@ -340,9 +351,24 @@ static void answer(struct hub *hub, struct session *session)
 void hub_arrive(struct hub *hub, struct session *session)
 {
     CHECK(session->state == SESSION_ARRIVING);
-    if (session->arrival->is_whole && all_know(hub, session)) {
+    if (session->arrival->is_whole && !session->arrival->waits_for_place &&
+        all_know(hub, session)) {
         answer(hub, session);
     }
+}
+
+void hub_place_arrival(struct hub *hub, struct session *session, bool is_refused)
+{
+    if (session->state != SESSION_ARRIVING) {
+        return; /* it was refused for something else, or its connection ends */
+    }
+    session->arrival->waits_for_place = false;
+    if (!is_refused) {
+        hub_arrive(hub, session);
+        return;
+    }
+    hub_reply_disconnect(&hub->reply, session, CODES_DISCONNECT_CONNECTION_LIMIT);
+    turn_away(hub, session);
 }
 
 /* -- connect ----------------------------------------------------------------------------------- */
@@ -368,7 +394,7 @@ enum codes_error hub_subscribe_for(struct hub *hub, struct session *session, str
     return error;
 }
 
-/* The session waits for all of them. One that is refused at once refuses the whole. */
+/* It waits for all of them, and a place of its user's. One that is refused refuses the whole. */
 static enum codes_error begin(struct hub *hub, struct session *session, uint32_t command,
                               uint32_t ttl_s, const struct wishes *wishes)
 {
@@ -382,6 +408,10 @@ static enum codes_error begin(struct hub *hub, struct session *session, uint32_t
     arrival->ttl_s = ttl_s;
     session->arrival = arrival;
     session->state = SESSION_ARRIVING;
+    if (session_user(session).size > 0) {
+        arrival->waits_for_place = true;
+        hub_ask_place_of_user(hub, session);
+    }
     for (size_t i = 0; i < wishes->count && !arrival->is_over; i++) {
         const struct wish *wish = &wishes->list[i];
         const enum codes_error error =
@@ -402,21 +432,16 @@ enum codes_error hub_begin_arrival(struct hub *hub, struct session *session,
                                    uint32_t ttl_s)
 {
     const size_t most = claims->subscription_count + (hub->options.personal_channels ? 1 : 0);
-    if (most == 0) {
-        session->state = SESSION_CONNECTED;
-        hub_greet(hub, session, command->id, ttl_s, (struct bytes){NULL, 0});
-        return CODES_ERROR_NONE;
-    }
-    struct wishes wishes = {.list = calloc(most, sizeof(*wishes.list))};
-    if (wishes.list == NULL) {
+    struct wishes wishes = {.list = most == 0 ? NULL : calloc(most, sizeof(*wishes.list))};
+    if (most > 0 && wishes.list == NULL) {
         metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
         return CODES_ERROR_INTERNAL;
     }
     enum codes_error error = collect(hub, session, claims, &wishes);
-    if (error == CODES_ERROR_NONE && !add_positions(&wishes, command->connect.subs)) {
+    if (error == CODES_ERROR_NONE && most > 0 && !add_positions(&wishes, command->connect.subs)) {
         error = CODES_ERROR_BAD_REQUEST;
     }
-    if (error == CODES_ERROR_NONE && wishes.count == 0) {
+    if (error == CODES_ERROR_NONE && wishes.count == 0 && session_user(session).size == 0) {
         session->state = SESSION_CONNECTED;
         hub_greet(hub, session, command->id, ttl_s, (struct bytes){NULL, 0});
     } else if (error == CODES_ERROR_NONE) {

@@ -254,6 +254,7 @@ uint16_t hub_apply_refresh(struct hub *hub, struct session *session, const struc
 void hub_sign_out(struct hub *hub, struct session *session)
 {
     if (session->identity != NULL) {
+        hub_give_place_of_user(hub, session);
         timerwheel_cancel(hub->expiries, &session->identity->expiry.timer);
         identity_destroy(hub->users, session);
     }

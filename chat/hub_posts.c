@@ -47,7 +47,7 @@ void hub_ask(struct hub *hub, uint16_t home, const struct post *post)
 }
 
 /* To who asked: an answer; or, when POST_LATER was that, a tell, for which there is room. */
-static void answer(struct hub *hub, const struct post *asked, const struct post *post)
+void hub_answer(struct hub *hub, const struct post *asked, const struct post *post)
 {
     if (asked->from == hub->options.reactor) {
         hub_take(hub, post);
@@ -68,7 +68,7 @@ static void say_later(struct hub *hub, const struct post *asked)
 {
     if (asked->role == BUS_ASK) {
         const struct post post = {.kind = POST_LATER};
-        answer(hub, asked, &post);
+        hub_answer(hub, asked, &post);
     }
 }
 
@@ -102,7 +102,7 @@ static void answer_publish(struct hub *hub, const struct post *asked, enum codes
                 .is_api = asked->publish.is_api,
             },
     };
-    answer(hub, asked, &reply);
+    hub_answer(hub, asked, &reply);
 }
 
 static void take_publish(struct hub *hub, const struct post *post)
@@ -136,7 +136,7 @@ static void answer_interest(struct hub *hub, const struct post *asked, enum code
             },
     };
     blob_drop(asked->interest.blob, hub->options.pool);
-    answer(hub, asked, &reply);
+    hub_answer(hub, asked, &reply);
 }
 
 static void take_interest(struct hub *hub, const struct post *post)
@@ -174,7 +174,7 @@ static void answer_history(struct hub *hub, const struct post *asked, enum codes
             },
     };
     blob_drop(asked->history.blob, hub->options.pool);
-    answer(hub, asked, &reply);
+    hub_answer(hub, asked, &reply);
 }
 
 static void take_history(struct hub *hub, const struct post *post)
@@ -215,7 +215,7 @@ static void take_recover(struct hub *hub, const struct post *post)
                                         asked->count_max),
             },
     };
-    answer(hub, post, &reply);
+    hub_answer(hub, post, &reply);
 }
 
 /* -- where the subscribers are ----------------------------------------------------------------- */
@@ -383,6 +383,11 @@ void hub_take(struct hub *hub, const struct post *post)
     case POST_PRESENCE_PART:
         hub_take_presence_part(hub, post);
         return;
+    case POST_PLACE:
+    case POST_PLACE_ANSWER:
+    case POST_PLACE_BACK:
+        hub_take_place(hub, post);
+        return;
     case POST_NEWS:
         hub_take_news(hub, post);
         return;
@@ -497,6 +502,7 @@ void hub_catch_up(struct hub *hub)
     hub_expire(hub);
     hub_tell_news(hub);
     hub_post_leaves(hub);
+    hub_post_places(hub);
     if (ledger != NULL) {
         go_on_with_ledger(hub, ledger);
     }

@@ -30,6 +30,7 @@ struct command_history;
 struct command_subscribe;
 struct grant;
 struct grant_source;
+struct hub_places;
 struct publication_source;
 struct revocations;
 struct slab;
@@ -61,6 +62,7 @@ struct hub {
     struct timerwheel *timers;   /* the heralds' */
     struct timerwheel *expiries; /* of tokens */
     struct users *users;
+    struct hub_places *places;       /* hub_places.c's */
     struct revocations *revocations; /* what back ends have forbidden */
     struct slab *questions;          /* objects are those of hub_presence.c */
     uint64_t now_ns;                 /* of this iteration */
@@ -227,6 +229,8 @@ NODISCARD enum codes_error hub_begin_arrival(struct hub *hub, struct session *se
                                              const struct claims *claims, uint32_t ttl_s);
 /* Another one of its subscriptions knows what it missed, or has gone. */
 void hub_arrive(struct hub *hub, struct session *session);
+/* Its user has a place for it, or not. */
+void hub_place_arrival(struct hub *hub, struct session *session, bool is_refused);
 /* It leaves every room, and its connect is answered with the error. */
 void hub_fail_arrival(struct hub *hub, struct session *session, enum codes_error error);
 void hub_forget_arrival(struct session *session);
@@ -266,6 +270,24 @@ NODISCARD enum codes_error hub_ask_history(struct hub *hub, struct hub_asker ask
  * to hub_take(), at once where the home is here and need not wait for the archive.
  */
 void hub_ask(struct hub *hub, uint16_t home, const struct post *post);
+
+/* hub_posts.c: to who asked; or, when POST_LATER was that, a tell, for which there is room. */
+void hub_answer(struct hub *hub, const struct post *asked, const struct post *post);
+
+/*
+ * hub_places.c: connections of an address, or of a user, of whom each has a home as channels have
+ * (chat/quota.h). The second: asks for a place for the session's user; its arrival hears of it.
+ */
+NODISCARD int hub_places_create(const struct hub_options *options, struct hub_places **places);
+void hub_places_destroy(struct hub_places *places);
+void hub_places_change(struct hub_places *places, const struct hub_options *options);
+void hub_ask_place_of_user(struct hub *hub, struct session *session);
+void hub_give_place_of_user(struct hub *hub, struct session *session);
+void hub_take_place(struct hub *hub, const struct post *post);
+void hub_post_places(struct hub *hub); /* those that go back and found no room on the bus */
+NODISCARD bool hub_places_are_posted(const struct hub *hub);
+NODISCARD bool hub_places_are_quiet(const struct hub *hub);
+void hub_gauge_places(const struct hub *hub);
 
 /* hub_presence.c: the commands, and what other reactors ask and say. */
 NODISCARD size_t hub_question_size(uint16_t reactor_count);

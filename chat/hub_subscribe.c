@@ -71,11 +71,13 @@ struct recovery_answer hub_judge(const struct hub *hub, const struct room *room,
         return answer;
     }
     const uint64_t first = page_first(page);
-    if (answer.from >= first && answer.from > page_end(room, page)) {
+    const bool is_ahead = question.since > question.top;
+    if (!is_ahead && answer.from >= first && answer.from > page_end(room, page)) {
         return answer; /* it may be on the next page */
     }
     question.is_read = true;
     question.first = first;
+    question.last = page_top(page);
     return recovery_judge(&question);
 }
 

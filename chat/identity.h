@@ -44,6 +44,7 @@ struct identity {
     uint8_t *secret;               /* meta, then the token's id: nobody is told */
     uint16_t meta_size;
     uint16_t token_id_size;
+    bool has_place; /* hub_places.c's: it is one of its user's connections */
 };
 
 /* The verdicts of identity_create() and identity_renew(). Nothing has changed unless it is OK. */

@@ -11,6 +11,7 @@
 /* What a page begins with; behind it `count` times 32 bits, where each one ends in the text. */
 struct head {
     uint64_t first;
+    uint64_t top;
     uint32_t count;
     uint32_t order; /* enum page_order */
 };
@@ -73,6 +74,7 @@ struct blob *page_create(struct blob_pool *pool, const struct stream *stream, st
     }
     const struct head head = {
         .first = range->order == PAGE_FORWARD ? range->from : range->to - count + 1,
+        .top = stream->top,
         .count = count,
         .order = range->order,
     };
@@ -103,6 +105,11 @@ uint32_t page_count(const struct blob *page)
 uint64_t page_first(const struct blob *page)
 {
     return head_of(page).first;
+}
+
+uint64_t page_top(const struct blob *page)
+{
+    return head_of(page).top;
 }
 
 struct bytes page_text(const struct blob *page)

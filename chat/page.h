@@ -39,6 +39,9 @@ NODISCARD struct blob *page_create(struct blob_pool *pool, const struct stream *
 NODISCARD uint32_t page_count(const struct blob *page);
 NODISCARD uint64_t page_first(const struct blob *page);
 
+/* The last publication of the stream when the page was made, in it or not. */
+NODISCARD uint64_t page_top(const struct blob *page);
+
 /* All of it: JSON objects joined by ','. */
 NODISCARD struct bytes page_text(const struct blob *page);
 

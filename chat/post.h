@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "chat/ids.h"
+#include "chat/quota.h"
 #include "core/blob.h"
 #include "core/bus.h"
 
@@ -34,18 +35,21 @@ enum post_kind {
     POST_LATER,           /* answer  home -> asker: the real one comes later, as a tell */
     POST_PRESENCE,        /* ask     reactor of who wants to know -> each of the others */
     POST_PRESENCE_PART,   /* answer  what is known there */
-    POST_NEWS,            /* tell    reactor where members came and went -> home */
-    POST_NEWS_COPY,       /* tell    home -> interested reactor */
-    POST_STOP,            /* tell    control -> reactor: drain, see server/control.h */
-    POST_SETTINGS,        /* tell    control -> reactor: what it runs with, see server/reload.h */
-    POST_SETTINGS_TAKEN,  /* tell    reactor -> control: nothing is left of what it had before */
-    POST_KEY_SET,         /* tell    key sets -> reactor: a new one, see server/jwks_source.h */
-    POST_WANT_KEYS,       /* tell    reactor -> key sets: a token names a key that is not there */
-    POST_DESERTED,        /* tell    reactor -> control: no client left */
-    POST_CLOSE,           /* tell    control -> reactor: every reactor is deserted, see drain.h */
-    POST_DRAINED,         /* tell    reactor -> control: no connection left */
-    POST_EXIT,            /* tell    control -> reactor: every reactor has drained; -> archive */
-    POST_OVERLOAD,        /* tell    control -> reactor: memory is short, or no more */
+    POST_PLACE,          /* ask     reactor with a new connection -> home of its address, or user */
+    POST_PLACE_ANSWER,   /* answer  it may stay, or not */
+    POST_PLACE_BACK,     /* tell    it has gone */
+    POST_NEWS,           /* tell    reactor where members came and went -> home */
+    POST_NEWS_COPY,      /* tell    home -> interested reactor */
+    POST_STOP,           /* tell    control -> reactor: drain, see server/control.h */
+    POST_SETTINGS,       /* tell    control -> reactor: what it runs with, see server/reload.h */
+    POST_SETTINGS_TAKEN, /* tell    reactor -> control: nothing is left of what it had before */
+    POST_KEY_SET,        /* tell    key sets -> reactor: a new one, see server/jwks_source.h */
+    POST_WANT_KEYS,      /* tell    reactor -> key sets: a token names a key that is not there */
+    POST_DESERTED,       /* tell    reactor -> control: no client left */
+    POST_CLOSE,          /* tell    control -> reactor: all are deserted, see drain.h */
+    POST_DRAINED,        /* tell    reactor -> control: no connection left */
+    POST_EXIT,           /* tell    control -> reactor: every reactor has drained; -> archive */
+    POST_OVERLOAD,       /* tell    control -> reactor: memory is short, or no more */
 
     POST_ARCHIVE_APPEND,   /* ask     home -> archive: what is to be stored, see archive_post.h */
     POST_ARCHIVE_APPENDED, /* answer  archive -> home: the same batch, with results */
@@ -181,6 +185,14 @@ struct post_news {
     struct ids_handle target;
 };
 
+/* The answer names the same key, of whom the asker may have gone. */
+struct post_place {
+    struct quota_key key;
+    struct ids_handle asker; /* session, or a connection's name in that form */
+    uint8_t kind;            /* enum quota_kind */
+    bool is_refused;
+};
+
 /* Borrowed until the reactor has taken the next one. */
 struct post_settings {
     const struct settings *settings;
@@ -229,6 +241,7 @@ struct post {
         struct post_archive_page archive_page;
         struct post_presence presence;
         struct post_presence_part presence_part;
+        struct post_place place;
         struct post_news news;
         struct post_overload overload;
         struct post_settings settings;

@@ -18,6 +18,14 @@ static struct recovery_answer needs(const struct recovery_question *question, ui
                                    : answer(RECOVERY_IMPOSSIBLE, 0);
 }
 
+/* It has more than came here, if there is as much. */
+static struct recovery_answer judge_ahead(const struct recovery_question *question)
+{
+    return question->is_read && question->since > question->last
+               ? answer(RECOVERY_IMPOSSIBLE, 0)
+               : answer(RECOVERY_READ, question->top + 1);
+}
+
 static struct recovery_answer judge_cache(const struct recovery_question *question)
 {
     const bool has_latest = question->epoch_matches && question->since == question->top;
@@ -39,8 +47,13 @@ struct recovery_answer recovery_judge(const struct recovery_question *question)
     if (question->cache) {
         return judge_cache(question);
     }
-    if (!question->epoch_matches || question->since > question->top ||
-        question->top - question->since > question->count_max) {
+    if (!question->epoch_matches) {
+        return answer(RECOVERY_IMPOSSIBLE, 0);
+    }
+    if (question->since > question->top) {
+        return judge_ahead(question);
+    }
+    if (question->top - question->since > question->count_max) {
         return answer(RECOVERY_IMPOSSIBLE, 0);
     }
     if (question->since == question->top) {

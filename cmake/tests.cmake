@@ -3,10 +3,11 @@
 # Unit tests, the behaviours of net/, the simulation, and the fuzz targets.
 # Each appears with its source files; what tests/run.sh does with them is written there.
 
+set(test_suppressions ${CMAKE_SOURCE_DIR}/tests/tsan.supp)
 set(test_environment CK_DEFAULT_TIMEOUT=120
     "ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1"
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
-    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${test_suppressions}")
 
 function(parley_test target ctest_name label)
     target_compile_definitions(${target} PRIVATE PARLEY_SOURCE_DIR="${CMAKE_SOURCE_DIR}")

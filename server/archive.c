@@ -464,6 +464,9 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_LATER:
     case POST_PRESENCE:
     case POST_PRESENCE_PART:
+    case POST_PLACE:
+    case POST_PLACE_ANSWER:
+    case POST_PLACE_BACK:
     case POST_NEWS:
     case POST_NEWS_COPY:
     case POST_PUBLICATION:

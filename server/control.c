@@ -353,7 +353,6 @@ static int create_verifier(struct control *control, struct member *member, struc
         .keys = control->settings->keys,
         .now_ms = read_clock,
         .metrics = metrics,
-        .log = member->log,
         .bus = control->bus,
         .port = (uint16_t)(member - control->members),
         .source_port = has_source(control) ? (uint16_t)source_port(control) : 0,

@@ -89,6 +89,8 @@ void gateway_begin_pings(struct gateway *gateway, struct peer *peer)
     const uint64_t interval_ns = gateway->options.config->client.ping_interval_ns;
 
     peer->is_connected = true;
+    gateway_debug(gateway, peer, "connected",
+                  log_text("compression", conn_mark(peer->conn) ? "yes" : "no"), GATEWAY_NO_FIELD);
     /* Somewhere in the first interval, so that who came together is not pinged together. */
     peer->phase_deadline = gateway_after_ns(gateway, next_random(gateway) % interval_ns);
     gateway_arm(gateway, peer);
@@ -203,6 +205,16 @@ bool gateway_has_answers(const struct gateway *gateway)
     return gateway->has_answers;
 }
 
+static bool go_on(struct gateway *gateway, struct peer *peer) ON_REACTOR
+{
+    if (peer->place == PEER_PLACE_WANTED) {
+        conn_resume(peer->conn); /* its request is read again, and asks again */
+        return true;
+    }
+    return peer->state == PEER_API ? gateway_go_on_api(gateway, peer)
+                                   : gateway_read_held(gateway, peer);
+}
+
 void gateway_resume(struct gateway *gateway)
 {
     uint32_t done = 0;
@@ -212,9 +224,7 @@ void gateway_resume(struct gateway *gateway)
         struct conn *conn = reactor_conn(gateway->reactor, gateway->waiting[done]);
         struct peer *peer = conn == NULL ? NULL : conn_user(conn);
         if (peer != NULL) {
-            const bool went_on = peer->state == PEER_API ? gateway_go_on_api(gateway, peer)
-                                                         : gateway_read_held(gateway, peer);
-            if (!went_on) {
+            if (!go_on(gateway, peer)) {
                 break;
             }
             peer->waits_for_hub = false;
@@ -284,6 +294,8 @@ static void *on_open(struct conn *conn) ON_REACTOR
     const struct listening_item *listener = gateway_listener(gateway, peer);
     if (listener->wants_proxy && !client_address_is_trusted(&peer->client, listener->trusted)) {
         metrics_add(gateway->options.metrics, METRIC_REJECTED_PROXY_UNTRUSTED, 1);
+        gateway_log(gateway, peer, "proxy refused", log_uint("listener", peer->listener),
+                    log_text("reason", "not one of trusted_proxies"));
         slab_give(gateway->peers, slot);
         return NULL;
     }
@@ -292,6 +304,9 @@ static void *on_open(struct conn *conn) ON_REACTOR
         gateway_after_ns(gateway, gateway->options.config->http_server.handshake_timeout_ns);
     gateway_arm(gateway, peer);
     gateway->client_count += !listener->is_internal;
+    if (!listener->wants_proxy) {
+        gateway_want_place(gateway, peer);
+    }
     return peer;
 }
 
@@ -299,6 +314,7 @@ static void on_proxied(struct conn *conn, const struct address *client) ON_REACT
 {
     struct peer *peer = conn_user(conn);
     peer->client = client_address_of(client);
+    gateway_want_place(gateway_of(conn), peer);
 }
 
 static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
@@ -350,6 +366,8 @@ static enum metrics_id closed_for(const struct peer *peer, int reason)
             return METRIC_CLOSED_SHUTDOWN;
         }
         return peer->closed_by_client ? METRIC_CLOSED_BY_CLIENT : METRIC_CLOSED_BY_SERVER;
+    case -ECONNREFUSED:
+        return METRIC_CLOSED_BY_SERVER;
     case -ESHUTDOWN:
         return METRIC_CLOSED_BY_CLIENT;
     case -ENOBUFS:
@@ -367,7 +385,9 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
     struct peer *peer = conn_user(conn);
     struct metrics *metrics = gateway->options.metrics;
 
-    metrics_add(metrics, closed_for(peer, reason), 1);
+    const enum metrics_id why = closed_for(peer, reason);
+    metrics_add(metrics, why, 1);
+    gateway_log_closed(gateway, peer, why, reason);
     if (reason == -ETIMEDOUT) {
         metrics_add(metrics, METRIC_REJECTED_WRITE_STALL, 1);
     }
@@ -379,6 +399,7 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
         gateway_free_assembly(peer);
     }
     gateway_close_api(gateway, peer);
+    gateway_give_place(gateway, peer);
     free(peer->held);
     gateway->client_count -= !gateway_listener(gateway, peer)->is_internal;
     slab_give(gateway->peers, peer->slot);

@@ -32,6 +32,7 @@ struct outbox;
 struct reactor;
 struct simd_ops;
 struct site;
+struct token_verifier;
 
 struct gateway_options {
     const struct config *config;
@@ -42,6 +43,7 @@ struct gateway_options {
     struct hub *hub;
     struct outbox *outbox;
     struct compression *compression; /* NULL: off, nobody is offered it */
+    struct token_verifier *tokens;   /* the hub asks it; NULL: no key is configured */
     struct metrics *metrics;
     struct log *log; /* NULL: none */
     uint32_t conn_count_max;
@@ -70,6 +72,9 @@ void gateway_resume(struct gateway *gateway) ON_REACTOR;
 
 /* Phase 3, at its end: clients whose connect had to wait for its answer are read again. */
 void gateway_open_settled(struct gateway *gateway) ON_REACTOR;
+
+/* Phase 3, at its end: who asked for a place among those of its address hears of it. */
+void gateway_take_places(struct gateway *gateway) ON_REACTOR;
 
 /* Commands wait for the hub: try again soon, even if nothing happens. */
 NODISCARD bool gateway_is_waiting(const struct gateway *gateway);

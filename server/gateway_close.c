@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Goodbye: close frames, what they say, and the line in the log about it.
+ * Goodbye: close frames, and what they say.
  */
 #include <errno.h>
 #include <string.h>
@@ -37,18 +37,6 @@ static const char *own_reason(const struct peer *peer, uint16_t code)
         CHECK(code >= CODES_DISCONNECT_CLOSED);
         return codes_disconnect_text((enum codes_disconnect)code);
     }
-}
-
-void gateway_log(const struct gateway *gateway, const struct peer *peer, const char *event,
-                 struct log_field what, struct log_field why)
-{
-    if (!log_is_on(gateway->options.log, LOG_INFO)) {
-        return;
-    }
-    char text[CLIENT_ADDRESS_TEXT_SIZE];
-    client_address_format(&peer->client, text);
-    const struct log_field fields[] = {log_text("client", text), what, why};
-    log_write(gateway->options.log, LOG_INFO, event, fields, sizeof(fields) / sizeof(fields[0]));
 }
 
 /* False: there is no room or no memory for it. */
@@ -89,7 +77,12 @@ void gateway_say_close_with(struct gateway *gateway, struct conn *conn, uint16_t
     if (conn_is_closing(conn)) {
         return;
     }
-    if (!peer->closed_by_client && !peer->is_sent_away) {
+    if (peer->closed_by_client) {
+        gateway_debug(gateway, peer, "client closes", log_uint("code", code), GATEWAY_NO_FIELD);
+    } else if (peer->is_sent_away) {
+        gateway_debug(gateway, peer, "closing", log_uint("code", code),
+                      log_bytes("reason", reason));
+    } else {
         gateway_log(gateway, peer, "closing", log_uint("code", code), log_bytes("reason", reason));
     }
     peer->state = PEER_CLOSING;

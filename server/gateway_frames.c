@@ -70,6 +70,7 @@ static void apply(struct gateway *gateway, struct peer *peer, const struct comma
         return;
     }
     const uint16_t code = hub_apply(gateway->options.hub, peer->session, command);
+    gateway_log_token(gateway, peer);
     if (code != 0) {
         end_bad_command(gateway, peer, code);
         return;

@@ -100,6 +100,7 @@ void gateway_refuse(struct gateway *gateway, struct peer *peer,
                     const struct http_response *response, struct bytes body)
 {
     CHECK(response->close);
+    gateway_debug(gateway, peer, "refused", log_uint("status", response->status), GATEWAY_NO_FIELD);
     if (gateway_say(gateway, peer, response, body) != CONN_TOO_SLOW) {
         close_after_answer(peer);
     }
@@ -180,6 +181,8 @@ static void refuse_upgrade(struct gateway *gateway, struct peer *peer, enum upgr
     const size_t size = upgrade_write_refusal(fault, response);
 
     metrics_add(gateway->options.metrics, METRIC_REJECTED_BAD_UPGRADE, 1);
+    gateway_debug(gateway, peer, "refused", log_text("reason", "no good WebSocket handshake"),
+                  GATEWAY_NO_FIELD);
     if (say(gateway, peer, (struct bytes){response, size}, (struct bytes){NULL, 0})) {
         close_after_answer(peer);
     }
@@ -284,6 +287,10 @@ static void try_upgrade(struct gateway *gateway, struct peer *peer,
         refuse(gateway, peer, 503);
         return;
     }
+    gateway_want_place(gateway, peer);
+    if (gateway_waits_for_place(gateway, peer)) {
+        return;
+    }
     if (is_chat) {
         peer->session = hub_open(gateway->options.hub, conn_id_of(peer->conn));
         if (peer->session == NULL) {
@@ -328,7 +335,7 @@ static void answer_request(struct gateway *gateway, struct peer *peer,
     peer->client =
         client_address_forwarded(&sender, request, gateway_listener(gateway, peer)->trusted);
     route_request(gateway, peer, request);
-    if (peer->state == PEER_HTTP) {
+    if (peer->state == PEER_HTTP && peer->place == PEER_PLACE_NONE) {
         peer->client = sender;
     }
 }
@@ -346,6 +353,9 @@ size_t gateway_read_http(struct gateway *gateway, struct peer *peer, struct span
             }
             continue;
         }
+        if (gateway_waits_for_place(gateway, peer)) {
+            return consumed;
+        }
         if (peer->is_idle) {
             peer->is_idle = false;
             expect_head(gateway, peer, gateway->options.config->http_server.handshake_timeout_ns);
@@ -361,11 +371,14 @@ size_t gateway_read_http(struct gateway *gateway, struct peer *peer, struct span
             refuse_head(gateway, peer, verdict);
             return in.size;
         }
-        consumed += request.head_size;
         answer_request(gateway, peer, &request);
         if (conn_is_closing(peer->conn)) {
             return in.size;
         }
+        if (peer->state == PEER_HTTP && gateway_waits_for_place(gateway, peer)) {
+            return consumed;
+        }
+        consumed += request.head_size;
         if (peer->state == PEER_API) {
             continue;
         }

@@ -4,7 +4,8 @@
 /*
  * The gateway's state, and the steps that its files share: gateway.c (lives, deadlines),
  * gateway_http.c (requests), gateway_api.c (those of back ends), gateway_frames.c (frames and
- * messages), gateway_close.c (goodbye).
+ * messages), gateway_place.c (who may come), gateway_close.c (goodbye), gateway_log.c (what is told
+ * of a peer).
  *
  * Private to server/gateway*.c. ON the gateway's reactor.
  */
@@ -82,9 +83,23 @@ bool gateway_take_pong(struct gateway *gateway, struct peer *peer);
 /* gateway.c: the peer's held commands go on when the hub is ready, oldest first. */
 void gateway_wait_for_hub(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
-/* gateway_close.c: a line about a peer, at level info, with its address. */
+/*
+ * gateway_log.c: a line about a peer, which it names; at level info, and at debug. `why` may be
+ * GATEWAY_NO_FIELD. Neither may come from what could be a secret: no target, no body, and of
+ * headers Origin and Host alone.
+ */
+#define GATEWAY_NO_FIELD ((struct log_field){.key = NULL})
 void gateway_log(const struct gateway *gateway, const struct peer *peer, const char *event,
                  struct log_field what, struct log_field why) ON_REACTOR;
+void gateway_debug(const struct gateway *gateway, const struct peer *peer, const char *event,
+                   struct log_field what, struct log_field why) ON_REACTOR;
+
+/* gateway_log.c: it has gone; `why` is a METRIC_CLOSED_*, `reason` that of on_close. */
+void gateway_log_closed(const struct gateway *gateway, const struct peer *peer, enum metrics_id why,
+                        int reason) ON_REACTOR;
+
+/* gateway_log.c: after a command of the peer: what was wrong with its token, if it had one. */
+void gateway_log_token(const struct gateway *gateway, const struct peer *peer) ON_REACTOR;
 
 /* gateway_close.c: the input is over; after its replies it gets a close frame with this code. */
 void gateway_end(struct gateway *gateway, struct peer *peer, uint16_t code) ON_REACTOR;
@@ -123,6 +138,14 @@ void gateway_release_api(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 void gateway_api_timeout(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 void gateway_drain_api(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 void gateway_close_api(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+
+/*
+ * gateway_place.c. The address is known, and a place is asked for if it is limited. A request has
+ * come: true, its head is to be left where it is, and is read again when there is an answer.
+ */
+void gateway_want_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+NODISCARD bool gateway_waits_for_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+void gateway_give_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
 /* gateway_http.c: no whole request head came in time. */
 void gateway_head_timeout(struct gateway *gateway, struct peer *peer) ON_REACTOR;

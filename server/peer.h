@@ -32,6 +32,14 @@ enum peer_state {
     PEER_CLOSING, /* a close frame is queued, or soon will be: input is dropped */
 };
 
+/* Its place among the connections of its address: gateway_place.c. */
+enum peer_place {
+    PEER_PLACE_NONE,   /* it needs none, or its address is not known yet */
+    PEER_PLACE_WANTED, /* its home could not be asked yet */
+    PEER_PLACE_ASKED,
+    PEER_PLACE_HELD,
+};
+
 /* The rest of a message whose next command had to wait. Unmasked, not yet read. */
 struct peer_held {
     size_t offset; /* bytes done */
@@ -58,6 +66,7 @@ struct peer {
     uint32_t over_rate_since;  /* it has been above command_rate since then */
     uint32_t slot;             /* its own, in the gateway's slab */
     uint8_t state;             /* enum peer_state */
+    uint8_t place;             /* enum peer_place */
     uint8_t listener;          /* its index in gateway_options.listening */
     bool is_stream;            /* `stream` is the member of the union: upgraded */
     bool is_connected;         /* `connect` succeeded: pings instead of the connect deadline */

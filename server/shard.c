@@ -131,6 +131,24 @@ static struct hub_options hub_options_of(const struct shard *shard, const struct
         .verifier = verifier,
         .expired_close_delay_ns = config->client.expired_close_delay_ns,
         .expired_sub_close_delay_ns = config->client.expired_sub_close_delay_ns,
+        .place_limits =
+            {
+                [QUOTA_ADDRESS] =
+                    {
+                        .count_max = config->client.address_connection_limit,
+                        .rate =
+                            {
+                                .per_second = config->client.address_handshake_rate,
+                                .burst = config->client.address_handshake_burst,
+                            },
+                        .dry_run = config->client.address_limits_dry_run,
+                    },
+                [QUOTA_USER] =
+                    {
+                        .count_max = config->client.user_connection_limit,
+                        .dry_run = config->client.user_limits_dry_run,
+                    },
+            },
         .personal_channels = config->client.subscribe_to_user_personal_channel.enabled,
         .personal_namespace = {(const uint8_t *)personal_namespace, strlen(personal_namespace)},
         .version = "parley " PARLEY_VERSION,
@@ -210,6 +228,7 @@ static int create_gateway(struct shard *shard)
         .hub = shard->hub,
         .outbox = shard->outbox,
         .compression = shard->compression,
+        .tokens = options->tokens,
         .metrics = options->metrics,
         .log = options->log,
         .conn_count_max = conn_count_max(options->config),
@@ -592,6 +611,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */
     gateway_open_settled(shard->gateway);                /* 3 */
+    gateway_take_places(shard->gateway);                 /* 3 */
     delivery_run(&shard->delivery);                      /* 4 */
     shed(shard);                                         /* 4 */
     hub_flush(shard->hub);                               /* 5 */

@@ -8,7 +8,6 @@
 #include "chat/post.h"
 #include "core/bus.h"
 #include "core/check.h"
-#include "core/log.h"
 #include "core/metrics.h"
 #include "core/monotime.h"
 #include "proto/base64.h"
@@ -45,6 +44,7 @@ struct token_verifier {
     struct token_keys *keys;
     struct fetched fetched[SECTION_COUNT];
     const char *why;
+    struct token_fault fault; /* of the last token; TOKEN_GOOD: none, or it was taken */
     struct token_claims claims;
     uint8_t header[TOKEN_SIZE_MAX];
     uint8_t payload[TOKEN_SIZE_MAX];
@@ -463,16 +463,19 @@ enum token_reason token_verify(struct token_verifier *verifier, enum claims_kind
         const int id = METRIC_TOKENS_REJECTED_TOO_LONG + (int)reason - (int)TOKEN_TOO_LONG;
         metrics_add(metrics, (enum metrics_id)id, 1);
     }
-    if (reason != TOKEN_GOOD) {
-        const struct log_field fields[] = {
-            log_text("kind", kind == CLAIMS_CONNECTION ? "connection" : "subscription"),
-            log_text("reason", token_reason_name(reason)),
-            log_text("why", verifier->why),
-        };
-        log_write(verifier->options.log, LOG_INFO, "token refused", fields,
-                  sizeof(fields) / sizeof(fields[0]));
-    }
+    verifier->fault = (struct token_fault){.kind = kind, .reason = reason};
     return reason;
+}
+
+bool token_verifier_take_fault(struct token_verifier *verifier, struct token_fault *fault)
+{
+    if (verifier->fault.reason == TOKEN_GOOD) {
+        return false;
+    }
+    *fault = verifier->fault;
+    fault->why = verifier->why;
+    verifier->fault.reason = TOKEN_GOOD;
+    return true;
 }
 
 static enum claims_verdict verify_for_hub(void *context, enum claims_kind kind, struct bytes token,

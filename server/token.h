@@ -17,6 +17,7 @@
  *           unknown. Of such names the last few are remembered.
  * Not here  keys (token_key.h, token_keys.h), reading claims (token_claims.h).
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "chat/claims.h"
@@ -49,7 +50,6 @@ const char *token_reason_name(enum token_reason reason);
 
 struct bus;
 struct jwks;
-struct log;
 struct metrics;
 struct token_keys;
 struct token_verifier; /* opaque */
@@ -59,7 +59,6 @@ struct token_verifier_options {
     uint64_t (*now_ms)(void *context); /* since 1970 */
     void *now_context;
     struct metrics *metrics; /* NULL: nobody counts */
-    struct log *log;         /* NULL: none */
     struct bus *bus;         /* to ask for newer key sets */
     uint16_t port;           /* ours on it */
     uint16_t source_port;    /* that of jwks_source.h; 0: there is none */
@@ -81,6 +80,15 @@ void token_verifier_renew_set(struct token_verifier *verifier, enum claims_kind 
 
 /* Of the last refusal, for people. Nothing of the token is in it. */
 const char *token_verifier_why(const struct token_verifier *verifier);
+
+/* The last refusal, once: true if there was one that nobody has taken. */
+struct token_fault {
+    enum claims_kind kind;
+    enum token_reason reason;
+    const char *why; /* as above */
+};
+NODISCARD bool token_verifier_take_fault(struct token_verifier *verifier,
+                                         struct token_fault *fault);
 
 /* What the hub is given. */
 NODISCARD struct claims_verifier token_verifier_seam(struct token_verifier *verifier);

@@ -395,7 +395,7 @@ const char *token_claims_read(struct span payload, struct token_claims *claims)
     struct json_reader reader;
     const struct bytes text = {payload.data, payload.size};
 
-    *claims = (struct token_claims){0};
+    memset(claims, 0, sizeof(*claims)); /* a compound literal would be a second one on the stack */
     if (!is_utf8(text)) {
         return "the payload is not UTF-8";
     }

@@ -6,12 +6,16 @@
 import fs from 'node:fs';
 
 import { certificate } from '../e2e/lib/certificates.mjs';
+import { findPorts } from '../e2e/lib/server.mjs';
 import { SECRET, makeKey, makeToken } from '../e2e/lib/tokens.mjs';
 
 const SHORT = '1s'; /* time limits that an attack has to outlast */
 
 export const ORIGINS = ['https://a.example', 'http://b.example:8080', 'http://[::1]:3000'];
 export const KEYS = { HS256: makeKey('HS256'), RS256: makeKey('RS256'), ES256: makeKey('ES256') };
+
+export const CLAIMS = { iss: 'us', aud: 'chat' }; /* that every good token has */
+export const API_KEY = 'api-key-0123456789-abcdefghijklm';
 
 function plain() {
   return {
@@ -58,19 +62,61 @@ function tokens() {
         client: {
           token: {
             hmac_secret_key: SECRET, rsa_public_key: KEYS.RS256.pem,
-            ecdsa_public_key: KEYS.ES256.pem, issuer: 'us', audience: 'chat',
+            ecdsa_public_key: KEYS.ES256.pem, issuer: CLAIMS.iss, audience: CLAIMS.aud,
           },
         },
         channel: {
           without_namespace: allowed,
           namespaces: [{ name: 'closed', history_size: 10, history_ttl: '1m', presence: true }],
         },
+        http_api: { key: API_KEY },
         log: { level: 'debug', format: 'json' },
       },
     },
-    honest: { token: makeToken(KEYS.HS256, { sub: 'honest', iss: 'us', aud: 'chat' }) },
+    honest: { token: makeToken(KEYS.HS256, { sub: 'honest', ...CLAIMS }) },
   };
 }
 
-/* Each: () => { server: options of Server.start, honest: options of Honest.start } */
-export const CONFIGURATIONS = { plain, pings, tls, tokens };
+/* `proxy`: a port where a PROXY header is due. Nobody is believed who is not 127.0.0.1. */
+async function behind() {
+  const { port } = await findPorts();
+  const trusted = ['127.0.0.1'];
+  return {
+    server: {
+      proxy: port,
+      config: {
+        client: { insecure: true },
+        http_server: {
+          trusted_proxies: trusted, proxy_timeout: SHORT,
+          listeners: [{ port, proxy_protocol: 'required', trusted_proxies: trusted }],
+        },
+      },
+    },
+  };
+}
+
+function few() {
+  return {
+    server: {
+      config: {
+        client: { insecure: true, connection_limit: 64 },
+        http_server: { handshake_timeout: SHORT },
+      },
+    },
+  };
+}
+
+function slow() {
+  return {
+    server: {
+      config: {
+        client: {
+          insecure: true, write_stall_timeout: SHORT, command_rate: 100000, command_burst: 100000,
+        },
+      },
+    },
+  };
+}
+
+/* Each for one server: { server: options of Server.start, honest: options of Honest.start } */
+export const CONFIGURATIONS = { plain, pings, tls, tokens, behind, few, slow };

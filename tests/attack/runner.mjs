@@ -131,13 +131,15 @@ const isRunning = ({ child }) => child.exitCode === null && child.signalCode ===
 
 /* point: backends (two), say(outcome, text) */
 export async function runConfiguration(name, entries, { backends, say }) {
-  const configuration = CONFIGURATIONS[name]();
   const scene = { servers: [], honest: null, target: 0, say };
   let isWell = await guarded(scene, `${name} begins`, async () => {
+    let honest;
     for (const backend of backends) {
+      const configuration = await CONFIGURATIONS[name]();
       scene.servers.push(await Server.start({ backend, reactors: 2, ...configuration.server }));
+      honest = configuration.honest;
     }
-    scene.honest = await Honest.start(scene.servers, configuration.honest);
+    scene.honest = await Honest.start(scene.servers, honest);
   });
   for (const entry of isWell ? entries : []) {
     const where = `row ${entry.row} [${backends[scene.target]}] ${entry.name}`;

@@ -2,13 +2,14 @@
 /*
  * The tests from end to end: parleyd as people run it, and clients that nobody here wrote.
  *
- * usage: node run.mjs [--parleyd PATH] [--only TEXT] [--backend uring|epoll] [--quick] [--jobs N]
+ * usage: node run.mjs [--parleyd PATH] [--only TEXT] [--backend uring|epoll] [--quick] [--alternate] [--jobs N]
  *
  *   --parleyd PATH   the server (PARLEYD, or build/release/parleyd)
  *   --only TEXT      the cases whose group/name has this in it
  *   --backend NAME   one back end; default: both, as far as the kernel has them
  *   --quick          two reactors only
- *   --jobs N         servers at a time, each with its clients in a process (2)
+ *   --alternate      one back end for each group, taken in turns
+ *   --jobs N         servers at a time, each with its clients in a process (4: most of a test is waiting)
  *
  * The last line is the totals. What the servers logged, and pictures, are in build/artefacts/e2e.
  */
@@ -26,7 +27,8 @@ const { values } = parseArgs({
     only: { type: 'string' },
     backend: { type: 'string' },
     quick: { type: 'boolean', default: false },
-    jobs: { type: 'string', default: '2' },
+    alternate: { type: 'boolean', default: false },
+    jobs: { type: 'string', default: '4' },
   },
 });
 settings.parleyd = values.parleyd ?? settings.parleyd;
@@ -49,6 +51,7 @@ for (const file of fs.readdirSync(new URL('./cases/', import.meta.url)).sort()) 
 const options = {
   backends: values.backend === undefined ? await findBackends() : [values.backend],
   quick: values.quick,
+  alternate: values.alternate,
   only: values.only ?? null,
 };
 if (isWorker()) {

@@ -67,8 +67,7 @@ static enum archive_result judge(const struct sim_stored *stored, const struct a
     for (uint32_t i = 0; i < run->count; i++) {
         const struct archive_entry *entry = &batch->entries[run->first + i];
         if (entry->kind == ARCHIVE_RESET) {
-            CHECK(entry->offset == 0); /* no stream is ever gone */
-            after = (struct sim_stored){.exists = true, .epoch = run->epoch};
+            after = (struct sim_stored){.exists = true, .epoch = run->epoch, .top = entry->offset};
             continue;
         }
         if (!after.exists) {
@@ -91,8 +90,8 @@ static enum archive_result judge(const struct sim_stored *stored, const struct a
 
 static void append(struct sim_archive *archive, struct sim_stored *stored, struct bytes value)
 {
-    if (stored->top == stored->capacity) {
-        const size_t capacity = 2 * stored->capacity + 16;
+    if (stored->top >= stored->capacity) {
+        const size_t capacity = 2 * stored->top + 16;
         stored->records = realloc(stored->records, capacity * sizeof(*stored->records));
         CHECK(stored->records != NULL);
         memset(stored->records + stored->capacity, 0,
@@ -127,8 +126,8 @@ static void apply(struct sim_archive *archive, const struct archive_batch *batch
             forget_records(stored);
             stored->exists = entry->kind == ARCHIVE_RESET;
             stored->epoch = run->epoch;
-            stored->top = 0;
-            stored->first = 1;
+            stored->top = entry->offset;
+            stored->first = entry->offset + 1;
             break;
         case ARCHIVE_APPEND:
             append(archive, stored, entry->value);

@@ -175,6 +175,10 @@ static const char *hear_recovery(struct sim_client *client, const struct sim_ask
     membership->has_position = true;
     if (!event->recovered) {
         sim_stats_add(world->stats, SIM_NOT_RECOVERED, asked->recovers);
+        if (!asked->recovers && event->offset < membership->offset) {
+            /* Begins anew at a reactor that has not come as far as the one where it was before. */
+            sim_model_forget(&membership->subscription);
+        }
         membership->offset = event->offset;
         sim_model_begin(&membership->subscription, world->step);
         return asked->recovers && world->profile.keeps_all ? "what is kept was not recovered"

@@ -146,18 +146,27 @@ static size_t count_owed(const struct run *run)
     return owed;
 }
 
-/* So long that stalls that excuse nobody are over, and so are retries. */
+/* So long without a delivery that stalls that excuse nobody are over, and so are retries. */
 static void fall_quiet(struct run *run)
 {
     struct sim_world *world = &run->world;
-    uint64_t quiet_ns =
-        world->net.now_ns + (world->profile.fault_in > 0 ? 2 * SIM_S : 50 * SIM_MS) +
-        (world->profile.has_presence ? 2 * SIM_S : 0) + (world->profile.is_sampled ? 8 * SIM_S : 0);
+    const uint64_t patience_ns = (world->profile.fault_in > 0 ? 2 * SIM_S : 50 * SIM_MS) +
+                                 (world->profile.has_presence ? 2 * SIM_S : 0) +
+                                 (world->profile.is_sampled ? 8 * SIM_S : 0);
+    uint64_t quiet_ns = world->net.now_ns + patience_ns;
+    uint64_t deliveries = 0;
     const uint64_t limit_ns = world->net.now_ns + 60 * SIM_S;
 
     world->is_talking = false;
     for (uint64_t steps = 0; !world->is_failed; steps++) {
-        if (!step(run)) {
+        const bool went_on = step(run);
+        const uint64_t now_delivered = world->stats->values[SIM_DELIVERIES];
+        if (now_delivered != deliveries) {
+            deliveries =
+                now_delivered; /* a reactor that lagged is given a few in each millisecond */
+            quiet_ns = world->net.now_ns + patience_ns;
+        }
+        if (!went_on) {
             if (world->net.now_ns > quiet_ns && count_owed(run) == 0) {
                 return;
             }

@@ -85,11 +85,16 @@ static struct sim_profile choose_profile(struct sim_random *random)
         profile.commands_max = 2000;
         profile.step_count = 12000;
     }
-    /* Somebody reads too little, a reactor lags too far, or what was missed comes in parts. */
-    profile.is_unsubscribed = profile.has_gaps ||
-                              (profile.is_narrow && (profile.slow_consumer == POLICY_SLOW_RESYNC ||
-                                                     profile.has_history)) ||
-                              (profile.has_history && profile.payload_max > 100);
+    /*
+     * Somebody reads too little; a reactor lags too far, or until what it lacks is old; or what was
+     * missed comes in parts.
+     */
+    profile.is_unsubscribed =
+        profile.has_gaps ||
+        (profile.is_narrow &&
+         (profile.slow_consumer == POLICY_SLOW_RESYNC || profile.has_history)) ||
+        (profile.has_history && profile.payload_max > 100) ||
+        (profile.has_history && !profile.keeps_all && profile.shard_count > 1);
     return profile;
 }
 

@@ -442,7 +442,10 @@ group({
   ],
 });
 
-/* A server that loses what comes above some 1,500 messages a second. */
+/*
+ * A server that loses what comes above some 1,500 messages a second. From above: a generator that
+ * the machine keeps from sending its rate fails a step too, and would not come to the loss from below.
+ */
 async function findMax() {
   let counted = 0;
   const timer = setInterval(() => { counted = 0; }, 100);
@@ -454,11 +457,11 @@ async function findMax() {
     }
   });
   const html = path.join(settings.artefacts, 'find-max.html');
-  const run = await runBench(['echo', url, '--find-max', '-c', '4', '-r', '200', '--p99', '60000',
+  const run = await runBench(['echo', url, '--find-max', '-c', '4', '-r', '3000', '--p99', '60000',
     '--warmup', '0', '-d', '0.4', '--drain', '0.2', '--html', html]);
-  assert.ok(run.json.knee_rate >= 200 && run.json.knee_rate < 3000, run.stdout);
+  assert.ok(run.json.knee_rate > 0 && run.json.knee_rate < 3000, run.stdout);
   assert.ok(run.json.steps.some((step) => !step.passed && step.lost > 0), run.stdout);
-  assert.equal(run.json.steps[0].rate, 200);
+  assert.equal(run.json.steps[0].rate, 3000);
   assert.match(fs.readFileSync(html, 'utf8'), /knee_rate/);
 }
 

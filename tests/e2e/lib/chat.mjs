@@ -16,8 +16,8 @@ export const CHAT = '/connection/websocket';
 
 /* One JSON object per line, as it is on the wire. */
 export class RawChat {
-  static async open(server, headers = {}) {
-    return RawChat.over(await FrameClient.connect(server.port, CHAT, headers));
+  static async open(server, headers = {}, options = {}) {
+    return RawChat.over(await FrameClient.connect(server.port, CHAT, headers, options));
   }
 
   static over(frames) {
@@ -29,8 +29,9 @@ export class RawChat {
     return chat;
   }
 
-  static async connect(server, request = {}) {
-    const chat = await RawChat.open(server);
+  /* `options`: of its socket. */
+  static async connect(server, request = {}, options = {}) {
+    const chat = await RawChat.open(server, {}, options);
     const reply = await chat.ask({ connect: request });
     assert.ok(reply.connect?.client, JSON.stringify(reply));
     chat.client = reply.connect.client;

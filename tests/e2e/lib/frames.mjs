@@ -71,9 +71,9 @@ export function inflated(payload) {
 }
 
 export class FrameClient {
-  static async connect(port, path, headers = {}) {
+  static async connect(port, path, headers = {}, options = {}) {
     const client = new FrameClient();
-    client.wire = await Wire.open(port);
+    client.wire = await Wire.open(port, options);
     const key = crypto.randomBytes(16).toString('base64');
     client.wire.write(head('GET', path, { ...UPGRADE, 'Sec-WebSocket-Key': key, ...headers }));
     const response = await client.wire.response();

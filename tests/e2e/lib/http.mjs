@@ -10,9 +10,12 @@ import { Mailbox, PATIENCE_MS, within } from './wait.mjs';
 
 /* A connection that remembers everything that came, and how it ended: 'end', 'reset'. */
 export class Wire {
-  static async open(port, host = '127.0.0.1') {
+  /* `options`: further ones of net.connect(), such as localAddress. */
+  static async open(port, options = {}) {
     const wire = new Wire();
-    const socket = net.connect({ port, host, allowHalfOpen: true, noDelay: true });
+    const socket = net.connect({
+      port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true, ...options,
+    });
     wire.socket = socket;
     closeAtEnd(() => socket.destroy());
     wire.received = Buffer.alloc(0);

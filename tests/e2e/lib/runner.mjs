@@ -25,9 +25,10 @@ export function group(options) {
   groups.push({ on: 'once', server: {}, remains: [], ...options });
 }
 
-function pointsOf(on, { backends, quick }) {
+function pointsOf(on, place, { backends, quick, alternate }) {
   const reactors = { matrix: quick ? [2] : [1, 2, 5], backends: [2], once: [2] }[on];
-  const chosen = on === 'once' ? backends.slice(0, 1) : backends;
+  const begin = alternate ? place % backends.length : 0;
+  const chosen = on === 'once' || alternate ? backends.slice(begin, begin + 1) : backends;
   return chosen.flatMap((backend) => reactors.map((count) => ({ backend, reactors: count })));
 }
 
@@ -119,10 +120,10 @@ function wantedCases(one, { only }) {
   return one.cases.filter(([name]) => only === null || `${one.name}/${name}`.includes(only));
 }
 
-/* A point of a group is what one worker runs. options: backends, quick, only (part of a name) */
+/* A point of a group is what one worker runs. options: backends, quick, alternate, only (part of a name) */
 function findPoints(options) {
   return groups.filter((one) => wantedCases(one, options).length > 0)
-    .flatMap((one) => pointsOf(one.on, options).map((point) => ({ one, point })));
+    .flatMap((one) => pointsOf(one.on, groups.indexOf(one), options).map((point) => ({ one, point })));
 }
 
 export function countPoints(options) {

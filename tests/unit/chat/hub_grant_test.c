@@ -53,7 +53,7 @@ static struct client *signed_in(uint16_t reactor, const char *token)
 {
     struct client *client = new_client(reactor);
     ask(client, "{\"id\":1,\"connect\":{\"token\":\"%s\"}}", token);
-    (void)run(reactor);
+    settle();
     (void)hear(client, EVENT_CONNECTED, 1);
     return client;
 }

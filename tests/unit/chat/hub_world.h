@@ -35,15 +35,17 @@ enum {
 
 struct world_options {
     uint16_t hub_count;
-    size_t slots;          /* of a ring; 0: 64 */
-    size_t reserve;        /* credits; 0: 8 */
-    uint32_t entries;      /* of an outbox; 0: 1000 */
-    uint32_t room_max;     /* 0: 1000 */
-    uint32_t channel_max;  /* 0: 1000 */
-    uint32_t tail_max;     /* 0: 100 */
-    uint32_t presence_max; /* 0: 1000 */
-    size_t pool_bytes;     /* 0: plenty */
-    size_t history_bytes;  /* of a home; 0: 4 MiB */
+    size_t slots;                       /* of a ring; 0: 64 */
+    size_t reserve;                     /* credits; 0: 8 */
+    uint32_t entries;                   /* of an outbox; 0: 1000 */
+    uint32_t room_max;                  /* 0: 1000 */
+    uint32_t channel_max;               /* 0: 1000 */
+    uint32_t tail_max;                  /* 0: 100 */
+    uint32_t presence_max;              /* 0: 1000 */
+    uint32_t user_max;                  /* connections of one; 0: 1000 */
+    struct quota_limits address_limits; /* no connections: 1000 */
+    size_t pool_bytes;                  /* 0: plenty */
+    size_t history_bytes;               /* of a home; 0: 4 MiB */
     const struct claims_verifier *verifier;
     bool personal;                       /* channels */
     const char *personal_namespace;      /* NULL: none */
@@ -190,6 +192,13 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .ping_interval_s = 25,
         .anonymous_allowed = !options->closed,
         .verifier = options->verifier,
+        .place_limits =
+            {
+                [QUOTA_ADDRESS] = options->address_limits.count_max > 0
+                                      ? options->address_limits
+                                      : (struct quota_limits){.count_max = 1000},
+                [QUOTA_USER] = {.count_max = options->user_max > 0 ? options->user_max : 1000},
+            },
         .personal_channels = options->personal,
         .personal_namespace =
             view(options->personal_namespace == NULL ? "" : options->personal_namespace),
@@ -240,6 +249,19 @@ static inline const char *name_in(char name[static NAME_SIZE], const char *prefi
 static inline const char *name_at(char name[static NAME_SIZE], uint16_t home, int number)
 {
     return name_in(name, "", home, number);
+}
+
+/* Where the connections of a user, or of an address, are counted. */
+static inline uint16_t home_of_key(const struct quota_key *key)
+{
+    const struct bytes bytes = {key->bytes, sizeof(key->bytes)};
+    return ids_home_of(table_hash(&world_key, bytes), world.hub_count);
+}
+
+static inline uint16_t home_of_user(const char *name)
+{
+    const struct quota_key key = quota_key_of(&world_key, view(name));
+    return home_of_key(&key);
 }
 
 static inline uint64_t metric(uint16_t reactor, enum metrics_id id)
@@ -586,6 +608,7 @@ static inline void close_world(void)
         ck_assert_uint_eq(metric(i, METRIC_ROOMS), 0);
         ck_assert_uint_eq(metric(i, METRIC_SESSIONS), 0);
         ck_assert_uint_eq(metric(i, METRIC_SUBSCRIPTIONS), 0);
+        ck_assert_uint_eq(metric(i, METRIC_LIMITED_USERS), 0);
         (void)blob_pool_collect(reactor->pool);
         ck_assert_uint_eq(blob_pool_count(reactor->pool), 0);
         hub_destroy(reactor->hub);

@@ -121,6 +121,7 @@ static void has(const struct blob *page, uint64_t first, uint32_t count, enum pa
 {
     ck_assert_uint_eq(page_count(page), count);
     ck_assert_uint_eq(page_first(page), first);
+    ck_assert_uint_eq(page_top(page), world.stream.top);
     if (order == PAGE_REVERSE) {
         says(page_text(page), first + count - 1, count, -1);
     } else {

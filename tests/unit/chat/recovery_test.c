@@ -14,6 +14,7 @@ enum {
     CACHE = 2,
     EPOCH = 4, /* matches */
     READ = 8,
+    AHEAD = 16,          /* there are three more than came here */
     YES = ASKED | EPOCH, /* a stream's, as it should be */
     LATEST = YES | CACHE,
 };
@@ -37,9 +38,16 @@ static const struct {
     {"nothing was ever published", YES, 0, 0, 0, 1, RECOVERY_COMPLETE, 1},
     {"missed nothing", YES, 5, 5, 0, 1, RECOVERY_COMPLETE, 6},
     {"missed nothing, and nothing is there", YES | READ, 5, 5, 6, 1, RECOVERY_COMPLETE, 6},
-    {"from the future", YES, 6, 5, 0, 9, RECOVERY_IMPOSSIBLE, 0},
-    {"from the future of nothing", YES, 1, 0, 0, 9, RECOVERY_IMPOSSIBLE, 0},
-    {"from the end of all offsets", YES, UINT64_MAX, 5, 0, 9, RECOVERY_IMPOSSIBLE, 0},
+    {"from the future", YES | READ, 6, 5, 1, 9, RECOVERY_IMPOSSIBLE, 0},
+    {"from the future of nothing", YES | READ, 1, 0, 1, 9, RECOVERY_IMPOSSIBLE, 0},
+    {"from the end of all offsets", YES | READ, UINT64_MAX, 5, 1, 9, RECOVERY_IMPOSSIBLE, 0},
+    {"from the future of another life", ASKED, 6, 5, 0, 9, RECOVERY_IMPOSSIBLE, 0},
+    {"has more than came here, or not", YES, 6, 5, 0, 9, RECOVERY_READ, 6},
+    {"has more than came to nothing, or not", YES, 9, 0, 0, 1, RECOVERY_READ, 1},
+    {"no offset is too far to be asked for", YES, UINT64_MAX, 5, 0, 9, RECOVERY_READ, 6},
+    {"has more than came here", YES | READ | AHEAD, 7, 5, 6, 1, RECOVERY_READ, 6},
+    {"has more than came here, all there is", YES | READ | AHEAD, 8, 5, 1, 1, RECOVERY_READ, 6},
+    {"has more than there is", YES | READ | AHEAD, 9, 5, 1, 9, RECOVERY_IMPOSSIBLE, 0},
     {"one less than may be missed", YES, 2, 4, 0, 3, RECOVERY_READ, 3},
     {"as many as may be missed", YES, 2, 5, 0, 3, RECOVERY_READ, 3},
     {"one more than may be missed", YES, 2, 6, 0, 3, RECOVERY_IMPOSSIBLE, 0},
@@ -85,6 +93,7 @@ START_TEST(judges)
         .since = cases[_i].since,
         .top = cases[_i].top,
         .first = cases[_i].first,
+        .last = cases[_i].top + ((cases[_i].flags & AHEAD) != 0 ? 3 : 0),
         .count_max = cases[_i].count_max,
     };
     const struct recovery_answer answer = recovery_judge(&question);
@@ -136,7 +145,8 @@ static void judge_twice(struct recovery_question question)
     const struct list history = history_after(&question);
     struct recovery_answer answer = recovery_judge(&question);
     if (answer.verdict == RECOVERY_READ) {
-        ck_assert_uint_eq(answer.from, question.since + 1);
+        ck_assert_uint_eq(answer.from,
+                          question.since < question.top ? question.since + 1 : question.top + 1);
         question.is_read = true;
         answer = recovery_judge(&question);
     }
@@ -165,6 +175,7 @@ START_TEST(agrees_with_the_formula)
                         .since = since,
                         .top = top,
                         .first = first,
+                        .last = top,
                         .count_max = count_max,
                     };
                     judge_twice(question);

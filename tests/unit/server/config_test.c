@@ -557,6 +557,13 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(config.client.control_rate, 10);
     ck_assert_uint_eq(config.client.control_burst, 20);
     ck_assert_uint_eq(config.client.connection_limit, 0);
+    ck_assert_uint_eq(config.client.user_connection_limit, 256);
+    ck_assert(!config.client.user_limits_dry_run);
+    ck_assert_uint_eq(config.client.address_connection_limit, 4096);
+    ck_assert_uint_eq(config.client.address_handshake_rate, 100);
+    ck_assert_uint_eq(config.client.address_handshake_burst, 1000);
+    ck_assert(!config.client.address_limits_dry_run);
+    ck_assert_uint_eq(config.client.unlimited_addresses.count, 0);
     ck_assert_uint_eq(config.client.max_messages_per_frame, 16);
     ck_assert_uint_eq(config.client.history_max_publication_limit, 300);
     ck_assert_uint_eq(config.client.recovery_max_publication_limit, 300);
@@ -647,6 +654,10 @@ static const char everything_changed[] =
     "  channel_limit: 32768\n  queue_max_size: 1073741824\n  write_stall_timeout: 1s\n"
     "  command_rate: 51\n  command_burst: 101\n  control_rate: 11\n  control_burst: 21\n"
     "  connection_limit: 1000\n  max_messages_per_frame: 1\n"
+    "  user_connection_limit: 1\n  user_limits_dry_run: true\n"
+    "  address_connection_limit: 1000000\n  address_handshake_rate: 7\n"
+    "  address_handshake_burst: 8\n  address_limits_dry_run: true\n"
+    "  unlimited_addresses: [10.0.0.0/8, '2001:db8::/32']\n"
     "  history_max_publication_limit: 10000\n  recovery_max_publication_limit: 1\n"
     "  presence_max_list: 100000\n"
     "  token:\n"

@@ -422,6 +422,31 @@ START_TEST(refuses_text)
 END_TEST
 
 /* 4096 bytes and a zero byte in it. */
+/* For a line of the log: once, and nothing of the token. */
+START_TEST(tells_of_a_refusal_once)
+{
+    struct world world;
+    struct token_fault fault;
+    char *good = forge_hmac(HS256, PAYLOAD, 256, FORGE_SECRET, strlen(FORGE_SECRET));
+    char *bad = forge_hmac(HS256, PAYLOAD, 256, "secret", 6);
+
+    world_init_with_all(&world, 0);
+    ck_assert(!token_verifier_take_fault(world.verifier, &fault));
+    expect(&world, "a guess", bad, TOKEN_BAD_SIGNATURE);
+    ck_assert(token_verifier_take_fault(world.verifier, &fault));
+    ck_assert_int_eq(fault.kind, CLAIMS_CONNECTION);
+    ck_assert_int_eq(fault.reason, TOKEN_BAD_SIGNATURE);
+    ck_assert_ptr_nonnull(fault.why);
+    ck_assert(!token_verifier_take_fault(world.verifier, &fault));
+    expect(&world, "a guess", bad, TOKEN_BAD_SIGNATURE);
+    expect(&world, "a good one after it", good, TOKEN_GOOD);
+    ck_assert(!token_verifier_take_fault(world.verifier, &fault));
+    world_deinit(&world);
+    free(good);
+    free(bad);
+}
+END_TEST
+
 START_TEST(has_a_size)
 {
     char payload[TOKEN_SIZE_MAX];
@@ -967,6 +992,7 @@ int main(void)
     tcase_add_test(group, takes_hmac_and_rsa);
     tcase_add_loop_test(group, takes_ecdsa, 0, FORGE_CURVE_COUNT);
     tcase_add_test(group, refuses_hmac_of_others);
+    tcase_add_test(group, tells_of_a_refusal_once);
     tcase_add_test(group, refuses_what_has_no_key);
     tcase_add_test(group, refuses_rsa_of_others);
     tcase_add_test(group, refuses_ecdsa_of_others);

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Limits by address and by user: who is above them is refused, at which reactor he ever is, and
+ * everybody else is served meanwhile. Clients come from addresses of 127.0.0.0/8, which are limited
+ * here, for others are exempt in their place.
+ */
+import assert from 'node:assert/strict';
+
+import WebSocket from 'ws';
+
+import { CHAT, RawChat, Sdk } from '../lib/chat.mjs';
+import { FrameClient } from '../lib/frames.mjs';
+import { UPGRADE, Wire, head } from '../lib/http.mjs';
+import { group } from '../lib/runner.mjs';
+import { SECRET, makeKey, makeToken } from '../lib/tokens.mjs';
+import { until } from '../lib/wait.mjs';
+
+const PROXY = '127.0.0.9';
+const EXEMPT = '127.0.0.10';
+const CONNECTIONS = 6;
+const BURST = 7;
+const key = makeKey('HS256');
+
+function config(dryRun) {
+  return {
+    client: {
+      insecure: true,
+      token: { hmac_secret_key: SECRET },
+      user_connection_limit: 3,
+      user_limits_dry_run: dryRun,
+      address_connection_limit: CONNECTIONS,
+      address_handshake_rate: 1,
+      address_handshake_burst: BURST,
+      address_limits_dry_run: dryRun,
+      unlimited_addresses: [EXEMPT, '192.0.2.0/24'],
+    },
+    http_server: { trusted_proxies: [PROXY] },
+  };
+}
+
+const from = (localAddress) => class extends WebSocket {
+  constructor(url, protocols) {
+    super(url, protocols, { localAddress });
+  }
+};
+
+const connect = (server, localAddress) => RawChat.connect(server, {}, { localAddress });
+
+/* A handshake: the wire and what it was answered. */
+async function handshake(server, localAddress, headers = {}) {
+  const wire = await Wire.open(server.port, { localAddress });
+  wire.write(head('GET', CHAT, { ...UPGRADE, ...headers }));
+  const response = await wire.response();
+  return { wire, response };
+}
+
+async function expectRefusal(server, localAddress, headers) {
+  const { wire, response } = await handshake(server, localAddress, headers);
+  assert.equal(response.status, 429);
+  assert.equal(response.headers.get('retry-after'), '1');
+  await wire.closed();
+}
+
+/* As many as may come from there, which closes nothing. */
+async function fill(server, localAddress, headers) {
+  const wires = [];
+  for (let i = 0; i < CONNECTIONS; i += 1) {
+    const { wire, response } = await handshake(server, localAddress, headers);
+    assert.equal(response.status, 101, `connection ${i}`);
+    wires.push(wire);
+  }
+  return wires;
+}
+
+/* One more refusal of that reason in between. */
+async function counted(server, metric, act, count = 1) {
+  const before = (await server.metrics()).value(metric);
+  await act();
+  assert.equal((await server.metrics()).value(metric) - before, count, metric);
+}
+
+const rejected = (reason) => `parley_rejected_total{reason="${reason}"}`;
+const dry = (reason) => `parley_limits_dry_run_total{reason="${reason}"}`;
+
+async function connectionsOfAnAddress(server) {
+  const wires = await fill(server, '127.0.0.2');
+  await counted(server, rejected('address_connection_limit'), async () => {
+    for (let i = 0; i < 10; i += 1) {
+      await expectRefusal(server, '127.0.0.2');
+    }
+    /* A page is no way in, and somebody who says nothing does not wait either. */
+    const page = await Wire.open(server.port, { localAddress: '127.0.0.2' });
+    page.write(head('GET', '/'));
+    assert.equal((await page.response()).status, 429);
+    const silent = await Wire.open(server.port, { localAddress: '127.0.0.2' });
+    assert.equal((await silent.response()).status, 429);
+    await silent.closed();
+    const honest = await connect(server, '127.0.0.3');
+    await honest.subscribe('limits');
+    await honest.publish('limits', 1);
+    assert.equal((await honest.push()).pub.data, 1);
+    await honest.close();
+  }, 12);
+  assert.ok((await server.metrics()).value('parley_limited_keys{kind="address"}') >= 1);
+  wires.forEach((wire) => wire.destroy());
+}
+
+/* The stock client tries again by itself, and is let in when there is room. */
+async function sdkComesIn(server) {
+  const wires = await fill(server, '127.0.0.4');
+  const sdk = new Sdk(server, { websocket: from('127.0.0.4') });
+  const refusals = async () => (await server.metrics()).rejected('address_connection_limit');
+  const before = await refusals();
+  sdk.centrifuge.connect();
+  await until(async () => await refusals() > before, 'a refusal');
+  wires.pop().destroy();
+  await sdk.connected.take('to be let in');
+  sdk.close();
+  wires.forEach((wire) => wire.destroy());
+}
+
+/* However fast it tries, it is given its burst and then its rate. */
+async function handshakeRate(server) {
+  const reason = 'address_handshake_rate';
+  const before = (await server.metrics()).rejected(reason);
+  const began = Date.now();
+  let granted = 0;
+  await until(async () => {
+    const { wire, response } = await handshake(server, '127.0.0.5');
+    wire.destroy();
+    granted += response.status === 101 ? 1 : 0;
+    return (await server.metrics()).rejected(reason) > before;
+  }, 'a refusal');
+  assert.ok(granted >= BURST, `${granted} were granted`);
+  assert.ok(granted <= BURST + (Date.now() - began) / 1000 + 1, `${granted} were granted`);
+  const honest = await connect(server, '127.0.0.6');
+  await honest.close();
+}
+
+async function behindProxies(server) {
+  const alice = { 'X-Forwarded-For': '198.51.100.1' };
+  const wires = await fill(server, PROXY, alice);
+  await expectRefusal(server, PROXY, alice);
+  /* What it wrote itself does not help; another client of that proxy is another client. */
+  await expectRefusal(server, PROXY, { 'X-Forwarded-For': '198.51.100.9, 198.51.100.1' });
+  const { wire, response } = await handshake(server, PROXY, { 'X-Forwarded-For': '198.51.100.2' });
+  assert.equal(response.status, 101);
+  wires.push(wire);
+  /* One subscriber has a whole /64. */
+  const six = (host) => ({ 'X-Forwarded-For': `2001:db8::${host}` });
+  wires.push(...await fill(server, PROXY, six('1')));
+  await expectRefusal(server, PROXY, six('ffff'));
+  const { wire: other, response: its } = await handshake(server, PROXY,
+    { 'X-Forwarded-For': '2001:db8:0:1::1' });
+  assert.equal(its.status, 101);
+  wires.push(other);
+  /* Whoever is not trusted speaks for nobody. */
+  const mallory = await fill(server, '127.0.0.7', alice).catch((error) => error);
+  assert.ok(Array.isArray(mallory), `from its own address: ${mallory}`);
+  await expectRefusal(server, '127.0.0.7', { 'X-Forwarded-For': '198.51.100.77' });
+  [...wires, ...mallory].forEach((one) => one.destroy());
+}
+
+async function exemptions(server) {
+  const clients = [];
+  for (const localAddress of [EXEMPT, PROXY]) {
+    for (let i = 0; i < 2 * BURST; i += 1) {
+      clients.push(await connect(server, localAddress));
+    }
+  }
+  await Promise.all(clients.map((one) => one.close()));
+}
+
+async function connectionsOfAUser(server) {
+  const token = (sub) => makeToken(key, { sub });
+  const options = (sub, last) => ({ token: token(sub), websocket: from(`127.0.0.${last}`) });
+  const ours = [];
+  for (let i = 0; i < 3; i += 1) {
+    ours.push(await Sdk.connect(server, options('ann', 20 + i)));
+  }
+  await counted(server, rejected('user_connection_limit'), async () => {
+    for (let i = 0; i < 4; i += 1) {
+      const above = new Sdk(server, options('ann', 30 + i));
+      above.centrifuge.connect();
+      const { code, reason } = await above.disconnected.take('a refusal');
+      assert.deepEqual([code, reason], [3504, 'connection limit']);
+    }
+    const bob = await Sdk.connect(server, options('bob', 34));
+    await bob.subscribe('limits');
+    bob.close();
+    /* Who is nobody is nobody's connection. */
+    for (let i = 0; i < 4; i += 1) {
+      (await Sdk.connect(server, { websocket: from(`127.0.0.${40 + i}`) })).close();
+    }
+  }, 4);
+  ours.pop().close();
+  await until(async () => {
+    const again = new Sdk(server, options('ann', EXEMPT.split('.')[3]));
+    again.centrifuge.connect();
+    const how = await Promise.race([again.connected.take('it').then(() => true),
+      again.disconnected.take('it').then(() => false)]);
+    return how;
+  }, 'room for another one');
+}
+
+group({
+  name: 'limits by address and user',
+  on: 'backends',
+  server: () => ({ config: config(false) }),
+  cases: [
+    ['connections of an address: the others are served', connectionsOfAnAddress],
+    ['the stock client comes in when there is room', sdkComesIn],
+    ['new connections of an address: burst, then rate', handshakeRate],
+    ['the address is the client\'s, behind a proxy; an IPv6 one is a /64', behindProxies],
+    ['exempt: the list, trusted proxies', exemptions],
+    ['connections of a user: 3504, at all reactors together', connectionsOfAUser],
+  ],
+});
+
+async function dryRun(server) {
+  const clients = [];
+  await counted(server, dry('address_connection_limit'), async () => {
+    for (let i = 0; i < CONNECTIONS + 2; i += 1) {
+      clients.push(await connect(server, '127.0.0.2'));
+    }
+  }, 2);
+  await counted(server, dry('user_connection_limit'), async () => {
+    for (let i = 0; i < 5; i += 1) {
+      clients.push(await RawChat.connect(server, { token: makeToken(key, { sub: 'ann' }) },
+        { localAddress: `127.0.0.${20 + i}` }));
+    }
+  }, 2);
+  await Promise.all(clients.map((one) => one.close()));
+  await until(async () => {
+    const { wire, response } = await handshake(server, '127.0.0.3');
+    wire.destroy();
+    assert.equal(response.status, 101);
+    return (await server.metrics()).value(dry('address_handshake_rate')) > 0;
+  }, 'what would have been refused');
+  const metrics = await server.metrics();
+  for (const reason of ['address_connection_limit', 'address_handshake_rate', 'user_connection_limit']) {
+    assert.equal(metrics.rejected(reason), 0, reason);
+  }
+}
+
+group({
+  name: 'limits that only count',
+  server: () => ({ config: config(true) }),
+  cases: [['nobody is refused, and it is said who would have been', dryRun]],
+});
