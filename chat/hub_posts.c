@@ -389,10 +389,8 @@ void hub_take(struct hub *hub, const struct post *post)
         hub_take_place(hub, post);
         return;
     case POST_NEWS:
-        hub_take_news(hub, post);
-        return;
     case POST_NEWS_COPY:
-        hub_take_news_copy(hub, post);
+        (post->kind == POST_NEWS ? hub_take_news : hub_take_news_copy)(hub, post);
         return;
     case POST_STOP:
     case POST_SETTINGS:
