@@ -433,6 +433,20 @@ static void add_histogram(struct metrics_text *text, const struct reading *readi
     metrics_text_add(text, "%s_count%s%s%s %" PRIu64 "\n", name, open, label, close, total);
 }
 
+/* Whether connections spread over the reactors. */
+static void add_spread(struct metrics_text *text, const struct metrics *const *all,
+                       const char *const *names, size_t count)
+{
+    metrics_text_begin(text, "parley_reactor_connections", "gauge",
+                       "Connections that are open now, by reactor.");
+    for (size_t i = 0; i < count; i++) {
+        if (names[i] != NULL) {
+            metrics_text_add(text, "parley_reactor_connections{reactor=\"%.32s\"} %" PRIu64 "\n",
+                             names[i], metrics_read(all[i], METRIC_CONNECTIONS_OPEN));
+        }
+    }
+}
+
 void metrics_render(const struct metrics *const *all, const char *const *names, size_t count,
                     struct metrics_text *text)
 {
@@ -442,6 +456,7 @@ void metrics_render(const struct metrics *const *all, const char *const *names, 
     for (size_t family = 0; family < FAMILY_COUNT; family++) {
         add_family(text, family, all, count);
     }
+    add_spread(text, all, names, count);
     metrics_text_begin(text, "parley_loop_seconds", "histogram",
                        "Time of one turn of a reactor's loop, its sleep left out.");
     struct reading store = {.sum_ns = 0};

@@ -99,8 +99,11 @@ struct backend_ops {
     /* Ends the present or the next wait(). ANY_THREAD. */
     void (*wake)(struct backend *backend);
 
-    /* A listener; accepting begins off. 0 and takes the descriptor over, or -errno. */
-    int (*listen)(struct backend *backend, uint32_t listener, int fd);
+    /*
+     * A listener; accepting begins off. 0 and takes the descriptor over, or -errno. Shared: others
+     * accept from the same socket, so it takes few clients at a time, and the next turn is theirs.
+     */
+    int (*listen)(struct backend *backend, uint32_t listener, int fd, bool shared);
     /* Turns accepting on or off; asking for what is so already: nothing. */
     void (*accept)(struct backend *backend, uint32_t listener, bool on);
     /* Ends a listener for good, and closes it. */

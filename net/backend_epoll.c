@@ -5,7 +5,9 @@
  *
  * A connection that is readable but was not read to the end (budget, pause) gets no new edge: it
  * goes to the `again` list, which the next wait() turns into completions before it asks the kernel.
- * Listeners are level-triggered: what was not accepted comes again.
+ * Listeners are level-triggered: what was not accepted comes again. The reactors that share one
+ * stand in a line for its clients. The kernel wakes the first in it that sleeps (EPOLLEXCLUSIVE),
+ * which leaves the line and joins at its end in the next wait(): else the first would get them all.
  */
 #include "net/backend.h"
 
@@ -46,6 +48,8 @@ enum token_kind { TOKEN_CONN, TOKEN_LISTENER, TOKEN_WAKE };
 struct epoll_listener {
     int fd; /* -1: none */
     bool on;
+    bool shared;
+    bool watched; /* epoll knows it: a shared one only while it is in the line */
 };
 
 struct backend {
@@ -55,6 +59,7 @@ struct backend {
     int wake_fd;
     int reserve_fd;       /* see backend_socket_reserve(); -1: none */
     bool is_coarse;       /* the kernel has no epoll_pwait2 */
+    bool is_to_join;      /* the line of a shared listener */
     uint32_t again_first; /* slots; UINT32_MAX: empty */
     uint32_t again_last;
     struct epoll_listener listeners[BACKEND_LISTENER_MAX];
@@ -147,36 +152,59 @@ static size_t note_conn_event(struct backend *backend, const struct epoll_event 
     return count;
 }
 
+/* Leaves the line of a shared listener, or forgets any. */
+static void unwatch(struct backend *backend, struct epoll_listener *listener)
+{
+    if (listener->watched) {
+        CHECK(epoll_ctl(backend->epoll_fd, EPOLL_CTL_DEL, listener->fd, NULL) == 0);
+        listener->watched = false;
+    }
+}
+
+/* Takes the last place in the line of each shared listener. Completions: it could not. */
+static size_t join_lines(struct backend *backend, struct backend_completion *completions)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; backend->is_to_join && i < BACKEND_LISTENER_MAX; i++) {
+        struct epoll_listener *listener = &backend->listeners[i];
+        if (!listener->shared || !listener->on || listener->watched) {
+            continue;
+        }
+        struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
+                                    .data.u64 = token(TOKEN_LISTENER, i, 0)};
+        if (epoll_ctl(backend->epoll_fd, EPOLL_CTL_ADD, listener->fd, &event) == 0) {
+            listener->watched = true;
+        } else {
+            completions[count++] = (struct backend_completion){
+                .event = BACKEND_ACCEPT_FAILED, .slot = i, .result = -errno};
+        }
+    }
+    backend->is_to_join = false;
+    return count;
+}
+
 /* Accepts what waits, but no more than there is room for. */
 static size_t accept_clients(struct backend *backend, uint32_t index, size_t room,
                              struct backend_completion *completions, size_t max)
 {
-    const struct epoll_listener *listener = &backend->listeners[index];
-    size_t count = 0;
+    struct epoll_listener *listener = &backend->listeners[index];
+    size_t most = listener->shared ? BACKEND_SOCKET_SHARE_MAX : ACCEPTS_PER_EVENT;
 
     if (listener->fd < 0 || !listener->on) {
         return 0;
     }
-    while (count < max && count < room && count < ACCEPTS_PER_EVENT) {
-        int result = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (result < 0) {
-            result = -errno;
-        }
-        if (result == -EAGAIN || result == -EINTR) {
-            break;
-        }
-        if (backend_socket_is_exhausted(result)) {
-            (void)backend_socket_shed(&backend->reserve_fd, listener->fd, ACCEPTS_PER_EVENT);
-        }
-        completions[count++] = (struct backend_completion){
-            .event = result < 0 ? BACKEND_ACCEPT_FAILED : BACKEND_ACCEPTED,
-            .slot = index,
-            .result = result};
-        if (result < 0) {
-            break;
-        }
+    if (listener->shared) {
+        unwatch(backend, listener);
+        backend->is_to_join = true;
     }
-    return count;
+    most = most < room ? most : room;
+    const struct backend_socket_accept accept = {.fd = listener->fd,
+                                                 .listener = index,
+                                                 .flags = SOCK_NONBLOCK | SOCK_CLOEXEC,
+                                                 .max = most < max ? most : max,
+                                                 .reserve = &backend->reserve_fd};
+    return backend_socket_accept(&accept, completions);
 }
 
 /* Rounded up: a timer must not be asked for before it is due. */
@@ -207,7 +235,9 @@ static int sleep_for_events(struct backend *backend, uint64_t timeout_ns, int ma
 static size_t do_wait(struct backend *backend, uint64_t timeout_ns,
                       struct backend_completion *completions, size_t max)
 {
-    size_t count = take_again(backend, completions, max);
+    CHECK(max >= BACKEND_LISTENER_MAX);
+    size_t count = join_lines(backend, completions);
+    count += take_again(backend, completions + count, max - count);
     size_t event_max = (max - count) / 2;
     if (event_max == 0) {
         return count;
@@ -260,15 +290,16 @@ static uint64_t epoll_now(struct backend *backend)
 
 /* --- Listeners ----------------------------------------------------------------------------- */
 
-static int epoll_listen(struct backend *backend, uint32_t listener, int fd)
+static int epoll_listen(struct backend *backend, uint32_t listener, int fd, bool shared)
 {
     CHECK(listener < BACKEND_LISTENER_MAX);
     CHECK(backend->listeners[listener].fd < 0);
     struct epoll_event event = {.events = 0, .data.u64 = token(TOKEN_LISTENER, listener, 0)};
-    if (epoll_ctl(backend->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+    if (!shared && epoll_ctl(backend->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         return -errno;
     }
-    backend->listeners[listener] = (struct epoll_listener){.fd = fd};
+    backend->listeners[listener] =
+        (struct epoll_listener){.fd = fd, .shared = shared, .watched = !shared};
     return 0;
 }
 
@@ -280,6 +311,12 @@ static void epoll_accept(struct backend *backend, uint32_t listener, bool on)
         return;
     }
     found->on = on;
+    if (found->shared) {
+        /* No EPOLL_CTL_MOD for what is exclusive. */
+        unwatch(backend, found);
+        backend->is_to_join = true;
+        return;
+    }
     struct epoll_event event = {.events = on ? EPOLLIN : 0,
                                 .data.u64 = token(TOKEN_LISTENER, listener, 0)};
     CHECK(epoll_ctl(backend->epoll_fd, EPOLL_CTL_MOD, found->fd, &event) == 0);
@@ -289,6 +326,8 @@ static void epoll_unlisten(struct backend *backend, uint32_t listener)
 {
     CHECK(listener < BACKEND_LISTENER_MAX);
     CHECK(backend->listeners[listener].fd >= 0);
+    /* Others may have copies, with which it would be watched for ever. */
+    unwatch(backend, &backend->listeners[listener]);
     (void)close(backend->listeners[listener].fd);
     backend->listeners[listener].fd = -1;
 }

@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "net/address.h"
+#include "net/backend.h"
 
 void backend_socket_close(int fd, bool reset)
 {
@@ -75,5 +76,32 @@ uint32_t backend_socket_shed(int *reserve, int listener, uint32_t max)
     }
     CHECK(fcntl(listener, F_SETFL, flags) == 0);
     backend_socket_reserve(reserve);
+    return count;
+}
+
+size_t backend_socket_accept(const struct backend_socket_accept *accept,
+                             struct backend_completion *completions)
+{
+    size_t count = 0;
+
+    while (count < accept->max) {
+        int result = accept4(accept->fd, NULL, NULL, accept->flags);
+        if (result < 0) {
+            result = -errno;
+        }
+        if (result == -EAGAIN || result == -EINTR) {
+            break;
+        }
+        if (backend_socket_is_exhausted(result)) {
+            (void)backend_socket_shed(accept->reserve, accept->fd, BACKEND_SOCKET_SHED_MAX);
+        }
+        completions[count++] = (struct backend_completion){
+            .event = result < 0 ? BACKEND_ACCEPT_FAILED : BACKEND_ACCEPTED,
+            .slot = accept->listener,
+            .result = result};
+        if (result < 0) {
+            break;
+        }
+    }
     return count;
 }

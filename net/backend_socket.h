@@ -6,11 +6,13 @@
  * Private to net/backend_*.c.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/annot.h"
 
 struct address;
+struct backend_completion;
 
 /* Closes; with a reset: the peer sees RST, and what was not sent is dropped. */
 void backend_socket_close(int fd, bool reset);
@@ -30,5 +32,23 @@ void backend_socket_reserve(int *reserve);
 
 /* Gives the reserve up, accepts and resets up to `max` clients, and takes it back. How many. */
 uint32_t backend_socket_shed(int *reserve, int listener, uint32_t max);
+
+enum {
+    BACKEND_SOCKET_SHED_MAX = 64, /* at a time */
+    /* Of a shared listener, at a time. A crowd is divided in parts that are no larger. */
+    BACKEND_SOCKET_SHARE_MAX = 4,
+};
+
+struct backend_socket_accept {
+    int fd;            /* non-blocking */
+    uint32_t listener; /* whose it is */
+    int flags;         /* of accept4() */
+    size_t max;        /* of completions */
+    int *reserve;
+};
+
+/* Accepts what waits: ACCEPTED completions, at the end an ACCEPT_FAILED perhaps. How many. */
+size_t backend_socket_accept(const struct backend_socket_accept *accept,
+                             struct backend_completion *completions);
 
 #endif /* NET_BACKEND_SOCKET_H */

@@ -16,7 +16,9 @@
  * costs one system call that way, for the end of a send does not end the wait.
  *
  * Accepted sockets and listeners are blocking on purpose: on a non-blocking one the kernel reports
- * -EAGAIN instead of waiting by itself.
+ * -EAGAIN instead of waiting by itself. A shared listener is not, and is polled: the reactors stand
+ * in a line, the kernel wakes the first, which joins at the end again. Of accepts in several rings
+ * it would serve the first one always, and one that is cancelled may have a client already.
  */
 #include "net/backend.h"
 
@@ -96,7 +98,7 @@ static size_t uring_wait(struct backend *backend, uint64_t timeout_ns,
         if (count == max) {
             break;
         }
-        count += backend_uring_note(backend, cqe, &completions[count]);
+        count += backend_uring_note(backend, cqe, &completions[count], max - count);
         seen++;
     }
     io_uring_cq_advance(backend->ring, seen);
@@ -130,15 +132,15 @@ static int make_blocking(int fd)
     return flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ? -errno : 0;
 }
 
-static int uring_listen(struct backend *backend, uint32_t listener, int fd)
+static int uring_listen(struct backend *backend, uint32_t listener, int fd, bool shared)
 {
     CHECK(listener < BACKEND_LISTENER_MAX);
     CHECK(backend->listeners[listener].fd < 0);
-    const int result = make_blocking(fd);
+    const int result = shared ? 0 : make_blocking(fd);
     if (result != 0) {
         return result;
     }
-    backend->listeners[listener] = (struct backend_uring_listener){.fd = fd};
+    backend->listeners[listener] = (struct backend_uring_listener){.fd = fd, .shared = shared};
     return 0;
 }
 
@@ -338,6 +340,7 @@ static int uring_create(const struct backend_options *options, struct backend **
     const char *what = NULL;
     int result = 0;
     created->conns = options->conns;
+    created->conn_count_max = options->conn_count_max;
     created->rest_ns = options->rest_ns;
     created->again_first = UINT32_MAX;
     created->reserve_fd = -1;

@@ -4,13 +4,12 @@
  */
 #include <errno.h>
 #include <liburing.h>
+#include <sys/socket.h>
 
 #include "core/check.h"
 #include "core/slab.h"
 #include "net/backend_socket.h"
 #include "net/backend_uring_private.h"
-
-enum { SHED_MAX = 64 };
 
 static struct backend_conn *conn_at(const struct backend *backend, uint32_t slot)
 {
@@ -183,7 +182,7 @@ static size_t note_accepted(struct backend *backend, uint32_t index, const struc
         return 0;
     }
     if (backend_socket_is_exhausted(result)) {
-        (void)backend_socket_shed(&backend->reserve_fd, listener->fd, SHED_MAX);
+        (void)backend_socket_shed(&backend->reserve_fd, listener->fd, BACKEND_SOCKET_SHED_MAX);
     }
     *completion =
         (struct backend_completion){.event = result < 0 ? BACKEND_ACCEPT_FAILED : BACKEND_ACCEPTED,
@@ -192,8 +191,40 @@ static size_t note_accepted(struct backend *backend, uint32_t index, const struc
     return 1;
 }
 
+/* A shared listener's turn. Who has no room, or does not want, leaves it to the next. */
+static size_t note_turn(struct backend *backend, uint32_t index, int result,
+                        struct backend_completion *completions, size_t max)
+{
+    struct backend_uring_listener *listener = &backend->listeners[index];
+    const uint32_t live = slab_count(backend->conns);
+    const size_t room = backend->conn_count_max > live ? backend->conn_count_max - live : 0;
+    size_t count = 0;
+
+    listener->armed = false;
+    if (listener->fd < 0 || !listener->on) {
+        return 0;
+    }
+    max = max < room ? max : room;
+    const struct backend_socket_accept accept = {
+        .fd = listener->fd,
+        .listener = index,
+        .flags = SOCK_CLOEXEC,
+        .max = max < BACKEND_SOCKET_SHARE_MAX ? max : BACKEND_SOCKET_SHARE_MAX,
+        .reserve = &backend->reserve_fd};
+    if (result >= 0) {
+        count = backend_socket_accept(&accept, completions);
+    } else if (result != -ECANCELED) {
+        completions[count++] = (struct backend_completion){
+            .event = BACKEND_ACCEPT_FAILED, .slot = index, .result = result};
+    }
+    if (count == 0 || completions[count - 1].result >= 0) {
+        backend_uring_submit_accept(backend, index);
+    }
+    return count;
+}
+
 size_t backend_uring_note(struct backend *backend, const struct io_uring_cqe *cqe,
-                          struct backend_completion *completion)
+                          struct backend_completion *completions, size_t max)
 {
     const enum backend_uring_request kind = (enum backend_uring_request)(cqe->user_data >> 56);
     const uint32_t slot = (uint32_t)cqe->user_data;
@@ -207,9 +238,11 @@ size_t backend_uring_note(struct backend *backend, const struct io_uring_cqe *cq
         }
         return 0;
     case BACKEND_URING_REQUEST_ACCEPT:
-        return note_accepted(backend, slot, cqe, completion);
+        return backend->listeners[slot].shared
+                   ? note_turn(backend, slot, cqe->res, completions, max)
+                   : note_accepted(backend, slot, cqe, completions);
     case BACKEND_URING_REQUEST_QUIET:
-        return note_quiet_failed(backend, slot, cqe->res, completion);
+        return note_quiet_failed(backend, slot, cqe->res, completions);
     case BACKEND_URING_REQUEST_RECEIVE:
     case BACKEND_URING_REQUEST_SEND:
         break;
@@ -217,11 +250,11 @@ size_t backend_uring_note(struct backend *backend, const struct io_uring_cqe *cq
     struct backend_conn *conn = slab_find(backend->conns, slot, (uint16_t)(cqe->user_data >> 32));
     CHECK(conn != NULL); /* its slot is not free before this arrived */
     if (kind == BACKEND_URING_REQUEST_SEND) {
-        return note_sent(conn, cqe->res, completion);
+        return note_sent(conn, cqe->res, completions);
     }
     return (conn->flags & BACKEND_URING_POLLING) != 0
-               ? note_polled(backend, conn, cqe->res, completion)
-               : note_received(backend, conn, cqe, completion);
+               ? note_polled(backend, conn, cqe->res, completions)
+               : note_received(backend, conn, cqe, completions);
 }
 
 size_t backend_uring_note_again(struct backend *backend, struct backend_completion *completions,

@@ -111,7 +111,8 @@ enum backend_uring_request {
 struct backend_uring_listener {
     int fd; /* -1: none */
     bool on;
-    bool armed; /* a multishot accept is with the kernel */
+    bool shared;
+    bool armed; /* a multishot accept is with the kernel, or a poll of a shared one */
 };
 
 /* A send whose success makes no completion. */
@@ -124,6 +125,7 @@ struct backend {
     struct io_uring *ring;
     struct backend_uring_buffers buffers;
     struct slab *conns;
+    uint32_t conn_count_max;
     int wake_fd;
     int reserve_fd;       /* see backend_socket_reserve(); -1: none */
     uint32_t again_first; /* slots; UINT32_MAX: empty */
@@ -196,8 +198,8 @@ size_t backend_uring_note_quiet(struct backend *backend, struct backend_completi
 /* The hand goes on. In how many ns, at most, it wants to be called again. */
 uint64_t backend_uring_rest(struct backend *backend);
 
-/* What the kernel says. Completions made: 0 or 1. */
+/* What the kernel says. Completions made: 0 or 1; of a shared listener up to `max`, at least 1. */
 size_t backend_uring_note(struct backend *backend, const struct io_uring_cqe *cqe,
-                          struct backend_completion *completion);
+                          struct backend_completion *completions, size_t max);
 
 #endif /* NET_BACKEND_URING_PRIVATE_H */

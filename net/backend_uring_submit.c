@@ -6,6 +6,7 @@
 #include <liburing.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "core/check.h"
@@ -109,7 +110,11 @@ void backend_uring_submit_accept(struct backend *backend, uint32_t index)
 {
     struct backend_uring_listener *listener = &backend->listeners[index];
     struct io_uring_sqe *sqe = backend_uring_submit_next(backend);
-    io_uring_prep_multishot_accept(sqe, listener->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (listener->shared) {
+        io_uring_prep_poll_add(sqe, listener->fd, POLLIN | EPOLLEXCLUSIVE);
+    } else {
+        io_uring_prep_multishot_accept(sqe, listener->fd, NULL, NULL, SOCK_CLOEXEC);
+    }
     io_uring_sqe_set_data64(sqe, backend_uring_tag(BACKEND_URING_REQUEST_ACCEPT, index, 0));
     listener->armed = true;
 }

@@ -2,7 +2,9 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,15 +18,18 @@ static int set(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof(value)) == 0 ? 0 : -errno;
 }
 
+/* Accepted sockets inherit these. */
+static int set_inherited(int fd)
+{
+    const int result = set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    return result == 0 ? set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, LISTENER_UNSENT_MAX) : result;
+}
+
 static int set_options(int fd, const struct listener_options *options)
 {
     int result = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    /* Accepted sockets inherit this, and the next one. */
     if (result == 0) {
-        result = set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    }
-    if (result == 0) {
-        result = set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, LISTENER_UNSENT_MAX);
+        result = set_inherited(fd);
     }
     /* Without it only the first reactor would bind, and it would accept for everyone. */
     if (result == 0 && options->share_port) {
@@ -114,6 +119,72 @@ int listener_open_unix(const char *path, int backlog, int *fd)
     }
     *fd = opened;
     return 0;
+}
+
+static int get(int fd, int option, int *value)
+{
+    socklen_t size = sizeof(*value);
+    return getsockopt(fd, SOL_SOCKET, option, value, &size) == 0 ? 0 : -errno;
+}
+
+static int check_listens(int fd)
+{
+    int type;
+    int listens;
+    int result = get(fd, SO_TYPE, &type);
+    if (result == 0) {
+        result = type == SOCK_STREAM ? get(fd, SO_ACCEPTCONN, &listens) : -ESOCKTNOSUPPORT;
+    }
+    return result == 0 && listens == 0 ? -EINVAL : result;
+}
+
+static int find_place(int fd, struct listener_place *place)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_un unix_;
+    } found = {.any = {0}};
+    socklen_t size = sizeof(found);
+
+    *place = (struct listener_place){.address = {.size = 0}};
+    if (getsockname(fd, &found.any, &size) != 0) {
+        return -errno;
+    }
+    if (found.any.sa_family == AF_INET || found.any.sa_family == AF_INET6) {
+        return listener_address(fd, &place->address);
+    }
+    if (found.any.sa_family != AF_UNIX) {
+        return -EAFNOSUPPORT;
+    }
+    _Static_assert(LISTENER_PATH_SIZE == sizeof(found.unix_.sun_path) + 1,
+                   "the longest, and a NUL");
+    size = size < sizeof(found.unix_) ? size : sizeof(found.unix_); /* without the NUL */
+    memcpy(place->path, found.unix_.sun_path, size - offsetof(struct sockaddr_un, sun_path));
+    if (place->path[0] == '\0') {
+        place->path[0] = '@';
+    }
+    return 0;
+}
+
+int listener_adopt(int fd, struct listener_place *place)
+{
+    CHECK(place != NULL);
+
+    int result = check_listens(fd);
+    if (result == 0) {
+        result = find_place(fd, place);
+    }
+    if (result == 0 && place->address.size > 0) {
+        result = set_inherited(fd);
+    }
+    if (result != 0) {
+        return result;
+    }
+    const int flags = fcntl(fd, F_GETFL);
+    return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+                   fcntl(fd, F_SETFD, FD_CLOEXEC) != 0
+               ? -errno
+               : 0;
 }
 
 int listener_address(int fd, struct address *address)

@@ -16,7 +16,10 @@
 #include "core/annot.h"
 #include "net/address.h"
 
-enum { LISTENER_UNSENT_MAX = 128 * 1024 }; /* bytes that the kernel takes and has not sent */
+enum {
+    LISTENER_UNSENT_MAX = 128 * 1024, /* bytes that the kernel takes and has not sent */
+    LISTENER_PATH_SIZE = 109,         /* of a unix socket, its NUL included */
+};
 
 struct listener_options {
     struct address address;
@@ -33,6 +36,18 @@ NODISCARD int listener_open(const struct listener_options *options, int *fd);
  * something else is there.
  */
 NODISCARD int listener_open_unix(const char *path, int backlog, int *fd);
+
+/* Where somebody else's socket listens. */
+struct listener_place {
+    struct address address;        /* size 0: of the family unix */
+    char path[LISTENER_PATH_SIZE]; /* of such; begins with @ in the abstract namespace */
+};
+
+/*
+ * Makes a listener that somebody else has opened and bound what the two above would have made. 0 or
+ * -errno: -ENOTSOCK, -ESOCKTNOSUPPORT (no stream), -EINVAL (does not listen), -EAFNOSUPPORT.
+ */
+NODISCARD int listener_adopt(int fd, struct listener_place *place);
 
 /* Where it listens: the port that the kernel chose, when 0 was asked for. 0 or -errno. */
 NODISCARD int listener_address(int fd, struct address *address);

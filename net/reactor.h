@@ -77,6 +77,7 @@ struct reactor_listening {
     uint64_t
         proxy_timeout_ns; /* for the PROXY header that begins each connection; 0: there is none */
     bool is_reserved;     /* its connections may use conn_count_reserved */
+    bool is_shared;       /* other reactors have copies of the descriptor; it stays non-blocking */
 };
 
 /* The same with options. */

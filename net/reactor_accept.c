@@ -118,7 +118,7 @@ int reactor_accept_listen(struct reactor *reactor, int fd,
     if (result != 0) {
         return result;
     }
-    result = reactor->ops->listen(reactor->backend, index, fd);
+    result = reactor->ops->listen(reactor->backend, index, fd, listening->is_shared);
     if (result != 0) {
         tls_config_unref(listening->tls);
         return result;

@@ -614,6 +614,13 @@ static void announce(struct control *control)
         };
         log_write(control->log, LOG_INFO, "listening", more, sizeof(more) / sizeof(more[0]));
     }
+    if (control->listening.inherited > 0) {
+        const struct log_field sockets[] = {
+            log_uint("inherited", control->listening.inherited),
+            log_uint("opened", control->listening.count - control->listening.inherited),
+        };
+        log_write(control->log, LOG_INFO, "activated", sockets, 2);
+    }
     (void)printf(v6 ? "chat page: %s://[%s]:%u/\n" : "chat page: %s://%s:%u/\n",
                  http->tls.enabled ? "https" : "http", http->address, (unsigned)http->port);
     (void)fflush(stdout);

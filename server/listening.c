@@ -12,6 +12,7 @@
 #include "net/address.h"
 #include "net/listener.h"
 #include "net/tls_config.h"
+#include "server/activation.h"
 #include "server/config.h"
 #include "server/shard.h"
 
@@ -171,6 +172,82 @@ void listening_deinit(struct listening *listening)
     listening->count = 0;
 }
 
+/* --- Sockets of the service manager ---------------------------------------------------------- */
+
+_Static_assert((int)ACTIVATION_MAX == (int)LISTENING_MAX, "each listener may have its socket");
+
+static bool is_at(const struct listening_item *item, const struct listener_place *place)
+{
+    struct address own;
+    uint8_t own_ip[ADDRESS_IP_SIZE];
+    uint8_t ip[ADDRESS_IP_SIZE];
+
+    if (item->path != NULL || place->address.size == 0) {
+        return item->path != NULL && strcmp(item->path, place->path) == 0;
+    }
+    if (config_socket_address(item->address, item->port, &own) != 0) {
+        return false;
+    }
+    address_ip(&own, own_ip);
+    address_ip(&place->address, ip);
+    return memcmp(own_ip, ip, sizeof(ip)) == 0 &&
+           address_port(&own) == address_port(&place->address);
+}
+
+/* Always -EINVAL. */
+static int accuse(const struct activation_socket *activated, const char *what, const char *detail,
+                  char *error, size_t error_size)
+{
+    (void)snprintf(error, error_size, "LISTEN_FDS: descriptor %d (%.*s) %s%s", activated->fd,
+                   (int)activated->name.size, (const char *)activated->name.data, what, detail);
+    return -EINVAL;
+}
+
+static int inherit(struct listening *listening, const struct activation_socket *activated,
+                   char *error, size_t error_size)
+{
+    struct listener_place place;
+    char text[ADDRESS_TEXT_SIZE_MAX];
+    const char *at = place.path;
+    size_t i = 0;
+
+    const int result = listener_adopt(activated->fd, &place);
+    if (result != 0) {
+        return accuse(activated, "is no listening stream socket: ", strerrordesc_np(-result), error,
+                      error_size);
+    }
+    if (place.address.size > 0) {
+        (void)address_format(&place.address, text);
+        at = text;
+    }
+    while (i < listening->count && !is_at(&listening->items[i], &place)) {
+        i++;
+    }
+    if (i == listening->count) {
+        return accuse(activated, "belongs to no listener of the configuration: ", at, error,
+                      error_size);
+    }
+    if (listening->items[i].fd >= 0) {
+        return accuse(activated, "is one more for a listener that has its socket: ", at, error,
+                      error_size);
+    }
+    listening->items[i].fd = activated->fd;
+    listening->items[i].is_shared = true;
+    listening->inherited++;
+    return 0;
+}
+
+static int inherit_all(struct listening *listening, char *error, size_t error_size)
+{
+    struct activation activation;
+
+    int result = activation_read(&activation, error, error_size);
+    for (size_t i = 0; result == 0 && i < activation.count; i++) {
+        result = inherit(listening, &activation.sockets[i], error, error_size);
+    }
+    return result;
+}
+
 /* --- Sockets --------------------------------------------------------------------------------- */
 
 static int fail(const struct listening_item *item, int result, char *error, size_t error_size)
@@ -196,11 +273,16 @@ static int open_port(const struct listening_item *item, bool shared, int *fd)
 
 int listening_claim(struct listening *listening, char *error, size_t error_size)
 {
-    for (size_t i = 0; i < listening->count; i++) {
+    int result = inherit_all(listening, error, error_size);
+
+    for (size_t i = 0; result == 0 && i < listening->count; i++) {
         struct listening_item *item = &listening->items[i];
         int fd = -1;
-        const int result = item->path != NULL ? listener_open_unix(item->path, BACKLOG, &item->fd)
-                                              : open_port(item, false, &fd);
+        if (item->fd >= 0) {
+            continue;
+        }
+        result = item->path != NULL ? listener_open_unix(item->path, BACKLOG, &item->fd)
+                                    : open_port(item, false, &fd);
         if (result != 0) {
             return fail(item, result, error, error_size);
         }
@@ -208,12 +290,13 @@ int listening_claim(struct listening *listening, char *error, size_t error_size)
             (void)close(fd);
         }
         item->is_claimed = item->path != NULL;
+        item->is_shared = item->is_claimed;
     }
-    return 0;
+    return result;
 }
 
 /* The last shard gets the one that the others have copies of, so that the end is theirs alone. */
-static int share_unix(struct listening_item *item, bool is_last, int *fd)
+static int share(struct listening_item *item, bool is_last, int *fd)
 {
     *fd = is_last ? item->fd : fcntl(item->fd, F_DUPFD_CLOEXEC, 0);
     if (*fd < 0) {
@@ -233,7 +316,7 @@ int listening_open(struct listening *listening, struct shard *shard, char *error
     for (size_t i = 0; result == 0 && i < listening->count; i++) {
         struct listening_item *item = &listening->items[i];
         int fd = -1;
-        result = item->path != NULL ? share_unix(item, is_last, &fd) : open_port(item, true, &fd);
+        result = item->is_shared ? share(item, is_last, &fd) : open_port(item, true, &fd);
         if (result == 0) {
             result = shard_listen(shard, i, fd);
         }

@@ -7,7 +7,9 @@
  * Owner     the control. The main thread opens, reloads and closes; the table of listeners is
  *           frozen after listening_init(), and the gateways read it.
  * Sockets   one of each listener for each reactor (SO_REUSEPORT), handed to the shard. Of a unix
- *           socket there is one, which the reactors share; its file goes at the end.
+ *           socket there is one, which the reactors share; its file goes at the end. So do they
+ *           share what the service manager has opened; that is found by its address, and stays the
+ *           manager's, its file too.
  * TLS       each listener with TLS has a configuration of its own. The ticket keys of a process
  *           without a file for them stay the same when certificates are reloaded.
  * Failures  -errno, or -EINVAL for files that will not do, and a sentence in `error`.
@@ -36,9 +38,10 @@ struct listening_item {
     bool wants_proxy;                      /* the PROXY header, from trusted ones only */
     bool is_internal;                      /* /health, /metrics and the like, and no clients */
     bool has_tls;
+    bool is_shared;         /* one socket for all reactors: `fd`; else one for each */
     struct tls_config *tls; /* one reference; the control's alone to look at, like `fd` */
     bool is_claimed;        /* the unix socket is ours to take away */
-    int fd;                 /* of a unix socket, until the last shard has it; -1: none */
+    int fd;                 /* of a shared one, until the last shard has it; -1: none */
 };
 
 /* The first is the public one of http_server, the second the internal one. */
@@ -46,6 +49,7 @@ struct listening {
     const struct config *config;
     size_t count;
     struct listening_item items[LISTENING_MAX];
+    size_t inherited;           /* listeners whose socket is the service manager's */
     size_t opened;              /* shards that have their sockets */
     struct tls_tickets tickets; /* of this process, when there is no file; count 0: not yet made */
 };
@@ -56,8 +60,9 @@ NODISCARD int listening_init(struct listening *listening, const struct config *c
 void listening_deinit(struct listening *listening);
 
 /*
- * Sees that nobody else listens there, and opens unix sockets. Reactors share ports; a second
- * parleyd would, too, and get half of the clients.
+ * Takes what the service manager has opened: a socket that belongs to no listener is refused. For
+ * the others it sees that nobody else listens there, and opens unix sockets. Reactors share ports;
+ * a second parleyd would, too, and get half of the clients.
  */
 NODISCARD int listening_claim(struct listening *listening, char *error, size_t error_size);
 

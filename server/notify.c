@@ -2,7 +2,6 @@
 #include "server/notify.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,25 +37,29 @@ static int read_address(const char *text, struct sockaddr_un *address, socklen_t
     return 0;
 }
 
-static bool read_number(const char *text, uint64_t *number)
+bool notify_number(const char *key, uint64_t *number)
 {
+    const char *text = getenv(key);
     char *end;
+
+    if (text == NULL || *text < '0' || *text > '9') {
+        return false;
+    }
     errno = 0;
     *number = strtoull(text, &end, 10);
-    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
+    return *end == '\0' && errno == 0;
 }
 
 /* The environment may be that of somebody above us, whom the manager watches. */
 static uint64_t read_watchdog_ns(void)
 {
-    const char *interval = getenv("WATCHDOG_USEC");
-    const char *pid = getenv("WATCHDOG_PID");
     uint64_t number;
 
-    if (pid != NULL && (!read_number(pid, &number) || number != (uint64_t)getpid())) {
+    if (getenv("WATCHDOG_PID") != NULL &&
+        (!notify_number("WATCHDOG_PID", &number) || number != (uint64_t)getpid())) {
         return 0;
     }
-    if (interval == NULL || !read_number(interval, &number) || number > watchdog_us_max) {
+    if (!notify_number("WATCHDOG_USEC", &number) || number > watchdog_us_max) {
         return 0;
     }
     return number * NS_PER_US;

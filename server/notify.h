@@ -10,6 +10,7 @@
  *           has a whole implementation), and is one datagram; the library would bring libgcrypt and
  *           three compression libraries into this process.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/annot.h"
@@ -25,6 +26,9 @@ struct notify {
  */
 NODISCARD int notify_open(struct notify *notify);
 void notify_close(struct notify *notify);
+
+/* A number that the manager has put into our environment; false: it has not, or it is none. */
+NODISCARD bool notify_number(const char *key, uint64_t *number);
 
 /* `lines` without the last line's end. */
 void notify_send(const struct notify *notify, const char *lines);

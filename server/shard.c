@@ -338,6 +338,7 @@ int shard_listen(struct shard *shard, size_t index, int fd)
         .tls = item->tls,
         .proxy_timeout_ns = item->wants_proxy ? config->http_server.proxy_timeout_ns : 0,
         .is_reserved = item->is_internal,
+        .is_shared = item->is_shared,
     };
     const int listener = reactor_listen_with(shard->reactor, fd, &listening);
 

@@ -13,8 +13,10 @@
 #include "core/check.h"
 #include "core/monotime.h"
 #include "store/codec.h"
+#include "store/complain.h"
 #include "store/damage.h"
 #include "store/gather.h"
+#include "store/reader.h"
 #include "store/repair.h"
 #include "store/sweep.h"
 
@@ -22,7 +24,8 @@ enum {
     ANSWERS_MAX = 32768, /* batches of one group */
     ANSWERS_SIZE_MAX = ANSWERS_MAX * (WIRE_HEADER_SIZE + WIRE_COMMITTED_SIZE),
     FRAME_SIZE_MAX = WIRE_HEADER_SIZE + WIRE_BODY_SIZE_MAX,
-    OUTPUT_SIZE = 2 * FRAME_SIZE_MAX + ANSWERS_SIZE_MAX,
+    ANSWER_SIZE_MAX = WIRE_HEADER_SIZE + WIRE_FOUND_SIZE_MAX, /* of one question */
+    OUTPUT_SIZE = 2 * (ANSWERS_SIZE_MAX + ANSWER_SIZE_MAX),
     SLOW_COMMIT_MS = 1000,
     MOVE_SIZE = 65536,       /* bytes of questions without a group, after which the rest moves */
     LAST_ANSWERS_MS = 10000, /* that the other side may take to read them */
@@ -39,6 +42,7 @@ struct child {
     struct engine *engine;
     struct gather *gather;
     struct sweep *sweep;
+    struct reader *reader;
 
     /* [0, parsed) belongs to the group that is open, [parsed, end) was not looked at. */
     uint8_t *input;
@@ -60,11 +64,6 @@ struct child {
     enum child_end end_reason; /* other than CHILD_ENDED: the loop is over */
     struct wire_stats stats;
 };
-
-static void complain(const char *what, const char *why)
-{
-    (void)fprintf(stderr, "parley-store: %s%s%s\n", what, why[0] == '\0' ? "" : ": ", why);
-}
 
 /* --- Answers --- */
 
@@ -262,122 +261,7 @@ static enum wire_verdict take_batch(struct child *child, uint64_t id, struct byt
     return WIRE_OK;
 }
 
-/* --- Reads --- */
-
-static enum wire_result result_of(enum engine_result result)
-{
-    switch (result) {
-    case ENGINE_OK:
-        return WIRE_DONE;
-    case ENGINE_ABSENT:
-        return WIRE_ABSENT;
-    case ENGINE_DAMAGED:
-        return WIRE_DAMAGED;
-    case ENGINE_FAILED:
-        return WIRE_FAILED;
-    }
-    NEVER("no result of an engine");
-}
-
-struct page_writer {
-    const struct wire_read *read;
-    struct wire_page *page;
-    uint8_t *records;
-    size_t size;
-    uint64_t expected; /* the offset that must come next */
-    bool gap;
-};
-
-static bool write_page_record(void *context, const struct wire_record *record)
-{
-    struct page_writer *const writer = context;
-    const size_t size = WIRE_RECORD_SIZE_MIN + record->value.size;
-    if (record->offset != writer->expected) {
-        writer->gap = true;
-        return false;
-    }
-    if (writer->page->count == writer->read->count_max ||
-        (writer->page->count > 0 && writer->size + size > writer->read->bytes_max)) {
-        writer->page->more = true;
-        return false;
-    }
-    writer->size += wire_write_record(record, writer->records + writer->size);
-    writer->page->count++;
-    writer->expected = writer->read->reverse ? record->offset - 1 : record->offset + 1;
-    return true;
-}
-
-static struct engine_range range_of(const struct wire_read *read, const struct record_meta *meta)
-{
-    const struct wire_stream *const stream = &meta->stream;
-    struct engine_range range = {.stream_id = meta->stream_id,
-                                 .from = stream->first,
-                                 .to = stream->top,
-                                 .reverse = read->reverse};
-    if (read->reverse && read->since > 0 && read->since <= range.to) {
-        range.to = read->since - 1;
-    }
-    if (read->newest) {
-        const uint64_t kept = range.to + 1 - range.from;
-        range.from += kept > read->since ? kept - read->since : 0;
-    } else if (!read->reverse && read->since >= range.from) {
-        range.from = read->since >= range.to ? range.to + 1 : read->since + 1;
-    }
-    return range;
-}
-
-/* Fills a page; returns the bytes of its records. A page that is not DONE has none. */
-static size_t fill_page(struct child *child, const struct wire_read *read, struct wire_page *page,
-                        uint8_t *records, char error[static ENGINE_ERROR_SIZE])
-{
-    const struct engine_ops *const ops = child->options->ops;
-    struct record_meta meta = {.stream_id = 0};
-    page->result = result_of(ops->find_stream(child->engine, read->channel, &meta, error));
-    page->stream = meta.stream;
-    if (page->result != WIRE_DONE) {
-        return 0;
-    }
-    const struct engine_range range = range_of(read, &meta);
-    struct page_writer writer = {
-        .read = read,
-        .page = page,
-        .records = records,
-        .expected = range.reverse ? range.to : range.from,
-    };
-    const struct engine_visitor visitor = {write_page_record, &writer};
-    page->result = result_of(ops->read(child->engine, range, visitor, error));
-    const uint64_t wanted = range.from > range.to ? 0 : range.to - range.from + 1;
-    if (page->result == WIRE_DONE && (writer.gap || (!page->more && page->count != wanted))) {
-        (void)snprintf(error, ENGINE_ERROR_SIZE, "record %llu of stream %llu is missing",
-                       (unsigned long long)writer.expected, (unsigned long long)meta.stream_id);
-        page->result = WIRE_DAMAGED;
-    }
-    if (page->result != WIRE_DONE) {
-        page->count = 0;
-        page->more = false;
-        return 0;
-    }
-    return writer.size;
-}
-
-static enum wire_verdict take_read(struct child *child, uint64_t id, struct bytes body)
-{
-    struct wire_read read;
-    const enum wire_verdict verdict = wire_read_read(body, &read);
-    if (verdict != WIRE_OK) {
-        return verdict;
-    }
-    char error[ENGINE_ERROR_SIZE] = "";
-    struct wire_page page = {.count = 0};
-    uint8_t *const answer = begin_answer(child, WIRE_BODY_SIZE_MAX);
-    const size_t size = fill_page(child, &read, &page, answer + WIRE_PAGE_HEAD_SIZE, error);
-    if (error[0] != '\0') {
-        complain("a read failed", error);
-    }
-    wire_write_page_head(&page, answer);
-    end_answer(child, WIRE_PAGE, id, WIRE_PAGE_HEAD_SIZE + size);
-    return WIRE_OK;
-}
+/* --- Lookups, figures --- */
 
 static enum wire_verdict take_lookup(struct child *child, uint64_t id, struct bytes body)
 {
@@ -391,11 +275,12 @@ static enum wire_verdict take_lookup(struct child *child, uint64_t id, struct by
     struct record_meta meta = {.stream_id = 0};
     struct engine_key key = {.digest = {0}};
     struct wire_found found = {.key_result = WIRE_ABSENT};
-    found.result = result_of(ops->find_stream(child->engine, lookup.channel, &meta, error));
+    found.result =
+        engine_wire_result(ops->find_stream(child->engine, lookup.channel, &meta, error));
     found.stream = meta.stream;
     if (found.result == WIRE_DONE && lookup.key.size > 0) {
-        found.key_result =
-            result_of(ops->find_key(child->engine, meta.stream_id, lookup.key, &key, error));
+        found.key_result = engine_wire_result(
+            ops->find_key(child->engine, meta.stream_id, lookup.key, &key, error));
         if (found.key_result == WIRE_DONE && key.key.expires_ms < monotime_realtime_ms()) {
             found.key_result = WIRE_ABSENT;
         }
@@ -435,12 +320,11 @@ static enum wire_verdict take_frame(struct child *child, const struct wire_heade
     switch (header->type) {
     case WIRE_BATCH:
         return take_batch(child, header->id, body);
-    case WIRE_READ:
-        return take_read(child, header->id, body);
     case WIRE_LOOKUP:
         return take_lookup(child, header->id, body);
     case WIRE_STAT:
         return take_stat(child, header->id, body);
+    case WIRE_READ: /* has a socket of its own */
     case WIRE_READY:
     case WIRE_COMMITTED:
     case WIRE_PAGE:
@@ -454,7 +338,7 @@ static enum wire_verdict take_frame(struct child *child, const struct wire_heade
 /* Whether one more frame may be taken: its answer, and those of the group, have room. */
 static bool may_take(const struct child *child)
 {
-    return output_room(child) >= FRAME_SIZE_MAX + ANSWERS_SIZE_MAX &&
+    return output_room(child) >= ANSWER_SIZE_MAX + ANSWERS_SIZE_MAX &&
            child->answer_count < ANSWERS_MAX && gather_has_room(child->gather) &&
            (child->parsed < child->options->group_bytes_max || !group_is_open(child));
 }
@@ -685,8 +569,14 @@ enum child_end child_run(const struct child_options *options)
     child.end_reason = CHILD_ENDED;
     if (child_allocate(&child)) {
         say_ready(&child, monotime_read() - began_ns);
+        const struct reader_options reads = {options->ops, child.engine, options->reads_fd,
+                                             options->fd};
+        child.reader = reader_start(&reads);
+    }
+    if (child.reader != NULL) {
         serve(&child);
-        end = child.end_reason;
+        const bool sense = reader_end(child.reader);
+        end = sense ? child.end_reason : CHILD_NOT_TALKING;
     } else {
         complain("no memory", "");
     }

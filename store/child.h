@@ -5,11 +5,11 @@
  * The loop of the child process: questions from a socket, one group commit at a time, answers.
  *
  * A group is what has come within linger_us of its first batch, or group_bytes_max of it. It is
- * synced when any batch of it asks for that; all are answered after. Reads and lookups are answered
- * at once, of what is committed. Between groups what is too old is swept. When the socket ends,
- * what has come is committed, and the loop returns.
+ * synced when any batch of it asks for that; all are answered after. Lookups are answered at once,
+ * of what is committed; reads by reader.h, whatever the loop is doing. Between groups what is too
+ * old is swept. When the socket ends, what has come is committed, and the loop returns.
  *
- * Threads   one, and what sweep.h has.
+ * Threads   one, and what reader.h and sweep.h have.
  * Failures  after a commit that failed the loop ends, and the group has no answer: an engine that
  *           could not write cannot say what it wrote. Whoever starts the program again learns it.
  * Damage    a table that the engine cannot read, as it opens or when a commit says so, is noted,
@@ -26,7 +26,8 @@
 struct child_options {
     const struct engine_ops *ops;
     struct engine_options engine;
-    int fd;                   /* a stream socket; made non-blocking; stays the caller's */
+    int fd;                   /* a stream socket, of all but the reads; stays the caller's */
+    int reads_fd;             /* another one, blocking; likewise */
     uint32_t group_bytes_max; /* of frames; one frame is always taken */
     uint32_t linger_us;       /* 0: commit what is there */
     uint32_t streams_max;     /* channels whose state is kept in memory */

@@ -5,8 +5,9 @@
  * What the store's child wants of a storage engine: a struct of functions. Private to store/ and
  * its tests. Implementations: RocksDB (engine_rocksdb.c), and one in tests/unit/store that fails.
  *
- * Threads   one at a time, but reclaim() may run beside all others, on a thread of its own. An
- *           engine may have threads of its own inside.
+ * Threads   one at a time, but for two that may run beside all others, each on a thread of its own:
+ *           read_channel() and reclaim(). An engine may have threads of its own inside.
+ * Order     what commit() has returned for is seen by every read that begins later.
  * Failures  an enum and, where one is given, a line of text: what the engine itself says.
  * Not here  what offsets are allowed (streams.h), bytes on the disk (record.h).
  */
@@ -16,6 +17,7 @@
 
 #include "core/annot.h"
 #include "core/bytes.h"
+#include "core/check.h"
 #include "store/record.h"
 #include "store/wire.h"
 
@@ -92,6 +94,12 @@ struct engine_range {
     bool reverse;  /* from high to low */
 };
 
+/* Which records of a channel are wanted, which its stream decides; and who visits them. */
+struct engine_reading {
+    struct engine_range (*choose)(void *context, const struct record_meta *meta);
+    struct engine_visitor visitor; /* its context is choose()'s, too */
+};
+
 /* All channels or all keys, for people who look: the views live until the return. */
 struct engine_inspector {
     /* meta is NULL when it does not check. Sorted by name. */
@@ -154,6 +162,14 @@ struct engine_ops {
                                       struct record_meta *meta,
                                       char error[static ENGINE_ERROR_SIZE]);
 
+    /*
+     * find_stream() and read() of one moment, whatever is committed meanwhile. choose() is not
+     * called without a stream.
+     */
+    enum engine_result (*read_channel)(struct engine *engine, struct bytes channel,
+                                       struct engine_reading reading,
+                                       char error[static ENGINE_ERROR_SIZE]);
+
     /* Expired ones may be found. */
     enum engine_result (*find_key)(struct engine *engine, uint64_t stream_id, struct bytes name,
                                    struct engine_key *key, char error[static ENGINE_ERROR_SIZE]);
@@ -185,5 +201,21 @@ struct engine_ops {
 };
 
 extern const struct engine_ops engine_rocksdb;
+
+/* How an answer says it. */
+NODISCARD static inline enum wire_result engine_wire_result(enum engine_result result)
+{
+    switch (result) {
+    case ENGINE_OK:
+        return WIRE_DONE;
+    case ENGINE_ABSENT:
+        return WIRE_ABSENT;
+    case ENGINE_DAMAGED:
+        return WIRE_DAMAGED;
+    case ENGINE_FAILED:
+        return WIRE_FAILED;
+    }
+    NEVER("no result of an engine");
+}
 
 #endif /* STORE_ENGINE_H */

@@ -613,36 +613,22 @@ static enum engine_result iterator_result(const rocksdb_iterator_t *iterator,
     return settle(failure, error);
 }
 
-static enum engine_result visit_record(const rocksdb_iterator_t *iterator,
-                                       struct engine_visitor visitor, bool *goes_on,
-                                       char error[static ENGINE_ERROR_SIZE])
-{
-    uint64_t stream_id = 0;
-    uint64_t offset = 0;
-    struct wire_record record;
-    if (!record_read_stream_key(iterator_key(iterator), &stream_id, &offset) ||
-        !record_read(stream_id, offset, iterator_value(iterator), &record)) {
-        (void)snprintf(error, ENGINE_ERROR_SIZE, "record %llu of stream %llu does not check",
-                       (unsigned long long)offset, (unsigned long long)stream_id);
-        return ENGINE_DAMAGED;
-    }
-    *goes_on = visitor.visit(visitor.context, &record);
-    return ENGINE_OK;
-}
-
-/* An iterator over [from, to] of one stream; the caller's buffers live as long as it does. */
+/* An iterator over all of one stream. It stays where it is until it is closed. */
 struct stream_iterator {
     rocksdb_readoptions_t *options;
     rocksdb_iterator_t *iterator;
+    uint64_t stream_id;
     uint8_t lower[RECORD_STREAM_KEY_SIZE];
     uint8_t upper[RECORD_STREAM_KEY_SIZE];
 };
 
+/* `snapshot` is the moment that it shows; NULL: now. */
 static void stream_iterator_open(struct stream_iterator *stream, struct engine *engine,
-                                 struct engine_range range)
+                                 uint64_t stream_id, const rocksdb_snapshot_t *snapshot)
 {
-    record_write_stream_key(range.stream_id, range.from, stream->lower);
-    record_write_stream_key(range.stream_id, range.to + 1, stream->upper);
+    stream->stream_id = stream_id;
+    record_write_stream_key(stream_id, 0, stream->lower);
+    record_write_stream_key(stream_id, UINT64_MAX, stream->upper);
     stream->options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_iterate_lower_bound(stream->options, chars(stream->lower),
                                                 sizeof(stream->lower));
@@ -650,15 +636,9 @@ static void stream_iterator_open(struct stream_iterator *stream, struct engine *
                                                 sizeof(stream->upper));
     rocksdb_readoptions_set_prefix_same_as_start(stream->options, 1);
     rocksdb_readoptions_set_ignore_range_deletions(stream->options, 1);
+    rocksdb_readoptions_set_snapshot(stream->options, snapshot);
     stream->iterator =
         rocksdb_create_iterator_cf(engine->db, stream->options, engine->families[FAMILY_STREAMS]);
-    if (range.reverse) {
-        uint8_t last[RECORD_STREAM_KEY_SIZE];
-        record_write_stream_key(range.stream_id, range.to, last);
-        rocksdb_iter_seek_for_prev(stream->iterator, chars(last), sizeof(last));
-    } else {
-        rocksdb_iter_seek(stream->iterator, chars(stream->lower), sizeof(stream->lower));
-    }
 }
 
 static void stream_iterator_close(struct stream_iterator *stream)
@@ -667,78 +647,103 @@ static void stream_iterator_close(struct stream_iterator *stream)
     rocksdb_readoptions_destroy(stream->options);
 }
 
-static enum engine_result rocks_read(struct engine *engine, struct engine_range range,
-                                     struct engine_visitor visitor,
-                                     char error[static ENGINE_ERROR_SIZE])
+/* To the record at `offset`, or the next one that is there in this direction. */
+static void stream_iterator_seek(const struct stream_iterator *stream, uint64_t offset,
+                                 bool reverse)
+{
+    uint8_t key[RECORD_STREAM_KEY_SIZE];
+    record_write_stream_key(stream->stream_id, offset, key);
+    if (reverse) {
+        rocksdb_iter_seek_for_prev(stream->iterator, chars(key), sizeof(key));
+    } else {
+        rocksdb_iter_seek(stream->iterator, chars(key), sizeof(key));
+    }
+}
+
+/* The record that it stands on. ENGINE_ABSENT: it has come to its end. */
+static enum engine_result read_record(const struct stream_iterator *stream,
+                                      struct wire_record *record,
+                                      char error[static ENGINE_ERROR_SIZE])
+{
+    if (!rocksdb_iter_valid(stream->iterator)) {
+        const enum engine_result result = iterator_result(stream->iterator, error);
+        return result == ENGINE_OK ? ENGINE_ABSENT : result;
+    }
+    uint64_t stream_id = 0;
+    uint64_t offset = 0;
+    if (!record_read_stream_key(iterator_key(stream->iterator), &stream_id, &offset) ||
+        stream_id != stream->stream_id ||
+        !record_read(stream_id, offset, iterator_value(stream->iterator), record)) {
+        (void)snprintf(error, ENGINE_ERROR_SIZE, "record %llu of stream %llu does not check",
+                       (unsigned long long)offset, (unsigned long long)stream->stream_id);
+        return ENGINE_DAMAGED;
+    }
+    return ENGINE_OK;
+}
+
+static enum engine_result visit_range(const struct stream_iterator *stream,
+                                      struct engine_range range, struct engine_visitor visitor,
+                                      char error[static ENGINE_ERROR_SIZE])
 {
     CHECK(range.to < UINT64_MAX);
     if (range.from > range.to) {
         return ENGINE_OK;
     }
-    struct stream_iterator stream;
-    stream_iterator_open(&stream, engine, range);
-    enum engine_result result = ENGINE_OK;
-    bool goes_on = true;
-    while (goes_on && result == ENGINE_OK && rocksdb_iter_valid(stream.iterator)) {
-        result = visit_record(stream.iterator, visitor, &goes_on, error);
-        if (goes_on && result == ENGINE_OK) {
-            step(stream.iterator, range.reverse);
-        }
-    }
-    if (result == ENGINE_OK && goes_on) {
-        result = iterator_result(stream.iterator, error);
-    }
-    stream_iterator_close(&stream);
-    return result;
-}
-
-/* The newest record of a stream, as far as its key goes: 0 when there is none. */
-static enum engine_result find_top(struct engine *engine, uint64_t stream_id, uint64_t *top,
-                                   uint64_t *time_ms, char error[static ENGINE_ERROR_SIZE])
-{
-    struct stream_iterator stream;
-    stream_iterator_open(
-        &stream, engine,
-        (struct engine_range){
-            .stream_id = stream_id, .from = 0, .to = UINT64_MAX - 1, .reverse = true});
-    *top = 0;
-    *time_ms = 0;
-    enum engine_result result = ENGINE_OK;
-    if (rocksdb_iter_valid(stream.iterator)) {
-        uint64_t id = 0;
+    const uint64_t last = range.reverse ? range.from : range.to;
+    stream_iterator_seek(stream, range.reverse ? range.to : range.from, range.reverse);
+    for (;;) {
         struct wire_record record;
-        if (!record_read_stream_key(iterator_key(stream.iterator), &id, top) || id != stream_id ||
-            !record_read(id, *top, iterator_value(stream.iterator), &record)) {
-            (void)snprintf(error, ENGINE_ERROR_SIZE, "record %llu of stream %llu does not check",
-                           (unsigned long long)*top, (unsigned long long)stream_id);
-            result = ENGINE_DAMAGED;
-        } else {
-            *time_ms = record.time_ms;
+        const enum engine_result result = read_record(stream, &record, error);
+        if (result != ENGINE_OK) {
+            return result == ENGINE_ABSENT ? ENGINE_OK : result;
         }
-    } else {
-        result = iterator_result(stream.iterator, error);
+        if (record.offset < range.from || record.offset > range.to ||
+            !visitor.visit(visitor.context, &record) || record.offset == last) {
+            return ENGINE_OK;
+        }
+        step(stream->iterator, range.reverse);
     }
+}
+
+static enum engine_result rocks_read(struct engine *engine, struct engine_range range,
+                                     struct engine_visitor visitor,
+                                     char error[static ENGINE_ERROR_SIZE])
+{
+    struct stream_iterator stream;
+    stream_iterator_open(&stream, engine, range.stream_id, NULL);
+    const enum engine_result result = visit_range(&stream, range, visitor, error);
     stream_iterator_close(&stream);
     return result;
 }
 
-static void complete_meta(struct record_meta *meta, uint64_t top, uint64_t time_ms)
+/* What the newest record says that there is. */
+static enum engine_result complete_meta(const struct stream_iterator *stream,
+                                        struct record_meta *meta,
+                                        char error[static ENGINE_ERROR_SIZE])
 {
-    if (top > meta->stream.top) {
-        meta->stream.top = top;
+    struct wire_record record;
+    stream_iterator_seek(stream, UINT64_MAX - 1, true);
+    const enum engine_result result = read_record(stream, &record, error);
+    if (result != ENGINE_OK) {
+        return result == ENGINE_ABSENT ? ENGINE_OK : result;
     }
-    if (time_ms > meta->stream.last_time_ms) {
-        meta->stream.last_time_ms = time_ms;
+    if (record.offset > meta->stream.top) {
+        meta->stream.top = record.offset;
     }
+    if (record.time_ms > meta->stream.last_time_ms) {
+        meta->stream.last_time_ms = record.time_ms;
+    }
+    return ENGINE_OK;
 }
 
-static enum engine_result rocks_find_stream(struct engine *engine, struct bytes channel,
-                                            struct record_meta *meta,
-                                            char error[static ENGINE_ERROR_SIZE])
+/* What is stored under the name of a channel, which is older than its newest record. */
+static enum engine_result get_meta(struct engine *engine, const rocksdb_readoptions_t *options,
+                                   struct bytes channel, struct record_meta *meta,
+                                   char error[static ENGINE_ERROR_SIZE])
 {
     char *failure = NULL;
     rocksdb_pinnableslice_t *const slice =
-        rocksdb_get_pinned_cf(engine->db, engine->read_point, engine->families[FAMILY_META],
+        rocksdb_get_pinned_cf(engine->db, options, engine->families[FAMILY_META],
                               chars(channel.data), channel.size, &failure);
     if (failure != NULL) {
         return settle(failure, error);
@@ -748,19 +753,56 @@ static enum engine_result rocks_find_stream(struct engine *engine, struct bytes 
     }
     size_t size = 0;
     const char *const data = rocksdb_pinnableslice_value(slice, &size);
-    struct record_meta found;
-    const bool sound =
-        record_read_meta(channel, (struct bytes){(const uint8_t *)data, size}, &found);
+    const bool sound = record_read_meta(channel, (struct bytes){(const uint8_t *)data, size}, meta);
     rocksdb_pinnableslice_destroy(slice);
     if (!sound) {
         (void)snprintf(error, ENGINE_ERROR_SIZE, "the metadata of a channel do not check");
         return ENGINE_DAMAGED;
     }
-    uint64_t top = 0;
-    uint64_t time_ms = 0;
-    const enum engine_result result = find_top(engine, found.stream_id, &top, &time_ms, error);
-    complete_meta(&found, top, time_ms);
-    *meta = found;
+    return ENGINE_OK;
+}
+
+static enum engine_result rocks_find_stream(struct engine *engine, struct bytes channel,
+                                            struct record_meta *meta,
+                                            char error[static ENGINE_ERROR_SIZE])
+{
+    struct record_meta found;
+    enum engine_result result = get_meta(engine, engine->read_point, channel, &found, error);
+    if (result == ENGINE_OK) {
+        struct stream_iterator stream;
+        stream_iterator_open(&stream, engine, found.stream_id, NULL);
+        result = complete_meta(&stream, &found, error);
+        stream_iterator_close(&stream);
+        *meta = found;
+    }
+    return result;
+}
+
+/*
+ * The snapshot keeps what is trimmed in the meantime from being taken away under the iterator, and
+ * a batch that is committed meanwhile from being seen in parts.
+ */
+static enum engine_result rocks_read_channel(struct engine *engine, struct bytes channel,
+                                             struct engine_reading reading,
+                                             char error[static ENGINE_ERROR_SIZE])
+{
+    const rocksdb_snapshot_t *const snapshot = rocksdb_create_snapshot(engine->db);
+    rocksdb_readoptions_t *const options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_snapshot(options, snapshot);
+    struct record_meta meta;
+    enum engine_result result = get_meta(engine, options, channel, &meta, error);
+    rocksdb_readoptions_destroy(options);
+    if (result == ENGINE_OK) {
+        struct stream_iterator stream;
+        stream_iterator_open(&stream, engine, meta.stream_id, snapshot);
+        result = complete_meta(&stream, &meta, error);
+        const struct engine_range range = reading.choose(reading.visitor.context, &meta);
+        if (result == ENGINE_OK) {
+            result = visit_range(&stream, range, reading.visitor, error);
+        }
+        stream_iterator_close(&stream);
+    }
+    rocksdb_release_snapshot(engine->db, snapshot);
     return result;
 }
 
@@ -1016,6 +1058,7 @@ const struct engine_ops engine_rocksdb = {
     .commit = rocks_commit,
     .read = rocks_read,
     .find_stream = rocks_find_stream,
+    .read_channel = rocks_read_channel,
     .find_key = rocks_find_key,
     .next_stream_id = rocks_next_stream_id,
     .stats = rocks_stats,

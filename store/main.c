@@ -22,7 +22,8 @@
 
 enum {
     EXIT_USAGE = 2,
-    SOCKET_FD = 3,       /* where the parent puts it */
+    SOCKET_FD = 3, /* where the parent puts them */
+    READS_FD = 4,
     ORPHAN_SECONDS = 10, /* that a child without a parent may take to store what it has read */
     BUFFER_MIB_MAX = 4096,
     LINGER_US_MAX = 2000,
@@ -43,7 +44,7 @@ static const char usage[] =
     "  --json   lines of JSON instead of text\n"
     "  --live   look also while a server has the store open\n"
     "\n"
-    "serve speaks on the socket that is descriptor 3:\n"
+    "serve speaks on the sockets that are descriptors 3 and 4:\n"
     "  --write-buffer MIB   a table in memory (64)     --block-cache MIB   (64)\n"
     "  --open-files N       (512)                      --streams N         states kept (262144)\n"
     "  --group KIB          a group commit (1024)      --linger US         its age (1000)\n"
@@ -193,11 +194,16 @@ static void settle_signals(void)
     (void)prctl(PR_SET_PDEATHSIG, SIGUSR1);
 }
 
-static int serve(struct arguments *arguments)
+static bool is_socket(int fd)
 {
     struct stat status;
-    if (fstat(SOCKET_FD, &status) != 0 || !S_ISSOCK(status.st_mode)) {
-        refuse("serve is for parleyd, which starts it with a socket as descriptor 3");
+    return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+static int serve(struct arguments *arguments)
+{
+    if (!is_socket(SOCKET_FD) || !is_socket(READS_FD)) {
+        refuse("serve is for parleyd, which starts it with sockets as descriptors 3 and 4");
     }
     settle_signals();
     switch (child_run(&arguments->child)) {
@@ -258,6 +264,7 @@ int main(int argc, char **argv)
                              .block_cache_bytes = 64 << 20,
                              .open_files_max = 512},
                   .fd = SOCKET_FD,
+                  .reads_fd = READS_FD,
                   .group_bytes_max = 1 << 20,
                   .linger_us = 1000,
                   .streams_max = 262144,

@@ -14,7 +14,12 @@
 
 #include "core/check.h"
 
-enum { CHILD_SOCKET = 3, READ_SIZE = 1024, READS_MAX = 64 };
+enum {
+    CHILD_SOCKETS = 3,
+    CHILD_END = CHILD_SOCKETS + SPAWN_SOCKETS,
+    READ_SIZE = 1024,
+    READS_MAX = 64
+};
 
 static void close_fd(int *fd)
 {
@@ -25,9 +30,9 @@ static void close_fd(int *fd)
     }
 }
 
-/* The child's descriptors 0 to 3, the rest closed; the signals as a program finds them at start. */
+/* The child's descriptors 0 to 4, the rest closed; the signals as a program finds them at start. */
 static int describe_child(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
-                          int socket, int errors)
+                          const int sockets[SPAWN_SOCKETS], int errors)
 {
     sigset_t none;
     sigset_t all;
@@ -39,9 +44,10 @@ static int describe_child(posix_spawn_file_actions_t *actions, posix_spawnattr_t
                                                             O_WRONLY, 0);
     result =
         result != 0 ? result : posix_spawn_file_actions_adddup2(actions, errors, STDERR_FILENO);
-    result = result != 0 ? result : posix_spawn_file_actions_adddup2(actions, socket, CHILD_SOCKET);
-    result =
-        result != 0 ? result : posix_spawn_file_actions_addclosefrom_np(actions, CHILD_SOCKET + 1);
+    for (int i = 0; i < SPAWN_SOCKETS && result == 0; i++) {
+        result = posix_spawn_file_actions_adddup2(actions, sockets[i], CHILD_SOCKETS + i);
+    }
+    result = result != 0 ? result : posix_spawn_file_actions_addclosefrom_np(actions, CHILD_END);
     result = result != 0 ? result : posix_spawnattr_setsigmask(attributes, &none);
     result = result != 0 ? result : posix_spawnattr_setsigdefault(attributes, &all);
     result = result != 0 ? result
@@ -50,8 +56,8 @@ static int describe_child(posix_spawn_file_actions_t *actions, posix_spawnattr_t
     return -result;
 }
 
-static int spawn_process(const char *program, char *const arguments[], int socket, int errors,
-                         pid_t *pid)
+static int spawn_process(const char *program, char *const arguments[],
+                         const int sockets[SPAWN_SOCKETS], int errors, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -64,7 +70,7 @@ static int spawn_process(const char *program, char *const arguments[], int socke
         (void)posix_spawn_file_actions_destroy(&actions);
         return -result;
     }
-    result = describe_child(&actions, &attributes, socket, errors);
+    result = describe_child(&actions, &attributes, sockets, errors);
     if (result == 0) {
         result = -posix_spawn(pid, program, &actions, &attributes, arguments, environ);
     }
@@ -76,7 +82,7 @@ static int spawn_process(const char *program, char *const arguments[], int socke
 /* A descriptor above those that the child's own are copied to, so that none is overwritten. */
 static int lift(int *fd)
 {
-    const int lifted = fcntl(*fd, F_DUPFD_CLOEXEC, CHILD_SOCKET + 1);
+    const int lifted = fcntl(*fd, F_DUPFD_CLOEXEC, CHILD_END);
     if (lifted < 0) {
         return -errno;
     }
@@ -85,52 +91,54 @@ static int lift(int *fd)
     return 0;
 }
 
+static void close_all(int *fds, int count)
+{
+    for (int i = 0; i < count; i++) {
+        close_fd(&fds[i]);
+    }
+}
+
+/* Ours does not block, the child's does. `made` says whether there are two ends; else see errno. */
+static int take_ends(bool made, const int ends[2], int *ours, int *theirs)
+{
+    if (!made) {
+        return -errno;
+    }
+    *ours = ends[0];
+    *theirs = ends[1];
+    return fcntl(*ours, F_SETFL, O_NONBLOCK) == 0 ? lift(theirs) : -errno;
+}
+
 int spawn_start(struct spawn *spawn, const char *program, char *const arguments[])
 {
     CHECK(program != NULL);
-    int sockets[2] = {-1, -1};
-    int pipes[2] = {-1, -1};
-    *spawn = (struct spawn){.pid_fd = -1, .socket = -1, .errors = -1};
+    int theirs[SPAWN_SOCKETS] = {-1, -1};
+    int errors = -1;
+    *spawn = (struct spawn){.pid_fd = -1, .sockets = {-1, -1}, .errors = -1};
 
-    int result = 0;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0 ||
-        pipe2(pipes, O_CLOEXEC) != 0) {
-        result = -errno;
-        goto close_all;
+    int ends[2];
+    bool made = pipe2(ends, O_CLOEXEC) == 0;
+    int result = take_ends(made, ends, &spawn->errors, &errors);
+    for (int i = 0; i < SPAWN_SOCKETS && result == 0; i++) {
+        made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0;
+        result = take_ends(made, ends, &spawn->sockets[i], &theirs[i]);
     }
-    result = lift(&sockets[1]);
-    result = result != 0 ? result : lift(&pipes[1]);
+    if (result == 0) {
+        result = spawn_process(program, arguments, theirs, errors, &spawn->pid);
+    }
+    if (result == 0) {
+        spawn->pid_fd = pidfd_open(spawn->pid, 0);
+        if (spawn->pid_fd < 0) {
+            result = -errno;
+            spawn_kill(spawn);
+            (void)waitpid(spawn->pid, NULL, 0);
+        }
+    }
+    close_all(theirs, SPAWN_SOCKETS);
+    close_fd(&errors);
     if (result != 0) {
-        goto close_all;
-    }
-    if (fcntl(sockets[0], F_SETFL, O_NONBLOCK) != 0 || fcntl(pipes[0], F_SETFL, O_NONBLOCK) != 0) {
-        result = -errno;
-        goto close_all;
-    }
-    pid_t pid = 0;
-    result = spawn_process(program, arguments, sockets[1], pipes[1], &pid);
-    if (result != 0) {
-        goto close_all;
-    }
-    spawn->pid = pid;
-    spawn->pid_fd = pidfd_open(pid, 0);
-    if (spawn->pid_fd < 0) {
-        result = -errno;
-        spawn_kill(spawn);
-        (void)waitpid(pid, NULL, 0);
         spawn->pid = 0;
-        goto close_all;
-    }
-    spawn->socket = sockets[0];
-    spawn->errors = pipes[0];
-    close_fd(&sockets[1]);
-    close_fd(&pipes[1]);
-    return 0;
-
-close_all:
-    for (int i = 0; i < 2; i++) {
-        close_fd(&sockets[i]);
-        close_fd(&pipes[i]);
+        spawn_close(spawn);
     }
     return result;
 }
@@ -189,9 +197,9 @@ bool spawn_reap(struct spawn *spawn, char *how, size_t how_size)
     return true;
 }
 
-void spawn_close_socket(struct spawn *spawn)
+void spawn_close_sockets(struct spawn *spawn)
 {
-    close_fd(&spawn->socket);
+    close_all(spawn->sockets, SPAWN_SOCKETS);
 }
 
 void spawn_kill(struct spawn *spawn)
@@ -203,7 +211,7 @@ void spawn_kill(struct spawn *spawn)
 
 void spawn_close(struct spawn *spawn)
 {
-    close_fd(&spawn->socket);
+    spawn_close_sockets(spawn);
     close_fd(&spawn->errors);
     close_fd(&spawn->pid_fd);
 }

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,18 +15,24 @@
 #include "core/check.h"
 #include "core/monotime.h"
 #include "store/codec.h"
+#include "store/lane.h"
 #include "store/spawn.h"
 
 enum {
     FRAME_SIZE_MAX = WIRE_HEADER_SIZE + WIRE_BODY_SIZE_MAX,
-    INPUT_SIZE = 2 * FRAME_SIZE_MAX,
-    KILLED_MS = 1000, /* that a killed child may take to be gone, until it is given up */
+    READS_QUEUE_MAX = 1 << 20, /* bytes; some thousand reads */
+    KILLED_MS = 1000,          /* that a killed child may take to be gone, until it is given up */
 };
+
+/* The child's sockets: what is one at a time there, and what its reader answers beside that. */
+enum { LANE_BATCHES, LANE_READS, LANE_COUNT };
+
+_Static_assert((int)LANE_COUNT == (int)SPAWN_SOCKETS, "a lane for each");
 
 /* A question that was not answered; its place is its id modulo questions_max. */
 struct question {
     uint64_t tag;
-    uint64_t end;          /* position in the stream of all bytes behind its frame */
+    uint64_t end;          /* position in the stream of its lane behind its frame */
     uint64_t submitted_ns; /* of the step before, which is near enough */
     enum wire_type type;
     bool answered;
@@ -55,15 +60,7 @@ struct store {
     uint64_t next_id;   /* of the next question */
     uint64_t oldest_id; /* next_id: all are answered */
 
-    uint8_t *queue; /* twice queue_bytes_max; [queue_begin, queue_end) is not sent */
-    size_t queue_begin;
-    size_t queue_end;
-    uint64_t queued; /* bytes, ever */
-    bool waits_for_room;
-
-    uint8_t *input; /* [input_begin, input_end) is not read; views point before that */
-    size_t input_begin;
-    size_t input_end;
+    struct lane lanes[LANE_COUNT];
 };
 
 static void set_state(struct store *store, enum store_state state)
@@ -82,13 +79,14 @@ static int watch(const struct store *store, int fd, uint32_t events)
     return epoll_ctl(store->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
-static void watch_socket_for_room(struct store *store, bool wanted)
+static void flush_lane(struct store *store, struct lane *lane)
 {
-    if (store->waits_for_room != wanted) {
-        struct epoll_event event = {.events = EPOLLIN | (wanted ? (uint32_t)EPOLLOUT : 0),
-                                    .data = {.fd = store->spawn.socket}};
-        (void)epoll_ctl(store->epoll, EPOLL_CTL_MOD, store->spawn.socket, &event);
-        store->waits_for_room = wanted;
+    const bool waited = lane->waits;
+    lane_flush(lane);
+    if (lane->waits != waited) {
+        struct epoll_event event = {.events = EPOLLIN | (lane->waits ? (uint32_t)EPOLLOUT : 0),
+                                    .data = {.fd = lane->fd}};
+        (void)epoll_ctl(store->epoll, EPOLL_CTL_MOD, lane->fd, &event);
     }
 }
 
@@ -115,12 +113,12 @@ static int start_child(struct store *store)
     store->spawn.on_line = store->options.on_line;
     store->spawn.context = store->options.line_context;
     store->starts++;
-    result = watch(store, store->spawn.socket, EPOLLIN);
-    result = result != 0 ? result : watch(store, store->spawn.errors, EPOLLIN);
+    result = watch(store, store->spawn.errors, EPOLLIN);
     result = result != 0 ? result : watch(store, store->spawn.pid_fd, EPOLLIN);
-    store->waits_for_room = false;
-    store->queue_begin = store->queue_end = 0;
-    store->input_begin = store->input_end = 0;
+    for (int i = 0; i < LANE_COUNT; i++) {
+        lane_begin(&store->lanes[i], store->spawn.sockets[i]);
+        result = result != 0 ? result : watch(store, store->spawn.sockets[i], EPOLLIN);
+    }
     return result;
 }
 
@@ -163,7 +161,7 @@ static void lose_child(struct store *store)
         store->backoff_ms = store->options.backoff_min_ms;
     }
     store->burying = true;
-    spawn_close_socket(&store->spawn);
+    spawn_close_sockets(&store->spawn);
     set_state(store, STORE_DOWN);
     schedule_start(store);
 }
@@ -184,46 +182,34 @@ static void bury_child(struct store *store)
 
 /* --- Questions --- */
 
-static bool queue_has_room(struct store *store, size_t frame_size)
+static struct lane *lane_of(struct store *store, enum wire_type type)
 {
-    const size_t used = store->queue_end - store->queue_begin;
-    if (used + frame_size > store->options.queue_bytes_max ||
-        store->next_id - store->oldest_id >= store->options.questions_max) {
-        return false;
-    }
-    if (store->queue_end + frame_size > 2 * store->options.queue_bytes_max) {
-        memmove(store->queue, store->queue + store->queue_begin, used);
-        store->queue_begin = 0;
-        store->queue_end = used;
-    }
-    return true;
+    return &store->lanes[type == WIRE_READ ? LANE_READS : LANE_BATCHES];
 }
 
 /* Where the body of a question goes; NULL: `verdict` says why there is no room. */
-static uint8_t *begin_question(struct store *store, size_t body_size, enum store_verdict *verdict)
+static uint8_t *begin_question(struct store *store, enum wire_type type, size_t body_size,
+                               enum store_verdict *verdict)
 {
     CHECK(body_size <= WIRE_BODY_SIZE_MAX);
-    *verdict = STORE_QUEUED;
     if (store->state == STORE_DOWN) {
         *verdict = STORE_REFUSED;
         return NULL;
     }
-    if (!queue_has_room(store, WIRE_HEADER_SIZE + body_size)) {
-        *verdict = STORE_FULL;
-        return NULL;
-    }
-    return store->queue + store->queue_end + WIRE_HEADER_SIZE;
+    const bool full = store->next_id - store->oldest_id >= store->options.questions_max;
+    uint8_t *const body = full ? NULL : lane_room(lane_of(store, type), body_size);
+    *verdict = body != NULL ? STORE_QUEUED : STORE_FULL;
+    return body;
 }
 
 static void end_question(struct store *store, enum wire_type type, uint64_t tag, size_t body_size)
 {
     const struct wire_header header = {
         .id = store->next_id, .body_size = (uint32_t)body_size, .type = type};
-    wire_write_header(&header, store->queue + store->queue_end);
-    store->queue_end += WIRE_HEADER_SIZE + body_size;
-    store->queued += WIRE_HEADER_SIZE + body_size;
+    struct lane *const lane = lane_of(store, type);
+    lane_queue(lane, &header);
     store->questions[store->next_id & (store->options.questions_max - 1)] = (struct question){
-        .tag = tag, .end = store->queued, .submitted_ns = store->now_ns, .type = type};
+        .tag = tag, .end = lane->queued, .submitted_ns = store->now_ns, .type = type};
     store->next_id++;
 }
 
@@ -235,7 +221,7 @@ enum store_verdict store_commit(struct store *store, uint64_t tag, enum wire_dur
         return STORE_TOO_BIG;
     }
     enum store_verdict verdict;
-    uint8_t *const body = begin_question(store, size, &verdict);
+    uint8_t *const body = begin_question(store, WIRE_BATCH, size, &verdict);
     if (body != NULL) {
         wire_write_batch(durability, entries, count, body);
         end_question(store, WIRE_BATCH, tag, size);
@@ -251,7 +237,7 @@ enum store_verdict store_read(struct store *store, uint64_t tag, const struct wi
         return STORE_TOO_BIG;
     }
     enum store_verdict verdict;
-    uint8_t *const body = begin_question(store, WIRE_READ_SIZE_MAX, &verdict);
+    uint8_t *const body = begin_question(store, WIRE_READ, WIRE_READ_SIZE_MAX, &verdict);
     if (body != NULL) {
         end_question(store, WIRE_READ, tag, wire_write_read(read, body));
     }
@@ -265,7 +251,7 @@ enum store_verdict store_lookup(struct store *store, uint64_t tag, const struct 
         return STORE_TOO_BIG;
     }
     enum store_verdict verdict;
-    uint8_t *const body = begin_question(store, WIRE_LOOKUP_SIZE_MAX, &verdict);
+    uint8_t *const body = begin_question(store, WIRE_LOOKUP, WIRE_LOOKUP_SIZE_MAX, &verdict);
     if (body != NULL) {
         end_question(store, WIRE_LOOKUP, tag, wire_write_lookup(lookup, body));
     }
@@ -275,7 +261,7 @@ enum store_verdict store_lookup(struct store *store, uint64_t tag, const struct 
 enum store_verdict store_ask_stats(struct store *store, uint64_t tag)
 {
     enum store_verdict verdict;
-    if (begin_question(store, 0, &verdict) != NULL) {
+    if (begin_question(store, WIRE_STAT, 0, &verdict) != NULL) {
         end_question(store, WIRE_STAT, tag, 0);
     }
     return verdict;
@@ -283,23 +269,12 @@ enum store_verdict store_ask_stats(struct store *store, uint64_t tag)
 
 void store_flush(struct store *store)
 {
-    if (store->burying || store->spawn.socket < 0) {
+    if (store->burying || store->spawn.pid <= 0) {
         return;
     }
-    while (store->queue_begin < store->queue_end) {
-        const ssize_t sent =
-            send(store->spawn.socket, store->queue + store->queue_begin,
-                 store->queue_end - store->queue_begin, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent > 0) {
-            store->queue_begin += (size_t)sent;
-        } else if (errno != EINTR) {
-            break; /* Full, or ended: then reading says so, after the last answers. */
-        }
+    for (int i = 0; i < LANE_COUNT; i++) {
+        flush_lane(store, &store->lanes[i]);
     }
-    if (store->queue_begin == store->queue_end) {
-        store->queue_begin = store->queue_end = 0;
-    }
-    watch_socket_for_room(store, store->queue_begin < store->queue_end);
 }
 
 /* --- Answers --- */
@@ -391,14 +366,14 @@ static bool take_frame(struct store *store, const struct wire_header *header, st
 }
 
 /* What lies in the input already. */
-static size_t take_frames(struct store *store, struct store_completion *completions, size_t count)
+static size_t take_frames(struct store *store, struct lane *lane,
+                          struct store_completion *completions, size_t count)
 {
     size_t filled = 0;
     while (filled < count && !store->burying) {
-        const struct bytes in = {store->input + store->input_begin,
-                                 store->input_end - store->input_begin};
         struct wire_header header;
-        const enum wire_verdict verdict = wire_read_header(in, &header);
+        struct bytes body;
+        const enum wire_verdict verdict = lane_next(lane, &header, &body);
         if (verdict == WIRE_NEED_MORE) {
             break;
         }
@@ -406,55 +381,45 @@ static size_t take_frames(struct store *store, struct store_completion *completi
             lose_child(store);
             break;
         }
-        store->input_begin += WIRE_HEADER_SIZE + header.body_size;
-        filled +=
-            take_frame(store, &header, (struct bytes){in.data + WIRE_HEADER_SIZE, header.body_size},
-                       &completions[filled]);
+        filled += take_frame(store, &header, body, &completions[filled]);
     }
     return filled;
 }
 
-/* One read. True when something came. */
-static bool receive(struct store *store)
+/* All that has come, on all lanes. A child that has ended is lost when its last answer is taken. */
+static size_t take_answers(struct store *store, struct store_completion *completions, size_t count)
 {
-    if (store->burying || store->spawn.socket < 0 || store->input_end == INPUT_SIZE) {
-        return false;
+    size_t filled = 0;
+    bool has_ended = false;
+    if (store->spawn.pid <= 0) {
+        return 0;
     }
-    const ssize_t got = recv(store->spawn.socket, store->input + store->input_end,
-                             INPUT_SIZE - store->input_end, MSG_DONTWAIT);
-    if (got > 0) {
-        store->input_end += (size_t)got;
-        return true;
+    for (int i = LANE_COUNT - 1; i >= 0; i--) {
+        struct lane *const lane = &store->lanes[i];
+        filled += take_frames(store, lane, completions + filled, count - filled);
+        while (filled < count && !store->burying && lane_receive(lane)) {
+            filled += take_frames(store, lane, completions + filled, count - filled);
+        }
+        has_ended = has_ended || lane->has_ended;
     }
-    if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+    if (has_ended && filled < count) {
         lose_child(store);
     }
-    return false;
-}
-
-/* Views of the step before are over: what was not read may move. */
-static void make_input_room(struct store *store)
-{
-    if (INPUT_SIZE - store->input_end < FRAME_SIZE_MAX || store->input_begin == store->input_end) {
-        memmove(store->input, store->input + store->input_begin,
-                store->input_end - store->input_begin);
-        store->input_end -= store->input_begin;
-        store->input_begin = 0;
-    }
+    return filled;
 }
 
 /* After a death: every question gets its end. */
 static size_t give_up_questions(struct store *store, struct store_completion *completions,
                                 size_t count)
 {
-    const uint64_t sent = store->queued - (store->queue_end - store->queue_begin);
     size_t filled = 0;
     forget_answered(store);
     while (filled < count && store->oldest_id < store->next_id) {
         struct question *const question =
             &store->questions[store->oldest_id & (store->options.questions_max - 1)];
+        const bool sent = question->end <= lane_sent(lane_of(store, question->type));
         completions[filled++] = (struct store_completion){
-            .event = question->end <= sent ? STORE_LOST : STORE_NOT_SENT, .tag = question->tag};
+            .event = sent ? STORE_LOST : STORE_NOT_SENT, .tag = question->tag};
         question->answered = true;
         forget_answered(store);
     }
@@ -466,15 +431,14 @@ size_t store_step(struct store *store, uint64_t now_ns, struct store_completion 
 {
     CHECK(count > 0);
     store->now_ns = now_ns;
-    make_input_room(store);
+    for (int i = 0; i < LANE_COUNT; i++) {
+        lane_make_room(&store->lanes[i]); /* views of the step before are over */
+    }
     spawn_read_errors(&store->spawn);
     start_again(store);
     store_flush(store);
 
-    size_t filled = take_frames(store, completions, count);
-    while (filled < count && receive(store)) {
-        filled += take_frames(store, completions + filled, count - filled);
-    }
+    size_t filled = take_answers(store, completions, count);
     if (store->burying) {
         filled += give_up_questions(store, completions + filled, count - filled);
         bury_child(store);
@@ -501,7 +465,8 @@ struct store_view store_look(const struct store *store)
     return (struct store_view){
         .state = store->state,
         .questions = (uint32_t)(store->next_id - store->oldest_id),
-        .queue_bytes = store->queue_end - store->queue_begin,
+        .queue_bytes = lane_queue_bytes(&store->lanes[LANE_BATCHES]) +
+                       lane_queue_bytes(&store->lanes[LANE_READS]),
         .oldest_ns = open ? store->questions[store->oldest_id & (store->options.questions_max - 1)]
                                 .submitted_ns
                           : 0,
@@ -523,8 +488,9 @@ static void store_free(struct store *store)
         (void)close(store->epoll);
     }
     free(store->questions);
-    free(store->queue);
-    free(store->input);
+    for (int i = 0; i < LANE_COUNT; i++) {
+        lane_free(&store->lanes[i]);
+    }
     free(store);
 }
 
@@ -545,7 +511,7 @@ bool store_close(struct store *store, uint32_t timeout_ms)
     if (store == NULL) {
         return well;
     }
-    spawn_close_socket(&store->spawn);
+    spawn_close_sockets(&store->spawn);
     if (store->spawn.pid > 0 && !child_is_gone(store, timeout_ms, &well)) {
         spawn_kill(&store->spawn);
         (void)child_is_gone(store, KILLED_MS, &well);
@@ -598,12 +564,12 @@ int store_create(const struct store_options *options, uint64_t now_ns, struct st
     created->now_ns = now_ns;
     created->epoll = created->timer = -1;
     created->backoff_ms = options->backoff_min_ms;
-    created->spawn = (struct spawn){.pid_fd = -1, .socket = -1, .errors = -1};
+    created->spawn = (struct spawn){.pid_fd = -1, .sockets = {-1, -1}, .errors = -1};
     created->questions = calloc(options->questions_max, sizeof(created->questions[0]));
-    created->queue = malloc(2 * options->queue_bytes_max);
-    created->input = malloc(INPUT_SIZE);
     int result = -ENOMEM;
-    if (created->questions == NULL || created->queue == NULL || created->input == NULL) {
+    if (created->questions == NULL ||
+        !lane_allocate(&created->lanes[LANE_BATCHES], options->queue_bytes_max) ||
+        !lane_allocate(&created->lanes[LANE_READS], READS_QUEUE_MAX)) {
         goto free_created;
     }
     describe_arguments(created);

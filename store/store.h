@@ -9,7 +9,8 @@
  *           answered.
  * Threads   one, the one that created it. It never blocks but in store_close().
  * Order     batches are answered in the order of their submission. Reads and lookups may overtake
- *           batches, and see only what is committed.
+ *           batches, and see only what is committed; what is asked after the answer to a batch
+ *           sees that batch. A page is of one moment: it never shows a part of a batch.
  * Death     when the child dies, each question is answered: STORE_LOST when it had left for the
  *           child, which may or may not have stored it (ask the stream for its top offset after
  *           the restart), STORE_NOT_SENT when it certainly is not stored. Then the child is started

@@ -2,11 +2,14 @@
 #ifndef STORE_WIRE_H
 #define STORE_WIRE_H
 /*
- * What travels over the socketpair between parleyd and its child, parley-store: frames, values to
+ * What travels over the socketpairs between parleyd and its child, parley-store: frames, values to
  * bytes and back. A frame is a header of WIRE_HEADER_SIZE bytes (size of the body, version, type,
  * id) and a body; integers are little endian. Every question (batch, read, lookup, stat) has one
- * answer with the same id, and the answers to batches come in the order of the batches.
+ * answer with the same id, on the same socket: reads have the second one, all else the first.
  *
+ * Order  the answers to batches come in the order of the batches, those to reads in the order of
+ *        the reads. Between the two sockets there is none but this: a read that is asked after the
+ *        answer to a batch shows what it has stored.
  * Pure: memory is the caller's, no I/O, no allocation, no clock. ANY_THREAD.
  * Views  decoded values point into the frame and live as long as its bytes.
  * Not here: what a batch does (child.h), what lies on the disk (record.h).
@@ -19,7 +22,7 @@
 #include "core/bytes.h"
 
 enum {
-    WIRE_VERSION = 2,
+    WIRE_VERSION = 3,
     WIRE_HEADER_SIZE = 16,
     WIRE_BODY_SIZE_MAX = 4 << 20,  /* bytes */
     WIRE_ENTRY_SIZE_MIN = 40,      /* bytes, without what it names and carries */
@@ -45,7 +48,7 @@ enum {
 /* The values are on the wire: never change one, add at the end. */
 enum wire_type {
     WIRE_BATCH = 1,  /* to the child */
-    WIRE_READ = 2,   /* to the child */
+    WIRE_READ = 2,   /* to the child's reader */
     WIRE_LOOKUP = 3, /* to the child */
     WIRE_STAT = 4,   /* to the child; no body */
     WIRE_READY = 64, /* from the child, once, first: how long the open took, in microseconds */

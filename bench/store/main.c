@@ -10,8 +10,8 @@
  *   paced      an open loop at 10,000 a second: a message is due at its time, whatever happened
  *              to the ones before, and its latency counts from when it was due.
  *   saturated  as many as the queue of the store takes, for the same time.
- *   reads      the last 50 of a channel, one question at a time, on a store that is quiet, and
- *              again while 10,000 a second are written.
+ *   reads      the last 50 of a channel, as the server asks for them, one question at a time, on a
+ *              store that is quiet, and again while 10,000 a second are written.
  *   open       kill -9, and how long the next child needs, with a million messages in the log.
  *   bare       an O_APPEND file: what has come within a millisecond is written and fdatasync'ed.
  * Bytes    sectors that the disk of the directory has written, from /sys/dev/block, over the bytes
@@ -371,9 +371,10 @@ static void run_reads(struct bench *bench, bool paced)
         char name[24];
         const struct wire_read read = {.channel =
                                            name_of(bench->ranks[next_random(bench) % RANKS], name),
+                                       .since = 50,
                                        .count_max = 50,
                                        .bytes_max = WIRE_PAGE_BYTES_MAX,
-                                       .reverse = true};
+                                       .newest = true};
         bench->page_came = false;
         const uint64_t began_ns = monotime_read();
         CHECK(store_read(bench->store, 0, &read) == STORE_QUEUED);

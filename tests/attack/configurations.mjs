@@ -107,9 +107,11 @@ function few() {
 }
 
 function slow() {
+  const news = { name: 'news', history_size: 300, history_ttl: '10m', force_recovery: true };
   return {
     server: {
       config: {
+        channel: { namespaces: [news] },
         client: {
           insecure: true, write_stall_timeout: SHORT, command_rate: 100000, command_burst: 100000,
         },

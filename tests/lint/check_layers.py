@@ -45,8 +45,8 @@ ARROWS = {
 }
 
 SIMD = ("proto/*_sse4.c", "proto/*_avx2.c", "proto/*_avx512.c", "proto/simd_*.h")
-SOCKETS = ("net/*", "tests/*", "bench/load/*", "store/child.c", "store/store.c", "store/spawn.c",
-           "server/notify.c")
+SOCKETS = ("net/*", "tests/*", "bench/load/*", "store/child.c", "store/lane.c", "store/reader.c",
+           "store/spawn.c", "server/notify.c")
 THREADS = ("core/*", "server/*", "tests/*", "bench/*")
 
 # server/libraries.c asks the foreign libraries for their versions, and nothing else.
@@ -54,8 +54,8 @@ THREADS = ("core/*", "server/*", "tests/*", "bench/*")
 OWNERS = [
     ("liburing.h", ("net/backend_uring*.c", "bench/load/floor_uring.c")),
     ("linux/io_uring.h", ("net/backend_uring*.c",)),
-    ("sys/epoll.h", ("net/backend_epoll.c", "bench/load/floor_epoll.c", "store/store.c",
-                     "tests/*")),
+    ("sys/epoll.h", ("net/backend_epoll.c", "net/backend_uring_submit.c",
+                     "bench/load/floor_epoll.c", "store/store.c", "tests/*")),
     ("rocksdb/c.h", ("store/engine_rocksdb.c",)),
     ("rocksdb/ldb_tool.h", ("store/rocksdb_tool.cc",)),
     ("liburing/io_uring_version.h", ("net/backend_uring*.c", "server/libraries.c")),

@@ -133,7 +133,7 @@ struct reactor_options fixture_options(void)
 }
 
 static struct fixture *prepare(const struct plug *plug, const struct reactor_options *options,
-                               uint64_t proxy_timeout_ns)
+                               uint64_t proxy_timeout_ns, bool is_shared)
 {
     struct fixture *fixture = aligned_alloc(64, (sizeof(*fixture) + 63) / 64 * 64);
     ck_assert_ptr_nonnull(fixture);
@@ -159,6 +159,7 @@ static struct fixture *prepare(const struct plug *plug, const struct reactor_opt
         .handler = &fixture->handler,
         .tls = plug->is_tls ? plug_tls_server() : NULL,
         .proxy_timeout_ns = proxy_timeout_ns,
+        .is_shared = is_shared,
     };
     ck_assert_int_eq(reactor_listen_with(fixture->reactor, fixture->listener, &listening), 0);
     ck_assert_ptr_eq(reactor_user(fixture->reactor), fixture);
@@ -175,9 +176,17 @@ ROLE_TRUSTED struct fixture *fixture_begin_proxied(const struct plug *plug,
                                                    const struct reactor_options *options,
                                                    uint64_t timeout_ns)
 {
-    struct fixture *fixture = prepare(plug, options, timeout_ns);
+    struct fixture *fixture = prepare(plug, options, timeout_ns, false);
     reactor_enter(fixture->reactor);
     ck_assert(reactor_is_current(fixture->reactor));
+    return fixture;
+}
+
+ROLE_TRUSTED struct fixture *fixture_begin_shared(const struct plug *plug,
+                                                  const struct reactor_options *options)
+{
+    struct fixture *fixture = prepare(plug, options, 0, true);
+    reactor_enter(fixture->reactor);
     return fixture;
 }
 

@@ -74,6 +74,10 @@ struct fixture *fixture_begin_proxied(const struct plug *plug,
                                       const struct reactor_options *options, uint64_t timeout_ns)
     BECOMES_REACTOR;
 
+/* The same with a listener that others have copies of: those that the test makes. Sockets only. */
+struct fixture *fixture_begin_shared(const struct plug *plug, const struct reactor_options *options)
+    BECOMES_REACTOR;
+
 /* Destroys; CHECKs in net find what was not given back. */
 void fixture_end(struct fixture *fixture) STOPS_BEING_REACTOR;
 

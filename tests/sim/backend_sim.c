@@ -59,8 +59,9 @@ static uint64_t sim_now(struct backend *backend)
 
 /* -- listeners --------------------------------------------------------------------------------- */
 
-static int sim_listen(struct backend *backend, uint32_t listener, int fd)
+static int sim_listen(struct backend *backend, uint32_t listener, int fd, bool shared)
 {
+    CHECK(!shared);
     CHECK(listener < BACKEND_LISTENER_MAX);
     CHECK(backend->listeners[listener].number < 0);
     CHECK(sim_net_listener(backend->net, fd)->is_open);

@@ -273,6 +273,67 @@ static void count_completion(void *context, const struct store_completion *compl
     }
 }
 
+/* Reads that run beside writes: each page is of one moment, and shows what was acknowledged. */
+struct beside {
+    uint64_t acknowledged;  /* the top offset that was */
+    uint64_t expected[256]; /* it, as a read was asked; by the read's tag */
+    uint64_t pages;
+};
+
+enum { BESIDE_BATCH = 8, BESIDE_KEPT = 20, BESIDE_ROUNDS = 1500 };
+
+static void check_beside(void *context, const struct store_completion *completion)
+{
+    struct beside *const beside = context;
+    if (completion->event == STORE_COMMITTED) {
+        ck_assert_int_eq(completion->committed.result, WIRE_DONE);
+        beside->acknowledged = completion->tag;
+        return;
+    }
+    ck_assert_int_eq(completion->event, STORE_PAGE);
+    struct wire_page page = completion->page;
+    ck_assert_int_eq(page.result, WIRE_DONE);
+    ck_assert_uint_ge(page.stream.top, beside->expected[completion->tag % 256]);
+    ck_assert_uint_eq(page.stream.top % BESIDE_BATCH, 0); /* no batch is seen in parts */
+    ck_assert_uint_le(page.stream.top - page.stream.first + 1, BESIDE_KEPT + BESIDE_BATCH);
+    ck_assert_uint_eq(page.count, page.stream.top + 1 - page.stream.first);
+    beside->pages++;
+}
+
+START_TEST(reads_beside_writes)
+{
+    static const char *const arguments[] = {"--write-buffer", "1", NULL};
+    static uint8_t value[1000];
+    struct beside beside = {.pages = 0};
+    driver_start(&driver, arguments);
+    fill("a", 1, 0);
+    driver.on_completion = check_beside;
+    driver.context = &beside;
+    for (uint64_t i = 0; i < BESIDE_ROUNDS; i++) {
+        struct wire_entry batch[BESIDE_BATCH + 1];
+        for (uint64_t j = 0; j < BESIDE_BATCH; j++) {
+            batch[j] = driver_append("a", 1, i * BESIDE_BATCH + j + 1, "");
+            batch[j].value = (struct bytes){value, sizeof(value)};
+        }
+        const uint64_t top = (i + 1) * BESIDE_BATCH;
+        batch[BESIDE_BATCH] =
+            driver_entry(WIRE_TRIM, "a", 1, top > BESIDE_KEPT ? top - BESIDE_KEPT + 1 : 1);
+        const struct wire_read read = newest("a", 100, 100);
+        ck_assert_int_eq(
+            store_commit(driver.store, top, WIRE_DURABLE_PROCESS, batch, BESIDE_BATCH + 1),
+            STORE_QUEUED);
+        beside.expected[i % 256] = beside.acknowledged;
+        ck_assert_int_eq(store_read(driver.store, i, &read), STORE_QUEUED);
+        while (store_look(driver.store).questions > 64) {
+            driver_work(&driver, 20);
+        }
+    }
+    driver_until_quiet(&driver);
+    ck_assert_uint_eq(beside.pages, BESIDE_ROUNDS);
+    ck_assert_uint_eq(beside.acknowledged, BESIDE_ROUNDS * BESIDE_BATCH);
+}
+END_TEST
+
 /* A stopped child: questions wait within their bounds, and then all of them are answered. */
 START_TEST(full_is_an_answer)
 {
@@ -386,6 +447,7 @@ int main(void)
     tcase_add_test(store, refusal_leaves_no_trace);
     tcase_add_test(store, keys);
     tcase_add_test(store, large_values);
+    tcase_add_test(store, reads_beside_writes);
     tcase_add_test(store, full_is_an_answer);
     tcase_add_test(store, too_many_questions);
     tcase_add_test(store, a_start_that_fails_is_tried_again);

@@ -42,9 +42,29 @@ async function neverRead(server) {
   await server.untilMetric(reason, (value) => value >= before + SLOW, 'all of them');
 }
 
+/* All at once, and each from the beginning: everybody is given all of it. */
+async function storm(server) {
+  const [COUNT, LENGTH, channel] = [200, 300, 'news:storm'];
+  const writer = await RawChat.connect(server);
+  const { history } = await writer.ask({ history: { channel, limit: 0 } });
+  for (let i = history.offset ?? 0; i < LENGTH; i += 1) {
+    await writer.publish(channel, `${i} ${'s'.repeat(100)}`);
+  }
+  await inParallel(COUNT, async () => {
+    const chat = await RawChat.connect(server);
+    const { subscribe } = await chat.ask(
+      { subscribe: { channel, recover: true, offset: 0, epoch: history.epoch } });
+    assert.equal(subscribe?.recovered, true);
+    assert.equal(subscribe.publications.length, LENGTH);
+    chat.destroy();
+  }, 100);
+}
+
 export const ROWS = [
   { row: 13, name: 'more connections than there may be', attack: tooMany,
     options: { server: 'few', rejected: { max_connections: 1 } } },
   { row: 41, name: 'readers that never read', attack: neverRead,
     options: { server: 'slow', warmUp: true, rejected: { write_stall: 10 } } },
+  { row: 45, name: 'all come back from the beginning', attack: storm,
+    options: { server: 'slow', warmUp: true } },
 ];

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * parleyd under a service manager: what it says to the manager's socket, which a script stands in for,
- * and sockets that the manager has opened, by systemd's own tool.
+ * parleyd under a service manager: what it says to the manager's socket, which a script stands in for.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

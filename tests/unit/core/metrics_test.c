@@ -191,6 +191,7 @@ START_TEST(one_histogram_per_reactor)
     ck_assert_ptr_nonnull(strstr(text, "\nparley_loop_seconds_count{reactor=\"0\"} 2\n"));
     ck_assert_ptr_nonnull(strstr(text, "\nparley_loop_seconds_count{reactor=\"1\"} 1\n"));
     ck_assert_uint_eq(occurrences(text, "parley_loop_seconds_count"), 2);
+    ck_assert_uint_eq(occurrences(text, "\nparley_reactor_connections{reactor=\""), 2);
     ck_assert_uint_eq(occurrences(text, "# TYPE parley_loop_seconds histogram\n"), 1);
     ck_assert_ptr_nonnull(strstr(text, "\nparley_store_seconds_count 1\n"));
     ck_assert_ptr_nonnull(strstr(text, "\nparley_store_seconds_bucket{le=\"1.6e-05\"} 1\n"));

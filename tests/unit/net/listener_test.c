@@ -8,7 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static struct listener_options options_for(const char *text, bool share_port)
@@ -90,12 +93,99 @@ START_TEST(failure_leaves_nothing_open)
 }
 END_TEST
 
+/* As another process leaves it to us: blocking, and for our children, too. */
+static int bound(int family, int type, const void *address, socklen_t size)
+{
+    const int fd = socket(family, type, 0);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(bind(fd, address, size), 0);
+    return fd;
+}
+
+START_TEST(adopts_a_port)
+{
+    const struct listener_options options = options_for("127.0.0.1:0", false);
+    struct listener_place place;
+    struct address address;
+    int value = 0;
+    socklen_t size = sizeof(value);
+
+    const int fd = bound(AF_INET, SOCK_STREAM, &options.address.any, options.address.size);
+    ck_assert_int_eq(listener_adopt(fd, &place), -EINVAL);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    ck_assert_int_eq(listener_adopt(fd, &place), 0);
+    ck_assert_int_eq(listener_address(fd, &address), 0);
+    ck_assert_uint_eq(place.address.size, address.size);
+    ck_assert_int_eq(memcmp(&place.address.v4, &address.v4, sizeof(address.v4)), 0);
+    ck_assert_str_eq(place.path, "");
+    ck_assert_int_ne(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+    ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &size), 0);
+    ck_assert_int_ne(value, 0);
+    ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &size), 0);
+    ck_assert_int_eq(value, LISTENER_UNSENT_MAX);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+/* The longest path has no NUL in the kernel. */
+START_TEST(adopts_a_unix_socket)
+{
+    static const char *const names[] = {"/tmp/parley-adopted", "@parley-adopted", "/tmp/"};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char expected[LISTENER_PATH_SIZE] = "";
+    struct listener_place place;
+
+    memcpy(expected, names[_i], strlen(names[_i]));
+    if (_i == 2) {
+        memset(expected + strlen(expected), 'x', sizeof(address.sun_path) - strlen(expected));
+    }
+    const size_t length = strlen(expected);
+    memcpy(address.sun_path, expected, length);
+    if (expected[0] == '@') {
+        address.sun_path[0] = '\0';
+    } else {
+        (void)unlink(expected);
+    }
+    const int fd = bound(AF_UNIX, SOCK_STREAM, &address,
+                         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+    ck_assert_int_eq(listen(fd, 1), 0);
+    ck_assert_int_eq(listener_adopt(fd, &place), 0);
+    ck_assert_uint_eq(place.address.size, 0);
+    ck_assert_str_eq(place.path, expected);
+    ck_assert_int_ne(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    ck_assert_int_eq(close(fd), 0);
+    (void)unlink(expected);
+}
+END_TEST
+
+START_TEST(adopts_nothing_else)
+{
+    const struct listener_options options = options_for("127.0.0.1:0", false);
+    struct listener_place place;
+    int ends[2];
+
+    ck_assert_int_eq(listener_adopt(-1, &place), -EBADF);
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(listener_adopt(ends[0], &place), -ENOTSOCK);
+    ck_assert_int_eq(close(ends[0]), 0);
+    ck_assert_int_eq(close(ends[1]), 0);
+    const int fd = bound(AF_INET, SOCK_DGRAM, &options.address.any, options.address.size);
+    ck_assert_int_eq(listener_adopt(fd, &place), -ESOCKTNOSUPPORT);
+    ck_assert_int_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *cases = tcase_create("listener");
     tcase_add_loop_test(cases, accepted_sockets_have_no_delay, 0, 2);
     tcase_add_test(cases, shares_a_port_only_when_asked);
     tcase_add_test(cases, failure_leaves_nothing_open);
+    tcase_add_test(cases, adopts_a_port);
+    tcase_add_loop_test(cases, adopts_a_unix_socket, 0, 3);
+    tcase_add_test(cases, adopts_nothing_else);
     Suite *suite = suite_create("net/listener");
     suite_add_tcase(suite, cases);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop of the child on a socketpair, in this process: everything is sent and the socket's end
- * said before it runs, so what it answers does not depend on time. With an engine that fails.
+ * The loop of the child on its socketpairs, in this process: everything is sent and the sockets'
+ * end said before it runs, so what it answers does not depend on time. With an engine that fails.
  */
 #include "store/child.h"
 
 #include <check.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,14 +15,18 @@
 #include "store/gather.h"
 #include "tests/unit/store/engine_failing.h"
 
-enum { ANSWERS_SIZE = 65536 };
+enum { ANSWERS_SIZE = 65536, LANES = 2, PATIENCE_MS = 30000 };
+
+/* The lanes of the child. */
+enum lane { BATCHES, READS };
 
 struct talk {
     struct engine engine;
-    int sockets[2];
-    uint8_t answers[ANSWERS_SIZE];
-    size_t size;
-    size_t at;
+    int sockets[LANES][2]; /* ours, the child's */
+    uint8_t answers[LANES][ANSWERS_SIZE];
+    size_t size[LANES];
+    size_t at[LANES];
+    bool page_came;
 };
 
 static struct talk talk;
@@ -31,29 +36,47 @@ static void setup(void)
     talk = (struct talk){
         .engine = {.find_result = ENGINE_OK,
                    .meta = {.stream_id = 1, .stream = {.epoch = 7, .top = 9, .first = 1}}}};
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk.sockets), 0);
+    for (int i = 0; i < LANES; i++) {
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk.sockets[i]), 0);
+    }
 }
 
 static void teardown(void)
 {
-    (void)close(talk.sockets[0]);
-    (void)close(talk.sockets[1]);
+    for (int i = 0; i < LANES; i++) {
+        (void)close(talk.sockets[i][0]);
+        (void)close(talk.sockets[i][1]);
+    }
 }
 
-static void say(const void *data, size_t size)
+static void say(enum lane lane, const void *data, size_t size)
 {
-    ck_assert_int_eq(send(talk.sockets[0], data, size, MSG_NOSIGNAL), (ssize_t)size);
+    ck_assert_int_eq(send(talk.sockets[lane][0], data, size, MSG_NOSIGNAL), (ssize_t)size);
 }
 
-static void say_frame(enum wire_type type, uint64_t id, const uint8_t *body, size_t size)
+static void say_frame_on(enum lane lane, enum wire_type type, uint64_t id, const uint8_t *body,
+                         size_t size)
 {
     uint8_t head[WIRE_HEADER_SIZE];
     const struct wire_header header = {.id = id, .body_size = (uint32_t)size, .type = type};
     wire_write_header(&header, head);
-    say(head, sizeof(head));
+    say(lane, head, sizeof(head));
     if (size > 0) {
-        say(body, size);
+        say(lane, body, size);
     }
+}
+
+static void say_frame(enum wire_type type, uint64_t id, const uint8_t *body, size_t size)
+{
+    say_frame_on(type == WIRE_READ ? READS : BATCHES, type, id, body, size);
+}
+
+static void say_read(uint64_t id, uint32_t count_max)
+{
+    uint8_t body[64];
+    const struct wire_read read = {
+        .channel = {(const uint8_t *)"room", 4}, .count_max = count_max, .bytes_max = 1000};
+    say_frame(WIRE_READ, id, body, wire_write_read(&read, body));
 }
 
 static void say_append(uint64_t id, uint64_t offset)
@@ -73,32 +96,54 @@ static enum child_end run(void)
     const struct child_options options = {
         .ops = &engine_failing,
         .engine = {.path = "/", .block_cache_bytes = (uint64_t)(uintptr_t)&talk.engine},
-        .fd = talk.sockets[1],
+        .fd = talk.sockets[BATCHES][1],
+        .reads_fd = talk.sockets[READS][1],
         .group_bytes_max = 1 << 20,
         .linger_us = 1000,
         .streams_max = GATHER_STREAMS_MIN,
         .sweep_per_s = 1,
     };
-    ck_assert_int_eq(shutdown(talk.sockets[0], SHUT_WR), 0);
+    for (int i = 0; i < LANES; i++) {
+        ck_assert_int_eq(shutdown(talk.sockets[i][0], SHUT_WR), 0);
+    }
     const enum child_end end = child_run(&options);
-    ck_assert_int_eq(shutdown(talk.sockets[1], SHUT_WR), 0);
-    ssize_t got = 1;
-    while (got > 0) {
-        got = recv(talk.sockets[0], talk.answers + talk.size, ANSWERS_SIZE - talk.size, 0);
-        talk.size += got > 0 ? (size_t)got : 0;
+    for (int i = 0; i < LANES; i++) {
+        ck_assert_int_eq(shutdown(talk.sockets[i][1], SHUT_WR), 0);
+        ssize_t got = 1;
+        while (got > 0) {
+            got = recv(talk.sockets[i][0], talk.answers[i] + talk.size[i],
+                       ANSWERS_SIZE - talk.size[i], 0);
+            talk.size[i] += got > 0 ? (size_t)got : 0;
+        }
     }
     return end;
 }
 
-/* The next answer; its body is at `*body`. */
-static struct wire_header hear(struct bytes *body)
+/* The next answer on a lane; its body is at `*body`. */
+static struct wire_header hear_on(enum lane lane, struct bytes *body)
 {
     struct wire_header header;
-    const struct bytes in = {talk.answers + talk.at, talk.size - talk.at};
+    const struct bytes in = {talk.answers[lane] + talk.at[lane], talk.size[lane] - talk.at[lane]};
     ck_assert_int_eq(wire_read_header(in, &header), WIRE_OK);
     *body = (struct bytes){in.data + WIRE_HEADER_SIZE, header.body_size};
-    talk.at += WIRE_HEADER_SIZE + header.body_size;
+    talk.at[lane] += WIRE_HEADER_SIZE + header.body_size;
     return header;
+}
+
+static struct wire_header hear(struct bytes *body)
+{
+    return hear_on(BATCHES, body);
+}
+
+static struct wire_page hear_page(uint64_t id)
+{
+    struct bytes body;
+    struct wire_page page;
+    const struct wire_header header = hear_on(READS, &body);
+    ck_assert_int_eq(header.type, WIRE_PAGE);
+    ck_assert_uint_eq(header.id, id);
+    ck_assert_int_eq(wire_read_page(body, &page), WIRE_OK);
+    return page;
 }
 
 static void hear_ready(void)
@@ -120,7 +165,9 @@ static void hear_committed(uint64_t id, enum wire_result result)
 
 static void hear_nothing(void)
 {
-    ck_assert_uint_eq(talk.at, talk.size);
+    for (int i = 0; i < LANES; i++) {
+        ck_assert_uint_eq(talk.at[i], talk.size[i]);
+    }
 }
 
 START_TEST(one_commit_for_all)
@@ -161,17 +208,11 @@ END_TEST
 START_TEST(engine_that_cannot_look)
 {
     talk.engine.find_result = ENGINE_FAILED;
-    uint8_t body[64];
-    const struct wire_read read = {
-        .channel = {(const uint8_t *)"room", 4}, .count_max = 1, .bytes_max = 100};
     say_append(1, 10);
-    say_frame(WIRE_READ, 2, body, wire_write_read(&read, body));
+    say_read(2, 1);
     ck_assert_int_eq(run(), CHILD_ENDED);
-    struct bytes answer;
-    struct wire_page page;
     hear_ready();
-    ck_assert_uint_eq(hear(&answer).id, 2);
-    ck_assert_int_eq(wire_read_page(answer, &page), WIRE_OK);
+    const struct wire_page page = hear_page(2);
     ck_assert(page.result == WIRE_FAILED && page.count == 0);
     hear_committed(1, WIRE_FAILED);
     hear_nothing();
@@ -182,17 +223,62 @@ END_TEST
 /* The stream has a top of 9, and the engine finds no record: that is damage, not an empty page. */
 START_TEST(missing_records_are_damage)
 {
-    uint8_t body[64];
-    const struct wire_read read = {
-        .channel = {(const uint8_t *)"room", 4}, .count_max = 20, .bytes_max = 1000};
-    say_frame(WIRE_READ, 2, body, wire_write_read(&read, body));
+    say_read(2, 20);
     ck_assert_int_eq(run(), CHILD_ENDED);
-    struct bytes answer;
-    struct wire_page page;
     hear_ready();
-    (void)hear(&answer);
-    ck_assert_int_eq(wire_read_page(answer, &page), WIRE_OK);
-    ck_assert_int_eq(page.result, WIRE_DAMAGED);
+    ck_assert_int_eq(hear_page(2).result, WIRE_DAMAGED);
+}
+END_TEST
+
+/* On the loop's own thread, which the commit holds up until a page is there. */
+static void wait_for_page(void)
+{
+    struct pollfd poll_fd = {.fd = talk.sockets[READS][0], .events = POLLIN};
+    talk.page_came = poll(&poll_fd, 1, PATIENCE_MS) == 1;
+}
+
+START_TEST(no_read_waits_for_a_commit)
+{
+    talk.engine.while_committing = wait_for_page;
+    say_append(1, 10);
+    say_read(2, 20);
+    say_read(3, 20);
+    ck_assert_int_eq(run(), CHILD_ENDED);
+    ck_assert(talk.page_came);
+    hear_ready();
+    hear_committed(1, WIRE_DONE);
+    (void)hear_page(2);
+    (void)hear_page(3);
+    hear_nothing();
+}
+END_TEST
+
+/* What came before is stored and answered, and no further read is. */
+START_TEST(nonsense_among_reads)
+{
+    static const uint8_t long_body[WIRE_READ_SIZE_MAX + 1] = {0};
+    say_append(1, 10);
+    say_read(2, 20);
+    switch (_i) {
+    case 0:
+        say(READS, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
+        break;
+    case 1:
+        say_frame_on(READS, WIRE_STAT, 5, NULL, 0); /* a question, but no read */
+        break;
+    case 2:
+        say_frame(WIRE_READ, 6, (const uint8_t *)"1234567", 7);
+        break;
+    default:
+        say_frame(WIRE_READ, 7, long_body, sizeof(long_body));
+        break;
+    }
+    say_read(8, 20);
+    ck_assert_int_eq(run(), CHILD_NOT_TALKING);
+    hear_ready();
+    hear_committed(1, WIRE_DONE);
+    (void)hear_page(2);
+    hear_nothing();
 }
 END_TEST
 
@@ -211,9 +297,12 @@ START_TEST(nonsense_ends_the_talk)
     say_append(1, 10);
     switch (_i) {
     case 0:
-        say("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
+        say(BATCHES, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
         break;
     case 1:
+        say_frame_on(BATCHES, WIRE_READ, 4, NULL, 0); /* that is for the other lane */
+        break;
+    case 2:
         say_frame(WIRE_COMMITTED, 5, NULL, 0); /* an answer is no question */
         break;
     default:
@@ -231,7 +320,7 @@ END_TEST
 START_TEST(half_a_frame_at_the_end)
 {
     say_append(1, 10);
-    say("\x10\x00\x00\x00\x01\x01", 6);
+    say(BATCHES, "\x10\x00\x00\x00\x01\x01", 6);
     ck_assert_int_eq(run(), CHILD_ENDED);
     hear_ready();
     hear_committed(1, WIRE_DONE);
@@ -248,7 +337,9 @@ int main(void)
     tcase_add_test(child, engine_that_cannot_look);
     tcase_add_test(child, missing_records_are_damage);
     tcase_add_test(child, engine_does_not_open);
-    tcase_add_loop_test(child, nonsense_ends_the_talk, 0, 3);
+    tcase_add_test(child, no_read_waits_for_a_commit);
+    tcase_add_loop_test(child, nonsense_ends_the_talk, 0, 4);
+    tcase_add_loop_test(child, nonsense_among_reads, 0, 4);
     tcase_add_test(child, half_a_frame_at_the_end);
     Suite *const suite = suite_create("store/child");
     suite_add_tcase(suite, child);

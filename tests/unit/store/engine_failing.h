@@ -16,6 +16,7 @@ struct engine {
     enum engine_result open_result;
     enum engine_result find_result; /* of every channel; with ENGINE_OK `meta` is it */
     enum engine_result commit_result;
+    void (*while_committing)(void); /* NULL: nothing happens meanwhile */
     struct record_meta meta;
     struct engine_table table;                           /* that has any number */
     struct engine_entry entries[ENGINE_FAILING_ENTRIES]; /* of the last commit */
@@ -49,6 +50,9 @@ static inline enum engine_result engine_failing_commit(struct engine *engine,
 {
     engine->commits++;
     engine->synced = sync;
+    if (engine->while_committing != NULL) {
+        engine->while_committing();
+    }
     engine->entry_count = count < ENGINE_FAILING_ENTRIES ? count : ENGINE_FAILING_ENTRIES;
     memcpy(engine->entries, entries, engine->entry_count * sizeof(entries[0]));
     (void)snprintf(error, ENGINE_ERROR_SIZE, "told to");
@@ -76,6 +80,19 @@ static inline enum engine_result engine_failing_find_stream(struct engine *engin
     (void)snprintf(error, ENGINE_ERROR_SIZE, "told to");
     if (engine->find_result == ENGINE_OK || engine->find_result == ENGINE_DAMAGED) {
         *meta = engine->meta;
+    }
+    return engine->find_result;
+}
+
+static inline enum engine_result engine_failing_read_channel(struct engine *engine,
+                                                             struct bytes channel,
+                                                             struct engine_reading reading,
+                                                             char error[static ENGINE_ERROR_SIZE])
+{
+    (void)channel;
+    (void)snprintf(error, ENGINE_ERROR_SIZE, "told to");
+    if (engine->find_result == ENGINE_OK) {
+        (void)reading.choose(reading.visitor.context, &engine->meta);
     }
     return engine->find_result;
 }
@@ -148,6 +165,7 @@ static const struct engine_ops engine_failing = {
     .commit = engine_failing_commit,
     .read = engine_failing_read,
     .find_stream = engine_failing_find_stream,
+    .read_channel = engine_failing_read_channel,
     .find_key = engine_failing_find_key,
     .next_stream_id = engine_failing_next_stream_id,
     .stats = engine_failing_stats,
