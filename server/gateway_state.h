@@ -75,7 +75,7 @@ void gateway_arm(struct gateway *gateway, struct peer *peer);
 
 /* gateway.c: what the present phase waits for now, with its deadline. */
 void gateway_expect_connect(struct gateway *gateway, struct peer *peer);
-void gateway_begin_pings(struct gateway *gateway, struct peer *peer);
+void gateway_begin_pings(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
 /* gateway.c: an answer to our ping. False: nobody asked. */
 bool gateway_take_pong(struct gateway *gateway, struct peer *peer);

@@ -5,15 +5,18 @@
  * here, for others are exempt in their place.
  */
 import assert from 'node:assert/strict';
+import tls from 'node:tls';
 
 import WebSocket from 'ws';
 
+import { certificate } from '../lib/certificates.mjs';
 import { CHAT, RawChat, Sdk } from '../lib/chat.mjs';
-import { FrameClient } from '../lib/frames.mjs';
+import { closeAtEnd } from '../lib/cleanup.mjs';
 import { UPGRADE, Wire, head } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
+import { findPorts, writeConfig } from '../lib/server.mjs';
 import { SECRET, makeKey, makeToken } from '../lib/tokens.mjs';
-import { until } from '../lib/wait.mjs';
+import { until, within } from '../lib/wait.mjs';
 
 const PROXY = '127.0.0.9';
 const EXEMPT = '127.0.0.10';
@@ -36,6 +39,20 @@ function config(dryRun) {
     },
     http_server: { trusted_proxies: [PROXY] },
   };
+}
+
+let tlsPort = 0;
+
+/* The same, and TLS at another port. */
+async function enforced() {
+  const { cert, key: privateKey } = certificate('limits.example');
+  tlsPort = (await findPorts()).port;
+  const whole = config(false);
+  Object.assign(whole.http_server, {
+    tls: { cert_pem_file: cert, key_pem_file: privateKey },
+    listeners: [{ port: tlsPort, tls: true }],
+  });
+  return { config: whole };
 }
 
 const from = (localAddress) => class extends WebSocket {
@@ -161,6 +178,38 @@ async function behindProxies(server) {
   [...wires, ...mallory].forEach((one) => one.destroy());
 }
 
+/* How a handshake over TLS ends: its status, or 'reset', which is what most who are refused get. */
+function secureHandshake(localAddress) {
+  const socket = tls.connect({ port: tlsPort, host: '127.0.0.1', localAddress, rejectUnauthorized: false });
+  closeAtEnd(() => socket.destroy());
+  return within(new Promise((resolve) => {
+    socket.on('error', () => resolve({ socket, how: 'reset' }));
+    socket.on('end', () => resolve({ socket, how: 'reset' }));
+    socket.on('data', (data) => resolve({ socket, how: String(data).slice(9, 12) }));
+    socket.write(head('GET', CHAT, UPGRADE));
+  }), 'an end over TLS');
+}
+
+async function overTls(server) {
+  const sockets = [];
+  for (let i = 0; i < CONNECTIONS; i += 1) {
+    const { socket, how } = await secureHandshake('127.0.0.8');
+    assert.equal(how, '101');
+    sockets.push(socket);
+  }
+  await counted(server, rejected('address_connection_limit'), async () => {
+    for (let i = 0; i < 5; i += 1) {
+      const { how } = await secureHandshake('127.0.0.8');
+      assert.ok(how === 'reset' || how === '429', how);
+    }
+    await expectRefusal(server, '127.0.0.8');
+    const honest = await secureHandshake('127.0.0.11');
+    assert.equal(honest.how, '101');
+    honest.socket.destroy();
+  }, 6);
+  sockets.forEach((socket) => socket.destroy());
+}
+
 async function exemptions(server) {
   const clients = [];
   for (const localAddress of [EXEMPT, PROXY]) {
@@ -206,12 +255,13 @@ async function connectionsOfAUser(server) {
 group({
   name: 'limits by address and user',
   on: 'backends',
-  server: () => ({ config: config(false) }),
+  server: enforced,
   cases: [
     ['connections of an address: the others are served', connectionsOfAnAddress],
     ['the stock client comes in when there is room', sdkComesIn],
     ['new connections of an address: burst, then rate', handshakeRate],
     ['the address is the client\'s, behind a proxy; an IPv6 one is a /64', behindProxies],
+    ['over TLS', overTls],
     ['exempt: the list, trusted proxies', exemptions],
     ['connections of a user: 3504, at all reactors together', connectionsOfAUser],
   ],
@@ -243,8 +293,25 @@ async function dryRun(server) {
   }
 }
 
+async function reload(server) {
+  const wires = await fill(server, '127.0.0.12');
+  wires.push((await handshake(server, '127.0.0.12')).wire);
+  const done = 'parley_reloads_total{outcome="done"}';
+  const before = (await server.metrics()).value(done);
+  writeConfig(`config-${server.port}.json`, JSON.stringify({ ...config(false), shutdown: { grace: '0s' } }));
+  server.kill('SIGHUP');
+  await server.untilMetric(done, (value) => value === before + 1, 'a reload');
+  await counted(server, rejected('address_connection_limit'),
+    () => expectRefusal(server, '127.0.0.12'));
+  assert.ok(wires.every((wire) => wire.ended === null));
+  wires.forEach((wire) => wire.destroy());
+}
+
 group({
   name: 'limits that only count',
   server: () => ({ config: config(true) }),
-  cases: [['nobody is refused, and it is said who would have been', dryRun]],
+  cases: [
+    ['nobody is refused, and it is said who would have been', dryRun],
+    ['a reload ends it, for who is there stays', reload],
+  ],
 });
