@@ -319,6 +319,8 @@ void hub_gauge(struct hub *hub)
     metrics_set(metrics, METRIC_ROOMS, roster_count(hub->roster));
     metrics_set(metrics, METRIC_SESSIONS, slab_count(hub->sessions));
     metrics_set(metrics, METRIC_SUBSCRIPTIONS, hub->subscription_count);
+    metrics_set(metrics, METRIC_MEMORY_SESSIONS, slab_bytes(hub->sessions));
+    metrics_set(metrics, METRIC_MEMORY_ROOMS, roster_bytes(hub->roster));
     hub_gauge_places(hub);
 }
 

@@ -16,6 +16,7 @@ enum {
 
 struct roster {
     struct directory *rooms; /* objects are struct room */
+    size_t bytes;            /* of rooms and their members */
 };
 
 static struct bytes name_of(const void *value)
@@ -61,6 +62,7 @@ struct room *roster_open(struct roster *roster, uint64_t hash, struct bytes name
     if (room == NULL) {
         return NULL;
     }
+    room->roster = roster;
     room->hash = hash;
     room->policy = policy;
     room->home = home;
@@ -72,6 +74,7 @@ struct room *roster_open(struct roster *roster, uint64_t hash, struct bytes name
         free(room);
         return NULL;
     }
+    roster->bytes += sizeof(*room) + name.size;
     return room;
 }
 
@@ -85,6 +88,8 @@ void roster_close(struct roster *roster, struct room *room)
     }
     directory_remove(roster->rooms, room->hash, room, room->slot);
     herald_destroy(room->herald);
+    roster->bytes -= room->member_capacity * sizeof(*room->members);
+    roster->bytes -= sizeof(*room) + room->name_size;
     free(room->members);
     free(room);
 }
@@ -122,6 +127,8 @@ static int resize(struct room *room, uint32_t capacity)
     if (members == NULL) {
         return -ENOMEM;
     }
+    room->roster->bytes -= room->member_capacity * sizeof(*members);
+    room->roster->bytes += capacity * sizeof(*members);
     room->members = members;
     room->member_capacity = capacity;
     return 0;
@@ -192,4 +199,9 @@ bool roster_remove_waiter(struct room *room, uint32_t index)
 size_t roster_count(const struct roster *roster)
 {
     return directory_count(roster->rooms);
+}
+
+size_t roster_bytes(const struct roster *roster)
+{
+    return roster->bytes;
 }

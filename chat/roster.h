@@ -84,6 +84,7 @@ struct roster_waiter {
 };
 
 struct room {
+    struct roster *roster;
     uint64_t hash;
     struct roster_member *members;
     struct roster_waiter *waiters;
@@ -151,5 +152,8 @@ NODISCARD int roster_add_waiter(struct room *room, struct roster_waiter waiter);
 bool roster_remove_waiter(struct room *room, uint32_t index);
 
 size_t roster_count(const struct roster *roster);
+
+/* Memory of rooms and their members. */
+NODISCARD size_t roster_bytes(const struct roster *roster);
 
 #endif /* CHAT_ROSTER_H */

@@ -123,6 +123,9 @@ static const struct {
     {"parley_bus_wakes_total", "counter", "Threads woken for a post.", NULL, METRIC_BUS_WAKES},
     {"parley_bus_full_total", "counter", "Posts refused because there was no room.", NULL,
      METRIC_BUS_FULL},
+    {"parley_memory_bytes", "gauge",
+     "Memory by what it is for. Publications are those on their way, in queues and in history.",
+     "pool", METRIC_MEMORY_CONNECTIONS},
     {"parley_slow_turns_total", "counter",
      "Turns of a reactor's loop that took longer than log.slow_turn.", NULL, METRIC_SLOW_TURNS},
     {"parley_log_dropped_total", "counter", "Log records dropped because a ring was full.", NULL,
@@ -332,6 +335,12 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_ERRORS_111] = "111",
     [METRIC_ERRORS_112] = "112",
     [METRIC_ERRORS_113] = "113",
+    [METRIC_MEMORY_CONNECTIONS] = "connections",
+    [METRIC_MEMORY_SESSIONS] = "sessions",
+    [METRIC_MEMORY_ROOMS] = "rooms",
+    [METRIC_MEMORY_SEND_QUEUES] = "send_queues",
+    [METRIC_MEMORY_PUBLICATIONS] = "publications",
+    [METRIC_MEMORY_BUS] = "bus",
     [METRIC_STORE_RUNS_OK] = "stored",
     [METRIC_STORE_RUNS_REFUSED] = "refused",
     [METRIC_STORE_RUNS_LOST] = "lost",
@@ -343,6 +352,15 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_RELOADS_FAILED] = "failed",
 };
 
+/* Relaxed, and not one instruction: there is one writer. */
+static void count_in(struct metrics_histogram *histogram, unsigned bucket, uint64_t value)
+{
+    const uint64_t before = atomic_load_explicit(&histogram->buckets[bucket], memory_order_relaxed);
+    atomic_store_explicit(&histogram->buckets[bucket], before + 1, memory_order_relaxed);
+    const uint64_t total = atomic_load_explicit(&histogram->sum, memory_order_relaxed);
+    atomic_store_explicit(&histogram->sum, total + value, memory_order_relaxed);
+}
+
 void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)
 {
     CHECK(histogram != NULL);
@@ -351,11 +369,15 @@ void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns)
     while (bucket < METRICS_BUCKET_COUNT - 1 && duration_ns > NS_PER_US << bucket) {
         bucket++;
     }
-    /* Relaxed, and not one instruction: there is one writer. */
-    const uint64_t count = atomic_load_explicit(&histogram->buckets[bucket], memory_order_relaxed);
-    atomic_store_explicit(&histogram->buckets[bucket], count + 1, memory_order_relaxed);
-    const uint64_t total = atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed);
-    atomic_store_explicit(&histogram->sum_ns, total + duration_ns, memory_order_relaxed);
+    count_in(histogram, bucket, duration_ns);
+}
+
+void metrics_observe_bytes(struct metrics_histogram *histogram, uint64_t bytes)
+{
+    /* By the highest bit, without a loop: this is asked for each send. */
+    const uint64_t steps = bytes == 0 ? 0 : (bytes - 1) / METRICS_BYTES_FIRST;
+    const unsigned bucket = steps == 0 ? 0 : 64 - (unsigned)__builtin_clzll(steps);
+    count_in(histogram, bucket < METRICS_BUCKET_COUNT ? bucket : METRICS_BUCKET_COUNT - 1, bytes);
 }
 
 uint64_t metrics_observed(const struct metrics_histogram *histogram)
@@ -400,7 +422,7 @@ static void add_family(struct metrics_text *text, size_t family, const struct me
 /* A histogram's values at one moment, or those of several. */
 struct reading {
     uint64_t buckets[METRICS_BUCKET_COUNT];
-    uint64_t sum_ns;
+    uint64_t sum;
 };
 
 static void read_histogram(struct reading *reading, const struct metrics_histogram *histogram)
@@ -408,12 +430,21 @@ static void read_histogram(struct reading *reading, const struct metrics_histogr
     for (unsigned i = 0; i < METRICS_BUCKET_COUNT; i++) {
         reading->buckets[i] += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
     }
-    reading->sum_ns += atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed);
+    reading->sum += atomic_load_explicit(&histogram->sum, memory_order_relaxed);
 }
+
+/* Prometheus wants seconds and bytes. */
+struct unit {
+    double first; /* the first bucket's bound */
+    double one;   /* how many of ours it is */
+};
+
+static const struct unit of_time = {(double)NS_PER_US / NS_PER_S, NS_PER_S};
+static const struct unit of_bytes = {METRICS_BYTES_FIRST, 1};
 
 /* `label` is empty, or name="value". */
 static void add_histogram(struct metrics_text *text, const struct reading *reading,
-                          const char *name, const char *label)
+                          struct unit unit, const char *name, const char *label)
 {
     const bool labelled = label[0] != '\0';
     const char *comma = labelled ? "," : "";
@@ -424,13 +455,21 @@ static void add_histogram(struct metrics_text *text, const struct reading *readi
     for (unsigned i = 0; i < METRICS_BUCKET_COUNT - 1; i++) {
         total += reading->buckets[i];
         metrics_text_add(text, "%s_bucket{%s%sle=\"%.9g\"} %" PRIu64 "\n", name, label, comma,
-                         (double)(NS_PER_US << i) / NS_PER_S, total);
+                         unit.first * (double)(UINT64_C(1) << i), total);
     }
     total += reading->buckets[METRICS_BUCKET_COUNT - 1];
     metrics_text_add(text, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, label, comma, total);
     metrics_text_add(text, "%s_sum%s%s%s %.9f\n", name, open, label, close,
-                     (double)reading->sum_ns / NS_PER_S);
+                     (double)reading->sum / unit.one);
     metrics_text_add(text, "%s_count%s%s%s %" PRIu64 "\n", name, open, label, close, total);
+}
+
+/* One that all threads share. */
+static void add_sum(struct metrics_text *text, const struct reading *reading, struct unit unit,
+                    const char *name, const char *help)
+{
+    metrics_text_begin(text, name, "histogram", help);
+    add_histogram(text, reading, unit, name, "");
 }
 
 /* Whether connections spread over the reactors. */
@@ -459,24 +498,26 @@ void metrics_render(const struct metrics *const *all, const char *const *names, 
     add_spread(text, all, names, count);
     metrics_text_begin(text, "parley_loop_seconds", "histogram",
                        "Time of one turn of a reactor's loop, its sleep left out.");
-    struct reading store = {.sum_ns = 0};
-    struct reading delivery = {.sum_ns = 0};
+    struct reading store = {.sum = 0};
+    struct reading delivery = {.sum = 0};
+    struct reading queues = {.sum = 0};
     for (size_t i = 0; i < count; i++) {
         read_histogram(&store, &all[i]->store);
         read_histogram(&delivery, &all[i]->delivery);
+        read_histogram(&queues, &all[i]->queues);
         if (names[i] != NULL) {
             char label[48];
-            struct reading loop = {.sum_ns = 0};
+            struct reading loop = {.sum = 0};
             (void)snprintf(label, sizeof(label), "reactor=\"%.32s\"", names[i]);
             read_histogram(&loop, &all[i]->loop);
-            add_histogram(text, &loop, "parley_loop_seconds", label);
+            add_histogram(text, &loop, of_time, "parley_loop_seconds", label);
         }
     }
-    metrics_text_begin(text, "parley_store_seconds", "histogram",
-                       "Time from a run's way into the store to its answer.");
-    add_histogram(text, &store, "parley_store_seconds", "");
-    metrics_text_begin(
-        text, "parley_delivery_seconds", "histogram",
-        "Time from a publication's arrival to its way to the subscribers of one reactor.");
-    add_histogram(text, &delivery, "parley_delivery_seconds", "");
+    add_sum(text, &store, of_time, "parley_store_seconds",
+            "Time from a run's way into the store to its answer.");
+    add_sum(text, &delivery, of_time, "parley_delivery_seconds",
+            "Time from a publication's arrival to its way to the subscribers of one reactor.");
+    add_sum(text, &queues, of_bytes, "parley_send_queue_bytes",
+            "Bytes that a connection has to be sent, looked at before each send, and while one "
+            "waits whenever more is queued.");
 }

@@ -245,6 +245,13 @@ enum metrics_id {
     METRIC_BUS_WAKES,
     METRIC_BUS_FULL,
 
+    METRIC_MEMORY_CONNECTIONS, /* gauges, bytes, by pool */
+    METRIC_MEMORY_SESSIONS,
+    METRIC_MEMORY_ROOMS,
+    METRIC_MEMORY_SEND_QUEUES,
+    METRIC_MEMORY_PUBLICATIONS,
+    METRIC_MEMORY_BUS,
+
     METRIC_SLOW_TURNS, /* above log.slow_turn */
 
     METRIC_LOG_DROPPED,
@@ -274,13 +281,14 @@ enum metrics_id {
 };
 
 enum {
-    /* Bucket i counts times of up to 2^i us, the last one all longer ones. */
+    /* Bucket i counts times of up to 2^i us, or 2^i times 64 bytes; the last one all above. */
     METRICS_BUCKET_COUNT = 24,
+    METRICS_BYTES_FIRST = 64, /* bytes, of the first bucket of sizes */
 };
 
 struct metrics_histogram {
     _Atomic uint64_t buckets[METRICS_BUCKET_COUNT];
-    _Atomic uint64_t sum_ns;
+    _Atomic uint64_t sum; /* ns or bytes */
 };
 
 struct metrics {
@@ -288,6 +296,7 @@ struct metrics {
     struct metrics_histogram loop;        /* turns of a reactor */
     struct metrics_histogram store;       /* from a run's way into the store to its answer */
     struct metrics_histogram delivery;    /* from its publisher to its subscribers here */
+    struct metrics_histogram queues;      /* bytes that a connection has to be sent */
     struct metrics_namespace *namespaces; /* NULL: they are not counted */
     size_t namespace_count;
 };
@@ -319,13 +328,16 @@ NODISCARD static inline uint64_t metrics_read(const struct metrics *metrics, enu
 /* Something took this long; a turn of a reactor's loop without its sleep. Owner only. */
 void metrics_observe(struct metrics_histogram *histogram, uint64_t duration_ns);
 
+/* Something has this size. Owner only. */
+void metrics_observe_bytes(struct metrics_histogram *histogram, uint64_t bytes);
+
 /* How often something was observed. */
 NODISCARD uint64_t metrics_observed(const struct metrics_histogram *histogram) ANY_THREAD;
 
 /*
  * The text format 0.0.4 of everything: values summed over the `count` threads of `all`, one loop
  * histogram per thread whose names[i] is not NULL, labelled reactor="<names[i]>", and one each of
- * the store and of deliveries. Goes behind what the text has.
+ * the store, of deliveries and of queues. Goes behind what the text has.
  */
 void metrics_render(const struct metrics *const *all, const char *const *names, size_t count,
                     struct metrics_text *text) ANY_THREAD;

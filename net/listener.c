@@ -129,8 +129,8 @@ static int get(int fd, int option, int *value)
 
 static int check_listens(int fd)
 {
-    int type;
-    int listens;
+    int type = 0;
+    int listens = 0;
     int result = get(fd, SO_TYPE, &type);
     if (result == 0) {
         result = type == SOCK_STREAM ? get(fd, SO_ACCEPTCONN, &listens) : -ESOCKTNOSUPPORT;

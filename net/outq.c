@@ -49,6 +49,11 @@ void outq_pool_destroy(struct outq_pool *pool)
     free(pool);
 }
 
+size_t outq_pool_bytes(const struct outq_pool *pool)
+{
+    return pool->taken * sizeof(struct outq_node);
+}
+
 static struct outq_node *take_node(struct outq_pool *pool)
 {
     if (pool->free == NULL) {

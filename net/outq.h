@@ -37,6 +37,9 @@ NODISCARD struct outq_pool *outq_pool_create(void);
 /* CHECKs that every node came back. NULL: nothing. */
 void outq_pool_destroy(struct outq_pool *pool);
 
+/* Of what stands in queues, without the packets. */
+NODISCARD size_t outq_pool_bytes(const struct outq_pool *pool);
+
 NODISCARD static inline bool outq_is_empty(const struct outq *outq)
 {
     return outq->urgent == NULL && outq->normal == NULL;

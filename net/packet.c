@@ -50,6 +50,7 @@ _Static_assert(sizeof(struct packet) == 32, "half of the smallest class");
 struct packet_pool {
     struct blob_pool *blobs;
     size_t count; /* live packets */
+    size_t bytes; /* of them, but for blobs */
     struct packet *free[CLASS_COUNT];
     uint32_t free_count[CLASS_COUNT];
 };
@@ -78,6 +79,7 @@ void packet_pool_destroy(struct packet_pool *pool)
         return;
     }
     CHECK(pool->count == 0);
+    CHECK(pool->bytes == 0);
     for (size_t i = 0; i < CLASS_COUNT; i++) {
         while (pool->free[i] != NULL) {
             struct packet *packet = pool->free[i];
@@ -91,6 +93,21 @@ void packet_pool_destroy(struct packet_pool *pool)
 size_t packet_pool_count(const struct packet_pool *pool)
 {
     return pool->count;
+}
+
+size_t packet_pool_bytes(const struct packet_pool *pool)
+{
+    return pool->bytes;
+}
+
+/* Of one that is live; the same all its life, but for packet_shorten(). */
+static size_t bytes_of(const struct packet *packet)
+{
+    if (packet->kind == PACKET_MEMORY) {
+        return (size_t)CLASS_SIZE_SMALLEST + packet->begin + packet->size;
+    }
+    return packet->class < CLASS_COUNT ? (size_t)CLASS_SIZE_SMALLEST << packet->class
+                                       : sizeof(*packet) + packet->size;
 }
 
 static struct packet *allocate(struct packet_pool *pool, size_t size)
@@ -115,6 +132,7 @@ static struct packet *allocate(struct packet_pool *pool, size_t size)
     *packet =
         (struct packet){.pool = pool, .size = (uint32_t)size, .references = 1, .class = class & 15};
     pool->count++;
+    pool->bytes += bytes_of(packet);
     return packet;
 }
 
@@ -150,6 +168,7 @@ struct packet *packet_of_memory(struct packet_pool *pool, uint8_t *memory, uint8
         packet->memory = memory;
         packet->begin = begin;
         packet->size = (uint32_t)size;
+        pool->bytes += begin + size;
     }
     return packet;
 }
@@ -164,7 +183,9 @@ void packet_shorten(struct packet *packet, size_t size)
 {
     CHECK(packet->kind == PACKET_INLINE);
     CHECK(size <= packet->size);
+    packet->pool->bytes -= bytes_of(packet);
     packet->size = (uint32_t)size;
+    packet->pool->bytes += bytes_of(packet);
 }
 
 size_t packet_room(const struct packet *packet)
@@ -243,6 +264,7 @@ void packet_unref(struct packet *packet)
         return;
     }
     struct packet_pool *pool = packet->pool;
+    pool->bytes -= bytes_of(packet);
     if (packet->kind == PACKET_BLOB) {
         blob_drop(packet->blob, pool->blobs);
     } else if (packet->kind == PACKET_MEMORY) {

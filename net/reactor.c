@@ -198,12 +198,16 @@ void reactor_receive(struct reactor *reactor)
 
 void reactor_flush(struct reactor *reactor)
 {
+    struct metrics *metrics = reactor->options.metrics;
     uint32_t slot = take_list(&reactor->touched);
     while (slot != REACTOR_SLOT_NONE) {
         struct conn *conn = reactor_at(reactor, slot);
         slot = conn->touched_next;
         conn->touched = false;
         if (conn->state < CONN_STATE_DYING) {
+            if (metrics != NULL) {
+                metrics_observe_bytes(&metrics->queues, conn_queued_bytes(conn));
+            }
             conn_flush(conn);
         } else {
             reactor_touch(reactor, conn); /* for the sweep */
@@ -462,6 +466,14 @@ uint64_t reactor_now(const struct reactor *reactor)
 struct reactor_work reactor_work(const struct reactor *reactor)
 {
     return reactor->work;
+}
+
+struct reactor_memory reactor_memory(const struct reactor *reactor)
+{
+    return (struct reactor_memory){
+        .conns = slab_bytes(reactor->conns),
+        .queues = packet_pool_bytes(reactor->packets) + outq_pool_bytes(reactor->nodes),
+    };
 }
 
 struct timerwheel *reactor_timers(struct reactor *reactor)

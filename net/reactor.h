@@ -138,6 +138,14 @@ struct reactor_work {
 
 NODISCARD struct reactor_work reactor_work(const struct reactor *reactor);
 
+/* What connections take, and what waits to be sent to them, in bytes; without TLS and blobs. */
+struct reactor_memory {
+    size_t conns;
+    size_t queues;
+};
+
+NODISCARD struct reactor_memory reactor_memory(const struct reactor *reactor);
+
 /* Ends the present or next sleep. */
 void reactor_wake(struct reactor *reactor) ANY_THREAD;
 

@@ -23,6 +23,7 @@
 #include "core/metrics.h"
 #include "core/metrics_namespace.h"
 #include "core/monotime.h"
+#include "core/ring.h"
 #include "core/thread.h"
 #include "net/backend_choose.h"
 #include "net/reactor.h"
@@ -309,6 +310,9 @@ static int allocate(struct control *control)
         policies_init(&control->policies, control->config) != 0) {
         return fail(control, -ENOMEM, "start");
     }
+    /* Rings between all ports, as they are until the end: no thread counts yet. */
+    metrics_set(&control->metrics[0], METRIC_MEMORY_BUS,
+                (working + 1) * working * control->config->bus.slots * RING_SLOT_SIZE);
     if (count_namespaces(control) != 0) {
         return fail(control, -ENOMEM, "start");
     }

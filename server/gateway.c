@@ -571,6 +571,11 @@ size_t gateway_count(const struct gateway *gateway)
     return slab_count(gateway->peers);
 }
 
+size_t gateway_bytes(const struct gateway *gateway)
+{
+    return slab_bytes(gateway->peers);
+}
+
 struct packet *gateway_packet(struct gateway *gateway, struct bytes bytes)
 {
     struct packet *packet = packet_create(reactor_packets(gateway->reactor), bytes.size);

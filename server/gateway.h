@@ -127,6 +127,8 @@ void gateway_say_goodbye(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 void gateway_drain_internal(struct gateway *gateway) ON_REACTOR;
 
 /* Live peers, for tests. */
+/* Memory of what is known of connections beside their sockets. */
+NODISCARD size_t gateway_bytes(const struct gateway *gateway);
 NODISCARD size_t gateway_count(const struct gateway *gateway);
 
 #endif /* SERVER_GATEWAY_H */

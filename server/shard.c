@@ -570,6 +570,16 @@ static void report_slow(struct shard *shard, uint64_t spent_ns, uint64_t deliver
               sizeof(fields) / sizeof(fields[0]));
 }
 
+static void gauge_memory(struct shard *shard) ON_REACTOR
+{
+    struct metrics *metrics = shard->options.metrics;
+    const struct reactor_memory memory = reactor_memory(shard->reactor);
+
+    metrics_set(metrics, METRIC_MEMORY_CONNECTIONS, memory.conns + gateway_bytes(shard->gateway));
+    metrics_set(metrics, METRIC_MEMORY_SEND_QUEUES, memory.queues);
+    metrics_set(metrics, METRIC_MEMORY_PUBLICATIONS, blob_pool_bytes(shard->pool));
+}
+
 static void update_metrics(struct shard *shard, uint64_t began_ns) ON_REACTOR
 {
     struct metrics *metrics = shard->options.metrics;
@@ -578,6 +588,7 @@ static void update_metrics(struct shard *shard, uint64_t began_ns) ON_REACTOR
     metrics_set(metrics, METRIC_BUS_WAKES, bus_wakes(shard->options.bus, shard->options.index));
     metrics_set(metrics, METRIC_LOG_DROPPED, log_dropped(shard->options.log));
     hub_gauge(shard->hub);
+    gauge_memory(shard);
     report(shard);
     const uint64_t spent_ns = monotime_read() - began_ns;
     const uint64_t deliveries = metrics_read(metrics, METRIC_DELIVERIES);

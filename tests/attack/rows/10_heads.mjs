@@ -181,7 +181,7 @@ async function slowHttp(server, flags, ends) {
   return undefined;
 }
 
-/* All have to be gone after their second; they stay until they are sent away, 10 s at most. */
+/* All have to be gone when their time is over; the test would end after 10 s. */
 const slowHeads = (server) => (
   slowHttp(server, ['-H', '-i', '1', '-l', '10'], /No open connections/));
 const slowBodies = (server) => (

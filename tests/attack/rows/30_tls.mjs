@@ -140,7 +140,8 @@ const entry = (row, name, attack, rejected = {}, more = {}) => (
   { row, name, attack, options: { server: 'tls', rejected, ...more } });
 
 export const ROWS = [
-  entry(5, 'handshakes that never end', halfHandshakes, { tls_timeout: 300 }, { warmUp: true }),
+  entry(5, 'handshakes that never end', halfHandshakes, { tls_timeout: 300 },
+    { server: 'impatient', warmUp: true }),
   entry(6, 'handshakes', handshakes, {}, { warmUp: true }),
   entry(7, 'renegotiation', renegotiations),
   entry(7, 'testssl.sh', testssl),

@@ -100,6 +100,36 @@ async function delivery(server) {
   await Promise.all(clients.map((one) => one.close()));
 }
 
+/* Who does not read has a queue, which is seen in the memory and in how long queues are. */
+async function queues(server) {
+  const pools = async () => {
+    const metrics = await server.metrics();
+    return Object.fromEntries(['connections', 'sessions', 'rooms', 'send_queues', 'publications', 'bus']
+      .map((pool) => [pool, metrics.value(`parley_memory_bytes{pool="${pool}"}`)]));
+  };
+  const before = await pools();
+  assert.ok(before.bus > 0 && before.connections > 0 && before.sessions > 0);
+  const reader = await RawChat.connect(server);
+  await reader.subscribe('queued');
+  reader.frames.wire.socket.pause();
+  const publisher = await RawChat.connect(server);
+  const long = 'parley_send_queue_bytes_bucket{le="65536"}';
+  await until(async () => {
+    await publisher.publish('queued', crypto.randomBytes(30000).toString('base64'));
+    const metrics = await server.metrics();
+    const lengthy = metrics.value('parley_send_queue_bytes_count') - metrics.value(long);
+    return lengthy > 0 && (await pools()).publications > before.publications + 65536;
+  }, 'a long queue');
+  const during = await pools();
+  assert.ok(during.rooms > before.rooms, `${during.rooms} ${before.rooms}`);
+  reader.destroy();
+  publisher.destroy();
+  await until(async () => {
+    const after = await pools();
+    return after.publications <= before.publications && after.rooms === before.rooms;
+  }, 'it to be free again');
+}
+
 /* To compress this takes longer than log.slow_turn. */
 async function slowTurns(server) {
   const reader = await Sdk.connect(server);
@@ -185,6 +215,7 @@ group({
     ['the process', process],
     ['deliveries are timed', delivery],
     ['namespaces count for themselves', namespaces],
+    ['queues and memory', queues],
     ['slow turns are told of', slowTurns],
   ],
 });

@@ -161,7 +161,9 @@ START_TEST(members_come_and_go)
     while (room->member_count > 0) {
         ck_assert(!roster_remove(room, room->member_count - 1));
     }
+    ck_assert_uint_gt(roster_bytes(roster), 0); /* with room for members, which goes with it */
     roster_close(roster, room);
+    ck_assert_uint_eq(roster_bytes(roster), 0);
     roster_destroy(roster);
 }
 END_TEST

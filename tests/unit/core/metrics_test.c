@@ -51,9 +51,9 @@ START_TEST(renders_each_value_once)
         (void)snprintf(wanted, sizeof(wanted), " %u\n", 1000000 + id);
         ck_assert_msg(occurrences(text, wanted) == 1, "value %u is missing or double", id);
     }
-    /* No other samples than these, and two histograms, each with its sum and count. */
+    /* No other samples than these, and three histograms, each with its sum and count. */
     ck_assert_uint_eq(occurrences(text, "\n") - occurrences(text, "# "),
-                      METRIC_COUNT + 2 * (METRICS_BUCKET_COUNT + 2));
+                      METRIC_COUNT + 3 * (METRICS_BUCKET_COUNT + 2));
     free(text);
 }
 END_TEST
@@ -178,6 +178,41 @@ START_TEST(sorts_loops_into_buckets)
 }
 END_TEST
 
+static const struct {
+    uint64_t bytes;
+    const char *first_bucket; /* the lowest one that counts it */
+    const char *not_in;       /* the one before; NULL: none */
+} sizes[] = {
+    {0, "le=\"64\"} 1\n", NULL},
+    {64, "le=\"64\"} 1\n", NULL},
+    {65, "le=\"128\"} 1\n", "le=\"64\"} 0\n"},
+    {128, "le=\"128\"} 1\n", "le=\"64\"} 0\n"},
+    {129, "le=\"256\"} 1\n", "le=\"128\"} 0\n"},
+    {65536, "le=\"65536\"} 1\n", "le=\"32768\"} 0\n"},
+    {268435456, "le=\"268435456\"} 1\n", "le=\"134217728\"} 0\n"},
+    {268435457, "le=\"+Inf\"} 1\n", "le=\"268435456\"} 0\n"},
+    {UINT64_C(1) << 50, "le=\"+Inf\"} 1\n", "le=\"268435456\"} 0\n"},
+};
+
+START_TEST(sorts_sizes_into_buckets)
+{
+    static struct metrics metrics;
+    const struct metrics *const all[] = {&metrics};
+    const char *const names[] = {NULL};
+    metrics_observe_bytes(&metrics.queues, sizes[_i].bytes);
+    char *text = render(all, names, 1);
+    const char *queues = strstr(text, "# HELP parley_send_queue_bytes ");
+    ck_assert_ptr_nonnull(queues);
+    ck_assert_msg(strstr(queues, sizes[_i].first_bucket) != NULL, "%s", sizes[_i].first_bucket);
+    ck_assert(sizes[_i].not_in == NULL || strstr(queues, sizes[_i].not_in) != NULL);
+    char sum[96];
+    (void)snprintf(sum, sizeof(sum), "\nparley_send_queue_bytes_sum %.9f\n",
+                   (double)sizes[_i].bytes);
+    ck_assert_ptr_nonnull(strstr(queues, sum));
+    free(text);
+}
+END_TEST
+
 START_TEST(one_histogram_per_reactor)
 {
     static struct metrics metrics[3];
@@ -239,6 +274,8 @@ int main(void)
     TCase *histogram = tcase_create("histogram");
     tcase_add_loop_test(histogram, sorts_loops_into_buckets, 0,
                         (int)(sizeof(loops) / sizeof(loops[0])));
+    tcase_add_loop_test(histogram, sorts_sizes_into_buckets, 0,
+                        (int)(sizeof(sizes) / sizeof(sizes[0])));
     tcase_add_test(histogram, one_histogram_per_reactor);
     tcase_add_test(histogram, renders_while_another_thread_counts);
     Suite *suite = suite_create("core/metrics");

@@ -61,6 +61,16 @@ START_TEST(becomes_shorter)
     packet = packet_create(pool, 100);
     ck_assert(!packet_is_replaceable(packet));
     packet_unref(packet);
+    ck_assert_uint_eq(packet_pool_bytes(pool), 0);
+
+    /* What is counted for it follows, where it has memory of its own size. */
+    packet = packet_create(pool, 5000);
+    const size_t whole = packet_pool_bytes(pool);
+    ck_assert_uint_ge(whole, 5000);
+    packet_shorten(packet, 4000);
+    ck_assert_uint_eq(packet_pool_bytes(pool), whole - 1000);
+    packet_unref(packet);
+    ck_assert_uint_eq(packet_pool_bytes(pool), 0);
     packet_pool_destroy(pool);
 }
 END_TEST
@@ -107,6 +117,7 @@ START_TEST(takes_memory)
     ck_assert_ptr_eq(packet_bytes(packet).data, memory + 255);
     ck_assert_uint_eq(packet_bytes(packet).size, 5);
     ck_assert_uint_eq(packet_room(packet), 0);
+    ck_assert_uint_ge(packet_pool_bytes(pool), 260);
     packet_ref(packet);
     packet_unref(packet);
     ck_assert_mem_eq(packet_bytes(packet).data, "hello", 5);

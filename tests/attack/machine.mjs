@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Who uses the processors: we, or others who have nothing to do with the attack.
+ *
+ * A server that is attacked needs time, and on a machine that others keep busy the scheduler lets
+ * it wait for that longer than a server which hardly needs any: then a late answer proves nothing.
+ */
+import os from 'node:os';
+
+const ALONE_MAX = 0.25; /* of all processors: above, others are in the way */
+
+/* Seconds: { busy, all } of all processors, { ours } of this process and the servers. */
+function look(servers) {
+  const sum = { busy: 0, all: 0 };
+  for (const { times } of os.cpus()) {
+    const all = Object.values(times).reduce((a, b) => a + b, 0);
+    sum.all += all / 1000;
+    sum.busy += (all - times.idle) / 1000;
+  }
+  const { user, system } = process.cpuUsage();
+  const ours = servers.reduce((total, server) => total + server.cpuSeconds, (user + system) / 1e6);
+  return { ...sum, ours };
+}
+
+export class Machine {
+  constructor(servers) {
+    this.servers = servers;
+    this.before = look(servers);
+  }
+
+  /* Which part of all processors others took since the beginning, and whether that is too much. */
+  get others() {
+    const [a, b] = [this.before, look(this.servers)];
+    const part = Math.max(0, b.busy - a.busy - (b.ours - a.ours)) / Math.max(b.all - a.all, 0.01);
+    return { percent: Math.round(100 * part), areInTheWay: part > ALONE_MAX };
+  }
+}
