@@ -28,9 +28,8 @@ static struct bytes name_of(const void *value)
 
 int channel_home_create(const struct channel_options *options, struct channel_home **home)
 {
-    const size_t policy_count = options->policies->policy_count;
     CHECK(options->tail_count_max > 0);
-    CHECK(policy_count > 0);
+    CHECK(options->policies->policy_count > 0);
 
     struct channel_home *created = calloc(1, sizeof(*created));
     if (created == NULL) {
@@ -38,12 +37,12 @@ int channel_home_create(const struct channel_options *options, struct channel_ho
     }
     created->options = *options;
     list_init(&created->lagging);
-    created->ages = calloc(policy_count, sizeof(*created->ages));
+    created->ages = calloc(POLICY_PLACES_MAX, sizeof(*created->ages));
     int result = -ENOMEM;
     if (created->ages == NULL) {
         goto free_created;
     }
-    for (size_t i = 0; i < policy_count; i++) {
+    for (size_t i = 0; i < POLICY_PLACES_MAX; i++) {
         list_init(&created->ages[i].kept);
         list_init(&created->ages[i].idle);
     }
@@ -103,7 +102,7 @@ uint64_t channel_new_epoch(struct channel_home *home)
 static struct channel *open_channel(struct channel_home *home, uint64_t hash, struct bytes name)
 {
     CHECK(name.size > 0 && name.size <= UINT8_MAX);
-    const struct policy *policy = policy_find(home->options.policies, name);
+    const struct policy *policy = policy_recall(home->options.policies, name);
     CHECK(policy != NULL); /* who asked has judged the name */
 
     struct channel *channel = calloc(1, sizeof(*channel) + name.size);
@@ -440,7 +439,7 @@ static enum codes_error publish(struct channel_home *home, const struct post_pub
                                 struct channel_position *position)
 {
     const struct bytes name = publication_channel(publish->blob, publish->name_size);
-    const struct policy *policy = policy_find(home->options.policies, name);
+    const struct policy *policy = policy_recall(home->options.policies, name);
     CHECK(policy != NULL);
 
     /* Without history, a channel that nobody is interested in needs not even to be there. */

@@ -175,6 +175,7 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_STOP:
     case POST_SETTINGS:
     case POST_SETTINGS_TAKEN:
+    case POST_RELOAD:
     case POST_KEY_SET:
     case POST_WANT_KEYS:
     case POST_DESERTED:
@@ -247,7 +248,7 @@ enum codes_error channel_wait_turn(struct channel_home *home, const struct post 
 {
     uint64_t hash = 0;
     const struct bytes name = channel_of(post, &hash);
-    const struct policy *policy = policy_find(home->options.policies, name);
+    const struct policy *policy = policy_recall(home->options.policies, name);
     CHECK(policy != NULL);
 
     *waits = false;

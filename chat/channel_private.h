@@ -65,7 +65,7 @@ struct channel_home {
     struct channel_options options;
     struct directory *channels; /* objects are struct channel */
     struct list_link lagging;   /* channels that someone lags in */
-    struct age *ages;           /* one for each policy */
+    struct age *ages;           /* one for each place of a policy */
     struct ledger *ledger;      /* NULL: nothing is stored */
     size_t history_bytes;
     uint64_t now_ns;

@@ -38,8 +38,12 @@ static const uint64_t herald_tick_ns = 1000000;
 
 static int open_parts(struct hub *hub)
 {
-    const struct hub_options *options = &hub->options;
+    struct hub_options *options = &hub->options;
 
+    if (policy_places_init(&hub->policies, options->policies) != 0) {
+        return -ENOMEM;
+    }
+    options->policies = &hub->policies.table;
     hub->sessions = slab_create(sizeof(struct session), options->session_count_max);
     if (hub->sessions == NULL) {
         return -ENOMEM;
@@ -110,10 +114,16 @@ int hub_create(const struct hub_options *options, struct hub **hub)
     return 0;
 }
 
+void hub_learn(struct hub *hub, const struct policy_table *policies)
+{
+    policy_places_learn(&hub->policies, policies);
+}
+
 void hub_change(struct hub *hub, const struct hub_options *options)
 {
     struct hub_options *present = &hub->options;
 
+    policy_places_change(&hub->policies, options->policies);
     present->history_count_max = options->history_count_max;
     present->recovery_count_max = options->recovery_count_max;
     present->presence_max_list = options->presence_max_list;
@@ -148,6 +158,7 @@ void hub_destroy(struct hub *hub)
     hub_places_destroy(hub->places);
     timerwheel_destroy(hub->expiries);
     timerwheel_destroy(hub->timers);
+    policy_places_deinit(&hub->policies);
     free(hub->leaves);
     free(hub);
 }

@@ -66,7 +66,7 @@ struct hub_options {
     uint64_t expired_sub_close_delay_ns; /* likewise, of its subscription */
     struct quota_limits place_limits[QUOTA_KIND_COUNT]; /* connections of an address, of a user */
     const char *version;                                /* told in the connect reply */
-    const struct policy_table *policies;
+    const struct policy_table *policies;                /* copied, but for names and patterns */
 
     struct bus *bus;
     struct blob_pool *pool;
@@ -80,10 +80,14 @@ struct hub_options {
 
 NODISCARD int hub_create(const struct hub_options *options, struct hub **hub);
 
+/* What a later hub_change() brings is known to our home from now on. See policy_places.h. */
+void hub_learn(struct hub *hub, const struct policy_table *policies);
+
 /*
- * From now on what `options` says of: history_count_max, recovery_count_max, presence_max_list,
- * news_batch_max, channel_limit, anonymous_allowed, personal channels, the verifier, and the delays
- * after the end of a token. Who has more than it may have keeps it. What else it says is as it was.
+ * From now on what `options` says of: policies, history_count_max, recovery_count_max,
+ * presence_max_list, news_batch_max, channel_limit, place_limits, anonymous_allowed, personal
+ * channels, the verifier, and the delays after the end of a token. Who has more than it may have
+ * keeps it. What else it says is as it was.
  */
 void hub_change(struct hub *hub, const struct hub_options *options);
 

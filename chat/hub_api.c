@@ -274,6 +274,7 @@ static enum codes_error ask(struct hub *hub, struct hub_asker asker,
     case API_UNBLOCK_USER:
     case API_REVOKE_TOKEN:
     case API_INVALIDATE_USER_TOKENS:
+    case API_RELOAD:
         break;
     }
     NEVER("a method that is not one question");

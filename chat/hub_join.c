@@ -100,8 +100,9 @@ enum codes_error hub_join(struct hub *hub, struct session *session, struct bytes
     const bool is_new = room == NULL;
 
     if (is_new && reserve_leave(hub) == 0) {
-        room = roster_open(hub->roster, hash, channel, policy_find(hub->options.policies, channel),
-                           ids_home_of(hash, hub->options.reactor_count));
+        room =
+            roster_open(hub->roster, hash, channel, policy_recall(hub->options.policies, channel),
+                        ids_home_of(hash, hub->options.reactor_count));
     }
     const bool is_lost = room != NULL && room->state == ROOM_LOST;
     if (is_lost) {

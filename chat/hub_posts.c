@@ -395,6 +395,7 @@ void hub_take(struct hub *hub, const struct post *post)
     case POST_STOP:
     case POST_SETTINGS:
     case POST_SETTINGS_TAKEN:
+    case POST_RELOAD:
     case POST_KEY_SET:
     case POST_WANT_KEYS:
     case POST_DESERTED:

@@ -15,6 +15,7 @@
 #include "chat/hub_reply.h"
 #include "chat/ids.h"
 #include "chat/permission.h"
+#include "chat/policy_places.h"
 #include "chat/post.h"
 #include "chat/recovery.h"
 #include "chat/roster.h"
@@ -46,7 +47,8 @@ struct hub_leave {
 enum { HUB_INFO_SIZE_MAX = 10 << 10 }; /* bytes */
 
 struct hub {
-    struct hub_options options;
+    struct hub_options options; /* .policies: our own */
+    struct policy_places policies;
     struct hub_reply reply;
     struct slab *sessions; /* objects are struct session */
     struct roster *roster;

@@ -34,7 +34,7 @@ struct bytes policy_rest(struct bytes channel)
     return boundary == NULL ? name : skip(name, (size_t)(boundary - name.data) + 1);
 }
 
-const struct policy *policy_find(const struct policy_table *table, struct bytes channel)
+const struct policy *policy_recall(const struct policy_table *table, struct bytes channel)
 {
     CHECK(table->policy_count > 0);
 
@@ -51,4 +51,10 @@ const struct policy *policy_find(const struct policy_table *table, struct bytes 
         }
     }
     return NULL;
+}
+
+const struct policy *policy_find(const struct policy_table *table, struct bytes channel)
+{
+    const struct policy *policy = policy_recall(table, channel);
+    return policy == NULL || policy->is_removed ? NULL : policy;
 }

@@ -4,7 +4,8 @@
 /*
  * What is configured for the channels of a namespace: who may do what, and what is kept.
  *
- * Owner     whoever filled the table; frozen from then on. Names are borrowed.
+ * Owner     whoever filled the table; frozen from then on, but for a reactor's own
+ *           (policy_places.h). Names are borrowed.
  * Pure. ANY_THREAD. Namespaces, and the names of the options: PROTOCOL.md section 7.
  */
 #include <stdbool.h>
@@ -48,11 +49,13 @@ enum {
     POLICY_USER_BOUNDARY = '#',  /* behind it are users, and no namespace before a colon */
     POLICY_PRIVATE_PREFIX = '$', /* before the namespace, and no part of it */
     POLICY_REGEX_SIZE = 256,     /* bytes, with the NUL */
+    POLICY_PLACES_MAX = 2049,    /* without one, 1024 that are configured, as many that were */
 };
 
 struct policy {
     struct bytes name; /* of the namespace; empty for channels without one */
     uint16_t index;    /* its place in the table: 0 without a namespace */
+    bool is_removed;   /* not configured any more, or not yet: nobody is let in */
     uint16_t
         counts_as; /* its place in core/metrics_namespace.h, which lasts as long as the process */
 
@@ -110,6 +113,13 @@ static inline bool policy_is_durable(const struct policy *policy)
 
 /* The policy of a channel; NULL when its name has a namespace that nobody configured. */
 NODISCARD const struct policy *policy_find(const struct policy_table *table, struct bytes channel);
+
+/*
+ * For homes, who are asked by reactors that have judged the name: a namespace that was configured
+ * when they did, and may be no more. NULL: it never was.
+ */
+NODISCARD const struct policy *policy_recall(const struct policy_table *table,
+                                             struct bytes channel);
 
 /* A channel's name without `$` and namespace. */
 NODISCARD struct bytes policy_rest(struct bytes channel);

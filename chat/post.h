@@ -45,6 +45,7 @@ enum post_kind {
     POST_SETTINGS_TAKEN, /* tell    reactor -> control: nothing is left of what it had before */
     POST_KEY_SET,        /* tell    key sets -> reactor: a new one, see server/jwks_source.h */
     POST_WANT_KEYS,      /* tell    reactor -> key sets: a token names a key that is not there */
+    POST_RELOAD,         /* tell    reactor -> control: it is wanted; back: what became of it */
     POST_DESERTED,       /* tell    reactor -> control: no client left */
     POST_CLOSE,          /* tell    control -> reactor: all are deserted, see drain.h */
     POST_DRAINED,        /* tell    reactor -> control: no connection left */
@@ -196,6 +197,13 @@ struct post_place {
 /* Borrowed until the reactor has taken the next one. */
 struct post_settings {
     const struct settings *settings;
+    bool is_final; /* false: what is new is only to be known, see chat/policy_places.h */
+};
+
+/* To a reactor. The blob is the JSON of the result, or of the error; NULL: no memory. */
+struct post_reload {
+    struct blob *blob;
+    uint16_t error; /* enum codes_error */
 };
 
 /* A share of it. */
@@ -245,6 +253,7 @@ struct post {
         struct post_news news;
         struct post_overload overload;
         struct post_settings settings;
+        struct post_reload reload;
         struct post_key_set key_set;
         struct post_want_keys want_keys;
         uint8_t room_for[56];

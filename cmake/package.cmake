@@ -41,7 +41,8 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/deploy/haproxy ${CMAKE_SOURCE_DIR}/deploy/
     FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
 install(FILES ${debian}/parley.sysusers DESTINATION lib/sysusers.d RENAME parley.conf
    )
-install(FILES ${CMAKE_SOURCE_DIR}/deploy/parleyd.service DESTINATION /lib/systemd/system
+install(FILES ${CMAKE_SOURCE_DIR}/deploy/parleyd.service
+    ${CMAKE_SOURCE_DIR}/deploy/parley.socket DESTINATION /lib/systemd/system
    )
 install(FILES ${CMAKE_SOURCE_DIR}/deploy/parley.example.yaml DESTINATION /etc/parley
     RENAME parley.yaml)

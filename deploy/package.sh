@@ -15,6 +15,7 @@ usage: deploy/package.sh [--no-install] [--no-check]
   1. installs the Debian packages that are missing (sudo only when you are not root)
   2. builds build/package/ and the package
   3. lintian: an error is ours, too; systemd-analyze: the unit must not be more open than needed
+     (what it says of the units when they are installed, deploy/try_package.sh looks at)
 
   --no-install   skip 1
   --no-check     skip 3

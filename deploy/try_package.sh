@@ -40,7 +40,7 @@ try=$PWD/build/try
 root=$try/root
 mkdir -p "$try"
 if [ ! -f "$try/root.tar" ]; then
-    mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,curl,procps \
+    mmdebstrap --quiet --format=tar --variant=minbase --include=systemd,systemd-sysv,curl,procps \
         bookworm "$try/root.tar.new"
     mv "$try/root.tar.new" "$try/root.tar"
 fi

@@ -59,7 +59,8 @@ check 'ready' answers $ready 200
 check 'the chat page' answers http://127.0.0.1:8000/ 200
 check 'says how it goes' grep -E '^[0-9]+ connections, [0-9]+ channels' <(of StatusText)
 check 'is watched' is WatchdogUSec 30s
-check 'the unit is good' verifies parleyd.service
+check 'the units are good' verifies parleyd.service parley.socket
+check 'the socket is not enabled' [ "$(systemctl is-enabled parley.socket)" = disabled ]
 check 'exposure at most 1.5' systemd-analyze security --threshold=15 --no-pager parleyd.service
 check 'its user' [ "$(stat -c %U "/proc/$(of MainPID)")" = parley ]
 check 'no capability' status_of CapEff 0000000000000000
@@ -114,6 +115,45 @@ rm -r /run/systemd/system/parleyd.service.d
 systemctl daemon-reload
 configure <<<"$before"
 
+# Socket activation, as deploy/README.md says: on a low port, without any capability.
+systemctl stop parleyd.service
+mkdir -p /run/systemd/system/parley.socket.d
+printf '[Socket]\nListenStream=\nListenStream=127.0.0.1:80\n' \
+    >/run/systemd/system/parley.socket.d/port.conf
+systemctl daemon-reload
+printf '%s\nhttp_server: {port: 80}\n' "$before" >/etc/parley/parley.yaml
+systemctl start parley.socket
+check 'a client starts it' answers http://127.0.0.1:80/ 200
+check 'with the socket' journal_has 'event=activated .*inherited=1 opened=1'
+check 'still no capability' status_of CapEff 0000000000000000
+# Over three restarts and a death, one client after the other; each waits 30 s at most.
+asks_all_the_time()
+{
+    local count=0
+    while [ -e /root/asking ]; do
+        curl -s -f -o /dev/null --max-time 30 http://127.0.0.1:80/ || echo "refused"
+        count=$((count + 1))
+    done
+    echo "served $count"
+}
+touch /root/asking
+asks_all_the_time >/root/asked &
+for _ in 1 2 3; do
+    systemctl restart parleyd.service
+done
+kill -KILL "$(of MainPID)"
+until_ok is NRestarts 1 >/dev/null
+until_ok answers $ready 200
+rm /root/asking
+wait
+check 'nobody is refused meanwhile' not grep refused /root/asked
+check 'somebody was there' grep -E 'served [1-9]' /root/asked
+systemctl stop parley.socket parleyd.service
+rm -r /run/systemd/system/parley.socket.d
+systemctl daemon-reload
+systemctl reset-failed parleyd.service
+configure <<<"$before"
+
 # What systemd does when it dies, or stands still.
 systemctl start parleyd.service
 kill -KILL "$(of MainPID)"
@@ -132,19 +172,25 @@ check 'and is ready' until_ok answers $ready 200
 rm -r /run/systemd/system/parleyd.service.d
 systemctl daemon-reload
 
-# Upgrade, remove, purge.
+# Upgrade, remove, purge, with the socket.
+systemctl stop parleyd.service
+check 'enabling the socket' systemctl enable --now parley.socket
+systemctl start parleyd.service
 before=$(of MainPID)
 check 'upgrade' dpkg --install /root/parley.deb
 check 'restarts it' not is MainPID "$before"
+check 'leaves the socket open' [ "$(systemctl is-active parley.socket)" = active ]
 check 'leaves the configuration alone' grep -q 'close_rate: 100' /etc/parley/parley.yaml
 check 'remove' dpkg --remove parley
 check 'stops it' not curl -s $ready
+check 'stops the socket' not curl -s http://127.0.0.1:8000/
 check 'leaves the configuration' test -f /etc/parley/parley.yaml
 check 'leaves what was stored' test -d /var/lib/parley/store
 check 'purge' dpkg --purge parley
 check 'takes the configuration' not test -e /etc/parley
 check 'takes what was stored' not test -e /var/lib/parley
 check 'leaves no unit' not systemctl cat parleyd.service
+check 'leaves no socket unit' not systemctl cat parley.socket
 check 'leaves no program' not test -e /usr/bin/parleyd -o -e /usr/libexec/parley
 
 printf '%d passed, %d failed\n' $passed $failed

@@ -41,9 +41,10 @@ enum api_method {
     API_UNBLOCK_USER,
     API_REVOKE_TOKEN,
     API_INVALIDATE_USER_TOKENS,
+    API_RELOAD, /* about the server itself */
 };
 
-enum { API_METHOD_COUNT = API_INVALIDATE_USER_TOKENS + 1 };
+enum { API_METHOD_COUNT = API_RELOAD + 1 };
 
 enum api_verdict {
     API_OK = 0,

@@ -87,14 +87,14 @@ static void append_text(struct api_answer *answer, const char *text)
     append(answer, (struct bytes){(const uint8_t *)text, strlen(text)});
 }
 
-static void append_error(struct api_answer *answer, enum codes_error error)
+static void append_error(struct api_answer *answer, enum codes_error error, struct bytes object)
 {
     uint8_t text[ERROR_SIZE_MAX];
     struct json_writer writer;
     json_writer_init(&writer, (struct span){text, sizeof(text)});
     api_result_write_error(&writer, error);
     append_text(answer, "{\"error\":");
-    append(answer, json_writer_bytes(&writer));
+    append(answer, object.size > 0 ? object : json_writer_bytes(&writer));
     append_text(answer, "}");
 }
 
@@ -122,7 +122,7 @@ static void append_outcome(struct api_answer *answer, const struct api_answer_pa
     if (part->error != CODES_ERROR_NONE) {
         metrics_add(answer->metrics, (enum metrics_id)(METRIC_API_ERRORS_PUBLISH + part->method),
                     1);
-        append_error(answer, (enum codes_error)part->error);
+        append_error(answer, (enum codes_error)part->error, result);
         return;
     }
     append_name(answer, name_of(answer, part));
@@ -257,11 +257,14 @@ void api_answer_take(struct api_answer *answer, uint32_t part, enum codes_error 
     const size_t used = answer->size + answer->waiting + AROUND_SIZE_MAX;
     const bool fits = used < answer->bytes_max && result.size <= answer->bytes_max - used;
 
+    if (!fits) {
+        result = (struct bytes){NULL, 0};
+    }
     taken->is_answered = true;
     taken->error =
         (uint16_t)(error == CODES_ERROR_NONE && !fits ? CODES_ERROR_LIMIT_EXCEEDED : error);
     if (part != answer->first) {
-        if (taken->error == CODES_ERROR_NONE) {
+        if (result.size > 0) {
             keep(answer, taken, result);
         }
         return;

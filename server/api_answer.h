@@ -67,7 +67,10 @@ void api_answer_begin(struct api_answer *answer, enum api_form form);
 NODISCARD int api_answer_expect(struct api_answer *answer, enum api_method method,
                                 enum api_part_kind kind, uint32_t *part);
 
-/* Borrows the result. A number that is not expected (any more) is ignored. */
+/*
+ * Borrows the result, or with an error the object that says it, which may be nothing for the code's
+ * own words. A number that is not expected (any more) is ignored.
+ */
 void api_answer_take(struct api_answer *answer, uint32_t part, enum codes_error error,
                      struct bytes result);
 

@@ -80,6 +80,7 @@ static enum order_kind kind_of(enum api_method method)
     case API_CHANNELS:
     case API_INFO:
     case API_RPC:
+    case API_RELOAD:
         break;
     }
     NEVER("a method that is about no user");

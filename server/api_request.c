@@ -11,6 +11,7 @@
 #include "core/metrics.h"
 #include "proto/api_result.h"
 #include "server/api_order.h"
+#include "server/reload_desk.h"
 #include "server/site.h"
 
 enum { NODE_SIZE_MAX = 1024 }; /* bytes: the result of `info` */
@@ -148,6 +149,20 @@ static int ask_hub(struct api_request *request)
     return expected;
 }
 
+static int reload(struct api_request *request)
+{
+    uint32_t part;
+    const int expected =
+        api_answer_expect(&request->answer, request->command.method, API_PART_WHOLE, &part);
+    const enum codes_error error =
+        expected != 0 ? CODES_ERROR_NONE
+                      : reload_desk_ask(request->options->desk, request->conn, part);
+    if (error != CODES_ERROR_NONE) {
+        api_answer_take(&request->answer, part, error, (struct bytes){NULL, 0});
+    }
+    return expected;
+}
+
 /* What a command about a user says to every reactor; a name of a session is nobody's. */
 static int order(struct api_request *request)
 {
@@ -201,6 +216,9 @@ static int ask(struct api_request *request)
         break;
     case API_INFO:
         result = tell_node(request);
+        break;
+    case API_RELOAD:
+        result = reload(request);
         break;
     case API_RPC:
         /* There is none: methods of one's own need somebody who has them. */

@@ -26,6 +26,7 @@
 #include "server/api_body.h"
 
 struct hub;
+struct reload_desk;
 struct simd_ops;
 struct site;
 
@@ -33,6 +34,7 @@ struct api_request_options {
     struct hub *hub;
     const struct simd_ops *simd;
     const struct site *site; /* what `info` says */
+    struct reload_desk *desk;
     struct metrics *metrics;
     uint32_t body_bytes_max;
     uint32_t answer_bytes_max;

@@ -474,6 +474,7 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_STOP:
     case POST_SETTINGS:
     case POST_SETTINGS_TAKEN:
+    case POST_RELOAD:
     case POST_KEY_SET:
     case POST_WANT_KEYS:
     case POST_DESERTED:

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,8 @@
 #include "server/config.h"
 #include "server/config_list.h"
 #include "server/config_options.h"
+
+static const char without_namespace[] = "channel.without_namespace";
 
 /* -- names ------------------------------------------------------------------------------------- */
 
@@ -207,6 +210,110 @@ static int copy(const struct config_option *option, const void *from, void *to)
     return 0;
 }
 
+/* -- namespaces -------------------------------------------------------------------------------- */
+
+/* May this option have another value while the server runs? */
+static bool may_change(const struct config_option *option, const void *running, const void *fresh)
+{
+    switch (option->change) {
+    case CONFIG_CHANGE_NOW:
+        return true;
+    case CONFIG_CHANGE_SIZE:
+        return (config_options_number(option, running) == 0) ==
+               (config_options_number(option, fresh) == 0);
+    case CONFIG_CHANGE_RESTART:
+        return false;
+    case CONFIG_CHANGE_UNDECIDED:
+        break;
+    }
+    NEVER("an option that has not decided");
+}
+
+static bool may_change_all(const struct config_table table, const void *running, const void *fresh)
+{
+    for (size_t i = 0; i < table.count; i++) {
+        const struct config_option *option = &table.rows[i];
+        if (!are_equal(option, running, fresh) && !may_change(option, running, fresh)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * The options of one namespace belong together: if one of them needs a restart, all that differ
+ * wait for it. `place` goes before the name of an option.
+ */
+static void merge_namespace(const struct config_namespace *running, struct config_namespace *fresh,
+                            const char *place, struct config_changes *changes)
+{
+    const struct config_table table = config_options_of_namespace();
+    const bool changes_now = may_change_all(table, running, fresh);
+    struct config_names *names = changes_now ? &changes->changed : &changes->needs_restart;
+    char name[CONFIG_KEY_SIZE + CONFIG_NAMESPACE_NAME_SIZE];
+
+    for (size_t i = 0; i < table.count; i++) {
+        if (!are_equal(&table.rows[i], running, fresh)) {
+            (void)snprintf(name, sizeof(name), "%s.%s", place, table.rows[i].key);
+            add_name(names, name);
+        }
+    }
+    if (!changes_now) {
+        *fresh = *running; /* plain values: nothing is owned */
+    }
+}
+
+static bool is_without_namespace(const struct config_option *option)
+{
+    return strncmp(option->key, without_namespace, sizeof(without_namespace) - 1) == 0 &&
+           option->key[sizeof(without_namespace) - 1] == '.';
+}
+
+static void merge_without_namespace(const struct config *running, struct config *fresh,
+                                    struct config_changes *changes)
+{
+    const struct config_namespace had = {.options = running->channel.without_namespace};
+    struct config_namespace has = {.options = fresh->channel.without_namespace};
+
+    merge_namespace(&had, &has, without_namespace, changes);
+    fresh->channel.without_namespace = has.options;
+}
+
+static struct config_namespace *find_namespace(const struct config_namespaces *namespaces,
+                                               const char *name)
+{
+    for (uint32_t i = 0; i < namespaces->count; i++) {
+        if (strcmp(namespaces->items[i].name, name) == 0) {
+            return config_list_owned(&namespaces->items[i]);
+        }
+    }
+    return NULL;
+}
+
+static void merge_namespaces(const struct config *running, struct config *fresh,
+                             struct config_changes *changes)
+{
+    const struct config_namespaces *had = &running->channel.namespaces;
+    const struct config_namespaces *has = &fresh->channel.namespaces;
+    char place[CONFIG_KEY_SIZE + CONFIG_NAMESPACE_NAME_SIZE];
+
+    for (uint32_t i = 0; i < had->count; i++) {
+        struct config_namespace *now = find_namespace(has, had->items[i].name);
+        (void)snprintf(place, sizeof(place), "channel.namespaces[%s]", had->items[i].name);
+        if (now == NULL) {
+            add_name(&changes->changed, place);
+        } else {
+            merge_namespace(&had->items[i], now, place, changes);
+        }
+    }
+    for (uint32_t i = 0; i < has->count; i++) {
+        if (find_namespace(had, has->items[i].name) == NULL) {
+            (void)snprintf(place, sizeof(place), "channel.namespaces[%s]", has->items[i].name);
+            add_name(&changes->changed, place);
+        }
+    }
+}
+
 /* -- configurations ---------------------------------------------------------------------------- */
 
 int config_change_merge(const struct config *running, struct config *fresh,
@@ -218,16 +325,18 @@ int config_change_merge(const struct config *running, struct config *fresh,
     *changes = (struct config_changes){.changed.size = 0};
     for (size_t i = 0; result == 0 && i < table.count; i++) {
         const struct config_option *option = &table.rows[i];
-        CHECK(option->change != CONFIG_CHANGE_UNDECIDED);
-        if (are_equal(option, running, fresh)) {
+        if (is_without_namespace(option) || option->kind == CONFIG_KIND_NAMESPACES ||
+            are_equal(option, running, fresh)) {
             continue;
         }
-        if (option->change == CONFIG_CHANGE_NOW) {
+        if (may_change(option, running, fresh)) {
             add_name(&changes->changed, option->key);
         } else {
             add_name(&changes->needs_restart, option->key);
             result = copy(option, running, fresh);
         }
     }
+    merge_without_namespace(running, fresh, changes);
+    merge_namespaces(running, fresh, changes);
     return result;
 }

@@ -36,6 +36,7 @@
 /* The last column: what becomes of another value while the server runs. */
 #define NOW                  .change = CONFIG_CHANGE_NOW
 #define RESTART              .change = CONFIG_CHANGE_RESTART
+#define SIZE_ONLY            .change = CONFIG_CHANGE_SIZE
 
 static const char *const backend_words[] = {"auto", "uring", "epoll", NULL};
 static const char *const simd_words[] = {"auto", "scalar", "sse4", "avx2", "avx512", NULL};
@@ -54,33 +55,33 @@ static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "d
  */
 /* clang-format off */
 #define CHANNEL_ROWS(at, at_duration)                                                              \
-    {at(channel_regex), .kind = CONFIG_KIND_REGEX, RESTART},                                       \
-    {at(allow_user_limited_channels), BOOL(false), RESTART},                                       \
-    {at(allow_subscribe_for_client), BOOL(false), RESTART},                                        \
-    {at(allow_subscribe_for_anonymous), BOOL(false), RESTART},                                     \
-    {at(allow_publish_for_client), BOOL(false), RESTART},                                          \
-    {at(allow_publish_for_subscriber), BOOL(false), RESTART},                                      \
-    {at(allow_publish_for_anonymous), BOOL(false), RESTART},                                       \
-    {at(allow_history_for_client), BOOL(false), RESTART},                                          \
-    {at(allow_history_for_subscriber), BOOL(false), RESTART},                                      \
-    {at(allow_history_for_anonymous), BOOL(false), RESTART},                                       \
-    {at(allow_presence_for_client), BOOL(false), RESTART},                                         \
-    {at(allow_presence_for_subscriber), BOOL(false), RESTART},                                     \
-    {at(allow_presence_for_anonymous), BOOL(false), RESTART},                                      \
-    {at(history_size), NUMBER(0, 1000000, 0, "publications"), RESTART},                            \
-    {at_duration(history_ttl), DURATION(0, DAYS(365), 0), RESTART},                                \
-    {at_duration(history_meta_ttl), DURATION(SECONDS(1), DAYS(365), DAYS(30)), RESTART},           \
-    {at(force_recovery), BOOL(false), RESTART},                                                    \
-    {at(allow_recovery), BOOL(false), RESTART},                                                    \
-    {at(force_positioning), BOOL(false), RESTART},                                                 \
-    {at(allow_positioning), BOOL(false), RESTART},                                                 \
-    {at(force_recovery_mode), CHOICE(recovery_mode_words, POLICY_RECOVERY_STREAM), RESTART},       \
-    {at(presence), BOOL(false), RESTART},                                                          \
-    {at(join_leave), BOOL(false), RESTART},                                                        \
-    {at(force_push_join_leave), BOOL(false), RESTART},                                             \
+    {at(channel_regex), .kind = CONFIG_KIND_REGEX, NOW},                                           \
+    {at(allow_user_limited_channels), BOOL(false), NOW},                                           \
+    {at(allow_subscribe_for_client), BOOL(false), NOW},                                            \
+    {at(allow_subscribe_for_anonymous), BOOL(false), NOW},                                         \
+    {at(allow_publish_for_client), BOOL(false), NOW},                                              \
+    {at(allow_publish_for_subscriber), BOOL(false), NOW},                                          \
+    {at(allow_publish_for_anonymous), BOOL(false), NOW},                                           \
+    {at(allow_history_for_client), BOOL(false), NOW},                                              \
+    {at(allow_history_for_subscriber), BOOL(false), NOW},                                          \
+    {at(allow_history_for_anonymous), BOOL(false), NOW},                                           \
+    {at(allow_presence_for_client), BOOL(false), NOW},                                             \
+    {at(allow_presence_for_subscriber), BOOL(false), NOW},                                         \
+    {at(allow_presence_for_anonymous), BOOL(false), NOW},                                          \
+    {at(history_size), NUMBER(0, 1000000, 0, "publications"), SIZE_ONLY},                          \
+    {at_duration(history_ttl), DURATION(0, DAYS(365), 0), NOW},                                    \
+    {at_duration(history_meta_ttl), DURATION(SECONDS(1), DAYS(365), DAYS(30)), NOW},               \
+    {at(force_recovery), BOOL(false), NOW},                                                        \
+    {at(allow_recovery), BOOL(false), NOW},                                                        \
+    {at(force_positioning), BOOL(false), NOW},                                                     \
+    {at(allow_positioning), BOOL(false), NOW},                                                     \
+    {at(force_recovery_mode), CHOICE(recovery_mode_words, POLICY_RECOVERY_STREAM), NOW},           \
+    {at(presence), BOOL(false), NOW},                                                              \
+    {at(join_leave), BOOL(false), NOW},                                                            \
+    {at(force_push_join_leave), BOOL(false), NOW},                                                 \
     {at(durability), CHOICE(durability_words, POLICY_DURABILITY_MEMORY), RESTART},                 \
-    {at_duration(idempotency_ttl), DURATION(SECONDS(1), DAYS(1), SECONDS(300)), RESTART},          \
-    {at(slow_consumer), CHOICE(slow_consumer_words, POLICY_SLOW_RESYNC), RESTART}
+    {at_duration(idempotency_ttl), DURATION(SECONDS(1), DAYS(1), SECONDS(300)), NOW},              \
+    {at(slow_consumer), CHOICE(slow_consumer_words, POLICY_SLOW_RESYNC), NOW}
 /* clang-format on */
 
 /* Those of client.token and client.subscription_token. */
@@ -148,7 +149,7 @@ static const struct config_option all_rows[] = {
     {AT_DURATION(http_api, body_timeout), DURATION(MS(100), SECONDS(600), SECONDS(10)), NOW},
     {AT_DURATION(http_api, idle_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(120)), NOW},
 
-    {AT(client, insecure), BOOL(false), RESTART},
+    {AT(client, insecure), BOOL(false), NOW},
     {AT(client, allow_anonymous_connect_without_token), BOOL(false), NOW},
     {AT(client, allowed_origins), .kind = CONFIG_KIND_ORIGINS, .max = 1024, NOW},
     {AT_DURATION(client, stale_close_delay), DURATION(MS(100), SECONDS(3600), SECONDS(10)), NOW},
@@ -198,10 +199,10 @@ static const struct config_option all_rows[] = {
     {AT_DURATION(echo, message_timeout), DURATION(MS(100), SECONDS(3600), SECONDS(120)), NOW},
     {AT(echo, queue_max_size), NUMBER(KIB(4), MIB(1024), MIB(32), "bytes"), RESTART},
 
-    {AT(channel, max_length), NUMBER(1, 255, 255, "bytes"), RESTART},
+    {AT(channel, max_length), NUMBER(1, 255, 255, "bytes"), NOW},
     {AT(channel, history_memory_max), SIZE(MIB(1), MIB(1 << 20), MIB(1024)), RESTART},
     CHANNEL_ROWS(AT_PLAIN, AT_PLAIN_DURATION),
-    {AT(channel, namespaces), .kind = CONFIG_KIND_NAMESPACES, .max = 1024, RESTART},
+    {AT(channel, namespaces), .kind = CONFIG_KIND_NAMESPACES, .max = 1024, NOW},
 
     {AT(store, engine), CHOICE(store_engine_words, CONFIG_STORE_MEMORY), RESTART},
     {AT(store, path), PATH(""), RESTART},

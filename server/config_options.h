@@ -48,6 +48,7 @@ enum config_kind {
 enum config_change {
     CONFIG_CHANGE_UNDECIDED = 0, /* of an item, but for those of namespaces */
     CONFIG_CHANGE_NOW,           /* it is used from then on */
+    CONFIG_CHANGE_SIZE,          /* likewise, but not from or to 0 */
     CONFIG_CHANGE_RESTART,       /* it is named, and used after the next start */
 };
 

@@ -96,7 +96,6 @@ struct control {
     const struct simd_ops *simd;
     struct bus *bus;
     const struct config_source *config_source;
-    struct policies policies;
     struct settings *settings; /* those at the start, until they are the reload's */
     struct site site;
     struct service service;
@@ -220,7 +219,8 @@ static int open_descriptors(struct control *control)
 
 static int load_settings(struct control *control)
 {
-    control->settings = settings_create(control->config, NULL, control->error, control->error_size);
+    control->settings =
+        settings_create(control->config, NULL, NULL, control->error, control->error_size);
     return control->settings == NULL ? -EINVAL : 0;
 }
 
@@ -270,7 +270,7 @@ static void name_node(struct control *control)
 /* Those that are configured now: they have their places as long as the process runs. */
 static int count_namespaces(struct control *control)
 {
-    const struct policy_table *table = &control->policies.table;
+    const struct policy_table *table = &control->settings->policies.table;
 
     control->namespaces = metrics_namespace_create(table->policy_count);
     if (control->namespaces == NULL) {
@@ -279,7 +279,7 @@ static int count_namespaces(struct control *control)
     for (size_t i = 0; i < table->policy_count; i++) {
         metrics_namespace_name(control->namespaces, i, table->policies[i].name);
     }
-    policies_count_as(&control->policies, control->namespaces);
+    policies_count_as(&control->settings->policies, control->namespaces);
     for (size_t i = 0; i < control->config->reactor.count; i++) {
         if (metrics_namespace_open(&control->metrics[i], control->namespaces->count) != 0) {
             return -ENOMEM;
@@ -306,8 +306,7 @@ static int allocate(struct control *control)
     control->all_metrics = calloc(counting, sizeof(*control->all_metrics));
     control->metric_names = calloc(counting, sizeof(*control->metric_names));
     if (control->bus == NULL || control->members == NULL || control->metrics == NULL ||
-        control->all_metrics == NULL || control->metric_names == NULL ||
-        policies_init(&control->policies, control->config) != 0) {
+        control->all_metrics == NULL || control->metric_names == NULL) {
         return fail(control, -ENOMEM, "start");
     }
     /* Rings between all ports, as they are until the end: no thread counts yet. */
@@ -381,7 +380,7 @@ static int create_member(struct control *control, size_t index)
     struct shard_options options = {
         .config = control->config,
         .api_key = &control->settings->api_key,
-        .policies = &control->policies.table,
+        .policies = &control->settings->policies.table,
         .tokens = member->verifier,
         .verifier = token_keys_is_empty(control->settings->keys) ? NULL : &member->claims,
         .site = &control->site,
@@ -483,6 +482,11 @@ static int start_archive(struct control *control)
     return 0;
 }
 
+static uint64_t stop_time_ns(const struct config *config)
+{
+    return config->shutdown.timeout_ns + config->store.timeout_ns + end_time_ns;
+}
+
 /* Who cannot be reached is not told; the log is, for a manager that waits for us will end us. */
 static void start_service(struct control *control)
 {
@@ -493,7 +497,7 @@ static void start_service(struct control *control)
         .wake = wake_member,
         .context = control,
         .log = control->log,
-        .stop_time_ns = config->shutdown.timeout_ns + config->store.timeout_ns + end_time_ns,
+        .stop_time_ns = stop_time_ns(config),
     };
     const int result = service_init(&control->service, &options);
     if (result != 0) {
@@ -511,6 +515,7 @@ static int start_reload(struct control *control)
         .logger = control->logger,
         .log = control->log,
         .metrics = &control->metrics[control->site.metric_count - 1],
+        .namespaces = control->namespaces,
         .reactor_count = control->config->reactor.count,
     };
     const int result = reload_init(&control->reload, &options, control->settings);
@@ -660,6 +665,8 @@ static void take_posts(struct control *control)
     for (size_t i = 0; i < count; i++) {
         if (posts[i].kind == POST_SETTINGS_TAKEN) {
             reload_take(&control->reload);
+        } else if (posts[i].kind == POST_RELOAD) {
+            reload_ask(&control->reload, posts[i].from);
         } else {
             CHECK(posts[i].kind == POST_DESERTED || posts[i].kind == POST_DRAINED);
             control->members[posts[i].from].answered = posts[i].kind;
@@ -780,6 +787,8 @@ static void order_and_wait(struct control *control, enum post_kind order, enum p
         if (signal_number != 0 && signal_number != SIGHUP) {
             exit_at_once(control);
         }
+        const bool has_posted = reload_go_on(&control->reload); /* who has asked is answered */
+        (void)has_posted;                                       /* the next turn comes soon */
         if (monotime_read() >= report_ns) {
             report_drain(control, "draining");
             report_ns += MONOTIME_NS_PER_S;
@@ -829,7 +838,6 @@ static void deinit(struct control *control)
     reload_deinit(&control->reload);
     service_deinit(&control->service);
     listening_deinit(&control->listening);
-    policies_deinit(&control->policies);
     free(control->metric_names);
     for (size_t i = 0; control->metrics != NULL && i < control->config->reactor.count; i++) {
         metrics_namespace_close(&control->metrics[i]);
@@ -859,6 +867,7 @@ static int look_after(struct control *control, uint32_t signal_number)
     }
     const bool has_posted = reload_go_on(&control->reload);
     if (reload_is_over(&control->reload)) {
+        service_set_stop_time(&control->service, stop_time_ns(control->reload.present->config));
         service_reloaded(&control->service);
     }
     if (!has_posted) {

@@ -447,6 +447,7 @@ static void take_api(struct gateway *gateway, const struct config *config)
         .hub = gateway->options.hub,
         .simd = gateway->options.simd,
         .site = gateway->options.site,
+        .desk = gateway->options.desk,
         .metrics = gateway->options.metrics,
         .body_bytes_max = config->http_api.max_body_bytes,
         .answer_bytes_max = config->http_api.max_answer_bytes,

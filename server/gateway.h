@@ -30,6 +30,7 @@ struct log;
 struct metrics;
 struct outbox;
 struct reactor;
+struct reload_desk;
 struct simd_ops;
 struct site;
 struct token_verifier;
@@ -42,6 +43,7 @@ struct gateway_options {
     const struct listening *listening; /* by the index that reactor_listen() gave */
     struct hub *hub;
     struct outbox *outbox;
+    struct reload_desk *desk;
     struct compression *compression; /* NULL: off, nobody is offered it */
     struct token_verifier *tokens;   /* the hub asks it; NULL: no key is configured */
     struct metrics *metrics;

@@ -7,19 +7,25 @@
 #include <string.h>
 
 #include "chat/post.h"
+#include "core/blob.h"
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/log.h"
 #include "core/logger.h"
 #include "core/metrics.h"
 #include "core/monotime.h"
+#include "proto/codes.h"
 #include "server/config.h"
 #include "server/config_change.h"
 #include "server/config_source.h"
 #include "server/listening.h"
+#include "server/reload_answer.h"
 #include "server/settings.h"
 
-enum { MS_PER_S = 1000 };
+enum {
+    MS_PER_S = 1000,
+    ANSWER_BYTES_MAX = 4 << 20, /* of answers that reactors have not given back */
+};
 
 /* -- what is said ------------------------------------------------------------------------------ */
 
@@ -75,6 +81,66 @@ static void report(const struct reload *reload)
     log_names(reload, LOG_WARN, "needs a restart: not changed", &changes->needs_restart);
 }
 
+/* -- who has asked ----------------------------------------------------------------------------- */
+
+static void begin_answers(struct reload *reload)
+{
+    for (size_t i = 0; i < reload->options.reactor_count; i++) {
+        if (reload->askers[i].state == RELOAD_ASKED) {
+            reload->askers[i].state = RELOAD_IN_ROUND;
+        }
+    }
+}
+
+/* Takes the blob, which says the same to all; NULL: no memory for it. */
+static void answer(struct reload *reload, struct blob *blob, enum codes_error error)
+{
+    for (size_t i = 0; i < reload->options.reactor_count; i++) {
+        struct reload_asker *asker = &reload->askers[i];
+        if (asker->state != RELOAD_IN_ROUND) {
+            continue;
+        }
+        if (blob != NULL) {
+            blob_share(blob, 1);
+        }
+        *asker = (struct reload_asker){
+            .state = RELOAD_ANSWERED,
+            .answer = blob,
+            .error = (uint16_t)(blob == NULL ? CODES_ERROR_INTERNAL : error),
+        };
+    }
+    if (blob != NULL) {
+        blob_drop(blob, reload->pool);
+    }
+}
+
+/* False: no room. */
+static bool post_answers(struct reload *reload)
+{
+    const size_t count = reload->options.reactor_count;
+    bool all = true;
+
+    for (size_t i = 0; i < count; i++) {
+        struct reload_asker *asker = &reload->askers[i];
+        if (asker->state != RELOAD_ANSWERED) {
+            continue;
+        }
+        const struct post post = {
+            .kind = POST_RELOAD,
+            .reload = {.blob = asker->answer, .error = asker->error},
+        };
+        const struct bus_post packed = post_pack(&post);
+        if (bus_tell(reload->options.bus, count, i, &packed) == BUS_POSTED) {
+            *asker = (struct reload_asker){.state = RELOAD_NOT_ASKED};
+        } else {
+            all = false;
+        }
+    }
+    bus_flush(reload->options.bus, count);
+    (void)blob_pool_collect(reload->pool);
+    return all;
+}
+
 /* -- what is read ------------------------------------------------------------------------------ */
 
 static void set_loaded_time(const struct reload *reload)
@@ -114,7 +180,7 @@ static struct settings *read_all(struct reload *reload, char *error, size_t size
         free(config);
         return NULL;
     }
-    struct settings *settings = settings_create(config, config, error, size);
+    struct settings *settings = settings_create(config, config, reload->present, error, size);
     if (settings == NULL) {
         config_destroy(config);
         free(config);
@@ -125,6 +191,7 @@ static struct settings *read_all(struct reload *reload, char *error, size_t size
         settings_destroy(settings);
         return NULL;
     }
+    policies_count_as(&settings->policies, reload->options.namespaces);
     listening_list_tls(reload->options.listening, settings->tls);
     return settings;
 }
@@ -135,14 +202,17 @@ static void begin(struct reload *reload)
 
     CHECK(reload->past == NULL);
     reload->is_wanted = false;
+    begin_answers(reload);
     struct settings *settings = read_all(reload, error, sizeof(error));
     if (settings == NULL) {
         metrics_add(reload->options.metrics, METRIC_RELOADS_FAILED, 1);
         log_long(reload, LOG_ERROR, "reload failed: nothing was changed", "because", error);
+        answer(reload, reload_answer_error(reload->pool, error), CODES_ERROR_BAD_REQUEST);
         return;
     }
     reload->past = reload->present;
     reload->present = settings;
+    reload->is_final = false;
     reload->told = 0;
     reload->taken = 0;
     logger_set_level(reload->options.logger, (enum log_level)settings->config->log.level);
@@ -157,6 +227,7 @@ static void end(struct reload *reload)
     metrics_add(reload->options.metrics, METRIC_RELOADS_DONE, 1);
     set_loaded_time(reload);
     report(reload);
+    answer(reload, reload_answer_changes(reload->pool, reload->changes), CODES_ERROR_NONE);
 }
 
 /* False: no room. */
@@ -164,7 +235,7 @@ static bool tell(struct reload *reload)
 {
     const struct post post = {
         .kind = POST_SETTINGS,
-        .settings = {.settings = reload->present},
+        .settings = {.settings = reload->present, .is_final = reload->is_final},
     };
     const struct bus_post packed = post_pack(&post);
     const size_t count = reload->options.reactor_count;
@@ -180,25 +251,46 @@ static bool tell(struct reload *reload)
 int reload_init(struct reload *reload, const struct reload_options *options,
                 struct settings *present)
 {
-    struct config_changes *changes = calloc(1, sizeof(*changes));
-    if (changes == NULL) {
+    struct reload created = {
+        .options = *options,
+        .changes = calloc(1, sizeof(*created.changes)),
+        .askers = calloc(options->reactor_count, sizeof(*created.askers)),
+        .pool = blob_pool_create(ANSWER_BYTES_MAX),
+    };
+    if (created.changes == NULL || created.askers == NULL || created.pool == NULL) {
+        reload_deinit(&created);
         return -ENOMEM;
     }
-    *reload = (struct reload){.options = *options, .present = present, .changes = changes};
+    *reload = created;
+    reload->present = present;
     set_loaded_time(reload);
     return 0;
 }
 
 void reload_deinit(struct reload *reload)
 {
+    for (size_t i = 0; reload->askers != NULL && i < reload->options.reactor_count; i++) {
+        if (reload->askers[i].answer != NULL) {
+            blob_drop(reload->askers[i].answer, reload->pool);
+        }
+    }
     settings_destroy(reload->past);
     settings_destroy(reload->present);
+    blob_pool_destroy(reload->pool);
+    free(reload->askers);
     free(reload->changes);
     *reload = (struct reload){.present = NULL};
 }
 
 void reload_want(struct reload *reload)
 {
+    reload->is_wanted = true;
+}
+
+void reload_ask(struct reload *reload, size_t reactor)
+{
+    CHECK(reload->askers[reactor].state == RELOAD_NOT_ASKED);
+    reload->askers[reactor].state = RELOAD_ASKED;
     reload->is_wanted = true;
 }
 
@@ -216,10 +308,17 @@ bool reload_is_over(const struct reload *reload)
 bool reload_go_on(struct reload *reload)
 {
     if (reload->past != NULL && reload->taken == reload->options.reactor_count) {
-        end(reload);
+        if (reload->is_final) {
+            end(reload);
+        } else {
+            reload->is_final = true;
+            reload->told = 0;
+            reload->taken = 0;
+        }
     }
     if (reload->past == NULL && reload->is_wanted) {
         begin(reload);
     }
-    return reload->past == NULL || tell(reload);
+    const bool has_told = reload->past == NULL || tell(reload);
+    return post_answers(reload) && has_told;
 }

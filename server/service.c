@@ -212,6 +212,11 @@ void service_reloaded(struct service *service)
     }
 }
 
+void service_set_stop_time(struct service *service, uint64_t stop_time_ns)
+{
+    service->options.stop_time_ns = stop_time_ns;
+}
+
 void service_stopping(struct service *service, uint64_t now_ns)
 {
     char lines[LINES_SIZE];

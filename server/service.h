@@ -67,6 +67,9 @@ NODISCARD uint64_t service_due_ns(const struct service *service);
 void service_reloading(struct service *service, uint64_t now_ns);
 void service_reloaded(struct service *service);
 
+/* Another configuration: an end may take so long now. */
+void service_set_stop_time(struct service *service, uint64_t stop_time_ns);
+
 /* A signal to end came. */
 void service_stopping(struct service *service, uint64_t now_ns);
 

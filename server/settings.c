@@ -7,8 +7,8 @@
 
 #include "server/token_keys.h"
 
-struct settings *settings_create(const struct config *config, struct config *owned, char *error,
-                                 size_t error_size)
+struct settings *settings_create(const struct config *config, struct config *owned,
+                                 const struct settings *past, char *error, size_t error_size)
 {
     char why[CONFIG_ERROR_SIZE] = "no memory";
     struct settings *created = calloc(1, sizeof(*created));
@@ -20,7 +20,9 @@ struct settings *settings_create(const struct config *config, struct config *own
     if (created->keys == NULL) {
         goto fail;
     }
-    if (!api_key_load(&created->api_key, &config->http_api, why, sizeof(why))) {
+    if (!api_key_load(&created->api_key, &config->http_api, why, sizeof(why)) ||
+        policies_init_after(&created->policies, config, past == NULL ? NULL : &past->policies, why,
+                            sizeof(why)) != 0) {
         goto fail;
     }
     created->owned = owned;
@@ -37,6 +39,7 @@ void settings_destroy(struct settings *settings)
     if (settings == NULL) {
         return;
     }
+    policies_deinit(&settings->policies);
     token_keys_unref(settings->keys);
     if (settings->owned != NULL) {
         config_destroy(settings->owned);

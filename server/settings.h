@@ -15,11 +15,13 @@
 #include "server/api_key.h"
 #include "server/config.h"
 #include "server/listening.h"
+#include "server/policies.h"
 
 struct token_keys;
 
 struct settings {
     const struct config *config;
+    struct policies policies;
     struct token_keys *keys; /* one share */
     struct api_key api_key;
     struct tls_config *tls[LISTENING_MAX]; /* by listener; the table's shares, NULL: none */
@@ -28,11 +30,12 @@ struct settings {
 
 /*
  * Reads the files of keys. `owned` is the configuration, made with malloc(), which becomes its own
- * to destroy, or NULL. NULL and a sentence: a file will not do, or no memory; what was to be owned
- * is the caller's then.
+ * to destroy, or NULL. `past`: what it follows, in whose places namespaces stay, or NULL.
+ * NULL and a sentence: a file will not do, or no memory; what was to be owned is the caller's then.
  */
 NODISCARD struct settings *settings_create(const struct config *config, struct config *owned,
-                                           char *error, size_t error_size);
+                                           const struct settings *past, char *error,
+                                           size_t error_size);
 void settings_destroy(struct settings *settings); /* NULL: nothing */
 
 #endif /* SERVER_SETTINGS_H */

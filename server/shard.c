@@ -26,6 +26,7 @@
 #include "server/drain.h"
 #include "server/gateway.h"
 #include "server/listening.h"
+#include "server/reload_desk.h"
 #include "server/settings.h"
 #include "server/shed.h"
 #include "server/token.h"
@@ -65,6 +66,7 @@ struct shard {
     struct delivery delivery;
     struct delivery_times times;
     struct drain drain;
+    struct reload_desk desk;
     struct claims_verifier claims; /* of shard_options.tokens, if there are any */
     uint64_t slow_turn_ns;         /* log.slow_turn */
     uint64_t report_ns;            /* when to look again at what follows */
@@ -96,6 +98,7 @@ static uint32_t page_bytes(const struct config *config)
 
 /* Sizes are those of the configuration at the start, where they cannot change. */
 static struct hub_options hub_options_of(const struct shard *shard, const struct config *config,
+                                         const struct policy_table *policies,
                                          const struct claims_verifier *verifier)
 {
     const struct shard_options *options = &shard->options;
@@ -152,7 +155,7 @@ static struct hub_options hub_options_of(const struct shard *shard, const struct
         .personal_channels = config->client.subscribe_to_user_personal_channel.enabled,
         .personal_namespace = {(const uint8_t *)personal_namespace, strlen(personal_namespace)},
         .version = "parley " PARLEY_VERSION,
-        .policies = options->policies,
+        .policies = policies,
         .bus = options->bus,
         .pool = shard->pool,
         .metrics = options->metrics,
@@ -164,8 +167,8 @@ static struct hub_options hub_options_of(const struct shard *shard, const struct
 
 static int create_hub(struct shard *shard)
 {
-    const struct hub_options hub =
-        hub_options_of(shard, shard->options.config, shard->options.verifier);
+    const struct hub_options hub = hub_options_of(shard, shard->options.config,
+                                                  shard->options.policies, shard->options.verifier);
     return hub_create(&hub, &shard->hub);
 }
 
@@ -227,6 +230,7 @@ static int create_gateway(struct shard *shard)
         .listening = options->listening,
         .hub = shard->hub,
         .outbox = shard->outbox,
+        .desk = &shard->desk,
         .compression = shard->compression,
         .tokens = options->tokens,
         .metrics = options->metrics,
@@ -281,6 +285,11 @@ int shard_create(const struct shard_options *options, struct shard **shard)
     }
     created->options = *options;
     created->slow_turn_ns = options->config->log.slow_turn_ns;
+    created->desk = (struct reload_desk){
+        .bus = options->bus,
+        .port = options->index,
+        .control = (uint16_t)options->config->reactor.count,
+    };
     if (options->tokens != NULL) {
         created->claims = token_verifier_seam(options->tokens);
     }
@@ -399,7 +408,8 @@ static void change(struct shard *shard, const struct settings *settings) ON_REAC
     const struct config *config = settings->config;
     const struct claims_verifier *verifier =
         token_keys_is_empty(settings->keys) ? NULL : &shard->claims;
-    const struct hub_options hub = hub_options_of(shard, config, verifier);
+    const struct hub_options hub =
+        hub_options_of(shard, config, &settings->policies.table, verifier);
 
     renew_keys(shard, settings);
     renew_tls(shard, settings);
@@ -409,6 +419,16 @@ static void change(struct shard *shard, const struct settings *settings) ON_REAC
     shard->delivery.messages_per_frame_max = config->client.max_messages_per_frame;
     shard->drain.config = config;
     shard->slow_turn_ns = config->log.slow_turn_ns;
+}
+
+static void take_settings(struct shard *shard, const struct settings *settings, bool is_final)
+    ON_REACTOR
+{
+    if (is_final) {
+        change(shard, settings);
+    } else {
+        hub_learn(shard->hub, &settings->policies.table);
+    }
     shard->owes_taken = true;
 }
 
@@ -442,8 +462,10 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
         hub_forget(shard->hub);
     } else if (post.kind == POST_OVERLOAD) {
         take_overload(shard, post.overload.level);
+    } else if (post.kind == POST_RELOAD) {
+        reload_desk_take(&shard->desk, &post.reload, shard->outbox, shard->pool);
     } else if (post.kind == POST_SETTINGS) {
-        change(shard, post.settings.settings);
+        take_settings(shard, post.settings.settings, post.settings.is_final);
     } else if (post.kind == POST_KEY_SET) {
         token_verifier_renew_set(shard->options.tokens, (enum claims_kind)post.key_set.kind,
                                  post.key_set.set);

@@ -6,9 +6,9 @@ import { sleep } from '../../e2e/lib/wait.mjs';
 
 async function stalls(server) {
   server.kill('SIGSTOP');
-  await sleep(60);
+  await sleep(250);
   server.kill('SIGCONT');
-  await sleep(40);
+  await sleep(50);
 }
 
 export const ROWS = [

@@ -12,10 +12,20 @@ import { group } from '../lib/runner.mjs';
 import { writeConfig } from '../lib/server.mjs';
 import { until } from '../lib/wait.mjs';
 
+/* Everybody may do everything where nobody says otherwise. */
+const OPEN = {
+  allow_subscribe_for_client: true, allow_subscribe_for_anonymous: true,
+  allow_publish_for_client: true, allow_publish_for_anonymous: true,
+};
+const NEWS = {
+  ...OPEN, name: 'news', history_size: 5, history_ttl: '60s', allow_recovery: true,
+  allow_history_for_client: true, allow_history_for_anonymous: true,
+};
 const CONFIG = {
-  client: { insecure: true, channel_limit: 2 },
+  client: { allow_anonymous_connect_without_token: true, channel_limit: 2 },
   http_api: { insecure: true },
   log: { level: 'info' },
+  channel: { without_namespace: OPEN, namespaces: [NEWS, { ...OPEN, name: 'gone' }] },
 };
 
 /* The server's file with another text, by which it is to be read next. */
@@ -95,6 +105,7 @@ async function badFiles(server) {
   for (const [text, why] of [
     ['client:\n  insecure: true\n  chanel_limit: 5\n', `${file}:3:3: client\\.chanel_limit: expected a known key`],
     ['client: {insecure: true\n', `${file}:\\d+:\\d+: `],
+    ['client: {channel_limit: 7}\nchannel: {namespaces: [{name: a, history_size: 1}]}\n', `${file}:2:\\d+: .*history_ttl`],
     [changed({ http_api: { insecure: false, key_file: '/nonexistent/key' } }), '/nonexistent/key'],
   ]) {
     rewrite(server, text);
@@ -115,15 +126,139 @@ async function origins(server) {
   assert.equal((await from('https://a.example')).status, 101);
 }
 
+/* A reload asked for by a back end, with other namespaces. */
+async function namespacesBecome(server, namespaces, sections = {}) {
+  rewrite(server, changed({ channel: { ...CONFIG.channel, namespaces }, ...sections }));
+  return new BackEnd(server).call('reload', {});
+}
+
+async function permissions(server) {
+  const [alice, bob] = await Promise.all([Sdk.connect(server), Sdk.connect(server)]);
+  const [hers, his] = [await alice.subscribe('news:a'), await bob.subscribe('news:a')];
+  await alice.publish('news:a', 1);
+  const quiet = { ...NEWS, allow_publish_for_anonymous: false };
+  assert.deepEqual(await namespacesBecome(server, [quiet, { ...OPEN, name: 'gone' }]), {
+    result: { changed: ['channel.namespaces[news].allow_publish_for_anonymous'], needs_restart: [] },
+  });
+  assert.equal((await Sdk.errorOf(alice.publish('news:a', 2), 'a publish')).code, 103);
+  assert.deepEqual((await namespacesBecome(server, CONFIG.channel.namespaces)).result.changed,
+    ['channel.namespaces[news].allow_publish_for_anonymous']);
+  await bob.publish('news:a', 3);
+  for (const room of [hers, his]) {
+    const got = await room.publication.takeMany(2, 'what was allowed');
+    assert.deepEqual(got.map((one) => [one.data, one.offset]), [[1, 1], [3, 2]]);
+    assert.equal(room.unsubscribed.size + room.subscribing.size, 1, 'subscribed once');
+  }
+  for (const sdk of [alice, bob]) {
+    assert.equal(sdk.disconnected.size, 0);
+    sdk.close();
+  }
+}
+
+/* One that is open: more is kept, less is kept; and what cannot be, from or to nothing. */
+async function historySize(server) {
+  const sdk = await Sdk.connect(server);
+  const size = async () => (await sdk.centrifuge.history('news:size', { limit: 100 })).publications.length;
+  await sdk.subscribe('news:size');
+  for (let i = 0; i < 8; i += 1) {
+    await sdk.publish('news:size', i);
+  }
+  assert.equal(await size(), 5);
+  await namespacesBecome(server, [{ ...NEWS, history_size: 2 }, { ...OPEN, name: 'gone' }]);
+  assert.equal(await size(), 2);
+  await namespacesBecome(server, [{ ...NEWS, history_size: 7 }, { ...OPEN, name: 'gone' }]);
+  for (let i = 0; i < 8; i += 1) {
+    await sdk.publish('news:size', i);
+  }
+  assert.equal(await size(), 7);
+  const { allow_recovery, history_size, history_ttl, ...none } = NEWS;
+  assert.ok(allow_recovery && history_size && history_ttl);
+  assert.deepEqual(await namespacesBecome(server, [none, { ...OPEN, name: 'gone', durability: 'none' }]), {
+    result: {
+      changed: [],
+      needs_restart: ['channel.namespaces[news].history_size', 'channel.namespaces[news].history_ttl',
+        'channel.namespaces[news].allow_recovery', 'channel.namespaces[gone].durability'],
+    },
+  });
+  assert.equal(await size(), 7, 'a namespace stays as a whole');
+  await namespacesBecome(server, CONFIG.channel.namespaces);
+  sdk.close();
+}
+
+/* Who is in a namespace that goes stays; nobody comes in, and nothing is said there any more. */
+async function comeAndGo(server) {
+  const [sdk, other] = await Promise.all([Sdk.connect(server), Sdk.connect(server)]);
+  const room = await sdk.subscribe('gone:x');
+  assert.equal((await Sdk.errorOf(sdk.publish('fresh:x', 1), 'before it is there')).code, 102);
+  const fresh = { ...OPEN, name: 'fresh', history_size: 3, history_ttl: '60s' };
+  assert.deepEqual((await namespacesBecome(server, [NEWS, fresh])).result.changed,
+    ['channel.namespaces[gone]', 'channel.namespaces[fresh]']);
+  for (const channel of ['fresh:1', 'fresh:2', 'fresh:3', 'fresh:4']) { /* on both homes */
+    const rooms = [await sdk.subscribe(channel), await other.subscribe(channel)];
+    await sdk.publish(channel, 'new');
+    for (const one of rooms) {
+      assert.equal((await one.publication.take('in a new namespace')).data, 'new');
+      one.subscription.unsubscribe();
+    }
+  }
+  assert.equal((await Sdk.errorOf(sdk.publish('gone:x', 1), 'a publish')).code, 102);
+  assert.equal(await new BackEnd(server).error('publish', { channel: 'gone:x', data: 1 }), 102);
+  const late = other.newSubscription('gone:x');
+  late.subscription.subscribe();
+  assert.equal((await late.unsubscribed.take('to be refused')).code, 102);
+
+  /* It comes back, and those who stayed are in it. */
+  await namespacesBecome(server, CONFIG.channel.namespaces);
+  await other.publish('gone:x', 'back');
+  assert.equal((await room.publication.take('after all')).data, 'back');
+  assert.equal(room.unsubscribed.size, 0);
+  sdk.close();
+  other.close();
+
+  /* Not with a history where it had none: those who stayed have no position. */
+  await namespacesBecome(server, [NEWS]);
+  const answer = await namespacesBecome(server, [NEWS, { ...OPEN, name: 'gone', history_size: 1, history_ttl: '1s' }]);
+  assert.match(answer.error.message, /^channel\.namespaces\[gone\]: had .*needs a restart$/);
+  await namespacesBecome(server, CONFIG.channel.namespaces);
+}
+
+async function answers(server) {
+  rewrite(server, 'log:\n  level: loud\n');
+  const { error } = await new BackEnd(server).call('reload', {});
+  assert.equal(error.code, 107);
+  assert.match(error.message, /\.json:2:10: log\.level: expected/);
+  rewrite(server, changed({ reactor: { receive_buffers: 64 }, client: { ping_interval: '9s', channel_limit: 9 } }));
+  const both = { changed: ['client.channel_limit'], needs_restart: ['client.ping_interval', 'reactor.receive_buffers'] };
+  const [first, last] = await new BackEnd(server).batch([{ reload: {} }, { reload: {} }]);
+  assert.deepEqual(first.reload, both);
+  assert.deepEqual(last.reload, { ...both, changed: [] });
+  /* Many at once: each has an answer, and it is the right one. */
+  const all = await Promise.all(Array.from({ length: 8 }, () => new BackEnd(server).call('reload', {})));
+  all.forEach((one) => assert.ok(one.error?.code === 111 || one.result.changed.length === 0, JSON.stringify(one)));
+}
+
+/* Each case begins with the configuration of the group. */
+function fromTheStart(run) {
+  return async (server) => {
+    await namespacesBecome(server, CONFIG.channel.namespaces);
+    await run(server);
+  };
+}
+
 group({
   name: 'reload',
   on: 'backends',
   server: { config: CONFIG },
+  remains: ['parley_channels'], /* with history */
   cases: [
-    ['limits of who is connected', limits],
-    ['the level of the log', logLevel],
-    ['what needs a restart is named', restart],
-    ['a bad file changes nothing', badFiles],
-    ['origins', origins],
+    ['limits of who is connected', fromTheStart(limits)],
+    ['the level of the log', fromTheStart(logLevel)],
+    ['what needs a restart is named', fromTheStart(restart)],
+    ['a bad file changes nothing', fromTheStart(badFiles)],
+    ['origins', fromTheStart(origins)],
+    ['permissions of who is connected', fromTheStart(permissions)],
+    ['the size of a history', fromTheStart(historySize)],
+    ['namespaces come and go', fromTheStart(comeAndGo)],
+    ['what the API answers', fromTheStart(answers)],
   ],
 });

@@ -44,6 +44,13 @@ static void set_rules(int subscribe, int others)
     };
 }
 
+/* The same for who is connected. */
+static void change_rules(int subscribe, int others)
+{
+    set_rules(subscribe, others);
+    change_policies(&policies);
+}
+
 /* The insider is in a channel of that home and has told it a secret. */
 static void open_channel(uint16_t home)
 {
@@ -65,6 +72,7 @@ static void open_channel(uint16_t home)
     (void)hear(insider, EVENT_PUBLISHED, 3);
     hear_publication(insider, name, "\"secret\"");
     policies.insecure = false;
+    change_policies(&policies);
 }
 
 /* The answer to command 9; what comes before it is of no interest. */
@@ -148,7 +156,7 @@ static void judge_verb(int verb, enum asker who, uint16_t home, int rules)
 {
     char command[256];
     open_channel(home);
-    set_rules(RULE_CLIENT | RULE_ANONYMOUS, rules);
+    change_rules(RULE_CLIENT | RULE_ANONYMOUS, rules);
     struct client *client = asker_of(who);
     (void)snprintf(command, sizeof(command), verbs[verb].command, name);
     ck_assert_uint_eq(say(client, command), 0);
@@ -196,9 +204,9 @@ static void judge_entry(int entry, uint16_t home, int rules)
 {
     char command[256];
     open_channel(home);
-    set_rules(RULE_CLIENT | RULE_ANONYMOUS, 0);
+    change_rules(RULE_CLIENT | RULE_ANONYMOUS, 0);
     struct client *client = asker_of(entries[entry].was_here ? WENT : STRANGER);
-    set_rules(rules, RULE_CLIENT | RULE_SUBSCRIBER | RULE_ANONYMOUS);
+    change_rules(rules, RULE_CLIENT | RULE_SUBSCRIBER | RULE_ANONYMOUS);
     (void)snprintf(command, sizeof(command), "{\"id\":9,\"subscribe\":{\"channel\":\"%s\"%s}}",
                    name, entries[entry].besides);
     ck_assert_uint_eq(say(client, command), 0);
@@ -235,7 +243,7 @@ START_TEST(nobody_without_connecting)
 {
     char command[256];
     open_channel((uint16_t)_i);
-    set_rules(RULE_CLIENT | RULE_ANONYMOUS, RULE_CLIENT | RULE_ANONYMOUS);
+    change_rules(RULE_CLIENT | RULE_ANONYMOUS, RULE_CLIENT | RULE_ANONYMOUS);
     for (int verb = 0; verb < COUNT(verbs); verb++) {
         struct client *client = new_client(1);
         (void)snprintf(command, sizeof(command), verbs[verb].command, name);

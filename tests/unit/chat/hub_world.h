@@ -74,6 +74,7 @@ struct reactor {
     struct outbox *outbox;
     struct blob_pool *pool;
     struct metrics *metrics;
+    struct hub_options options; /* it was made with */
 };
 
 struct world {
@@ -214,6 +215,19 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
         .random_context = &world.random,
     };
     ck_assert_int_eq(hub_create(&hub, &reactor->hub), 0);
+    reactor->options = hub;
+}
+
+/* Other policies, with the same namespaces in their places. */
+static inline void change_policies(const struct policy_table *policies)
+{
+    for (uint16_t i = 0; i < world.hub_count; i++) {
+        hub_learn(world.reactors[i].hub, policies);
+    }
+    for (uint16_t i = 0; i < world.hub_count; i++) {
+        world.reactors[i].options.policies = policies;
+        hub_change(world.reactors[i].hub, &world.reactors[i].options);
+    }
 }
 
 static inline void open_world(struct world_options options)

@@ -79,6 +79,7 @@ static const struct {
     {"of nothing", API_HISTORY, "{\"limit\":1}", API_BAD_REQUEST},
     {"info", API_INFO, "{}", API_OK},
     {"info without a body", API_INFO, "", API_OK},
+    {"reload", API_RELOAD, "{}", API_OK},
     {"info, but no object", API_INFO, "1", API_BAD_REQUEST},
     {"channels", API_CHANNELS, "{\"pattern\":\"a*\"}", API_OK},
     {"disconnect", API_DISCONNECT, "{\"user\":\"u\"}", API_OK},

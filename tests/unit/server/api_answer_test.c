@@ -158,6 +158,21 @@ START_TEST(has_a_limit)
 }
 END_TEST
 
+/* An error in other words than the code's, in its turn and before it. */
+START_TEST(an_error_has_its_own_words)
+{
+    struct api_answer answer = begun(API_FORM_BATCH, 1000);
+    const uint32_t first = expect(&answer, API_RELOAD, API_PART_WHOLE);
+    const uint32_t last = expect(&answer, API_RELOAD, API_PART_WHOLE);
+    api_answer_take(&answer, last, CODES_ERROR_BAD_REQUEST, view("{\"code\":107,\"b\":2}"));
+    api_answer_take(&answer, first, CODES_ERROR_BAD_REQUEST, view("{\"code\":107,\"a\":1}"));
+    api_answer_end(&answer);
+    ck_text(&answer, "{\"replies\":[{\"error\":{\"code\":107,\"a\":1}},"
+                     "{\"error\":{\"code\":107,\"b\":2}}]}");
+    api_answer_deinit(&answer);
+}
+END_TEST
+
 /* What was expected for one request is not taken for the next. */
 START_TEST(forgets)
 {
@@ -187,6 +202,7 @@ int main(void)
     tcase_add_loop_test(tests, keeps_the_order, 0, 24);
     tcase_add_test(tests, is_empty_as_a_batch_may_be);
     tcase_add_test(tests, has_a_limit);
+    tcase_add_test(tests, an_error_has_its_own_words);
     tcase_add_test(tests, forgets);
     Suite *suite = suite_create("server/api_answer");
     suite_add_tcase(suite, tests);

@@ -1133,7 +1133,7 @@ START_TEST(example_has_every_option_with_a_comment)
         const char *line = line_of(text, read.marks[i].line);
         const size_t line_size = strcspn(line, "\n");
         const char *mark = memmem(line, line_size, "  # restart", strlen("  # restart"));
-        ck_assert_msg((mark != NULL) == (table.rows[i].change == CONFIG_CHANGE_RESTART),
+        ck_assert_msg((mark != NULL) == (table.rows[i].change != CONFIG_CHANGE_NOW),
                       "%s: does it need a restart?", table.rows[i].key);
     }
     for (size_t i = 0; i < of_namespace.count; i++) {

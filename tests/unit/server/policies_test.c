@@ -6,6 +6,8 @@
 #include "server/policies.h"
 
 #include <check.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -210,6 +212,98 @@ START_TEST(counts_by_name)
 }
 END_TEST
 
+static void load(const char *configured, struct config *config)
+{
+    char error[CONFIG_ERROR_SIZE];
+    const struct bytes bytes = {(const uint8_t *)configured, strlen(configured)};
+    ck_assert_msg(config_load_memory("t", bytes, config, error, sizeof(error)) == 0, "%s", error);
+}
+
+/* One configuration after the other: what is in each place, and "-" before what is removed. */
+static const struct {
+    const char *text;
+    const char *places;
+    const char *error; /* NULL: none */
+} lives[] = {
+    {"channel: {namespaces: [{name: a}, {name: b, history_size: 3, history_ttl: 1s}]}", " a b",
+     NULL},
+    {"channel: {namespaces: [{name: c}, {name: b, history_size: 4, history_ttl: 1s}]}", " -a b c",
+     NULL},
+    {"channel: {namespaces: [{name: c}]}", " -a -b c", NULL},
+    {"channel: {namespaces: [{name: b}]}", NULL, "channel.namespaces[b]: had another durability"},
+    {"channel: {namespaces: [{name: a, durability: none}]}", NULL,
+     "channel.namespaces[a]: had another durability"},
+    {"channel: {namespaces: [{name: b, history_size: 1, history_ttl: 1s, channel_regex: '^x$'}]}",
+     " -a b -c", NULL},
+    {"channel: {namespaces: [{name: a}, {name: d}]}", " a -b -c d", NULL},
+};
+
+START_TEST(places_stay)
+{
+    struct policies past;
+    struct config config;
+
+    load("{}", &config);
+    ck_assert_int_eq(policies_init(&past, &config), 0);
+    config_destroy(&config);
+    for (size_t i = 0; i < sizeof(lives) / sizeof(lives[0]); i++) {
+        char error[CONFIG_ERROR_SIZE] = "";
+        char places[64] = "";
+        struct policies policies;
+        load(lives[i].text, &config);
+        const int result = policies_init_after(&policies, &config, &past, error, sizeof(error));
+        config_destroy(&config); /* names are the policies' own */
+        if (lives[i].error != NULL) {
+            ck_assert_int_eq(result, -EBUSY);
+            ck_assert_msg(strstr(error, lives[i].error) == error, "%s", error);
+            continue;
+        }
+        ck_assert_msg(result == 0, "%s", error);
+        policies_deinit(&past);
+        past = policies;
+        for (size_t place = 1; place < past.table.policy_count; place++) {
+            const struct policy *policy = &past.table.policies[place];
+            ck_assert_uint_eq(policy->index, place);
+            (void)sprintf(places + strlen(places), " %s%.*s", policy->is_removed ? "-" : "",
+                          (int)policy->name.size, (const char *)policy->name.data);
+        }
+        ck_assert_str_eq(places, lives[i].places);
+    }
+    policies_deinit(&past);
+}
+END_TEST
+
+/* Names that nobody ever had again are too many at last; the places are as they were. */
+START_TEST(there_are_so_many_places)
+{
+    struct policies past;
+    struct config config;
+    char error[CONFIG_ERROR_SIZE] = "";
+    int result = 0;
+
+    load("{}", &config);
+    ck_assert_int_eq(policies_init(&past, &config), 0);
+    config_destroy(&config);
+    int count = 0;
+    for (; result == 0; count++) {
+        char text_of_one[64];
+        struct policies policies;
+        (void)sprintf(text_of_one, "channel: {namespaces: [{name: n%d}]}", count);
+        load(text_of_one, &config);
+        result = policies_init_after(&policies, &config, &past, error, sizeof(error));
+        config_destroy(&config);
+        if (result == 0) {
+            policies_deinit(&past);
+            past = policies;
+        }
+    }
+    ck_assert_int_eq(result, -ENOSPC);
+    ck_assert_int_eq(count, POLICY_PLACES_MAX);
+    ck_assert_uint_eq(past.table.policy_count, POLICY_PLACES_MAX);
+    policies_deinit(&past);
+}
+END_TEST
+
 int main(void)
 {
     TCase *judged = tcase_create("policies");
@@ -217,6 +311,8 @@ int main(void)
     tcase_add_test(judged, nothing_configured_allows_nothing);
     tcase_add_test(judged, each_option_has_its_place);
     tcase_add_test(judged, counts_by_name);
+    tcase_add_test(judged, places_stay);
+    tcase_add_test(judged, there_are_so_many_places);
     Suite *suite = suite_create("server/policies");
     suite_add_tcase(suite, judged);
 
