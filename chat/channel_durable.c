@@ -178,6 +178,8 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_RELOAD:
     case POST_KEY_SET:
     case POST_WANT_KEYS:
+    case POST_DESERTED:
+    case POST_CLOSE:
     case POST_DRAINED:
     case POST_EXIT:
     case POST_OVERLOAD:

@@ -389,10 +389,8 @@ void hub_take(struct hub *hub, const struct post *post)
         hub_take_place(hub, post);
         return;
     case POST_NEWS:
-        hub_take_news(hub, post);
-        return;
     case POST_NEWS_COPY:
-        hub_take_news_copy(hub, post);
+        (post->kind == POST_NEWS ? hub_take_news : hub_take_news_copy)(hub, post);
         return;
     case POST_STOP:
     case POST_SETTINGS:
@@ -400,6 +398,8 @@ void hub_take(struct hub *hub, const struct post *post)
     case POST_RELOAD:
     case POST_KEY_SET:
     case POST_WANT_KEYS:
+    case POST_DESERTED:
+    case POST_CLOSE:
     case POST_DRAINED:
     case POST_EXIT:
     case POST_OVERLOAD:

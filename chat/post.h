@@ -46,6 +46,8 @@ enum post_kind {
     POST_KEY_SET,        /* tell    key sets -> reactor: a new one, see server/jwks_source.h */
     POST_WANT_KEYS,      /* tell    reactor -> key sets: a token names a key that is not there */
     POST_RELOAD,         /* tell    reactor -> control: it is wanted; back: what became of it */
+    POST_DESERTED,       /* tell    reactor -> control: no client left */
+    POST_CLOSE,          /* tell    control -> reactor: all are deserted, see drain.h */
     POST_DRAINED,        /* tell    reactor -> control: no connection left */
     POST_EXIT,           /* tell    control -> reactor: every reactor has drained; -> archive */
     POST_OVERLOAD,       /* tell    control -> reactor: memory is short, or no more */

@@ -36,6 +36,9 @@ install(FILES ${made}/changelog.gz ${made}/NEWS.gz ${debian}/copyright
 install(FILES ${CMAKE_SOURCE_DIR}/deploy/parley.example.yaml
     ${CMAKE_SOURCE_DIR}/deploy/alerts.yml ${CMAKE_SOURCE_DIR}/deploy/grafana-dashboard.json
     DESTINATION share/doc/parley/examples)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/deploy/haproxy ${CMAKE_SOURCE_DIR}/deploy/nginx
+    DESTINATION share/doc/parley/examples
+    FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
 install(FILES ${debian}/parley.sysusers DESTINATION lib/sysusers.d RENAME parley.conf
    )
 install(FILES ${CMAKE_SOURCE_DIR}/deploy/parleyd.service

@@ -9,7 +9,8 @@ packages_build=(build-essential cmake ninja-build pkg-config git ca-certificates
     liburing-dev libssl-dev libyaml-dev libpcre2-dev librocksdb-dev libcjose-dev
     libcurl4-openssl-dev zlib1g-dev scdoc)
 # shellcheck disable=SC2034
-packages_test=(check curl chromium openssl procps python3-websockets strace prometheus)
+packages_test=(check curl chromium openssl procps python3-websockets strace prometheus
+    haproxy nginx)
 # shellcheck disable=SC2034
 packages_ci=(clang clang-format clang-tidy libclang-rt-14-dev slowhttptest testssl.sh)
 # shellcheck disable=SC2034

@@ -477,6 +477,8 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_RELOAD:
     case POST_KEY_SET:
     case POST_WANT_KEYS:
+    case POST_DESERTED:
+    case POST_CLOSE:
     case POST_DRAINED:
     case POST_ARCHIVE_APPENDED:
     case POST_ARCHIVE_PAGE:

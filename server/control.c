@@ -84,8 +84,8 @@ struct member {
     char name[NAME_SIZE];   /* of the thread */
     char number[NAME_SIZE]; /* for the metrics' label */
     bool is_running;
-    bool is_told; /* the present order was posted */
-    bool is_drained;
+    bool is_told;     /* the present order was posted */
+    uint8_t answered; /* POST_DESERTED, then POST_DRAINED */
 };
 
 struct control {
@@ -668,16 +668,16 @@ static void take_posts(struct control *control)
         } else if (posts[i].kind == POST_RELOAD) {
             reload_ask(&control->reload, posts[i].from);
         } else {
-            CHECK(posts[i].kind == POST_DRAINED);
-            control->members[posts[i].from].is_drained = true;
+            CHECK(posts[i].kind == POST_DESERTED || posts[i].kind == POST_DRAINED);
+            control->members[posts[i].from].answered = posts[i].kind;
         }
     }
 }
 
-static bool all_drained(const struct control *control)
+static bool all_answered(const struct control *control, enum post_kind kind)
 {
     for (size_t i = 0; i < control->config->reactor.count; i++) {
-        if (control->members[i].is_running && !control->members[i].is_drained) {
+        if (control->members[i].is_running && control->members[i].answered != kind) {
             return false;
         }
     }
@@ -770,11 +770,19 @@ static void report_drain(const struct control *control, const char *event)
     log_write(control->log, LOG_INFO, event, fields, sizeof(fields) / sizeof(fields[0]));
 }
 
-static void drain_members(struct control *control)
+static void forget_orders(struct control *control)
+{
+    for (size_t i = 0; i < control->config->reactor.count; i++) {
+        control->members[i].is_told = false;
+    }
+}
+
+static void order_and_wait(struct control *control, enum post_kind order, enum post_kind answer)
 {
     uint64_t report_ns = monotime_read() + MONOTIME_NS_PER_S;
 
-    while (!order_all(control, POST_STOP) || !all_drained(control)) {
+    forget_orders(control);
+    while (!order_all(control, order) || !all_answered(control, answer)) {
         const uint32_t signal_number = wait_for_news(control, POLL_MS);
         if (signal_number != 0 && signal_number != SIGHUP) {
             exit_at_once(control);
@@ -786,6 +794,12 @@ static void drain_members(struct control *control)
             report_ns += MONOTIME_NS_PER_S;
         }
     }
+}
+
+static void drain_members(struct control *control)
+{
+    order_and_wait(control, POST_STOP, POST_DESERTED);
+    order_and_wait(control, POST_CLOSE, POST_DRAINED);
     report_drain(control, "drained");
 }
 
@@ -799,9 +813,7 @@ static void stop_members(struct control *control)
     if (control->source.is_running) {
         stop_thread(control, source_port(control), &control->source.thread);
     }
-    for (size_t i = 0; i < control->config->reactor.count; i++) {
-        control->members[i].is_told = false;
-    }
+    forget_orders(control);
     while (!order_all(control, POST_EXIT)) {
         (void)wait_for_news(control, POLL_MS);
     }

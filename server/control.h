@@ -5,8 +5,9 @@
  * The server as a whole: builds the shards, starts their threads, waits for a signal, and ends
  * everything in order. The main thread, whose port on the bus is the one behind the reactors'.
  *
- * Order of an end: POST_STOP to every reactor (drain.h); each answers POST_DRAINED when nobody is
- * connected to it any more and nothing of it waits to be stored; when all have, POST_EXIT to the
+ * Order of an end: POST_STOP to every reactor (drain.h); each answers POST_DESERTED when no client
+ * is connected to it any more; when all have, POST_CLOSE, and each answers POST_DRAINED when nobody
+ * at all is connected to it and nothing of it waits to be stored; when all have, POST_EXIT to the
  * archive, which answers what it still has, and when it has ended, to the reactors. A second signal
  * ends the process at once.
  */

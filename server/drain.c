@@ -9,7 +9,10 @@
 #include "server/config.h"
 #include "server/gateway.h"
 
-enum { STEP_NS = 1000000 }; /* from the first who is told on */
+enum {
+    STEP_NS = 1000000,        /* from the first who is told on */
+    LAST_NS = 1000 * 1000000, /* at least, for the internal listener's last answers */
+};
 
 static const uint64_t ns_per_s = 1000000000;
 
@@ -92,9 +95,20 @@ static void cut(struct conn *conn, void *context) ON_REACTOR
     conn_abort(conn, 0);
 }
 
-static void begin_last(struct drain *drain) ON_REACTOR
+static void cut_client(struct conn *conn, void *context) ON_REACTOR
 {
+    if (gateway_is_client(conn)) {
+        cut(conn, context);
+    }
+}
+
+void drain_end(struct drain *drain)
+{
+    CHECK(drain->phase == DRAIN_DESERTED);
+    const uint64_t least_ns = reactor_now(drain->reactor) + LAST_NS;
+
     drain->phase = DRAIN_LAST;
+    drain->deadline_ns = drain->deadline_ns > least_ns ? drain->deadline_ns : least_ns;
     reactor_stop_listening(drain->reactor);
     gateway_drain_internal(drain->gateway);
 }
@@ -124,9 +138,11 @@ void drain_step(struct drain *drain)
     if (drain->phase == DRAIN_PACED) {
         tell_who_is_due(drain);
     }
-    if (drain->phase == DRAIN_TOLD &&
-        (gateway_client_count(drain->gateway) == 0 || now_ns >= drain->deadline_ns)) {
-        begin_last(drain);
+    if (drain->phase == DRAIN_TOLD && now_ns >= drain->deadline_ns) {
+        reactor_each_conn(drain->reactor, cut_client, drain);
+    }
+    if (drain->phase == DRAIN_TOLD && gateway_client_count(drain->gateway) == 0) {
+        drain->phase = DRAIN_DESERTED;
     }
     if (drain->phase == DRAIN_LAST && now_ns >= drain->deadline_ns) {
         reactor_each_conn(drain->reactor, cut, drain);
@@ -143,10 +159,16 @@ uint64_t drain_due_ns(const struct drain *drain)
         return drain->grace_end_ns;
     case DRAIN_PACED:
     case DRAIN_TOLD:
+    case DRAIN_DESERTED:
     case DRAIN_LAST:
         return reactor_now(drain->reactor) + STEP_NS;
     }
     NEVER("a phase that nobody knows");
+}
+
+bool drain_is_deserted(const struct drain *drain)
+{
+    return drain->phase == DRAIN_DESERTED || drain->phase == DRAIN_LAST;
 }
 
 bool drain_is_over(const struct drain *drain)

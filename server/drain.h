@@ -11,10 +11,14 @@
  *            shutdown.close_rate, so that those who come back elsewhere are no storm there
  *   told     nobody is left to be told; who was has the rest of shutdown.timeout to take what it is
  *            owed and to answer, then it is cut
- *   last     no client is there any more: the internal listener goes, too, and who asks there
+ *   deserted no client is there any more. The internal listener stays, for /ready and /metrics are
+ *            asked of any reactor and speak of all
+ *   last     so it is on every reactor: the internal listener goes, too, and who asks there, behind
+ *            an answer to what was asked
  *
  * Owner     a shard. ON its reactor. A plain value; zeroed: no drain.
- * Not here  what still is under way in the hub, and who is told that it is over (shard.c).
+ * Not here  what still is under way in the hub, and who is told that it is over (shard.c); how far
+ *           the other reactors are (control.c).
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +37,7 @@ enum drain_phase {
     DRAIN_GRACE,
     DRAIN_PACED,
     DRAIN_TOLD,
+    DRAIN_DESERTED,
     DRAIN_LAST,
 };
 
@@ -57,10 +62,16 @@ void drain_begin(struct drain *drain) ON_REACTOR;
 /* Once an iteration, after delivery. */
 void drain_step(struct drain *drain) ON_REACTOR;
 
-/* When to call it at the latest; UINT64_MAX: any time. */
+/* All reactors are deserted. */
+void drain_end(struct drain *drain) ON_REACTOR;
+
+/* When to call drain_step() at the latest; UINT64_MAX: any time. */
 NODISCARD uint64_t drain_due_ns(const struct drain *drain) ON_REACTOR;
 
-/* Nobody is connected any more, and nobody can be. */
+/* No client is connected any more, and none can be. */
+NODISCARD bool drain_is_deserted(const struct drain *drain) ON_REACTOR;
+
+/* The same of everybody. */
 NODISCARD bool drain_is_over(const struct drain *drain) ON_REACTOR;
 
 #endif /* SERVER_DRAIN_H */

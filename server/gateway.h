@@ -116,13 +116,16 @@ void gateway_drain(struct gateway *gateway) ON_REACTOR;
 /* Connections that came by another listener than the internal one. */
 NODISCARD uint32_t gateway_client_count(const struct gateway *gateway);
 
-/* A client, not of the internal listener, that nobody has said goodbye to. */
+/* It came by another listener than the internal one. */
+NODISCARD bool gateway_is_client(const struct conn *conn) ON_REACTOR;
+
+/* A client that nobody has said goodbye to. */
 NODISCARD bool gateway_stays(const struct conn *conn) ON_REACTOR;
 
 /* To one that stays: it is to come back elsewhere (3001), which is said behind what it is owed. */
 void gateway_say_goodbye(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 
-/* Closes the connections of the internal listener. */
+/* Closes the connections of the internal listener, behind what they have asked. */
 void gateway_drain_internal(struct gateway *gateway) ON_REACTOR;
 
 /* Live peers, for tests. */

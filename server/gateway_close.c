@@ -137,12 +137,15 @@ void gateway_drain(struct gateway *gateway)
     gateway->draining = true;
 }
 
+bool gateway_is_client(const struct conn *conn)
+{
+    return !gateway_listener(conn_handler_context(conn), conn_user(conn))->is_internal;
+}
+
 bool gateway_stays(const struct conn *conn)
 {
     const struct peer *peer = conn_user(conn);
-    const struct gateway *gateway = conn_handler_context(conn);
-    return !gateway_listener(gateway, peer)->is_internal && peer->state != PEER_CLOSING &&
-           !conn_is_closing(conn);
+    return gateway_is_client(conn) && peer->state != PEER_CLOSING && !conn_is_closing(conn);
 }
 
 void gateway_say_goodbye(struct gateway *gateway, struct conn *conn)
@@ -161,7 +164,7 @@ static void close_internal(struct conn *conn, void *context) ON_REACTOR
 {
     struct peer *peer = conn_user(conn);
 
-    if (!gateway_listener(context, peer)->is_internal) {
+    if (gateway_is_client(conn)) {
         return;
     }
     peer->is_sent_away = true;

@@ -75,6 +75,7 @@ struct shard {
     uint64_t reported_deliveries; /* as of the last iteration */
     uint32_t posts;               /* taken in this iteration */
     bool has_posts;               /* the bus had more than one iteration takes */
+    bool is_deserted;             /* POST_DESERTED was posted */
     bool is_drained;              /* POST_DRAINED was posted */
     bool is_exiting;              /* POST_EXIT came */
     bool sheds;                   /* POST_OVERLOAD came: the longest queues are to go */
@@ -356,10 +357,22 @@ int shard_listen(struct shard *shard, size_t index, int fd)
 
 /* -- draining ---------------------------------------------------------------------------------- */
 
-/* Tells the control, once, that nobody is connected any more and nothing is left to be posted. */
+static bool tell_control(struct shard *shard, enum post_kind kind) ON_REACTOR
+{
+    const struct post post = {.kind = (uint8_t)kind};
+    const struct bus_post packed = post_pack(&post);
+    const size_t control = shard->options.config->reactor.count;
+    return bus_tell(shard->options.bus, shard->options.index, control, &packed) == BUS_POSTED;
+}
+
+/* Tells the control, once each, that no client is connected any more, and that nobody is and
+ * nothing is left to be posted. */
 static void go_on_draining(struct shard *shard) ON_REACTOR
 {
     drain_step(&shard->drain);
+    if (!shard->is_deserted && drain_is_deserted(&shard->drain)) {
+        shard->is_deserted = tell_control(shard, POST_DESERTED);
+    }
     if (shard->is_drained || !drain_is_over(&shard->drain) || !hub_is_quiet(shard->hub)) {
         return;
     }
@@ -369,12 +382,7 @@ static void go_on_draining(struct shard *shard) ON_REACTOR
         reactor_now(shard->reactor) < shard->drain.deadline_ns + patience_ns) {
         return;
     }
-    const struct post post = {.kind = POST_DRAINED};
-    const struct bus_post packed = post_pack(&post);
-    const size_t control = shard->options.config->reactor.count;
-    if (bus_tell(shard->options.bus, shard->options.index, control, &packed) == BUS_POSTED) {
-        shard->is_drained = true;
-    }
+    shard->is_drained = tell_control(shard, POST_DRAINED);
 }
 
 /* -- another configuration --------------------------------------------------------------------- */
@@ -427,13 +435,8 @@ static void take_settings(struct shard *shard, const struct settings *settings, 
 /* What the control waits for. */
 static void say_taken(struct shard *shard) ON_REACTOR
 {
-    const struct post post = {.kind = POST_SETTINGS_TAKEN};
-    const struct bus_post packed = post_pack(&post);
-    const size_t control = shard->options.config->reactor.count;
-
-    if (shard->owes_taken &&
-        bus_tell(shard->options.bus, shard->options.index, control, &packed) == BUS_POSTED) {
-        shard->owes_taken = false;
+    if (shard->owes_taken) {
+        shard->owes_taken = !tell_control(shard, POST_SETTINGS_TAKEN);
     }
 }
 
@@ -452,6 +455,8 @@ static void take_post(struct shard *shard, const struct bus_post *packed) ON_REA
 
     if (post.kind == POST_STOP) {
         drain_begin(&shard->drain);
+    } else if (post.kind == POST_CLOSE) {
+        drain_end(&shard->drain);
     } else if (post.kind == POST_EXIT) {
         shard->is_exiting = true;
         hub_forget(shard->hub);
@@ -644,7 +649,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     delivery_run(&shard->delivery);                      /* 4 */
     shed(shard);                                         /* 4 */
     hub_flush(shard->hub);                               /* 5 */
-    go_on_draining(shard);                               /* 4: its one post goes out in 5 */
+    go_on_draining(shard);                               /* 4: its posts go out in 5 */
     say_taken(shard);                                    /* likewise */
     bus_flush(shard->options.bus, shard->options.index); /* 5 */
     reactor_flush(shard->reactor);                       /* 6 */

@@ -280,14 +280,18 @@ bool sim_server_is_drained(struct sim_server *server)
 
     order_all(server); /* what found no room before */
     for (size_t i = 0; i < count; i++) {
-        CHECK(posts[i].kind == POST_DRAINED);
-        CHECK(!server->members[posts[i].from].is_drained);
-        server->members[posts[i].from].is_drained = true;
+        struct sim_member *member = &server->members[posts[i].from];
+        CHECK(posts[i].kind == (server->order == POST_STOP ? POST_DESERTED : POST_DRAINED));
+        CHECK(member->answered != posts[i].kind);
+        member->answered = posts[i].kind;
     }
     for (size_t i = 0; i < server->count; i++) {
-        all = all && server->members[i].is_drained;
+        all = all && server->members[i].answered == server->members[0].answered;
     }
-    return all;
+    if (all && server->order == POST_STOP && server->members[0].answered == POST_DESERTED) {
+        give_order(server, POST_CLOSE);
+    }
+    return all && server->members[0].answered == POST_DRAINED;
 }
 
 void sim_server_exit(struct sim_server *server)

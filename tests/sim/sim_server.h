@@ -34,7 +34,7 @@ struct sim_member {
     struct metrics *metrics;
     uint64_t frozen_until_step; /* does not get the processor */
     bool is_told;               /* has the present order */
-    bool is_drained;
+    uint8_t answered;           /* POST_DESERTED, then POST_DRAINED */
 };
 
 struct sim_server {
