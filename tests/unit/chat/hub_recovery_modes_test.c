@@ -218,7 +218,7 @@ START_TEST(is_held)
 }
 END_TEST
 
-/* What needs nothing to be read is said to it as to anybody; whether there is an offset is asked. */
+/* What needs nothing to be read is said to it at once; whether there is an offset is asked. */
 START_TEST(is_held_and_missed_nothing)
 {
     const uint16_t reactor = (uint16_t)_i;

@@ -364,7 +364,7 @@ START_TEST(comes_to_a_reactor_that_lags)
 }
 END_TEST
 
-/* It had more elsewhere than has come to this reactor: it waits for that, and gets nothing twice. */
+/* It had more elsewhere than has come here: it waits for that, and gets nothing twice. */
 START_TEST(is_ahead_of_a_reactor_that_lags)
 {
     open_history_of((struct world_options){.hub_count = 2, .slots = 16, .reserve = 2}, "hist", 3);
