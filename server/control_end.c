@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How it ends: reactors drain, close what is left, and exit, each when all have done the one before;
- * the threads behind them in between.
+ * How it ends: reactors drain, close what is left, and exit, each when all have done what comes
+ * before; the threads behind them in between.
  */
 #include <signal.h>
 #include <stdlib.h>

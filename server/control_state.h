@@ -2,9 +2,8 @@
 #ifndef SERVER_CONTROL_STATE_H
 #define SERVER_CONTROL_STATE_H
 /*
- * What the control keeps. Private to control.c (its life), control_start.c and control_threads.c (how
- * everything is made)
- * and control_end.c (how it ends). Thread: main.
+ * What the control keeps. Private to control.c (its life), control_start.c and control_threads.c
+ * (how everything is made) and control_end.c (how it ends). Thread: main.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -107,7 +106,7 @@ struct control {
     size_t error_size;
 };
 
-/* -- ports on the bus: the reactors', the control's, then those of other threads ---------------- */
+/* -- ports on the bus: the reactors', the control's, then the other threads' ------------------- */
 
 static inline bool control_has_store(const struct control *control)
 {
@@ -133,7 +132,7 @@ static inline size_t control_source_port(const struct control *control)
 
 /* -- control_start.c --------------------------------------------------------------------------- */
 
-/* Everything, up to the reactors' threads. Negative: `error` says what; control_stop() all the same. */
+/* Everything, up to the threads. Negative: `error` says what; control_stop() and deinit() as ever. */
 NODISCARD int control_start(struct control *control);
 
 /* That it serves, and where. */

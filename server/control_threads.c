@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The threads behind the reactors and the control: who speaks with the durable store, and who fetches
- * key sets.
+ * The threads behind the reactors and the control: who speaks with the durable store, and who
+ * fetches key sets.
  */
 #include <errno.h>
 #include <stdio.h>
