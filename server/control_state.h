@@ -132,7 +132,7 @@ static inline size_t control_source_port(const struct control *control)
 
 /* -- control_start.c --------------------------------------------------------------------------- */
 
-/* Everything, up to the threads. Negative: `error` says what; control_stop() and deinit() as ever. */
+/* All, up to the threads. Negative: `error` says what; control_stop() and the rest as ever. */
 NODISCARD int control_start(struct control *control);
 
 /* That it serves, and where. */
