@@ -248,6 +248,7 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_REJECTED_API_REQUESTS] = "api_requests",
     [METRIC_REJECTED_BODY_TOO_BIG] = "body_too_big",
     [METRIC_REJECTED_BODY_TIMEOUT] = "body_timeout",
+    [METRIC_REJECTED_DRAINING] = "draining",
     [METRIC_REJECTED_OVERLOAD_CONNECTION] = "overload_connection",
     [METRIC_REJECTED_OVERLOAD_SUBSCRIPTION] = "overload_subscription",
     [METRIC_REJECTED_OVERLOAD_QUEUE] = "overload_queue",

@@ -8,7 +8,8 @@
  *            balancers have noticed (shutdown.grace)
  *   paced    the public listener is closed; one connection after the other is told 3001, behind
  *            everything that it is owed: as slowly as the time allows, not below
- *            shutdown.close_rate, so that those who come back elsewhere are no storm there
+ *            shutdown.close_rate, so that those who come back elsewhere are no storm there. Who has
+ *            not asked for anything yet may, for websocket.close_timeout: it may be under way
  *   told     nobody is left to be told; who was has the rest of shutdown.timeout to take what it is
  *            owed and to answer, then it is cut
  *   deserted no client is there any more. The internal listener stays, for /ready and /metrics are

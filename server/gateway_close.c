@@ -145,7 +145,8 @@ bool gateway_is_client(const struct conn *conn)
 bool gateway_stays(const struct conn *conn)
 {
     const struct peer *peer = conn_user(conn);
-    return gateway_is_client(conn) && peer->state != PEER_CLOSING && !conn_is_closing(conn);
+    const bool goes = peer->state == PEER_CLOSING || peer->is_sent_away || conn_is_closing(conn);
+    return gateway_is_client(conn) && !goes;
 }
 
 void gateway_say_goodbye(struct gateway *gateway, struct conn *conn)
@@ -154,7 +155,7 @@ void gateway_say_goodbye(struct gateway *gateway, struct conn *conn)
 
     peer->is_sent_away = true;
     if (peer->state == PEER_HTTP) {
-        conn_close(conn, GATEWAY_HTTP_LINGER_MS);
+        gateway_expect_last_request(gateway, peer);
     } else {
         gateway_end(gateway, peer, CODES_DISCONNECT_SHUTDOWN);
     }

@@ -90,6 +90,12 @@ void gateway_expect_request(struct gateway *gateway, struct peer *peer)
                               : config->http_server.handshake_timeout_ns);
 }
 
+/* It may be on the way: somebody who is cut off now does not know whether it was heard. */
+void gateway_expect_last_request(struct gateway *gateway, struct peer *peer)
+{
+    expect_head(gateway, peer, gateway->options.config->websocket.close_timeout_ns);
+}
+
 static void close_after_answer(struct peer *peer) ON_REACTOR
 {
     peer->state = PEER_CLOSING;
@@ -114,7 +120,7 @@ static void refuse(struct gateway *gateway, struct peer *peer, unsigned status) 
 
 void gateway_head_timeout(struct gateway *gateway, struct peer *peer)
 {
-    if (peer->http.scanned == 0 && conn_queued_bytes(peer->conn) > 0) {
+    if (peer->http.scanned == 0 && conn_queued_bytes(peer->conn) > 0 && !peer->is_sent_away) {
         gateway_expect_request(gateway, peer); /* it is still reading the last answer */
         return;
     }
@@ -284,6 +290,11 @@ static void try_upgrade(struct gateway *gateway, struct peer *peer,
     }
     if (gateway->refuses_connections) {
         metrics_add(gateway->options.metrics, METRIC_REJECTED_OVERLOAD_CONNECTION, 1);
+        refuse(gateway, peer, 503);
+        return;
+    }
+    if (peer->is_sent_away) {
+        metrics_add(gateway->options.metrics, METRIC_REJECTED_DRAINING, 1);
         refuse(gateway, peer, 503);
         return;
     }

@@ -147,6 +147,9 @@ void gateway_want_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 NODISCARD bool gateway_waits_for_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 void gateway_give_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
+/* gateway_http.c: the server ends; the peer has as long to ask as others have to say goodbye. */
+void gateway_expect_last_request(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+
 /* gateway_http.c: no whole request head came in time. */
 void gateway_head_timeout(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 
 import { CHAT, RawChat } from '../lib/chat.mjs';
 import { FrameClient, CLOSE } from '../lib/frames.mjs';
-import { Wire, head, request } from '../lib/http.mjs';
+import { UPGRADE, Wire, head, request } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server } from '../lib/server.mjs';
 import { until, within } from '../lib/wait.mjs';
@@ -155,6 +155,37 @@ async function cuts(_, point) {
   reader.destroy();
 }
 
+/* Accepted, and not asked yet: a request that was under way is answered, a new client sent elsewhere. */
+async function answersTheLast(_, point) {
+  const server = await start(point, { grace: '0s', timeout: '10m' },
+    { websocket: { close_timeout: '1m' } });
+  const [asks, comes] = await Promise.all([Wire.open(server.port), Wire.open(server.port)]);
+  await server.untilMetric('parley_connections_open', (value) => value === 3, 'the two, and who asks');
+  server.kill('SIGTERM');
+  await server.untilMetric('parley_drain_connections_total{outcome="told"}', (value) => value === 2);
+  asks.write(head('GET', '/'));
+  const page = await asks.response();
+  assert.equal(page.status, 200);
+  assert.equal(page.headers.get('connection'), 'close');
+  assert.equal(await asks.closed(), 'end');
+  comes.write(head('GET', CHAT, UPGRADE));
+  assert.equal((await comes.response()).status, 503);
+  assert.equal(await comes.closed(), 'end');
+  assert.deepEqual(await within(server.exited, 'the exit'), { status: 0, signal: null });
+}
+
+/* Who never asks does not hold the others up. */
+async function endsTheSilent(_, point) {
+  const server = await start(point, { grace: '0s', timeout: '10m' },
+    { websocket: { close_timeout: '100ms' } });
+  const silent = await Wire.open(server.port);
+  await server.untilMetric('parley_connections_open', (value) => value === 2, 'it, and who asks');
+  server.kill('SIGTERM');
+  assert.equal(await silent.closed(), 'end');
+  assert.deepEqual(await within(server.exited, 'the exit'), { status: 0, signal: null });
+  assert.match(server.log(), /drained.* told=1 waiting=0 open=0 cut=0/);
+}
+
 group({
   name: 'drain',
   on: 'backends',
@@ -165,5 +196,7 @@ group({
     ['what is queued is flushed', flushes],
     ['who asks inside is answered to the end', answersInside],
     ['who does not read is cut', cuts],
+    ['a request that was under way is answered', answersTheLast],
+    ['who never asks is no reason to wait', endsTheSilent],
   ],
 });
