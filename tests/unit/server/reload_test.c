@@ -35,10 +35,12 @@ struct world {
     struct listening listening;
     struct bus *bus;
     struct logger *logger;
-    struct metrics metrics;
     struct metrics_namespaces *namespaces;
     struct reload reload;
 };
+
+/* Not in a frame, which under ASan is aligned to less. */
+static struct metrics metrics;
 
 static void write_file(const struct world *world, const char *text)
 {
@@ -76,7 +78,7 @@ static void open_world(struct world *world)
         .listening = &world->listening,
         .bus = world->bus,
         .logger = world->logger,
-        .metrics = &world->metrics,
+        .metrics = &metrics,
         .namespaces = world->namespaces,
         .reactor_count = REACTORS,
     };
@@ -153,7 +155,7 @@ START_TEST(tells_everybody_twice)
     ck_assert_uint_eq(known->config->reactor.count, REACTORS);
     ck_assert(reload_go_on(&world.reload));
     ck_assert(reload_is_over(&world.reload));
-    ck_assert_uint_eq(metrics_read(&world.metrics, METRIC_RELOADS_DONE), 1);
+    ck_assert_uint_eq(metrics_read(&metrics, METRIC_RELOADS_DONE), 1);
     struct log *log = logger_attach(world.logger, "t");
     ck_assert(!log_is_on(log, LOG_INFO));
     assert_nothing(&world);
@@ -179,7 +181,7 @@ START_TEST(answers_the_next_round)
     assert_answer(&world, 1, CODES_ERROR_BAD_REQUEST, ":1:1: ");
     ck_assert(reload_is_over(&world.reload));
     ck_assert_uint_eq(world.reload.present->config->client.channel_limit, 3);
-    ck_assert_uint_eq(metrics_read(&world.metrics, METRIC_RELOADS_FAILED), 1);
+    ck_assert_uint_eq(metrics_read(&metrics, METRIC_RELOADS_FAILED), 1);
     assert_nothing(&world);
     close_world(&world);
 }
