@@ -76,16 +76,16 @@ void gateway_log_closed(const struct gateway *gateway, const struct peer *peer, 
                         int reason)
 {
     static const char *const words[] = {
-        [METRIC_CLOSED_BY_CLIENT - METRIC_CLOSED_BY_CLIENT] = "client",
-        [METRIC_CLOSED_BY_SERVER - METRIC_CLOSED_BY_CLIENT] = "server",
-        [METRIC_CLOSED_ERROR - METRIC_CLOSED_BY_CLIENT] = "error",
-        [METRIC_CLOSED_TIMEOUT - METRIC_CLOSED_BY_CLIENT] = "timeout",
-        [METRIC_CLOSED_SLOW - METRIC_CLOSED_BY_CLIENT] = "slow",
-        [METRIC_CLOSED_SHUTDOWN - METRIC_CLOSED_BY_CLIENT] = "shutdown",
+        [METRIC_CLOSED_BY_CLIENT] = "client",
+        [METRIC_CLOSED_BY_SERVER] = "server",
+        [METRIC_CLOSED_ERROR] = "error",
+        [METRIC_CLOSED_TIMEOUT] = "timeout",
+        [METRIC_CLOSED_SLOW] = "slow",
+        [METRIC_CLOSED_SHUTDOWN] = "shutdown",
     };
     const bool is_telling = why == METRIC_CLOSED_TIMEOUT || why == METRIC_CLOSED_SLOW;
     const struct said said = {
-        log_text("reason", words[why - METRIC_CLOSED_BY_CLIENT]),
+        log_text("reason", words[why]),
         log_text("error", reason == 0 ? "" : strerrordesc_np(-reason)),
     };
     log_at(gateway, peer, is_telling ? LOG_INFO : LOG_DEBUG, "closed", &said);
