@@ -278,11 +278,12 @@ void hub_answer(struct hub *hub, const struct post *asked, const struct post *po
 
 /*
  * hub_places.c: connections of an address, or of a user, of whom each has a home as channels have
- * (chat/quota.h). The second: asks for a place for the session's user; its arrival hears of it.
+ * (chat/quota.h).
  */
 NODISCARD int hub_places_create(const struct hub_options *options, struct hub_places **places);
 void hub_places_destroy(struct hub_places *places);
 void hub_places_change(struct hub_places *places, const struct hub_options *options);
+/* The session's arrival hears of it; at once, and as a failure, where there is no room to ask. */
 void hub_ask_place_of_user(struct hub *hub, struct session *session);
 void hub_give_place_of_user(struct hub *hub, struct session *session);
 void hub_take_place(struct hub *hub, const struct post *post);

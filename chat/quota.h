@@ -10,7 +10,7 @@
  *           again; of the latter 65,536 at most: beyond that the oldest is forgotten, which then
  *           may come as if it had never been there.
  * Time      milliseconds of the reactor's clock; they may wrap.
- * Not here  how the home is asked (hub_quota.c), what of an address counts (net/cidr.h).
+ * Not here  how the home is asked (hub_places.c), what of an address counts (net/cidr.h).
  */
 #include <stdbool.h>
 #include <stddef.h>

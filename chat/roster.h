@@ -153,7 +153,7 @@ bool roster_remove_waiter(struct room *room, uint32_t index);
 
 size_t roster_count(const struct roster *roster);
 
-/* Memory of rooms and their members. */
+/* Memory of rooms and their members, without those who wait and what heralds have. */
 NODISCARD size_t roster_bytes(const struct roster *roster);
 
 #endif /* CHAT_ROSTER_H */

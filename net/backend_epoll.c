@@ -329,7 +329,7 @@ static void epoll_unlisten(struct backend *backend, uint32_t listener)
     /* Others may have copies, with which it would be watched for ever. */
     unwatch(backend, &backend->listeners[listener]);
     (void)close(backend->listeners[listener].fd);
-    backend->listeners[listener].fd = -1;
+    backend->listeners[listener] = (struct epoll_listener){.fd = -1}; /* and is to join no line */
 }
 
 static void epoll_refuse(struct backend *backend, int fd)

@@ -198,7 +198,7 @@ size_t backend_uring_note_quiet(struct backend *backend, struct backend_completi
 /* The hand goes on. In how many ns, at most, it wants to be called again. */
 uint64_t backend_uring_rest(struct backend *backend);
 
-/* What the kernel says. Completions made: 0 or 1; of a shared listener up to `max`, at least 1. */
+/* What the kernel says. Completions made: 0 or 1; up to `max` (>= 1) of a shared listener. */
 size_t backend_uring_note(struct backend *backend, const struct io_uring_cqe *cqe,
                           struct backend_completion *completions, size_t max);
 

@@ -32,7 +32,7 @@ void packet_pool_destroy(struct packet_pool *pool);
 /* Live packets. */
 NODISCARD size_t packet_pool_count(const struct packet_pool *pool);
 
-/* Memory of live packets; blobs are counted in their own pool. */
+/* Of live packets: one that was shortened counts as what it is now. Blobs are their own pool's. */
 NODISCARD size_t packet_pool_bytes(const struct packet_pool *pool);
 
 /* One reference, and `size` bytes to be written through packet_span() before it is queued. */

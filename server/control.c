@@ -59,7 +59,6 @@ static int tick(struct control *control, int timeout_ms)
     return timeout_ms < 0 || until_ms < (uint64_t)timeout_ms ? (int)until_ms : timeout_ms;
 }
 
-/* Sleeps until a signal or a post may be there. Returns the signal, or 0. */
 uint32_t control_wait(struct control *control, int timeout_ms)
 {
     struct pollfd polled[] = {

@@ -128,9 +128,10 @@ void gateway_say_goodbye(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 /* Closes the connections of the internal listener, behind what they have asked. */
 void gateway_drain_internal(struct gateway *gateway) ON_REACTOR;
 
-/* Live peers, for tests. */
 /* Memory of what is known of connections beside their sockets. */
 NODISCARD size_t gateway_bytes(const struct gateway *gateway);
+
+/* Live peers, for tests. */
 NODISCARD size_t gateway_count(const struct gateway *gateway);
 
 #endif /* SERVER_GATEWAY_H */

@@ -2,8 +2,8 @@
 /*
  * The lines of the log about a peer. Each begins with what tells it from the others: the name of
  * its connection, its address, and, as soon as there are such, the client id that it was given and
- * the user that its token names. What this server decided is told
- * at info, what is daily life at debug.
+ * the user that its token names. What this server decided is told at info, what is daily life at
+ * debug.
  */
 #include <stdio.h>
 #include <string.h>
@@ -76,12 +76,9 @@ void gateway_log_closed(const struct gateway *gateway, const struct peer *peer, 
                         int reason)
 {
     static const char *const words[] = {
-        [METRIC_CLOSED_BY_CLIENT] = "client",
-        [METRIC_CLOSED_BY_SERVER] = "server",
-        [METRIC_CLOSED_ERROR] = "error",
-        [METRIC_CLOSED_TIMEOUT] = "timeout",
-        [METRIC_CLOSED_SLOW] = "slow",
-        [METRIC_CLOSED_SHUTDOWN] = "shutdown",
+        [METRIC_CLOSED_BY_CLIENT] = "client", [METRIC_CLOSED_BY_SERVER] = "server",
+        [METRIC_CLOSED_ERROR] = "error",      [METRIC_CLOSED_TIMEOUT] = "timeout",
+        [METRIC_CLOSED_SLOW] = "slow",        [METRIC_CLOSED_SHUTDOWN] = "shutdown",
     };
     const bool is_telling = why == METRIC_CLOSED_TIMEOUT || why == METRIC_CLOSED_SLOW;
     const struct said said = {

@@ -568,12 +568,12 @@ enum child_end child_run(const struct child_options *options)
     end = CHILD_NO_MEMORY;
     child.end_reason = CHILD_ENDED;
     if (child_allocate(&child)) {
-        say_ready(&child, monotime_read() - began_ns);
         const struct reader_options reads = {options->ops, child.engine, options->reads_fd,
                                              options->fd};
         child.reader = reader_start(&reads);
     }
     if (child.reader != NULL) {
+        say_ready(&child, monotime_read() - began_ns);
         serve(&child);
         const bool sense = reader_end(child.reader);
         end = sense ? child.end_reason : CHILD_NOT_TALKING;

@@ -9,7 +9,7 @@
  *           read_channel() and reclaim(). An engine may have threads of its own inside.
  * Order     what commit() has returned for is seen by every read that begins later.
  * Failures  an enum and, where one is given, a line of text: what the engine itself says.
- * Not here  what offsets are allowed (streams.h), bytes on the disk (record.h).
+ * Not here  what offsets are allowed (gather.h), bytes on the disk (record.h).
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -169,7 +169,7 @@ static bool count_channel(void *context, struct bytes channel, const struct reco
     return true;
 }
 
-/* Channels are counted, a million in a second or so. Records and keys would have to be read. */
+/* Channels are counted. Records and keys would have to be read. */
 enum inspect_end inspect_stat(const struct inspect_options *options)
 {
     struct engine *engine = NULL;

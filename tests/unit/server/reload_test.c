@@ -54,8 +54,7 @@ static void open_world(struct world *world)
 {
     char error[CONFIG_ERROR_SIZE] = "";
 
-    memset(world, 0, sizeof(*world));
-    strcpy(world->file, "/tmp/reload_test_XXXXXX");
+    *world = (struct world){.file = "/tmp/reload_test_XXXXXX"};
     const int fd = mkstemp(world->file);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(close(fd), 0);
