@@ -3,7 +3,7 @@
 #define STORE_ENGINE_H
 /*
  * What the store's child wants of a storage engine: a struct of functions. Private to store/ and
- * its tests. Implementations: RocksDB (engine_rocksdb.c), and one in tests/unit/store that fails.
+ * its tests. Implementations: RocksDB (engine_rocksdb*.c), and one in tests/unit/store that fails.
  *
  * Threads   one at a time, but for two that may run beside all others, each on a thread of its own:
  *           read_channel() and reclaim(). An engine may have threads of its own inside.
