@@ -75,12 +75,6 @@ struct engine_entry {
     };
 };
 
-/* A key that was found, with room for what its digest views. */
-struct engine_key {
-    struct record_key key;
-    uint8_t digest[WIRE_DIGEST_SIZE_MAX];
-};
-
 /* Of a read: returning false ends it. Views live until the return. */
 struct engine_visitor {
     bool (*visit)(void *context, const struct wire_record *record);
@@ -91,7 +85,6 @@ struct engine_range {
     uint64_t stream_id;
     uint64_t from; /* the lowest offset */
     uint64_t to;   /* the highest one */
-    bool reverse;  /* from high to low */
 };
 
 /* Which records of a channel are wanted, which its stream decides; and who visits them. */
@@ -169,10 +162,6 @@ struct engine_ops {
     enum engine_result (*read_channel)(struct engine *engine, struct bytes channel,
                                        struct engine_reading reading,
                                        char error[static ENGINE_ERROR_SIZE]);
-
-    /* Expired ones may be found. */
-    enum engine_result (*find_key)(struct engine *engine, uint64_t stream_id, struct bytes name,
-                                   struct engine_key *key, char error[static ENGINE_ERROR_SIZE]);
 
     /* The id for the next new stream; 1 in an empty store. */
     uint64_t (*next_stream_id)(struct engine *engine);

@@ -246,7 +246,6 @@ const struct engine_ops engine_rocksdb = {
     .read = engine_rocks_read,
     .find_stream = engine_rocks_find_stream,
     .read_channel = engine_rocks_read_channel,
-    .find_key = engine_rocks_find_key,
     .next_stream_id = rocks_next_stream_id,
     .stats = engine_rocks_stats,
     .inspect = engine_rocks_inspect,

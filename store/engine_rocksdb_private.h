@@ -7,7 +7,7 @@
  *   engine_rocksdb.c           open, format, close; the table of functions
  *   engine_rocksdb_options.c   how RocksDB is set up
  *   engine_rocksdb_write.c     a group commit as one write batch
- *   engine_rocksdb_read.c      channels, ranges of records, keys
+ *   engine_rocksdb_read.c      channels, ranges of records
  *   engine_rocksdb_inspect.c   figures, all there is; what was deleted leaves the disk
  *   engine_rocksdb_tables.c    single files: what is in them, and away with one
  */
@@ -93,9 +93,6 @@ NODISCARD enum engine_result engine_rocks_find_stream(struct engine *engine, str
 NODISCARD enum engine_result engine_rocks_read_channel(struct engine *engine, struct bytes channel,
                                                        struct engine_reading reading,
                                                        char error[static ENGINE_ERROR_SIZE]);
-NODISCARD enum engine_result engine_rocks_find_key(struct engine *engine, uint64_t stream_id,
-                                                   struct bytes name, struct engine_key *key,
-                                                   char error[static ENGINE_ERROR_SIZE]);
 
 /* engine_rocksdb_inspect.c */
 

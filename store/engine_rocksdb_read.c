@@ -13,15 +13,6 @@ enum engine_result engine_iterator_result(const rocksdb_iterator_t *iterator,
     return engine_settle(failure, error);
 }
 
-static void step(rocksdb_iterator_t *iterator, bool reverse)
-{
-    if (reverse) {
-        rocksdb_iter_prev(iterator);
-    } else {
-        rocksdb_iter_next(iterator);
-    }
-}
-
 /* An iterator over all of one stream. It stays where it is until it is closed. */
 struct stream_iterator {
     rocksdb_readoptions_t *options;
@@ -98,19 +89,18 @@ static enum engine_result visit_range(const struct stream_iterator *stream,
     if (range.from > range.to) {
         return ENGINE_OK;
     }
-    const uint64_t last = range.reverse ? range.from : range.to;
-    stream_iterator_seek(stream, range.reverse ? range.to : range.from, range.reverse);
+    stream_iterator_seek(stream, range.from, false);
     for (;;) {
         struct wire_record record;
         const enum engine_result result = read_record(stream, &record, error);
         if (result != ENGINE_OK) {
             return result == ENGINE_ABSENT ? ENGINE_OK : result;
         }
-        if (record.offset < range.from || record.offset > range.to ||
-            !visitor.visit(visitor.context, &record) || record.offset == last) {
+        if (record.offset > range.to || !visitor.visit(visitor.context, &record) ||
+            record.offset == range.to) {
             return ENGINE_OK;
         }
-        step(stream->iterator, range.reverse);
+        rocksdb_iter_next(stream->iterator);
     }
 }
 
@@ -213,37 +203,4 @@ enum engine_result engine_rocks_read_channel(struct engine *engine, struct bytes
     }
     rocksdb_release_snapshot(engine->db, snapshot);
     return result;
-}
-
-enum engine_result engine_rocks_find_key(struct engine *engine, uint64_t stream_id,
-                                         struct bytes name, struct engine_key *key,
-                                         char error[static ENGINE_ERROR_SIZE])
-{
-    uint8_t key_key[RECORD_KEY_KEY_SIZE_MAX];
-    const size_t key_size = record_write_key_key(stream_id, name, key_key);
-    char *failure = NULL;
-    size_t size = 0;
-    char *const value =
-        rocksdb_get_cf(engine->db, engine->read_point, engine->families[FAMILY_KEYS],
-                       engine_chars(key_key), key_size, &size, &failure);
-    if (failure != NULL) {
-        return engine_settle(failure, error);
-    }
-    if (value == NULL) {
-        return ENGINE_ABSENT;
-    }
-    struct record_key found;
-    const bool sound = record_read_key((struct bytes){key_key, key_size},
-                                       (struct bytes){(const uint8_t *)value, size}, &found);
-    if (sound) {
-        if (found.digest.size > 0) {
-            memcpy(key->digest, found.digest.data, found.digest.size);
-        }
-        found.digest.data = key->digest;
-        key->key = found;
-    } else {
-        (void)snprintf(error, ENGINE_ERROR_SIZE, "an idempotency key does not check");
-    }
-    rocksdb_free(value);
-    return sound ? ENGINE_OK : ENGINE_DAMAGED;
 }
