@@ -233,7 +233,7 @@ START_TEST(missing_records_are_damage)
 }
 END_TEST
 
-/* On the loop's own thread: the reads come while it commits, which it does until a page is there. */
+/* On the loop's own thread: reads come while it commits, which it does until a page is there. */
 static void ask_and_wait(void)
 {
     say_read(2, 20);
