@@ -365,24 +365,46 @@ static bool tell_control(struct shard *shard, enum post_kind kind) ON_REACTOR
     return bus_tell(shard->options.bus, shard->options.index, control, &packed) == BUS_POSTED;
 }
 
-/* Tells the control, once each, that no client is connected any more, and that nobody is and
- * nothing is left to be posted. */
+/* No client is connected any more, and the control is to be told, once. */
+static bool owes_deserted(const struct shard *shard) ON_REACTOR
+{
+    return !shard->is_deserted && drain_is_deserted(&shard->drain);
+}
+
+/* Until when the archive may answer: a store that stands still does when it is ended, after this. */
+static uint64_t archive_until_ns(const struct shard *shard)
+{
+    return hub_has_given(shard->hub)
+               ? shard->drain.deadline_ns + shard->options.config->store.timeout_ns
+               : 0;
+}
+
+/* Nobody is connected and nothing is left to be posted, likewise. */
+static bool owes_drained(const struct shard *shard) ON_REACTOR
+{
+    return !shard->is_drained && drain_is_over(&shard->drain) && hub_is_quiet(shard->hub) &&
+           reactor_now(shard->reactor) >= archive_until_ns(shard);
+}
+
 static void go_on_draining(struct shard *shard) ON_REACTOR
 {
     drain_step(&shard->drain);
-    if (!shard->is_deserted && drain_is_deserted(&shard->drain)) {
+    if (owes_deserted(shard)) {
         shard->is_deserted = tell_control(shard, POST_DESERTED);
     }
-    if (shard->is_drained || !drain_is_over(&shard->drain) || !hub_is_quiet(shard->hub)) {
-        return;
+    if (owes_drained(shard)) {
+        shard->is_drained = tell_control(shard, POST_DRAINED);
     }
-    /* A store that stands still answers when it is ended, which is after this. */
-    const uint64_t patience_ns = shard->options.config->store.timeout_ns;
-    if (hub_has_given(shard->hub) &&
-        reactor_now(shard->reactor) < shard->drain.deadline_ns + patience_ns) {
-        return;
+}
+
+/* When it is to be called at the latest, if nothing happens. */
+static uint64_t draining_due_ns(const struct shard *shard) ON_REACTOR
+{
+    if (!drain_is_over(&shard->drain)) {
+        return drain_due_ns(&shard->drain);
     }
-    shard->is_drained = tell_control(shard, POST_DRAINED);
+    const uint64_t archive_ns = archive_until_ns(shard);
+    return archive_ns > reactor_now(shard->reactor) ? archive_ns : UINT64_MAX;
 }
 
 /* -- another configuration --------------------------------------------------------------------- */
@@ -510,11 +532,11 @@ static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
         gateway_has_answers(shard->gateway) || reactor_has_leftover(shard->reactor)) {
         return 0;
     }
-    const bool retries =
-        hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway) || shard->owes_taken;
+    const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway) ||
+                         shard->owes_taken || owes_deserted(shard) || owes_drained(shard);
     const uint64_t now_ns = reactor_now(shard->reactor);
     const uint64_t hub_ns = hub_due_ns(shard->hub);
-    const uint64_t drain_ns = shard->is_drained ? UINT64_MAX : drain_due_ns(&shard->drain);
+    const uint64_t drain_ns = draining_due_ns(shard);
     const uint64_t due_ns = hub_ns < drain_ns ? hub_ns : drain_ns;
     const uint64_t until_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const uint64_t most_ns = until_ns < wait_ns ? until_ns : wait_ns;
