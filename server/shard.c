@@ -67,9 +67,8 @@ struct shard {
     struct delivery_times times;
     struct drain drain;
     struct reload_desk desk;
-    struct claims_verifier claims; /* of shard_options.tokens, if there are any */
-    uint64_t slow_turn_ns;         /* log.slow_turn */
-    uint64_t report_ns;            /* when to look again at what follows */
+    uint64_t slow_turn_ns; /* log.slow_turn */
+    uint64_t report_ns;    /* when to look again at what follows */
     uint64_t reported_accept_errors;
     uint64_t reported_gaps;
     uint64_t reported_deliveries; /* as of the last iteration */
@@ -98,8 +97,7 @@ static uint32_t page_bytes(const struct config *config)
 
 /* Sizes are those of the configuration at the start, where they cannot change. */
 static struct hub_options hub_options_of(const struct shard *shard, const struct config *config,
-                                         const struct policy_table *policies,
-                                         const struct claims_verifier *verifier)
+                                         const struct policy_table *policies)
 {
     const struct shard_options *options = &shard->options;
     const char *personal_namespace =
@@ -131,7 +129,7 @@ static struct hub_options hub_options_of(const struct shard *shard, const struct
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
         .anonymous_allowed =
             config->client.insecure || config->client.allow_anonymous_connect_without_token,
-        .verifier = verifier,
+        .verifier = options->tokens == NULL ? NULL : token_verifier_seam(options->tokens),
         .expired_close_delay_ns = config->client.expired_close_delay_ns,
         .expired_sub_close_delay_ns = config->client.expired_sub_close_delay_ns,
         .place_limits =
@@ -167,8 +165,8 @@ static struct hub_options hub_options_of(const struct shard *shard, const struct
 
 static int create_hub(struct shard *shard)
 {
-    const struct hub_options hub = hub_options_of(shard, shard->options.config,
-                                                  shard->options.policies, shard->options.verifier);
+    const struct hub_options hub =
+        hub_options_of(shard, shard->options.config, shard->options.policies);
     return hub_create(&hub, &shard->hub);
 }
 
@@ -290,9 +288,6 @@ int shard_create(const struct shard_options *options, struct shard **shard)
         .port = options->index,
         .control = (uint16_t)options->config->reactor.count,
     };
-    if (options->tokens != NULL) {
-        created->claims = token_verifier_seam(options->tokens);
-    }
     const int result = create_parts(created);
     if (result != 0) {
         shard_destroy(created);
@@ -317,6 +312,9 @@ int shard_create(const struct shard_options *options, struct shard **shard)
         .metrics = options->metrics,
         .seed = options->seed,
     };
+    /* They go with the first reload: what came out of them is where it belongs. */
+    created->options.api_key = NULL;
+    created->options.policies = NULL;
     *shard = created;
     return 0;
 }
@@ -428,13 +426,10 @@ static void renew_tls(struct shard *shard, const struct settings *settings) ON_R
 static void change(struct shard *shard, const struct settings *settings) ON_REACTOR
 {
     const struct config *config = settings->config;
-    const struct claims_verifier *verifier =
-        token_keys_is_empty(settings->keys) ? NULL : &shard->claims;
-    const struct hub_options hub =
-        hub_options_of(shard, config, &settings->policies.table, verifier);
 
     renew_keys(shard, settings);
     renew_tls(shard, settings);
+    const struct hub_options hub = hub_options_of(shard, config, &settings->policies.table);
     hub_change(shard->hub, &hub);
     gateway_change(shard->gateway, config, &settings->api_key);
     compression_set_min_size(shard->compression, config->websocket.compression_min_size);
