@@ -369,7 +369,7 @@ static bool owes_deserted(const struct shard *shard) ON_REACTOR
     return !shard->is_deserted && drain_is_deserted(&shard->drain);
 }
 
-/* Until when the archive may answer: a store that stands still does when it is ended, after this. */
+/* Until when the archive may answer: one that stands still does when it is ended, after this. */
 static uint64_t archive_until_ns(const struct shard *shard)
 {
     return hub_has_given(shard->hub)
