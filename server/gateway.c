@@ -441,7 +441,8 @@ static void take_limits(struct gateway *gateway, const struct config *config)
     };
 }
 
-static void take_api(struct gateway *gateway, const struct config *config)
+static void take_api(struct gateway *gateway, const struct config *config,
+                     const struct api_key *api_key)
 {
     gateway->api_options = (struct api_request_options){
         .hub = gateway->options.hub,
@@ -457,8 +458,8 @@ static void take_api(struct gateway *gateway, const struct config *config)
         .insecure = config->http_api.insecure,
         .body_bytes_max = config->http_api.max_body_bytes,
     };
-    if (gateway->options.api_key != NULL) {
-        gateway->api_gate.key = *gateway->options.api_key;
+    if (api_key != NULL) {
+        gateway->api_gate.key = *api_key;
     }
 }
 
@@ -482,7 +483,8 @@ int gateway_create(const struct gateway_options *options, struct gateway **gatew
         .context = created,
     };
     take_limits(created, options->config);
-    take_api(created, options->config);
+    take_api(created, options->config, options->api_key);
+    created->options.api_key = NULL;
     created->peers = slab_create(sizeof(struct peer), options->conn_count_max);
     if (created->peers == NULL) {
         goto free_created;
@@ -505,9 +507,8 @@ void gateway_change(struct gateway *gateway, const struct config *config,
                     const struct api_key *api_key)
 {
     gateway->options.config = config;
-    gateway->options.api_key = api_key;
     take_limits(gateway, config);
-    take_api(gateway, config);
+    take_api(gateway, config, api_key);
 }
 
 void gateway_refuse_connections(struct gateway *gateway, bool refuses)

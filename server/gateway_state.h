@@ -98,7 +98,7 @@ void gateway_debug(const struct gateway *gateway, const struct peer *peer, const
 void gateway_log_closed(const struct gateway *gateway, const struct peer *peer, enum metrics_id why,
                         int reason) ON_REACTOR;
 
-/* gateway_log.c: after a command of the peer: what was wrong with its token, if it had one. */
+/* gateway_log.c: after a command that may show a token: what was wrong with it, if anything. */
 void gateway_log_token(const struct gateway *gateway, const struct peer *peer) ON_REACTOR;
 
 /* gateway_close.c: the input is over; after its replies it gets a close frame with this code. */
