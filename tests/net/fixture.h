@@ -55,6 +55,8 @@ struct fixture {
     void (*on_drained)(struct fixture_peer *peer);
     struct address proxied; /* what on_proxied said last */
     bool turn_away;         /* on_open says NULL */
+    bool holds;             /* on_open holds it */
+    bool holds_proxied;     /* on_proxied does */
     void *context;          /* the test's */
     uint32_t fired;         /* timers */
     uint64_t fired_ns;      /* when the last one did */
@@ -77,6 +79,9 @@ struct fixture *fixture_begin_proxied(const struct plug *plug,
 /* The same with a listener that others have copies of: those that the test makes. Sockets only. */
 struct fixture *fixture_begin_shared(const struct plug *plug, const struct reactor_options *options)
     BECOMES_REACTOR;
+
+/* One more listener with the same upcalls; its descriptor. */
+int fixture_listen(struct fixture *fixture, bool is_shared);
 
 /* Destroys; CHECKs in net find what was not given back. */
 void fixture_end(struct fixture *fixture) STOPS_BEING_REACTOR;
