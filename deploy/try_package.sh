@@ -50,7 +50,7 @@ mkdir "$root"
 trap 'rm -rf "$root"' EXIT
 tar -C "$root" -xf "$try/root.tar"
 
-# Not booted and with the host's network, for what the package depends on, and what stands around it.
+# Not booted and with the host's network, for what the package depends on and what is around it.
 cp "$package" "$root/root/parley.deb"
 systemd-nspawn --quiet --register=no --keep-unit --directory="$root" --console=pipe \
     --setenv=DEBIAN_FRONTEND=noninteractive sh -ec '

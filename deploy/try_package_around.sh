@@ -14,7 +14,10 @@ prometheus_says()
     curl -s --get --data-urlencode "query=$1" http://127.0.0.1:9090/api/v1/query | grep -q "$2"
 }
 begins() { systemctl restart "$1" || { journalctl --unit "$1" --output cat -n 20; return 1; }; }
-page() { curl -s -o /dev/null --fail --cacert $cert --resolve "$name:$1:10.0.0.1" "https://$name:$1/"; }
+page()
+{
+    curl -s -o /dev/null --fail --cacert $cert --resolve "$name:$1:10.0.0.1" "https://$name:$1/"
+}
 # Clients that speak TLS with the balancer's port $1 and stay for a second.
 stay()
 {
@@ -56,7 +59,11 @@ http_server:
   trusted_proxies: [10.0.0.1]
   tls: { cert_pem_file: /etc/parley/fullchain.pem, key_pem_file: /etc/parley/key.pem }
   listeners:
-    - { address: 10.0.0.11, port: 8443, tls: true, proxy_protocol: required, trusted_proxies: [10.0.0.1] }
+    - address: 10.0.0.11
+      port: 8443
+      tls: true
+      proxy_protocol: required
+      trusted_proxies: [10.0.0.1]
 CONFIG
 check 'ready behind a proxy' answers http://10.0.0.11:9000/ready 200
 
