@@ -11,7 +11,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 import { BackEnd, Stream } from '../lib/api.mjs';
-import { Sdk } from '../lib/chat.mjs';
+import { RawChat, Sdk } from '../lib/chat.mjs';
 import { Wire, head, request } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server } from '../lib/server.mjs';
@@ -118,8 +118,8 @@ async function methods(server) {
     ['publish', { channel: 'nobody:knows', data: 1 }, 102], ['publish', { data: 1 }, 107],
     ['publish', { channel: 'x' }, 107], ['publish', { channel: 'ä', data: 1 }, 107], ['publish', [], 107],
     ['publish', { channel: 'plain:x', data: 1, tags: { a: 1 } }, 107], ['history', { channel: 'plain:x' }, 108],
-    ['presence', { channel: 'plain:x' }, 108], ['presence_stats', {}, 107], ['rpc', { method: 'm' }, 108],
-    ['broadcast', { channels: [], data: 1 }, 107]]) {
+    ['presence', { channel: 'plain:x' }, 108], ['presence_stats', {}, 107], ['rpc', { method: 'm', params: {} }, 104],
+    ['rpc', {}, 107], ['channels', { pattern: '{a,b}' }, 107], ['broadcast', { channels: [], data: 1 }, 107]]) {
     assert.equal(await api.error(method, params), code, `${method} ${JSON.stringify(params)}`);
   }
   assert.equal(api.sockets.size, 1, 'one connection for all of it');
@@ -448,11 +448,81 @@ async function users(server) {
     ['disconnect', {}, 107], ['disconnect', { user: 'x', disconnect: { code: 1000, reason: '' } }, 107],
     ['disconnect', { user: 'x', disconnect: { code: 4000, reason: 'r'.repeat(124) } }, 107],
     ['subscribe', { user: 'x' }, 107], ['subscribe', { user: 'x', channel: 'no:x' }, 102],
-    ['subscribe', { user: 'x', channel: 'kept:x', override: {} }, 108], ['unsubscribe', { channel: 'kept:x' }, 107],
+    ['unsubscribe', { channel: 'kept:x' }, 107],
     ['block_user', {}, 107], ['revoke_token', { user: 'x' }, 107]]) {
     assert.equal(await api.error(method, params), code, `${method} ${JSON.stringify(params)}`);
   }
   bob.close();
+}
+
+/* What we cannot do is refused by name, unless it says nothing; what nobody knows is skipped, as Centrifugo does. */
+async function members(server) {
+  const api = back(server);
+  const connection = { user: 'x', client: '', session: '' };
+  for (const [method, params, message] of [
+    ['publish', { channel: 'kept:x' }, 'bad request: data'],
+    ['publish', { channel: 'kept:x', data: 1, b64data: 'MQ==' }, 'bad request: b64data'],
+    ['publish', { channel: 'kept:x', data: 1, skip_history: 'yes' }, 'bad request'],
+    ['subscribe', { ...connection, channel: 'kept:x', recover_since: { offset: 1 } }, 'bad request: recover_since'],
+    ['subscribe', { ...connection, channel: 'kept:x', expire_at: 5 }, 'bad request: expire_at'],
+    ['subscribe', { ...connection, channel: 'kept:x', session: 's' }, 'bad request: session'],
+    ['unsubscribe', { ...connection, channel: 'kept:x', session: 's' }, 'bad request: session'],
+    ['disconnect', { ...connection, session: 's' }, 'bad request: session'],
+    ['disconnect', { ...connection, disconnect: { code: 1, reason: '' } }, 'bad request: disconnect.code'],
+    ['refresh', { ...connection, info: {} }, 'bad request: info'],
+    ['invalidate_user_tokens', { user: 'x', channel: 'kept:x' }, 'bad request: channel'],
+    ['rpc', { method: 'm' }, 'method not found']]) {
+    assert.equal((await api.call(method, params)).error?.message, message, `${method} ${JSON.stringify(params)}`);
+  }
+  const replies = await api.batch([{ subscribe: { channel: 'kept:x' } }, { info: {} }]);
+  assert.deepEqual(replies[0].error, { code: 107, message: 'bad request: user' });
+  const nothing = { channel: 'plain:x', skip_history: false, version: 0, version_epoch: '', idempotency_key: '', b64data: '', tags: null };
+  assert.deepEqual(await api.result('publish', { ...nothing, data: 1, delta: true, unheard_of: { a: [1] } }), {});
+  const none = { info: null, b64info: '', data: null, b64data: '', recover_since: null, override: {}, expire_at: 0 };
+  assert.deepEqual(await api.result('subscribe', { ...connection, ...none, channel: 'kept:x' }), {});
+}
+
+/* The end of a connection, as a back end sets it: its client is told, and the SDK makes nothing of that. */
+async function refreshes(server) {
+  const api = back(server);
+  const [raw, sdk] = await Promise.all([RawChat.connect(server), signIn(server, { sub: 'carol' })]);
+  const told = async (expire_at) => {
+    assert.deepEqual(await api.result('refresh', { user: '', client: raw.client, expire_at }), {});
+    return (await raw.next('to be told')).push.refresh;
+  };
+  const refresh = await told(seconds(60));
+  assert.ok(refresh.expires && refresh.ttl > 50 && refresh.ttl <= 60, JSON.stringify(refresh));
+  assert.deepEqual(await told(0), {});
+  assert.deepEqual(await api.result('refresh', { user: '', client: raw.client, expired: true }), {});
+  await raw.expectClose(3005, 'the end');
+  const room = await sdk.subscribe('kept:refreshes');
+  await api.result('refresh', { user: 'carol', expire_at: seconds(60) });
+  await api.result('publish', { channel: 'kept:refreshes', data: 'still here' });
+  assert.equal((await room.publication.take('what is said meanwhile')).data, 'still here');
+  await sdk.connecting.take('what came before');
+  await api.result('refresh', { user: 'carol', client: sdk.context.client, expire_at: seconds(1) });
+  assert.equal((await sdk.connecting.take('its end')).code, 3005);
+  await sdk.connected.take('to be back');
+  sdk.close();
+}
+
+/* What the policy of a channel says, but not for this subscription. */
+async function overrides(server) {
+  const api = back(server);
+  const sdk = await signIn(server, { sub: 'dave' });
+  const subscribed = new Mailbox('subscribed');
+  sdk.centrifuge.on('subscribed', (context) => subscribed.put(context));
+  const subscribe = async (channel, override) => {
+    await api.result('subscribe', { user: 'dave', channel, override, b64info: Buffer.from('{"role":1}').toString('base64') });
+    return subscribed.take(channel);
+  };
+  assert.equal((await subscribe('kept:as-it-is', {})).recoverable, true);
+  const hidden = { force_recovery: { value: false }, presence: { value: false } };
+  assert.equal((await subscribe('kept:not-so', hidden)).recoverable, false);
+  const presence = async (channel) => Object.values((await api.result('presence', { channel })).presence);
+  assert.deepEqual((await presence('kept:as-it-is')).map((who) => who.chan_info), [{ role: 1 }]);
+  assert.deepEqual(await presence('kept:not-so'), []);
+  sdk.close();
 }
 
 /* What is forbidden goes at once, and does not come again; another token, or another user, does. */
@@ -503,7 +573,7 @@ async function off(_, point) {
 
 const kept = { history_size: 10000, history_ttl: '10m', force_recovery: true, presence: true };
 const config = {
-  client: { insecure: true, command_rate: 100000, command_burst: 100000, token: { hmac_secret_key: SECRET } },
+  client: { insecure: true, command_rate: 100000, command_burst: 100000, expired_close_delay: '0s', token: { hmac_secret_key: SECRET } },
   http_api: { key: KEY, max_revocations: 20, max_body_bytes: 65536, max_answer_bytes: 200000, body_timeout: '1s' },
   channel: { namespaces: [{ name: 'kept', ...kept }, { name: 'plain' }] },
 };
@@ -529,6 +599,9 @@ group({
     ['limits', limits],
     ['smuggling', smuggling],
     ['users', users],
+    ['members', members],
+    ['refresh', refreshes],
+    ['override', overrides],
     ['revocation', revocation],
     ['kill -9', kill],
     ['drain', drain],

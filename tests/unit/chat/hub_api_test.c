@@ -237,6 +237,93 @@ START_TEST(orders_are_obeyed)
 }
 END_TEST
 
+static const uint64_t second_ns = 1000000000;
+
+/* Whoever it is, with a token or without: it is told of its end, and ends some time after that. */
+START_TEST(an_end_is_set)
+{
+    open_world((struct world_options){.hub_count = 3});
+    struct client *back_end = new_client(0);
+    struct client *member = connected_client((uint16_t)_i);
+    struct client *other = connected_client((uint16_t)_i);
+    uint8_t id[SESSION_ID_TEXT_SIZE];
+    session_write_id(member->session, id);
+    struct order order = {.kind = ORDER_REFRESH, .client = {id, sizeof(id)}, .has_ttl = true};
+
+    order.ttl_s = 10;
+    order_as(back_end, 1, order);
+    hear_answer(back_end, "1 0 {}\n");
+    struct event event = hear(member, EVENT_REFRESH_PUSH, 0);
+    ck_assert(event.expires);
+    ck_assert_uint_eq(event.ttl_s, 10);
+    order.ttl_s = 60;
+    order_as(back_end, 2, order);
+    ck_assert_uint_eq(hear(member, EVENT_REFRESH_PUSH, 0).ttl_s, 60);
+    pass(64 * second_ns);
+    ck_assert_uint_eq(member->disconnect_count, 0); /* the delay has not passed */
+    order.has_ttl = false;
+    order.ttl_s = 0;
+    order_as(back_end, 3, order);
+    event = hear(member, EVENT_REFRESH_PUSH, 0);
+    ck_assert(!event.expires);
+    ck_assert_uint_eq(event.ttl_s, 0);
+    pass(100 * second_ns);
+    ck_assert_uint_eq(member->disconnect_count, 0);
+    order.has_ttl = true;
+    order.ttl_s = 1;
+    order_as(back_end, 4, order);
+    pass(7 * second_ns);
+    ck_assert_uint_eq(member->disconnected, CODES_DISCONNECT_EXPIRED);
+    ck_assert_uint_eq(member->disconnect_count, 1);
+    hear_nothing(other);
+    ck_assert_uint_eq(other->disconnect_count, 0);
+    close_world();
+}
+END_TEST
+
+/* What has passed already is now, without any delay. */
+START_TEST(an_end_is_now)
+{
+    open_world((struct world_options){.hub_count = 2});
+    struct client *back_end = new_client(0);
+    struct client *member = connected_client(1);
+    uint8_t id[SESSION_ID_TEXT_SIZE];
+    session_write_id(member->session, id);
+    order_as(back_end, 1,
+             (struct order){.kind = ORDER_REFRESH,
+                            .client = {id, sizeof(id)},
+                            .ends_now = _i == 0,
+                            .has_ttl = _i == 1});
+    hear_answer(back_end, "1 0 {}\n");
+    ck_assert_uint_eq(member->disconnected, CODES_DISCONNECT_EXPIRED);
+    ck_assert_uint_eq(unread(member).size, 0);
+    close_world();
+}
+END_TEST
+
+/* What the policy says of a subscription, and what its order says instead. */
+START_TEST(overrides_the_policy)
+{
+    open_world((struct world_options){.hub_count = 2});
+    struct client *back_end = new_client(0);
+    struct client *member = connected_client(1);
+    uint8_t id[SESSION_ID_TEXT_SIZE];
+    session_write_id(member->session, id);
+    struct order order = {
+        .kind = ORDER_SUBSCRIBE, .client = {id, sizeof(id)}, .channel = view("hist:a")};
+    order_as(back_end, 1, order);
+    ck_assert(hear(member, EVENT_SUBSCRIBE_PUSH, 0).recoverable);
+    order.channel = view("hist:b");
+    order.overrides.force_recovery = CLAIMS_OFF;
+    order.overrides.force_positioning = CLAIMS_ON;
+    order_as(back_end, 2, order);
+    const struct event event = hear(member, EVENT_SUBSCRIBE_PUSH, 0);
+    ck_assert(!event.recoverable);
+    ck_assert(event.positioned);
+    close_world();
+}
+END_TEST
+
 static const struct {
     const char *why;
     struct api_command command;
@@ -326,6 +413,9 @@ int main(void)
     tcase_add_loop_test(tests, history_and_presence, 0, HUB_COUNT_MAX);
     tcase_add_loop_test(tests, refuses, 0, COUNT(refusals));
     tcase_add_loop_test(tests, orders_are_obeyed, 0, HUB_COUNT_MAX);
+    tcase_add_loop_test(tests, an_end_is_set, 0, HUB_COUNT_MAX);
+    tcase_add_loop_test(tests, an_end_is_now, 0, 2);
+    tcase_add_test(tests, overrides_the_policy);
     tcase_add_test(tests, lists_channels);
     tcase_add_test(tests, a_repeat);
     tcase_add_test(tests, asks_for_no_permission);
