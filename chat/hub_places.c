@@ -26,27 +26,70 @@ enum {
     PLACES_PER_SESSION = 4, /* one or two are had, the others are on their way back */
 };
 
-/* A place that is given back and found no room on the bus. */
+/* A place on its way: its answer waits for the gateway, or it goes back, when the bus has room. */
 struct hub_place {
-    struct quota_key key;
-    uint8_t kind; /* enum quota_kind */
+    struct post_place place;
+    uint32_t next; /* behind it in its queue, or among the free ones: index + 1; 0: the last */
 };
 
-/* A connection that was answered, for the gateway. */
-struct hub_placed {
-    struct list_link link;
-    struct post_place answer;
+/* Oldest first: index + 1; 0: nobody. */
+struct place_queue {
+    uint32_t first;
+    uint32_t last;
 };
 
 struct hub_places {
     struct quota *quotas[QUOTA_KIND_COUNT];
-    struct hub_place *back; /* not yet posted; what of it was never used costs nothing */
-    uint32_t back_count;
-    uint32_t out_count; /* asked for, or had; with `back_count` at most `count_max` */
+    struct hub_place *pool;   /* `count_max`; what of it was never used costs nothing */
+    uint32_t used_count;      /* from there on they were never used */
+    uint32_t free;            /* of those before: index + 1; 0: none */
+    struct place_queue told;  /* answers for the gateway */
+    struct place_queue *back; /* not yet posted, for each home */
+    uint32_t back_count;      /* in all of them */
+    uint32_t out_count;       /* asked for, told, or had; with `back_count` at most `count_max` */
     uint32_t count_max;
-    uint32_t asked_count;    /* of them not answered */
-    struct list_link placed; /* objects are struct hub_placed */
+    uint32_t asked_count; /* of them not answered */
 };
+
+/* -- places on their way ----------------------------------------------------------------------- */
+
+/* There is room: each one is counted in `out_count` or `back_count`. */
+static void push(struct hub_places *places, struct place_queue *queue,
+                 const struct post_place *place)
+{
+    uint32_t number = places->free;
+    if (number != 0) {
+        places->free = places->pool[number - 1].next;
+    } else {
+        CHECK(places->used_count < places->count_max);
+        number = ++places->used_count;
+    }
+    places->pool[number - 1] = (struct hub_place){.place = *place};
+    if (queue->first == 0) {
+        queue->first = number;
+    } else {
+        places->pool[queue->last - 1].next = number;
+    }
+    queue->last = number;
+}
+
+/* NULL: it is empty. */
+static const struct post_place *first(const struct hub_places *places,
+                                      const struct place_queue *queue)
+{
+    return queue->first == 0 ? NULL : &places->pool[queue->first - 1].place;
+}
+
+static void pop(struct hub_places *places, struct place_queue *queue)
+{
+    const uint32_t number = queue->first;
+    struct hub_place *popped = &places->pool[number - 1];
+    queue->first = popped->next;
+    popped->next = places->free;
+    places->free = number;
+}
+
+/* -- all of them ------------------------------------------------------------------------------- */
 
 int hub_places_create(const struct hub_options *options, struct hub_places **places)
 {
@@ -54,11 +97,11 @@ int hub_places_create(const struct hub_options *options, struct hub_places **pla
     if (created == NULL) {
         return -ENOMEM;
     }
-    list_init(&created->placed);
     created->count_max = PLACES_PER_SESSION * options->session_count_max;
-    created->back = calloc(created->count_max, sizeof(*created->back));
+    created->pool = calloc(created->count_max, sizeof(*created->pool));
+    created->back = calloc(options->reactor_count, sizeof(*created->back));
     const uint32_t keys = options->session_count_max * options->reactor_count;
-    bool is_whole = created->back != NULL;
+    bool is_whole = created->pool != NULL && created->back != NULL;
     for (int kind = 0; kind < QUOTA_KIND_COUNT; kind++) {
         created->quotas[kind] = quota_create(&options->key, &options->place_limits[kind], keys);
         is_whole = is_whole && created->quotas[kind] != NULL;
@@ -76,11 +119,12 @@ void hub_places_destroy(struct hub_places *places)
     if (places == NULL) {
         return;
     }
-    CHECK(list_is_empty(&places->placed));
+    CHECK(places->told.first == 0);
     for (int kind = 0; kind < QUOTA_KIND_COUNT; kind++) {
         quota_destroy(places->quotas[kind]);
     }
     free(places->back);
+    free(places->pool);
     free(places);
 }
 
@@ -160,12 +204,14 @@ static void give(struct hub *hub, enum quota_kind kind, const struct quota_key *
     struct hub_places *places = hub->places;
     CHECK(places->out_count > 0);
     places->out_count--;
-    if (home_of(hub, key) == hub->options.reactor) {
+    const uint16_t home = home_of(hub, key);
+    if (home == hub->options.reactor) {
         quota_give(places->quotas[kind], key, now_ms(hub));
         return;
     }
-    CHECK(places->back_count < places->count_max);
-    places->back[places->back_count++] = (struct hub_place){*key, (uint8_t)kind};
+    const struct post_place place = {.key = *key, .kind = (uint8_t)kind};
+    push(places, &places->back[home], &place);
+    places->back_count++;
 }
 
 void hub_give_place(struct hub *hub, const struct quota_key *address)
@@ -182,24 +228,31 @@ void hub_give_place_of_user(struct hub *hub, struct session *session)
     }
 }
 
-void hub_post_places(struct hub *hub)
+/* As long as the home has room: where one finds none, those behind it find none either. */
+static void post_back(struct hub *hub, uint16_t home)
 {
     struct hub_places *places = hub->places;
-    uint32_t kept = 0;
+    struct place_queue *queue = &places->back[home];
+    const struct post_place *place;
 
-    for (uint32_t i = 0; i < places->back_count; i++) {
-        const struct hub_place place = places->back[i];
-        const struct post post = {
-            .kind = POST_PLACE_BACK,
-            .place = {.key = place.key, .kind = place.kind},
-        };
+    while ((place = first(places, queue)) != NULL) {
+        const struct post post = {.kind = POST_PLACE_BACK, .place = *place};
         const struct bus_post packed = post_pack(&post);
-        if (bus_tell(hub->options.bus, hub->options.reactor, home_of(hub, &place.key), &packed) !=
-            BUS_POSTED) {
-            places->back[kept++] = place;
+        if (bus_tell(hub->options.bus, hub->options.reactor, home, &packed) != BUS_POSTED) {
+            return;
         }
+        pop(places, queue);
+        places->back_count--;
     }
-    places->back_count = kept;
+}
+
+void hub_post_places(struct hub *hub)
+{
+    const uint16_t home_count = hub->options.reactor_count;
+
+    for (uint16_t home = 0; home < home_count && hub->places->back_count > 0; home++) {
+        post_back(hub, home);
+    }
 }
 
 /* -- at home ----------------------------------------------------------------------------------- */
@@ -241,21 +294,6 @@ static void judge(struct hub *hub, const struct post *post)
 
 /* -- the answer -------------------------------------------------------------------------------- */
 
-/* Keeps it until the gateway asks. Without memory nobody could be told: it is given back. */
-static void keep_for_gateway(struct hub *hub, const struct post_place *answer)
-{
-    struct hub_placed *placed = calloc(1, sizeof(*placed));
-    if (placed == NULL) {
-        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-        if (!answer->is_refused) {
-            give(hub, QUOTA_ADDRESS, &answer->key);
-        }
-        return; /* it waits until handshake_timeout */
-    }
-    placed->answer = *answer;
-    list_push_back(&hub->places->placed, &placed->link);
-}
-
 static void tell_session(struct hub *hub, const struct post_place *answer)
 {
     struct session *session = hub_session(hub, answer->asker);
@@ -276,10 +314,10 @@ static void take_answer(struct hub *hub, const struct post *post)
 
     CHECK(places->asked_count > 0 && places->out_count > 0);
     places->asked_count--;
-    places->out_count -= post->place.is_refused;
     if (post->place.kind == QUOTA_ADDRESS) {
-        keep_for_gateway(hub, &post->place);
+        push(places, &places->told, &post->place);
     } else {
+        places->out_count -= post->place.is_refused;
         tell_session(hub, &post->place);
     }
 }
@@ -298,18 +336,19 @@ void hub_take_place(struct hub *hub, const struct post *post)
 
 bool hub_next_placed(struct hub *hub, struct hub_place_answer *answer)
 {
-    struct list_link *link = list_pop_front(&hub->places->placed);
-    if (link == NULL) {
+    struct hub_places *places = hub->places;
+    const struct post_place *place = first(places, &places->told);
+
+    if (place == NULL) {
         return false;
     }
-    struct hub_placed *placed = LIST_OWNER(link, struct hub_placed, link);
-    const struct ids_handle asker = placed->answer.asker;
     *answer = (struct hub_place_answer){
-        .key = placed->answer.key,
-        .conn = {asker.slot, asker.generation, asker.reactor},
-        .is_refused = placed->answer.is_refused,
+        .key = place->key,
+        .conn = {place->asker.slot, place->asker.generation, place->asker.reactor},
+        .is_refused = place->is_refused,
     };
-    free(placed);
+    places->out_count -= place->is_refused;
+    pop(places, &places->told);
     return true;
 }
 
@@ -321,7 +360,7 @@ bool hub_places_are_posted(const struct hub *hub)
 bool hub_places_are_quiet(const struct hub *hub)
 {
     const struct hub_places *places = hub->places;
-    return places->asked_count == 0 && places->back_count == 0 && list_is_empty(&places->placed);
+    return places->asked_count == 0 && places->back_count == 0 && places->told.first == 0;
 }
 
 void hub_gauge_places(const struct hub *hub)

@@ -45,6 +45,11 @@ static struct bytes key_of(const void *value)
     return view(&entry->key);
 }
 
+static bool has_rate(const struct quota *quota)
+{
+    return quota->limits.rate.burst > 0;
+}
+
 struct quota *quota_create(const struct table_key *key, const struct quota_limits *limits,
                            uint32_t key_count_max)
 {
@@ -60,7 +65,8 @@ struct quota *quota_create(const struct table_key *key, const struct quota_limit
     quota->key = *key;
     list_init(&quota->idle);
     quota->table = table_create(key_of);
-    quota->entries = slab_create(sizeof(struct entry), key_count_max + IDLE_COUNT_MAX);
+    const uint32_t idle_count_max = has_rate(quota) ? IDLE_COUNT_MAX : 0;
+    quota->entries = slab_create(sizeof(struct entry), key_count_max + idle_count_max);
     if (quota->table == NULL || quota->entries == NULL) {
         quota_destroy(quota);
         return NULL;
@@ -94,11 +100,6 @@ struct quota_key quota_key_of(const struct table_key *key, struct bytes name)
     _Static_assert(sizeof(halves) == sizeof(result.bytes), "both halves");
     memcpy(result.bytes, halves, sizeof(result.bytes));
     return result;
-}
-
-static bool has_rate(const struct quota *quota)
-{
-    return quota->limits.rate.burst > 0;
 }
 
 /* Is there nothing to remember of it any more? Its bucket fills up within that time. */

@@ -6,9 +6,9 @@
  * home a reactor is. What is asked there is asked nowhere else, so the counts are exact.
  *
  * Owner     the hub of the home. ON its reactor only.
- * Memory    48 bytes for each key that has a connection, and for those whose bucket is not full
- *           again; of the latter 65,536 at most: beyond that the oldest is forgotten, which then
- *           may come as if it had never been there.
+ * Memory    48 bytes for each key that has a connection, and, where there is a rate, for those
+ *           whose bucket is not full again; of the latter 65,536 at most: beyond that the oldest is
+ *           forgotten, which then may come as if it had never been there.
  * Time      milliseconds of the reactor's clock; they may wrap.
  * Not here  how the home is asked (hub_places.c), what of an address counts (net/cidr.h).
  */

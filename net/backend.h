@@ -62,10 +62,16 @@ struct backend_completion {
 struct backend_options {
     struct slab *conns;            /* objects begin with a struct backend_conn; borrowed */
     void *context;                 /* the simulation's world; NULL for the others */
-    uint32_t conn_count_max;       /* more need not be accepted */
+    uint32_t conn_count_max;       /* more need not be accepted; see backend_listening.kept */
     uint32_t receive_buffer_count; /* io_uring: a power of two */
     uint32_t receive_buffer_size;  /* bytes, each */
     uint64_t rest_ns; /* io_uring: who is silent for so long costs less memory; 0: nobody */
+};
+
+struct backend_listening {
+    int fd;
+    uint32_t kept;  /* of conn_count_max, places that it leaves to others */
+    bool is_shared; /* others accept from the same socket */
 };
 
 enum {
@@ -100,10 +106,13 @@ struct backend_ops {
     void (*wake)(struct backend *backend);
 
     /*
-     * A listener; accepting begins off. 0 and takes the descriptor over, or -errno. Shared: others
-     * accept from the same socket, so it takes few clients at a time, and the next turn is theirs.
+     * A listener; accepting begins off. 0 and takes the descriptor over, or -errno. A shared one
+     * takes few clients at a time, and the next turn is somebody else's. While it is on, one place
+     * is its own, for the kernel may have woken nobody but us for a client. For the same reason one
+     * may still come from it after it was turned off.
      */
-    int (*listen)(struct backend *backend, uint32_t listener, int fd, bool shared);
+    int (*listen)(struct backend *backend, uint32_t listener,
+                  const struct backend_listening *listening);
     /* Turns accepting on or off; asking for what is so already: nothing. */
     void (*accept)(struct backend *backend, uint32_t listener, bool on);
     /* Ends a listener for good, and closes it. */

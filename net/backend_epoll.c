@@ -5,9 +5,10 @@
  *
  * A connection that is readable but was not read to the end (budget, pause) gets no new edge: it
  * goes to the `again` list, which the next wait() turns into completions before it asks the kernel.
- * Listeners are level-triggered: what was not accepted comes again. The reactors that share one
- * stand in a line for its clients. The kernel wakes the first in it that sleeps (EPOLLEXCLUSIVE),
- * which leaves the line and joins at its end in the next wait(): else the first would get them all.
+ * Listeners are level-triggered: what was not accepted comes again. A shared one is registered
+ * (EPOLLEXCLUSIVE) while this reactor stands in its line (backend_socket.h): who stayed there after
+ * its turn would get them all. An event that is not read yet is lost with its registration, so who
+ * leaves the line for want of room, or after an error, has a last turn.
  */
 #include "net/backend.h"
 
@@ -45,13 +46,6 @@ enum {
 
 enum token_kind { TOKEN_CONN, TOKEN_LISTENER, TOKEN_WAKE };
 
-struct epoll_listener {
-    int fd; /* -1: none */
-    bool on;
-    bool shared;
-    bool watched; /* epoll knows it: a shared one only while it is in the line */
-};
-
 struct backend {
     struct slab *conns;
     uint32_t conn_count_max;
@@ -59,10 +53,11 @@ struct backend {
     int wake_fd;
     int reserve_fd;       /* see backend_socket_reserve(); -1: none */
     bool is_coarse;       /* the kernel has no epoll_pwait2 */
-    bool is_to_join;      /* the line of a shared listener */
+    bool is_to_move;      /* into the line of a shared listener, or out of it */
+    uint32_t accepted;    /* by this wait: not yet in `conns` */
     uint32_t again_first; /* slots; UINT32_MAX: empty */
     uint32_t again_last;
-    struct epoll_listener listeners[BACKEND_LISTENER_MAX];
+    struct backend_socket_listener listeners[BACKEND_LISTENER_MAX];
     struct epoll_event events[EVENTS_PER_WAIT];
     uint8_t receive_buffer[RECEIVE_BUFFER_SIZE];
 };
@@ -153,58 +148,69 @@ static size_t note_conn_event(struct backend *backend, const struct epoll_event 
 }
 
 /* Leaves the line of a shared listener, or forgets any. */
-static void unwatch(struct backend *backend, struct epoll_listener *listener)
+static void unwatch(struct backend *backend, struct backend_socket_listener *listener)
 {
-    if (listener->watched) {
+    if (listener->armed) {
         CHECK(epoll_ctl(backend->epoll_fd, EPOLL_CTL_DEL, listener->fd, NULL) == 0);
-        listener->watched = false;
+        listener->armed = false;
     }
-}
-
-/* Takes the last place in the line of each shared listener. Completions: it could not. */
-static size_t join_lines(struct backend *backend, struct backend_completion *completions)
-{
-    size_t count = 0;
-
-    for (uint32_t i = 0; backend->is_to_join && i < BACKEND_LISTENER_MAX; i++) {
-        struct epoll_listener *listener = &backend->listeners[i];
-        if (!listener->shared || !listener->on || listener->watched) {
-            continue;
-        }
-        struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
-                                    .data.u64 = token(TOKEN_LISTENER, i, 0)};
-        if (epoll_ctl(backend->epoll_fd, EPOLL_CTL_ADD, listener->fd, &event) == 0) {
-            listener->watched = true;
-        } else {
-            completions[count++] = (struct backend_completion){
-                .event = BACKEND_ACCEPT_FAILED, .slot = i, .result = -errno};
-        }
-    }
-    backend->is_to_join = false;
-    return count;
 }
 
 /* Accepts what waits, but no more than there is room for. */
-static size_t accept_clients(struct backend *backend, uint32_t index, size_t room,
+static size_t accept_clients(struct backend *backend, uint32_t index,
                              struct backend_completion *completions, size_t max)
 {
-    struct epoll_listener *listener = &backend->listeners[index];
-    size_t most = listener->shared ? BACKEND_SOCKET_SHARE_MAX : ACCEPTS_PER_EVENT;
+    struct backend_socket_listener *listener = &backend->listeners[index];
+    const size_t taken = (size_t)slab_count(backend->conns) + backend->accepted;
+    const size_t limit = backend->conn_count_max;
+    size_t most = backend_socket_room(backend->listeners, index, limit > taken ? limit - taken : 0);
 
-    if (listener->fd < 0 || !listener->on) {
-        return 0;
-    }
     if (listener->shared) {
         unwatch(backend, listener);
-        backend->is_to_join = true;
+        backend->is_to_move = true;
     }
-    most = most < room ? most : room;
+    most = most < ACCEPTS_PER_EVENT ? most : ACCEPTS_PER_EVENT;
     const struct backend_socket_accept accept = {.fd = listener->fd,
                                                  .listener = index,
                                                  .flags = SOCK_NONBLOCK | SOCK_CLOEXEC,
                                                  .max = most < max ? most : max,
                                                  .reserve = &backend->reserve_fd};
-    return backend_socket_accept(&accept, completions);
+    const size_t count = backend_socket_accept(&accept, completions);
+    backend->accepted += (uint32_t)count;
+    return count;
+}
+
+/* Takes the last place in the line of a shared listener. Completions: it could not. */
+static size_t join_line(struct backend *backend, uint32_t index,
+                        struct backend_completion *completion)
+{
+    struct backend_socket_listener *listener = &backend->listeners[index];
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
+                                .data.u64 = token(TOKEN_LISTENER, index, 0)};
+    if (epoll_ctl(backend->epoll_fd, EPOLL_CTL_ADD, listener->fd, &event) == 0) {
+        listener->armed = true;
+        return 0;
+    }
+    *completion = (struct backend_completion){
+        .event = BACKEND_ACCEPT_FAILED, .slot = index, .result = -errno};
+    return 1;
+}
+
+/* Of each shared listener that is on into its line, of others out of it: a completion each. */
+static size_t move_in_lines(struct backend *backend, struct backend_completion *completions)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < BACKEND_LISTENER_MAX; i++) {
+        const struct backend_socket_listener *listener = &backend->listeners[i];
+        if (listener->fd < 0 || !listener->shared || listener->on == listener->armed) {
+            continue;
+        }
+        count += listener->on ? join_line(backend, i, &completions[count])
+                              : accept_clients(backend, i, &completions[count], 1);
+    }
+    backend->is_to_move = false;
+    return count;
 }
 
 /* Rounded up: a timer must not be asked for before it is due. */
@@ -236,7 +242,8 @@ static size_t do_wait(struct backend *backend, uint64_t timeout_ns,
                       struct backend_completion *completions, size_t max)
 {
     CHECK(max >= BACKEND_LISTENER_MAX);
-    size_t count = join_lines(backend, completions);
+    backend->accepted = 0;
+    size_t count = backend->is_to_move ? move_in_lines(backend, completions) : 0;
     count += take_again(backend, completions + count, max - count);
     size_t event_max = (max - count) / 2;
     if (event_max == 0) {
@@ -248,7 +255,6 @@ static size_t do_wait(struct backend *backend, uint64_t timeout_ns,
         CHECK(errno == EINTR);
         return count;
     }
-    size_t accepted = 0;
     for (int i = 0; i < events; i++) {
         const struct epoll_event *event = &backend->events[i];
         const enum token_kind kind = (enum token_kind)(event->data.u64 >> 48);
@@ -257,16 +263,10 @@ static size_t do_wait(struct backend *backend, uint64_t timeout_ns,
         case TOKEN_CONN:
             count += note_conn_event(backend, event, completions + count);
             break;
-        case TOKEN_LISTENER: {
-            const uint32_t live = slab_count(backend->conns);
-            const size_t limit = backend->conn_count_max;
-            const size_t room = limit > live + accepted ? limit - live - accepted : 0;
-            const size_t made = accept_clients(backend, (uint32_t)event->data.u64, room,
-                                               completions + count, max - count - 2 * events_left);
-            accepted += made;
-            count += made;
+        case TOKEN_LISTENER:
+            count += accept_clients(backend, (uint32_t)event->data.u64, completions + count,
+                                    max - count - 2 * events_left);
             break;
-        }
         case TOKEN_WAKE: /* edge-triggered: nobody needs to read it */
             break;
         }
@@ -290,31 +290,32 @@ static uint64_t epoll_now(struct backend *backend)
 
 /* --- Listeners ----------------------------------------------------------------------------- */
 
-static int epoll_listen(struct backend *backend, uint32_t listener, int fd, bool shared)
+static int epoll_listen(struct backend *backend, uint32_t listener,
+                        const struct backend_listening *listening)
 {
+    const bool shared = listening->is_shared;
+    const int fd = listening->fd;
     CHECK(listener < BACKEND_LISTENER_MAX);
     CHECK(backend->listeners[listener].fd < 0);
     struct epoll_event event = {.events = 0, .data.u64 = token(TOKEN_LISTENER, listener, 0)};
     if (!shared && epoll_ctl(backend->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         return -errno;
     }
-    backend->listeners[listener] =
-        (struct epoll_listener){.fd = fd, .shared = shared, .watched = !shared};
+    backend->listeners[listener] = (struct backend_socket_listener){
+        .fd = fd, .kept = listening->kept, .shared = shared, .armed = !shared};
     return 0;
 }
 
 static void epoll_accept(struct backend *backend, uint32_t listener, bool on)
 {
     CHECK(listener < BACKEND_LISTENER_MAX);
-    struct epoll_listener *found = &backend->listeners[listener];
+    struct backend_socket_listener *found = &backend->listeners[listener];
     if (found->fd < 0 || found->on == on) {
         return;
     }
     found->on = on;
     if (found->shared) {
-        /* No EPOLL_CTL_MOD for what is exclusive. */
-        unwatch(backend, found);
-        backend->is_to_join = true;
+        backend->is_to_move = true; /* in the next wait(); no EPOLL_CTL_MOD for what is exclusive */
         return;
     }
     struct epoll_event event = {.events = on ? EPOLLIN : 0,
@@ -329,7 +330,7 @@ static void epoll_unlisten(struct backend *backend, uint32_t listener)
     /* Others may have copies, with which it would be watched for ever. */
     unwatch(backend, &backend->listeners[listener]);
     (void)close(backend->listeners[listener].fd);
-    backend->listeners[listener] = (struct epoll_listener){.fd = -1}; /* and is to join no line */
+    backend->listeners[listener] = (struct backend_socket_listener){.fd = -1};
 }
 
 static void epoll_refuse(struct backend *backend, int fd)

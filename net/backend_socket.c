@@ -8,7 +8,6 @@
 
 #include "core/check.h"
 #include "net/address.h"
-#include "net/backend.h"
 
 void backend_socket_close(int fd, bool reset)
 {
@@ -77,6 +76,24 @@ uint32_t backend_socket_shed(int *reserve, int listener, uint32_t max)
     CHECK(fcntl(listener, F_SETFL, flags) == 0);
     backend_socket_reserve(reserve);
     return count;
+}
+
+size_t backend_socket_room(const struct backend_socket_listener listeners[BACKEND_LISTENER_MAX],
+                           uint32_t index, size_t places)
+{
+    const struct backend_socket_listener *listener = &listeners[index];
+    size_t taken = listener->kept;
+
+    for (uint32_t i = 0; i < BACKEND_LISTENER_MAX; i++) {
+        taken += i != index && listeners[i].shared && listeners[i].on; /* a place of its own */
+    }
+    size_t room = places > taken ? places - taken : 0;
+    if (listener->shared) {
+        const size_t most = listener->on ? BACKEND_SOCKET_SHARE_MAX : 1;
+        room = room > 1 ? room : 1;
+        room = room < most ? room : most;
+    }
+    return room < places ? room : places;
 }
 
 size_t backend_socket_accept(const struct backend_socket_accept *accept,

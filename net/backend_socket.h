@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #include "core/annot.h"
+#include "net/backend.h"
 
 struct address;
-struct backend_completion;
 
 /* Closes; with a reset: the peer sees RST, and what was not sent is dropped. */
 void backend_socket_close(int fd, bool reset);
@@ -38,6 +38,24 @@ enum {
     /* Of a shared listener, at a time. A crowd is divided in parts that are no larger. */
     BACKEND_SOCKET_SHARE_MAX = 4,
 };
+
+/*
+ * The reactors that share a listener stand in a line for its clients: the kernel wakes the first,
+ * which leaves the line, takes its turn, and joins at the end in its next wait(). For that client
+ * nobody else is woken. So whoever was, or may have been, takes one at least, if there is one:
+ * else it would stay in the backlog until another one came.
+ */
+struct backend_socket_listener {
+    int fd;        /* -1: none */
+    uint32_t kept; /* places that it leaves to others */
+    bool on;
+    bool shared;
+    bool armed; /* the kernel watches it; a shared one: it stands in the line */
+};
+
+/* How many clients a listener may take now; `places` is how many connections may be added. */
+size_t backend_socket_room(const struct backend_socket_listener listeners[BACKEND_LISTENER_MAX],
+                           uint32_t index, size_t places);
 
 struct backend_socket_accept {
     int fd;            /* non-blocking */

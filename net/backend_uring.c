@@ -16,9 +16,10 @@
  * costs one system call that way, for the end of a send does not end the wait.
  *
  * Accepted sockets and listeners are blocking on purpose: on a non-blocking one the kernel reports
- * -EAGAIN instead of waiting by itself. A shared listener is not, and is polled: the reactors stand
- * in a line, the kernel wakes the first, which joins at the end again. Of accepts in several rings
- * it would serve the first one always, and one that is cancelled may have a client already.
+ * -EAGAIN instead of waiting by itself. A shared listener is not, and is polled: a poll is a place
+ * in its line (backend_socket.h). Of accepts in several rings the kernel would serve the first one
+ * always, and one that is cancelled may have a client already. A poll that was cancelled says so
+ * even if it had been woken, so whatever it says a turn follows.
  */
 #include "net/backend.h"
 
@@ -84,6 +85,8 @@ static void enter_kernel(struct backend *backend, uint64_t timeout_ns)
 static size_t uring_wait(struct backend *backend, uint64_t timeout_ns,
                          struct backend_completion *completions, size_t max)
 {
+    backend->accepted = 0;
+    backend_uring_join(backend);
     size_t count = backend_uring_note_again(backend, completions, max);
     count += backend_uring_note_quiet(backend, &completions[count], max - count);
     const uint64_t rest_ns = backend_uring_rest(backend);
@@ -132,27 +135,31 @@ static int make_blocking(int fd)
     return flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ? -errno : 0;
 }
 
-static int uring_listen(struct backend *backend, uint32_t listener, int fd, bool shared)
+static int uring_listen(struct backend *backend, uint32_t listener,
+                        const struct backend_listening *listening)
 {
     CHECK(listener < BACKEND_LISTENER_MAX);
     CHECK(backend->listeners[listener].fd < 0);
-    const int result = shared ? 0 : make_blocking(fd);
+    const int result = listening->is_shared ? 0 : make_blocking(listening->fd);
     if (result != 0) {
         return result;
     }
-    backend->listeners[listener] = (struct backend_uring_listener){.fd = fd, .shared = shared};
+    backend->listeners[listener] = (struct backend_socket_listener){
+        .fd = listening->fd, .kept = listening->kept, .shared = listening->is_shared};
     return 0;
 }
 
 static void uring_accept(struct backend *backend, uint32_t listener, bool on)
 {
     CHECK(listener < BACKEND_LISTENER_MAX);
-    struct backend_uring_listener *found = &backend->listeners[listener];
+    struct backend_socket_listener *found = &backend->listeners[listener];
     if (found->fd < 0 || found->on == on) {
         return;
     }
     found->on = on;
-    if (on && !found->armed) {
+    if (on && found->shared) {
+        backend->is_to_join = true;
+    } else if (on && !found->armed) {
         backend_uring_submit_accept(backend, listener);
     } else if (!on && found->armed) {
         backend_uring_submit_cancel(backend,
@@ -163,7 +170,7 @@ static void uring_accept(struct backend *backend, uint32_t listener, bool on)
 static void uring_unlisten(struct backend *backend, uint32_t listener)
 {
     CHECK(listener < BACKEND_LISTENER_MAX);
-    struct backend_uring_listener *found = &backend->listeners[listener];
+    struct backend_socket_listener *found = &backend->listeners[listener];
     CHECK(found->fd >= 0);
     if (found->armed && backend->entered) {
         backend_uring_submit_cancel(backend,
@@ -173,6 +180,7 @@ static void uring_unlisten(struct backend *backend, uint32_t listener)
     }
     (void)close(found->fd);
     found->fd = -1;
+    found->on = false;
 }
 
 static void uring_refuse(struct backend *backend, int fd)

@@ -168,7 +168,7 @@ size_t backend_uring_note_quiet(struct backend *backend, struct backend_completi
 static size_t note_accepted(struct backend *backend, uint32_t index, const struct io_uring_cqe *cqe,
                             struct backend_completion *completion)
 {
-    struct backend_uring_listener *listener = &backend->listeners[index];
+    struct backend_socket_listener *listener = &backend->listeners[index];
     const int result = cqe->res;
 
     if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
@@ -184,6 +184,7 @@ static size_t note_accepted(struct backend *backend, uint32_t index, const struc
     if (backend_socket_is_exhausted(result)) {
         (void)backend_socket_shed(&backend->reserve_fd, listener->fd, BACKEND_SOCKET_SHED_MAX);
     }
+    backend->accepted += result >= 0;
     *completion =
         (struct backend_completion){.event = result < 0 ? BACKEND_ACCEPT_FAILED : BACKEND_ACCEPTED,
                                     .slot = index,
@@ -191,35 +192,33 @@ static size_t note_accepted(struct backend *backend, uint32_t index, const struc
     return 1;
 }
 
-/* A shared listener's turn. Who has no room, or does not want, leaves it to the next. */
+/* A shared listener's turn, whatever its poll says: see backend_uring.c. */
 static size_t note_turn(struct backend *backend, uint32_t index, int result,
                         struct backend_completion *completions, size_t max)
 {
-    struct backend_uring_listener *listener = &backend->listeners[index];
-    const uint32_t live = slab_count(backend->conns);
-    const size_t room = backend->conn_count_max > live ? backend->conn_count_max - live : 0;
-    size_t count = 0;
+    struct backend_socket_listener *listener = &backend->listeners[index];
 
     listener->armed = false;
-    if (listener->fd < 0 || !listener->on) {
+    backend->is_to_join = true;
+    if (listener->fd < 0) {
         return 0;
     }
-    max = max < room ? max : room;
-    const struct backend_socket_accept accept = {
-        .fd = listener->fd,
-        .listener = index,
-        .flags = SOCK_CLOEXEC,
-        .max = max < BACKEND_SOCKET_SHARE_MAX ? max : BACKEND_SOCKET_SHARE_MAX,
-        .reserve = &backend->reserve_fd};
-    if (result >= 0) {
-        count = backend_socket_accept(&accept, completions);
-    } else if (result != -ECANCELED) {
-        completions[count++] = (struct backend_completion){
+    if (result < 0 && result != -ECANCELED) {
+        completions[0] = (struct backend_completion){
             .event = BACKEND_ACCEPT_FAILED, .slot = index, .result = result};
+        return 1;
     }
-    if (count == 0 || completions[count - 1].result >= 0) {
-        backend_uring_submit_accept(backend, index);
-    }
+    const uint32_t taken = slab_count(backend->conns) + backend->accepted;
+    const uint32_t limit = backend->conn_count_max;
+    const size_t room =
+        backend_socket_room(backend->listeners, index, limit > taken ? limit - taken : 0);
+    const struct backend_socket_accept accept = {.fd = listener->fd,
+                                                 .listener = index,
+                                                 .flags = SOCK_CLOEXEC,
+                                                 .max = room < max ? room : max,
+                                                 .reserve = &backend->reserve_fd};
+    const size_t count = backend_socket_accept(&accept, completions);
+    backend->accepted += (uint32_t)count;
     return count;
 }
 

@@ -19,6 +19,7 @@
 
 #include "core/annot.h"
 #include "net/backend.h"
+#include "net/backend_socket.h"
 
 struct io_uring;
 struct io_uring_buf_ring;
@@ -108,13 +109,6 @@ enum backend_uring_request {
     BACKEND_URING_REQUEST_WAKE
 };
 
-struct backend_uring_listener {
-    int fd; /* -1: none */
-    bool on;
-    bool shared;
-    bool armed; /* a multishot accept is with the kernel, or a poll of a shared one */
-};
-
 /* A send whose success makes no completion. */
 struct backend_uring_quiet {
     uint32_t slot; /* not free before this is settled; UINT32_MAX: a completion told the result */
@@ -136,7 +130,9 @@ struct backend {
     bool can_bundle;   /* see backend_uring_probe_bundle() */
     uint16_t lent;     /* first buffer that the last take() showed */
     uint16_t lent_count;
-    struct backend_uring_listener listeners[BACKEND_LISTENER_MAX];
+    bool is_to_join;   /* a line, or several: see backend_uring_join() */
+    uint32_t accepted; /* by this wait: not yet in `conns` */
+    struct backend_socket_listener listeners[BACKEND_LISTENER_MAX];
     uint64_t now_ns;    /* as the reactor has last read it */
     uint64_t rest_ns;   /* see backend_uring_rest.c; 0: nobody rests */
     uint64_t round_ns;  /* when the hand may go round again */
@@ -184,6 +180,8 @@ void backend_uring_submit_send(struct backend *backend, struct backend_conn *con
                                const struct iovec *pieces, size_t count);
 void backend_uring_submit_poll(struct backend *backend, struct backend_conn *conn);
 void backend_uring_submit_accept(struct backend *backend, uint32_t listener);
+/* Takes the last place in the line of each shared listener that is on. */
+void backend_uring_join(struct backend *backend);
 void backend_uring_submit_wake(struct backend *backend);
 void backend_uring_submit_cancel(struct backend *backend, uint64_t user_data);
 

@@ -108,7 +108,7 @@ void backend_uring_submit_cancel(struct backend *backend, uint64_t user_data)
 
 void backend_uring_submit_accept(struct backend *backend, uint32_t index)
 {
-    struct backend_uring_listener *listener = &backend->listeners[index];
+    struct backend_socket_listener *listener = &backend->listeners[index];
     struct io_uring_sqe *sqe = backend_uring_submit_next(backend);
     if (listener->shared) {
         io_uring_prep_poll_add(sqe, listener->fd, POLLIN | EPOLLEXCLUSIVE);
@@ -117,6 +117,17 @@ void backend_uring_submit_accept(struct backend *backend, uint32_t index)
     }
     io_uring_sqe_set_data64(sqe, backend_uring_tag(BACKEND_URING_REQUEST_ACCEPT, index, 0));
     listener->armed = true;
+}
+
+void backend_uring_join(struct backend *backend)
+{
+    for (uint32_t i = 0; backend->is_to_join && i < BACKEND_LISTENER_MAX; i++) {
+        const struct backend_socket_listener *listener = &backend->listeners[i];
+        if (listener->fd >= 0 && listener->shared && listener->on && !listener->armed) {
+            backend_uring_submit_accept(backend, i);
+        }
+    }
+    backend->is_to_join = false;
 }
 
 void backend_uring_submit_wake(struct backend *backend)

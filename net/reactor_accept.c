@@ -17,12 +17,35 @@ enum {
     ACCEPT_BACKOFF_MAX_MS = 100,
 };
 
+/* Places that are not free for this listener: taken, or of shared ones that stand in their line. */
+static uint32_t taken(const struct reactor *reactor, uint32_t listener)
+{
+    uint32_t count = slab_count(reactor->conns);
+    for (uint32_t i = 0; i < reactor->listener_count; i++) {
+        count +=
+            i != listener && reactor->listeners[i].is_shared && reactor->listeners[i].accepting;
+    }
+    return count;
+}
+
 /* Listeners leave the reserve to those that say they need it. */
+static uint32_t kept_by(const struct reactor *reactor, bool is_reserved)
+{
+    return is_reserved ? 0 : reactor->options.conn_count_reserved;
+}
+
 static bool has_room(const struct reactor *reactor, uint32_t listener)
 {
-    const uint32_t kept =
-        reactor->listeners[listener].is_reserved ? 0 : reactor->options.conn_count_reserved;
-    return slab_count(reactor->conns) < reactor->options.conn_count_max - kept;
+    const uint32_t kept = kept_by(reactor, reactor->listeners[listener].is_reserved);
+    return taken(reactor, listener) < reactor->options.conn_count_max - kept;
+}
+
+/* What a shared listener brings had a place when it was accepted: see backend_ops.listen. */
+static bool fits(const struct reactor *reactor, uint32_t listener)
+{
+    return reactor->listeners[listener].is_shared
+               ? taken(reactor, listener) < reactor->options.conn_count_max
+               : has_room(reactor, listener);
 }
 
 void reactor_accept_settle(struct reactor *reactor)
@@ -54,11 +77,12 @@ void reactor_accept_failed(struct reactor *reactor)
 struct conn *reactor_open_conn(struct reactor *reactor, uint32_t listener, int fd)
 {
     uint32_t slot = 0;
-    const bool fits = has_room(reactor, listener);
-    struct conn *conn = fits ? slab_take(reactor->conns, &slot) : NULL;
+    const bool has_place = fits(reactor, listener);
+    struct conn *conn = has_place ? slab_take(reactor->conns, &slot) : NULL;
     if (conn == NULL) {
         reactor_count(reactor,
-                      fits ? METRIC_REJECTED_OUT_OF_MEMORY : METRIC_REJECTED_MAX_CONNECTIONS, 1);
+                      has_place ? METRIC_REJECTED_OUT_OF_MEMORY : METRIC_REJECTED_MAX_CONNECTIONS,
+                      1);
         reactor->ops->refuse(reactor->backend, fd);
         return NULL;
     }
@@ -118,7 +142,10 @@ int reactor_accept_listen(struct reactor *reactor, int fd,
     if (result != 0) {
         return result;
     }
-    result = reactor->ops->listen(reactor->backend, index, fd, listening->is_shared);
+    const struct backend_listening wanted = {.fd = fd,
+                                             .kept = kept_by(reactor, listening->is_reserved),
+                                             .is_shared = listening->is_shared};
+    result = reactor->ops->listen(reactor->backend, index, &wanted);
     if (result != 0) {
         tls_config_unref(listening->tls);
         return result;
@@ -129,6 +156,7 @@ int reactor_accept_listen(struct reactor *reactor, int fd,
         .tls = listening->tls,
         .proxy_timeout_ns = listening->proxy_timeout_ns,
         .is_reserved = listening->is_reserved,
+        .is_shared = listening->is_shared,
     };
     reactor->listener_count++;
     if (index == 0) {
@@ -145,4 +173,5 @@ void reactor_accept_unlisten(struct reactor *reactor, uint32_t listener)
     }
     reactor->ops->unlisten(reactor->backend, listener);
     reactor->listeners[listener].fd = -1;
+    reactor->listeners[listener].accepting = false;
 }

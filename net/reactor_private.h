@@ -36,6 +36,7 @@ struct reactor_listener {
     struct tls_config *tls;    /* one reference; NULL: plain */
     uint64_t proxy_timeout_ns; /* 0: no PROXY header */
     bool is_reserved;
+    bool is_shared;
     bool accepting;
 };
 

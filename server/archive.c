@@ -402,7 +402,6 @@ static void take_completion(struct archive *archive, const struct store_completi
     case STORE_NOT_SENT:
         take_loss(archive, job);
         return;
-    case STORE_FOUND:
     case STORE_STATS:
     case STORE_CHANGED:
         break;

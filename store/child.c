@@ -24,7 +24,7 @@ enum {
     ANSWERS_MAX = 32768, /* batches of one group */
     ANSWERS_SIZE_MAX = ANSWERS_MAX * (WIRE_HEADER_SIZE + WIRE_COMMITTED_SIZE),
     FRAME_SIZE_MAX = WIRE_HEADER_SIZE + WIRE_BODY_SIZE_MAX,
-    ANSWER_SIZE_MAX = WIRE_HEADER_SIZE + WIRE_FOUND_SIZE_MAX, /* of one question */
+    ANSWER_SIZE_MAX = WIRE_HEADER_SIZE + WIRE_STATS_SIZE, /* of one question */
     OUTPUT_SIZE = 2 * (ANSWERS_SIZE_MAX + ANSWER_SIZE_MAX),
     SLOW_COMMIT_MS = 1000,
     MOVE_SIZE = 65536,       /* bytes of questions without a group, after which the rest moves */
@@ -261,43 +261,7 @@ static enum wire_verdict take_batch(struct child *child, uint64_t id, struct byt
     return WIRE_OK;
 }
 
-/* --- Lookups, figures --- */
-
-static enum wire_verdict take_lookup(struct child *child, uint64_t id, struct bytes body)
-{
-    struct wire_lookup lookup;
-    const enum wire_verdict verdict = wire_read_lookup(body, &lookup);
-    if (verdict != WIRE_OK) {
-        return verdict;
-    }
-    const struct engine_ops *const ops = child->options->ops;
-    char error[ENGINE_ERROR_SIZE] = "";
-    struct record_meta meta = {.stream_id = 0};
-    struct engine_key key = {.digest = {0}};
-    struct wire_found found = {.key_result = WIRE_ABSENT};
-    found.result =
-        engine_wire_result(ops->find_stream(child->engine, lookup.channel, &meta, error));
-    found.stream = meta.stream;
-    if (found.result == WIRE_DONE && lookup.key.size > 0) {
-        found.key_result = engine_wire_result(
-            ops->find_key(child->engine, meta.stream_id, lookup.key, &key, error));
-        if (found.key_result == WIRE_DONE && key.key.expires_ms < monotime_realtime_ms()) {
-            found.key_result = WIRE_ABSENT;
-        }
-    }
-    if (found.key_result == WIRE_DONE) {
-        found.key_offset = key.key.offset;
-        found.key_epoch = key.key.epoch;
-        found.key_expires_ms = key.key.expires_ms;
-        found.digest = key.key.digest;
-    }
-    if (error[0] != '\0') {
-        complain("a lookup failed", error);
-    }
-    uint8_t *const answer = begin_answer(child, WIRE_FOUND_SIZE_MAX);
-    end_answer(child, WIRE_FOUND, id, wire_write_found(&found, answer));
-    return WIRE_OK;
-}
+/* --- Figures --- */
 
 static enum wire_verdict take_stat(struct child *child, uint64_t id, struct bytes body)
 {
@@ -320,15 +284,12 @@ static enum wire_verdict take_frame(struct child *child, const struct wire_heade
     switch (header->type) {
     case WIRE_BATCH:
         return take_batch(child, header->id, body);
-    case WIRE_LOOKUP:
-        return take_lookup(child, header->id, body);
     case WIRE_STAT:
         return take_stat(child, header->id, body);
     case WIRE_READ: /* has a socket of its own */
     case WIRE_READY:
     case WIRE_COMMITTED:
     case WIRE_PAGE:
-    case WIRE_FOUND:
     case WIRE_STATS:
         break;
     }

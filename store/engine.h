@@ -3,7 +3,7 @@
 #define STORE_ENGINE_H
 /*
  * What the store's child wants of a storage engine: a struct of functions. Private to store/ and
- * its tests. Implementations: RocksDB (engine_rocksdb.c), and one in tests/unit/store that fails.
+ * its tests. Implementations: RocksDB (engine_rocksdb*.c), and one in tests/unit/store that fails.
  *
  * Threads   one at a time, but for two that may run beside all others, each on a thread of its own:
  *           read_channel() and reclaim(). An engine may have threads of its own inside.
@@ -75,12 +75,6 @@ struct engine_entry {
     };
 };
 
-/* A key that was found, with room for what its digest views. */
-struct engine_key {
-    struct record_key key;
-    uint8_t digest[WIRE_DIGEST_SIZE_MAX];
-};
-
 /* Of a read: returning false ends it. Views live until the return. */
 struct engine_visitor {
     bool (*visit)(void *context, const struct wire_record *record);
@@ -91,7 +85,6 @@ struct engine_range {
     uint64_t stream_id;
     uint64_t from; /* the lowest offset */
     uint64_t to;   /* the highest one */
-    bool reverse;  /* from high to low */
 };
 
 /* Which records of a channel are wanted, which its stream decides; and who visits them. */
@@ -169,10 +162,6 @@ struct engine_ops {
     enum engine_result (*read_channel)(struct engine *engine, struct bytes channel,
                                        struct engine_reading reading,
                                        char error[static ENGINE_ERROR_SIZE]);
-
-    /* Expired ones may be found. */
-    enum engine_result (*find_key)(struct engine *engine, uint64_t stream_id, struct bytes name,
-                                   struct engine_key *key, char error[static ENGINE_ERROR_SIZE]);
 
     /* The id for the next new stream; 1 in an empty store. */
     uint64_t (*next_stream_id)(struct engine *engine);

@@ -55,24 +55,19 @@ static bool write_page_record(void *context, const struct wire_record *record)
     }
     writer->size += wire_write_record(record, writer->records + writer->size);
     writer->page->count++;
-    writer->expected = writer->read->reverse ? record->offset - 1 : record->offset + 1;
+    writer->expected = record->offset + 1;
     return true;
 }
 
 static struct engine_range range_of(const struct wire_read *read, const struct record_meta *meta)
 {
     const struct wire_stream *const stream = &meta->stream;
-    struct engine_range range = {.stream_id = meta->stream_id,
-                                 .from = stream->first,
-                                 .to = stream->top,
-                                 .reverse = read->reverse};
-    if (read->reverse && read->since > 0 && read->since <= range.to) {
-        range.to = read->since - 1;
-    }
+    struct engine_range range = {
+        .stream_id = meta->stream_id, .from = stream->first, .to = stream->top};
     if (read->newest) {
         const uint64_t kept = range.to + 1 - range.from;
         range.from += kept > read->since ? kept - read->since : 0;
-    } else if (!read->reverse && read->since >= range.from) {
+    } else if (read->since >= range.from) {
         range.from = read->since >= range.to ? range.to + 1 : read->since + 1;
     }
     return range;
@@ -83,7 +78,7 @@ static struct engine_range begin_page(void *context, const struct record_meta *m
     struct page_writer *const writer = context;
     writer->page->stream = meta->stream;
     writer->range = range_of(writer->read, meta);
-    writer->expected = writer->range.reverse ? writer->range.to : writer->range.from;
+    writer->expected = writer->range.from;
     return writer->range;
 }
 

@@ -243,20 +243,6 @@ enum store_verdict store_read(struct store *store, uint64_t tag, const struct wi
     return verdict;
 }
 
-enum store_verdict store_lookup(struct store *store, uint64_t tag, const struct wire_lookup *lookup)
-{
-    if (lookup->channel.size < 1 || lookup->channel.size > WIRE_CHANNEL_SIZE_MAX ||
-        lookup->key.size > WIRE_KEY_SIZE_MAX) {
-        return STORE_TOO_BIG;
-    }
-    enum store_verdict verdict;
-    uint8_t *const body = begin_question(store, WIRE_LOOKUP, WIRE_LOOKUP_SIZE_MAX, &verdict);
-    if (body != NULL) {
-        end_question(store, WIRE_LOOKUP, tag, wire_write_lookup(lookup, body));
-    }
-    return verdict;
-}
-
 enum store_verdict store_ask_stats(struct store *store, uint64_t tag)
 {
     enum store_verdict verdict;
@@ -308,17 +294,12 @@ static enum wire_verdict read_answer(struct bytes body, enum wire_type type,
         *asked = WIRE_READ;
         completion->event = STORE_PAGE;
         return wire_read_page(body, &completion->page);
-    case WIRE_FOUND:
-        *asked = WIRE_LOOKUP;
-        completion->event = STORE_FOUND;
-        return wire_read_found(body, &completion->found);
     case WIRE_STATS:
         *asked = WIRE_STAT;
         completion->event = STORE_STATS;
         return wire_read_stats(body, &completion->stats);
     case WIRE_BATCH:
     case WIRE_READ:
-    case WIRE_LOOKUP:
     case WIRE_STAT:
     case WIRE_READY:
         break;

@@ -8,7 +8,7 @@
  * Owner     of the child process, the queue of what is not sent, and the list of what is not
  *           answered.
  * Threads   one, the one that created it. It never blocks but in store_close().
- * Order     batches are answered in the order of their submission. Reads and lookups may overtake
+ * Order     batches are answered in the order of their submission. Reads may overtake
  *           batches, and see only what is committed; what is asked after the answer to a batch
  *           sees that batch. A page is of one moment: it never shows a part of a batch.
  * Death     when the child dies, each question is answered: STORE_LOST when it had left for the
@@ -59,7 +59,6 @@ enum store_verdict {
 enum store_event {
     STORE_COMMITTED = 0, /* committed */
     STORE_PAGE,          /* page */
-    STORE_FOUND,         /* found */
     STORE_STATS,         /* stats */
     STORE_LOST,          /* sent, not answered */
     STORE_NOT_SENT,      /* not stored, for certain */
@@ -73,7 +72,6 @@ struct store_completion {
     union {
         struct wire_committed committed;
         struct wire_page page;
-        struct wire_found found;
         struct wire_stats stats;
         enum store_state state;
     };
@@ -115,8 +113,6 @@ NODISCARD enum store_verdict store_commit(struct store *store, uint64_t tag,
                                           const struct wire_entry *entries, size_t count);
 NODISCARD enum store_verdict store_read(struct store *store, uint64_t tag,
                                         const struct wire_read *read);
-NODISCARD enum store_verdict store_lookup(struct store *store, uint64_t tag,
-                                          const struct wire_lookup *lookup);
 NODISCARD enum store_verdict store_ask_stats(struct store *store, uint64_t tag);
 
 /* Sends what is queued, as far as the socket takes it. */

@@ -9,15 +9,12 @@
 enum {
     BATCH_HEAD_SIZE = 8,
     READ_HEAD_SIZE = 24,
-    LOOKUP_HEAD_SIZE = 4,
-    FOUND_HEAD_SIZE = 88,
     STREAM_SIZE = 48,
 };
 
 /* The order of a read. The values are on the wire. */
 enum {
     READ_FORWARD = 0,
-    READ_REVERSE = 1,
     READ_NEWEST = 2,
 };
 
@@ -39,7 +36,17 @@ static void put_bytes(uint8_t *target, struct bytes in)
 
 static bool type_is_known(uint8_t type)
 {
-    return (type >= WIRE_BATCH && type <= WIRE_STAT) || (type >= WIRE_READY && type <= WIRE_STATS);
+    switch ((enum wire_type)type) {
+    case WIRE_BATCH:
+    case WIRE_READ:
+    case WIRE_STAT:
+    case WIRE_READY:
+    case WIRE_COMMITTED:
+    case WIRE_PAGE:
+    case WIRE_STATS:
+        return true;
+    }
+    return false;
 }
 
 enum wire_verdict wire_read_header(struct bytes in, struct wire_header *header)
@@ -258,10 +265,7 @@ size_t wire_write_read(const struct wire_read *read, uint8_t *target)
     codec_put_u64(target, read->since);
     codec_put_u32(target + 8, read->count_max);
     codec_put_u32(target + 12, read->bytes_max);
-    CHECK(!read->reverse || !read->newest);
-    uint32_t order = read->reverse ? READ_REVERSE : READ_FORWARD;
-    order = read->newest ? READ_NEWEST : order;
-    codec_put_u32(target + 16, order);
+    codec_put_u32(target + 16, read->newest ? READ_NEWEST : READ_FORWARD);
     codec_put_u32(target + 20, (uint32_t)read->channel.size);
     put_bytes(target + READ_HEAD_SIZE, read->channel);
     return READ_HEAD_SIZE + read->channel.size;
@@ -280,7 +284,7 @@ enum wire_verdict wire_read_read(struct bytes body, struct wire_read *read)
         channel_size > WIRE_CHANNEL_SIZE_MAX) {
         return WIRE_TOO_BIG;
     }
-    if (count_max < 1 || order > READ_NEWEST || channel_size < 1 ||
+    if (count_max < 1 || (order != READ_FORWARD && order != READ_NEWEST) || channel_size < 1 ||
         body.size != READ_HEAD_SIZE + channel_size) {
         return WIRE_BAD_FRAME;
     }
@@ -289,7 +293,6 @@ enum wire_verdict wire_read_read(struct bytes body, struct wire_read *read)
         .since = codec_get_u64(body.data),
         .count_max = count_max,
         .bytes_max = bytes_max,
-        .reverse = order == READ_REVERSE,
         .newest = order == READ_NEWEST,
     };
     return WIRE_OK;
@@ -387,82 +390,7 @@ enum wire_verdict wire_read_page(struct bytes body, struct wire_page *page)
     return WIRE_OK;
 }
 
-/* --- Lookups and figures --- */
-
-size_t wire_write_lookup(const struct wire_lookup *lookup, uint8_t *target)
-{
-    CHECK(lookup->channel.size >= 1 && lookup->channel.size <= WIRE_CHANNEL_SIZE_MAX);
-    CHECK(lookup->key.size <= WIRE_KEY_SIZE_MAX);
-    target[0] = (uint8_t)lookup->channel.size;
-    target[1] = (uint8_t)lookup->key.size;
-    target[2] = 0;
-    target[3] = 0;
-    put_bytes(target + LOOKUP_HEAD_SIZE, lookup->channel);
-    put_bytes(target + LOOKUP_HEAD_SIZE + lookup->channel.size, lookup->key);
-    return LOOKUP_HEAD_SIZE + lookup->channel.size + lookup->key.size;
-}
-
-enum wire_verdict wire_read_lookup(struct bytes body, struct wire_lookup *lookup)
-{
-    if (body.size < LOOKUP_HEAD_SIZE) {
-        return WIRE_BAD_FRAME;
-    }
-    const size_t channel_size = body.data[0];
-    const size_t key_size = body.data[1];
-    if (channel_size < 1 || body.data[2] != 0 || body.data[3] != 0 ||
-        body.size != LOOKUP_HEAD_SIZE + channel_size + key_size) {
-        return WIRE_BAD_FRAME;
-    }
-    const uint8_t *const names = body.data + LOOKUP_HEAD_SIZE;
-    *lookup = (struct wire_lookup){
-        .channel = {names, channel_size},
-        .key = {names + channel_size, key_size},
-    };
-    return WIRE_OK;
-}
-
-size_t wire_write_found(const struct wire_found *found, uint8_t *target)
-{
-    CHECK(found->digest.size <= WIRE_DIGEST_SIZE_MAX);
-    codec_put_u32(target, (uint32_t)found->result);
-    codec_put_u32(target + 4, (uint32_t)found->key_result);
-    write_stream(&found->stream, target + 8);
-    codec_put_u64(target + 8 + STREAM_SIZE, found->key_offset);
-    codec_put_u64(target + 16 + STREAM_SIZE, found->key_epoch);
-    codec_put_u64(target + 24 + STREAM_SIZE, found->key_expires_ms);
-    codec_put_u32(target + 32 + STREAM_SIZE, (uint32_t)found->digest.size);
-    codec_put_u32(target + 36 + STREAM_SIZE, 0);
-    put_bytes(target + FOUND_HEAD_SIZE, found->digest);
-    return FOUND_HEAD_SIZE + found->digest.size;
-}
-
-enum wire_verdict wire_read_found(struct bytes body, struct wire_found *found)
-{
-    if (body.size < FOUND_HEAD_SIZE) {
-        return WIRE_BAD_FRAME;
-    }
-    const uint32_t result = codec_get_u32(body.data);
-    const uint32_t key_result = codec_get_u32(body.data + 4);
-    const uint32_t digest_size = codec_get_u32(body.data + 32 + STREAM_SIZE);
-    if (digest_size > WIRE_DIGEST_SIZE_MAX) {
-        return WIRE_TOO_BIG;
-    }
-    if (result > WIRE_FAILED || key_result > WIRE_FAILED ||
-        codec_get_u32(body.data + 36 + STREAM_SIZE) != 0 ||
-        body.size != FOUND_HEAD_SIZE + digest_size) {
-        return WIRE_BAD_FRAME;
-    }
-    *found = (struct wire_found){
-        .result = (enum wire_result)result,
-        .key_result = (enum wire_result)key_result,
-        .stream = read_stream(body.data + 8),
-        .key_offset = codec_get_u64(body.data + 8 + STREAM_SIZE),
-        .key_epoch = codec_get_u64(body.data + 16 + STREAM_SIZE),
-        .key_expires_ms = codec_get_u64(body.data + 24 + STREAM_SIZE),
-        .digest = {body.data + FOUND_HEAD_SIZE, digest_size},
-    };
-    return WIRE_OK;
-}
+/* --- Figures --- */
 
 size_t wire_write_stats(const struct wire_stats *stats, uint8_t *target)
 {

@@ -4,7 +4,7 @@
 /*
  * What travels over the socketpairs between parleyd and its child, parley-store: frames, values to
  * bytes and back. A frame is a header of WIRE_HEADER_SIZE bytes (size of the body, version, type,
- * id) and a body; integers are little endian. Every question (batch, read, lookup, stat) has one
+ * id) and a body; integers are little endian. Every question (batch, read, stat) has one
  * answer with the same id, on the same socket: reads have the second one, all else the first.
  *
  * Order  the answers to batches come in the order of the batches, those to reads in the order of
@@ -36,9 +36,7 @@ enum {
     WIRE_READ_COUNT_MAX = 16384,   /* records that one page may have */
     WIRE_COMMITTED_SIZE = 8,       /* bytes of the bodies below */
     WIRE_READ_SIZE_MAX = 24 + WIRE_CHANNEL_SIZE_MAX,
-    WIRE_LOOKUP_SIZE_MAX = 4 + WIRE_CHANNEL_SIZE_MAX + WIRE_KEY_SIZE_MAX,
     WIRE_PAGE_HEAD_SIZE = 64,
-    WIRE_FOUND_SIZE_MAX = 88 + WIRE_DIGEST_SIZE_MAX,
     WIRE_STATS_COUNT = 16,
     WIRE_STATS_SIZE = 8 * WIRE_STATS_COUNT,
 };
@@ -49,12 +47,10 @@ enum {
 enum wire_type {
     WIRE_BATCH = 1,  /* to the child */
     WIRE_READ = 2,   /* to the child's reader */
-    WIRE_LOOKUP = 3, /* to the child */
     WIRE_STAT = 4,   /* to the child; no body */
     WIRE_READY = 64, /* from the child, once, first: how long the open took, in microseconds */
     WIRE_COMMITTED = 65,
     WIRE_PAGE = 66,
-    WIRE_FOUND = 67,
     WIRE_STATS = 68,
 };
 
@@ -127,16 +123,10 @@ struct wire_committed {
 
 struct wire_read {
     struct bytes channel;
-    uint64_t since;     /* forward: offsets above it. Reverse: below it, and 0 means from the top */
+    uint64_t since;     /* offsets above it */
     uint32_t count_max; /* 1..WIRE_READ_COUNT_MAX */
     uint32_t bytes_max; /* of records, at most WIRE_PAGE_BYTES_MAX; one record always fits */
-    bool reverse;
-    bool newest; /* forward, and `since` is how many of the newest records are meant */
-};
-
-struct wire_lookup {
-    struct bytes channel;
-    struct bytes key; /* empty: only the stream is asked for */
+    bool newest;        /* `since` is how many of the newest records are meant */
 };
 
 /* What is known of a stream. `top` is 0 and `first` 1 when nothing was ever appended. */
@@ -161,16 +151,6 @@ struct wire_page {
     uint32_t count; /* records in `records` */
     struct wire_stream stream;
     struct bytes records; /* for wire_next_record() */
-};
-
-struct wire_found {
-    enum wire_result result;     /* of the stream */
-    enum wire_result key_result; /* of the key; WIRE_ABSENT when none was asked for */
-    struct wire_stream stream;
-    uint64_t key_offset;
-    uint64_t key_epoch;
-    uint64_t key_expires_ms;
-    struct bytes digest;
 };
 
 struct wire_stats {
@@ -219,10 +199,6 @@ NODISCARD enum wire_verdict wire_read_committed(struct bytes body,
                                                 struct wire_committed *committed);
 NODISCARD size_t wire_write_read(const struct wire_read *read, uint8_t *target);
 NODISCARD enum wire_verdict wire_read_read(struct bytes body, struct wire_read *read);
-NODISCARD size_t wire_write_lookup(const struct wire_lookup *lookup, uint8_t *target);
-NODISCARD enum wire_verdict wire_read_lookup(struct bytes body, struct wire_lookup *lookup);
-NODISCARD size_t wire_write_found(const struct wire_found *found, uint8_t *target);
-NODISCARD enum wire_verdict wire_read_found(struct bytes body, struct wire_found *found);
 NODISCARD size_t wire_write_stats(const struct wire_stats *stats, uint8_t *target);
 NODISCARD enum wire_verdict wire_read_stats(struct bytes body, struct wire_stats *stats);
 

@@ -63,17 +63,11 @@ static void try_small(enum wire_type type, struct bytes body)
 {
     struct wire_committed committed;
     struct wire_read read;
-    struct wire_lookup lookup;
-    struct wire_found found;
     struct wire_stats stats;
     if (type == WIRE_COMMITTED && wire_read_committed(body, &committed) == WIRE_OK) {
         check_again(body, wire_write_committed(&committed, again));
     } else if (type == WIRE_READ && wire_read_read(body, &read) == WIRE_OK) {
         check_again(body, wire_write_read(&read, again));
-    } else if (type == WIRE_LOOKUP && wire_read_lookup(body, &lookup) == WIRE_OK) {
-        check_again(body, wire_write_lookup(&lookup, again));
-    } else if (type == WIRE_FOUND && wire_read_found(body, &found) == WIRE_OK) {
-        check_again(body, wire_write_found(&found, again));
     } else if (type == WIRE_STATS && wire_read_stats(body, &stats) == WIRE_OK) {
         check_again(body, wire_write_stats(&stats, again));
     }

@@ -56,7 +56,7 @@ OWNERS = [
     ("linux/io_uring.h", ("net/backend_uring*.c",)),
     ("sys/epoll.h", ("net/backend_epoll.c", "net/backend_uring_submit.c",
                      "bench/load/floor_epoll.c", "store/store.c", "tests/*")),
-    ("rocksdb/c.h", ("store/engine_rocksdb.c",)),
+    ("rocksdb/c.h", ("store/engine_rocksdb*",)),
     ("rocksdb/ldb_tool.h", ("store/rocksdb_tool.cc",)),
     ("liburing/io_uring_version.h", ("net/backend_uring*.c", "server/libraries.c")),
     ("openssl/crypto.h", ("proto/upgrade.c", "net/tls*.c", "server/token_key.c",

@@ -43,7 +43,7 @@ static void *on_open(struct conn *conn)
     peer->conn = conn;
     peer->id = conn_id_of(conn);
     /* Who is dialled has a user from the start. */
-    ck_assert_uint_eq(conn_listener(conn), conn_user(conn) == NULL ? 0 : 1);
+    ck_assert(conn_user(conn) == NULL || conn_listener(conn) == 1);
     return peer;
 }
 
@@ -132,6 +132,24 @@ struct reactor_options fixture_options(void)
     };
 }
 
+static int begin_listening(struct fixture *fixture, uint64_t proxy_timeout_ns, bool is_shared)
+{
+    const int fd = fixture->plug->listen(fixture->world);
+    const struct reactor_listening listening = {
+        .handler = &fixture->handler,
+        .tls = fixture->plug->is_tls ? plug_tls_server() : NULL,
+        .proxy_timeout_ns = proxy_timeout_ns,
+        .is_shared = is_shared,
+    };
+    ck_assert_int_ge(reactor_listen_with(fixture->reactor, fd, &listening), 0);
+    return fd;
+}
+
+int fixture_listen(struct fixture *fixture, bool is_shared)
+{
+    return begin_listening(fixture, 0, is_shared);
+}
+
 static struct fixture *prepare(const struct plug *plug, const struct reactor_options *options,
                                uint64_t proxy_timeout_ns, bool is_shared)
 {
@@ -154,14 +172,7 @@ static struct fixture *prepare(const struct plug *plug, const struct reactor_opt
     mine.on_timer = on_timer;
     mine.context = fixture;
     ck_assert_int_eq(reactor_create(&mine, &fixture->reactor), 0);
-    fixture->listener = plug->listen(fixture->world);
-    const struct reactor_listening listening = {
-        .handler = &fixture->handler,
-        .tls = plug->is_tls ? plug_tls_server() : NULL,
-        .proxy_timeout_ns = proxy_timeout_ns,
-        .is_shared = is_shared,
-    };
-    ck_assert_int_eq(reactor_listen_with(fixture->reactor, fixture->listener, &listening), 0);
+    fixture->listener = begin_listening(fixture, proxy_timeout_ns, is_shared);
     ck_assert_ptr_eq(reactor_user(fixture->reactor), fixture);
     return fixture;
 }

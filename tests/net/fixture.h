@@ -78,6 +78,9 @@ struct fixture *fixture_begin_proxied(const struct plug *plug,
 struct fixture *fixture_begin_shared(const struct plug *plug, const struct reactor_options *options)
     BECOMES_REACTOR;
 
+/* One more listener with the same upcalls; its descriptor. */
+int fixture_listen(struct fixture *fixture, bool is_shared);
+
 /* Destroys; CHECKs in net find what was not given back. */
 void fixture_end(struct fixture *fixture) STOPS_BEING_REACTOR;
 

@@ -21,6 +21,7 @@ struct plug {
     const struct plug *base;       /* what TLS runs over; else NULL */
     bool is_tls;
     bool is_one_thread;               /* nobody else may call wake() */
+    bool accepts_ahead;               /* who came when the last place was taken is reset */
     bool keeps_whom_it_cannot_accept; /* for later, instead of a reset thanks to a reserve */
 
     /* The world that clients and the reactor are in: reactor_options.backend_context. */

@@ -128,5 +128,6 @@ static void socket_starve(void *world_of_test, bool on)
     .connect = socket_connect, .write = socket_write, .read = socket_read,                         \
     .finish = socket_finish, .reset = socket_reset, .close = socket_close, .starve = socket_starve
 
-const struct plug plug_uring = {.name = "uring", .ops = &backend_uring_ops, SOCKET_CLIENTS};
+const struct plug plug_uring = {
+    .name = "uring", .ops = &backend_uring_ops, .accepts_ahead = true, SOCKET_CLIENTS};
 const struct plug plug_epoll = {.name = "epoll", .ops = &backend_epoll_ops, SOCKET_CLIENTS};

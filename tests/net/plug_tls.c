@@ -311,8 +311,11 @@ static void *create_simulated(void)
     .read = tls_client_read, .finish = tls_client_finish, .reset = tls_reset, .close = tls_close,  \
     .starve = tls_starve
 
-const struct plug plug_tls_uring = {
-    .name = "uring-tls", .base = &plug_uring, .create = create_uring, TLS_CLIENTS};
+const struct plug plug_tls_uring = {.name = "uring-tls",
+                                    .base = &plug_uring,
+                                    .create = create_uring,
+                                    .accepts_ahead = true,
+                                    TLS_CLIENTS};
 const struct plug plug_tls_epoll = {
     .name = "epoll-tls", .base = &plug_epoll, .create = create_epoll, TLS_CLIENTS};
 const struct plug plug_tls_simulated = {.name = "simulated-tls",

@@ -59,13 +59,15 @@ static uint64_t sim_now(struct backend *backend)
 
 /* -- listeners --------------------------------------------------------------------------------- */
 
-static int sim_listen(struct backend *backend, uint32_t listener, int fd, bool shared)
+static int sim_listen(struct backend *backend, uint32_t listener,
+                      const struct backend_listening *listening)
 {
-    CHECK(!shared);
+    CHECK(!listening->is_shared);
     CHECK(listener < BACKEND_LISTENER_MAX);
     CHECK(backend->listeners[listener].number < 0);
-    CHECK(sim_net_listener(backend->net, fd)->is_open);
-    backend->listeners[listener] = (struct backend_listener){.number = fd};
+    CHECK(sim_net_listener(backend->net, listening->fd)->is_open);
+    backend->listeners[listener] =
+        (struct backend_listener){.number = listening->fd, .kept = listening->kept};
     return 0;
 }
 

@@ -93,6 +93,7 @@ static size_t collect_accepts(struct backend *backend, uint32_t index, size_t ro
     }
     struct sim_listener *listener = sim_net_listener(net, mine->number);
     size_t count = 0;
+    room = room > mine->kept ? room - mine->kept : 0;
     while (listener->waiting_count > 0 && count < room) {
         if (net->accept_fails_in > 0 && sim_random_once_in(&net->random, net->accept_fails_in)) {
             mine->on = false;

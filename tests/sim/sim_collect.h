@@ -14,7 +14,8 @@
 #include "tests/sim/sim_net.h"
 
 struct backend_listener {
-    int number; /* -1: none */
+    int number;    /* -1: none */
+    uint32_t kept; /* places that it leaves to others */
     bool on;
 };
 

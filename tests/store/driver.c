@@ -75,16 +75,11 @@ static void keep(struct driver *driver, const struct store_completion *completio
 {
     driver->answer = *completion;
     driver->answered = true;
-    struct bytes *view = NULL;
-    if (completion->event == STORE_PAGE) {
-        view = &driver->answer.page.records;
-    } else if (completion->event == STORE_FOUND) {
-        view = &driver->answer.found.digest;
-    }
-    if (view != NULL && view->size > 0) {
-        ck_assert_uint_le(view->size, DRIVER_BYTES_MAX);
-        memcpy(driver->bytes, view->data, view->size);
-        view->data = driver->bytes;
+    if (completion->event == STORE_PAGE && completion->page.records.size > 0) {
+        struct bytes *const records = &driver->answer.page.records;
+        ck_assert_uint_le(records->size, DRIVER_BYTES_MAX);
+        memcpy(driver->bytes, records->data, records->size);
+        records->data = driver->bytes;
     }
 }
 
@@ -157,12 +152,11 @@ struct wire_page driver_read(struct driver *driver, struct wire_read read)
     return driver->answer.page;
 }
 
-struct wire_found driver_lookup(struct driver *driver, const char *channel, const char *key)
+struct wire_page driver_look(struct driver *driver, const char *channel)
 {
-    const struct wire_lookup lookup = {driver_text(channel), driver_text(key)};
-    wait_for_answer(driver, store_lookup(driver->store, DRIVER_TAG, &lookup));
-    ck_assert_int_eq(driver->answer.event, STORE_FOUND);
-    return driver->answer.found;
+    const struct wire_read none = {
+        .channel = driver_text(channel), .since = 0, .count_max = 1, .newest = true};
+    return driver_read(driver, none);
 }
 
 struct wire_stats driver_stats(struct driver *driver)

@@ -47,7 +47,8 @@ void driver_until_quiet(struct driver *driver);
 struct store_completion driver_commit(struct driver *driver, enum wire_durability durability,
                                       const struct wire_entry *entries, size_t count);
 struct wire_page driver_read(struct driver *driver, struct wire_read read);
-struct wire_found driver_lookup(struct driver *driver, const char *channel, const char *key);
+/* A page without records: what is known of the stream. */
+struct wire_page driver_look(struct driver *driver, const char *channel);
 struct wire_stats driver_stats(struct driver *driver);
 
 struct bytes driver_text(const char *text);

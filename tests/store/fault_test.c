@@ -173,12 +173,12 @@ START_TEST(torn_tail_of_the_log)
     ck_assert_int_eq(stat(name, &status), 0);
     ck_assert_int_eq(truncate(name, status.st_size - 50), 0);
     driver_start(&driver, NULL);
-    ck_assert_uint_eq(driver_lookup(&driver, "a", "").stream.top, 500);
+    ck_assert_uint_eq(driver_look(&driver, "a").stream.top, 500);
     /* And again, with a second log behind the torn one. */
     (void)append_some("a", 501, 10, WIRE_DURABLE_POWER);
     driver_stop(&driver);
     driver_start(&driver, NULL);
-    ck_assert_uint_eq(driver_lookup(&driver, "a", "").stream.top, 510);
+    ck_assert_uint_eq(driver_look(&driver, "a").stream.top, 510);
 }
 END_TEST
 
@@ -278,7 +278,7 @@ static void write_until_repaired(void)
             if (answer.event != STORE_COMMITTED) {
                 driver_until_state(&driver, STORE_READY);
             }
-            top = driver_lookup(&driver, "writer", "").stream.top;
+            top = driver_look(&driver, "writer").stream.top;
         }
     }
 }
@@ -535,7 +535,7 @@ START_TEST(disk_gets_full)
     until_reason("the disk is full: ");
     /* The child lives, what was acknowledged can be read, and trims are taken. */
     ck_assert_int_eq(store_look(driver.store).child, child);
-    ck_assert_uint_eq(driver_lookup(&driver, "a", "").stream.top, top);
+    ck_assert_uint_eq(driver_look(&driver, "a").stream.top, top);
     const struct wire_entry remove_all = driver_entry(WIRE_REMOVE, "a", 1, 0);
     ck_assert_int_eq(driver_commit(&driver, WIRE_DURABLE_POWER, &remove_all, 1).committed.result,
                      WIRE_DONE);
@@ -568,7 +568,7 @@ START_TEST(disk_is_full_to_the_last_byte)
     ck_assert_int_eq(mount("tmpfs", driver.path, "tmpfs", MS_REMOUNT, "size=64m"), 0);
     driver_start(&driver, arguments);
     driver_until_state(&driver, STORE_READY);
-    ck_assert_uint_ge(driver_lookup(&driver, "a", "").stream.top, top);
+    ck_assert_uint_ge(driver_look(&driver, "a").stream.top, top);
     struct wire_page page =
         driver_read(&driver, (struct wire_read){.channel = driver_text("a"),
                                                 .count_max = 16384,
@@ -614,7 +614,7 @@ START_TEST(slow_disk)
     ck_assert_uint_ge(monotime_read() - began_ns, MONOTIME_NS_PER_S);
     until_reason("the disk is slow: a commit took");
     ck_assert_int_eq(store_look(driver.store).state, STORE_READY);
-    ck_assert_uint_eq(driver_lookup(&driver, "a", "").stream.top, 11);
+    ck_assert_uint_eq(driver_look(&driver, "a").stream.top, 11);
 }
 END_TEST
 
@@ -633,7 +633,7 @@ START_TEST(disk_fails)
     shim_says("");
     driver_until_state(&driver, STORE_READY);
     /* Sometimes it had been written, and only the answer did not come. */
-    uint64_t top = driver_lookup(&driver, "a", "").stream.top;
+    uint64_t top = driver_look(&driver, "a").stream.top;
     ck_assert(top == 10 || top == 20);
     const struct store_completion next = append_some("a", top + 1, 10, WIRE_DURABLE_POWER);
     ck_assert_int_eq(next.event, STORE_COMMITTED);

@@ -51,7 +51,7 @@ static void fill(const char *channel, uint64_t epoch, uint64_t count)
     }
 }
 
-/* The page has `count` records from `first` on, upwards or downwards, each with its number. */
+/* The page has `count` records from `first` on, each with its number. */
 static void expect_page(struct wire_read read, uint64_t first, uint32_t count, bool more)
 {
     struct wire_page page = driver_read(&driver, read);
@@ -62,7 +62,7 @@ static void expect_page(struct wire_read read, uint64_t first, uint32_t count, b
         struct wire_record record;
         char text[24];
         ck_assert(wire_next_record(&page.records, &record));
-        const uint64_t offset = read.reverse ? first - i : first + i;
+        const uint64_t offset = first + i;
         const int size = snprintf(text, sizeof(text), "%llu", (unsigned long long)offset);
         ck_assert_uint_eq(record.offset, offset);
         ck_assert_uint_eq(record.time_ms, 1000 + offset);
@@ -71,18 +71,17 @@ static void expect_page(struct wire_read read, uint64_t first, uint32_t count, b
     }
 }
 
-static struct wire_read reading(const char *channel, uint64_t since, uint32_t count, bool reverse)
+static struct wire_read reading(const char *channel, uint64_t since, uint32_t count)
 {
     return (struct wire_read){.channel = driver_text(channel),
                               .since = since,
                               .count_max = count,
-                              .bytes_max = WIRE_PAGE_BYTES_MAX,
-                              .reverse = reverse};
+                              .bytes_max = WIRE_PAGE_BYTES_MAX};
 }
 
 static struct wire_read newest(const char *channel, uint64_t newest_count, uint32_t count)
 {
-    struct wire_read read = reading(channel, newest_count, count, false);
+    struct wire_read read = reading(channel, newest_count, count);
     read.newest = true;
     return read;
 }
@@ -93,17 +92,13 @@ static void expect_pages(void)
     expect_page(newest("a", 100, 100), 1, 9, false);
     expect_page(newest("a", 5, 2), 5, 2, true);
     expect_page(newest("a", 0, 2), 0, 0, false);
-    expect_page(reading("a", 0, 100, false), 1, 9, false);
-    expect_page(reading("a", 0, 3, false), 1, 3, true);
-    expect_page(reading("a", 3, 3, false), 4, 3, true);
-    expect_page(reading("a", 6, 3, false), 7, 3, false);
-    expect_page(reading("a", 9, 3, false), 0, 0, false);
-    expect_page(reading("a", UINT64_MAX, 3, false), 0, 0, false);
-    expect_page(reading("a", 0, 4, true), 9, 4, true);
-    expect_page(reading("a", 6, 100, true), 5, 5, false);
-    expect_page(reading("a", 1, 100, true), 0, 0, false);
-    expect_page(reading("a", UINT64_MAX, 2, true), 9, 2, true);
-    struct wire_read narrow = reading("a", 0, 100, false);
+    expect_page(reading("a", 0, 100), 1, 9, false);
+    expect_page(reading("a", 0, 3), 1, 3, true);
+    expect_page(reading("a", 3, 3), 4, 3, true);
+    expect_page(reading("a", 6, 3), 7, 3, false);
+    expect_page(reading("a", 9, 3), 0, 0, false);
+    expect_page(reading("a", UINT64_MAX, 3), 0, 0, false);
+    struct wire_read narrow = reading("a", 0, 100);
     narrow.bytes_max = 2 * (WIRE_RECORD_SIZE_MIN + 1);
     expect_page(narrow, 1, 2, true);
     narrow.bytes_max = 0;
@@ -116,8 +111,8 @@ START_TEST(stores_and_reads)
     fill("a", 77, 9);
     fill("b", 5, 2);
     expect_pages();
-    ck_assert_int_eq(driver_read(&driver, reading("none", 0, 1, false)).result, WIRE_ABSENT);
-    const struct wire_found found = driver_lookup(&driver, "a", "");
+    ck_assert_int_eq(driver_read(&driver, reading("none", 0, 1)).result, WIRE_ABSENT);
+    const struct wire_page found = driver_look(&driver, "a");
     ck_assert(found.result == WIRE_DONE && found.stream.epoch == 77 && found.stream.top == 9 &&
               found.stream.first == 1 && found.stream.last_time_ms == 1009);
 
@@ -125,7 +120,7 @@ START_TEST(stores_and_reads)
     driver_start(&driver, NULL);
     expect_pages();
     ck_assert_int_eq(commit_one(driver_append("a", 77, 10, "10")), WIRE_DONE);
-    expect_page(reading("a", 8, 5, false), 9, 2, false);
+    expect_page(reading("a", 8, 5), 9, 2, false);
     const struct wire_stats stats = driver_stats(&driver);
     ck_assert(stats.batches == 1 && stats.commits == 1 && stats.synced == 1 && stats.streams == 2);
 }
@@ -136,25 +131,24 @@ START_TEST(trims)
     driver_start(&driver, NULL);
     fill("a", 1, 9);
     ck_assert_int_eq(commit_one(driver_entry(WIRE_TRIM, "a", 1, 5)), WIRE_DONE);
-    expect_page(reading("a", 0, 100, false), 5, 5, false);
-    expect_page(reading("a", 2, 100, false), 5, 5, false);
-    expect_page(reading("a", 0, 100, true), 9, 5, false);
+    expect_page(reading("a", 0, 100), 5, 5, false);
+    expect_page(reading("a", 2, 100), 5, 5, false);
     expect_page(newest("a", 100, 100), 5, 5, false);
     expect_page(newest("a", 2, 100), 8, 2, false);
     /* What is trimmed already changes nothing; more than there is cannot be trimmed. */
     ck_assert_int_eq(commit_one(driver_entry(WIRE_TRIM, "a", 1, 3)), WIRE_DONE);
     ck_assert_int_eq(commit_one(driver_entry(WIRE_TRIM, "a", 1, 11)), WIRE_CONFLICT);
-    ck_assert_uint_eq(driver_lookup(&driver, "a", "").stream.first, 5);
+    ck_assert_uint_eq(driver_look(&driver, "a").stream.first, 5);
     /* All of it goes, and the offsets go on, also after a restart. */
     ck_assert_int_eq(commit_one(driver_entry(WIRE_TRIM, "a", 1, 10)), WIRE_DONE);
-    expect_page(reading("a", 0, 100, false), 0, 0, false);
+    expect_page(reading("a", 0, 100), 0, 0, false);
     driver_stop(&driver);
     driver_start(&driver, NULL);
-    const struct wire_stream stream = driver_lookup(&driver, "a", "").stream;
+    const struct wire_stream stream = driver_look(&driver, "a").stream;
     ck_assert(stream.top == 9 && stream.first == 10);
     ck_assert_int_eq(commit_one(driver_append("a", 1, 9, "9")), WIRE_CONFLICT);
     ck_assert_int_eq(commit_one(driver_append("a", 1, 10, "10")), WIRE_DONE);
-    expect_page(reading("a", 0, 100, false), 10, 1, false);
+    expect_page(reading("a", 0, 100), 10, 1, false);
 }
 END_TEST
 
@@ -163,11 +157,11 @@ START_TEST(lives_of_a_stream)
     driver_start(&driver, NULL);
     fill("a", 1, 4);
     fill("a", 2, 2); /* a new life, while the old one is there */
-    expect_page(reading("a", 0, 100, false), 1, 2, false);
+    expect_page(reading("a", 0, 100), 1, 2, false);
     ck_assert_int_eq(commit_one(driver_append("a", 1, 3, "3")), WIRE_CONFLICT);
     ck_assert_int_eq(commit_one(driver_entry(WIRE_REMOVE, "a", 1, 0)), WIRE_CONFLICT);
     ck_assert_int_eq(commit_one(driver_entry(WIRE_REMOVE, "a", 2, 0)), WIRE_DONE);
-    ck_assert_int_eq(driver_lookup(&driver, "a", "").result, WIRE_ABSENT);
+    ck_assert_int_eq(driver_look(&driver, "a").result, WIRE_ABSENT);
     ck_assert_int_eq(commit_one(driver_append("a", 2, 3, "3")), WIRE_ABSENT);
     /* Gone, made and filled in one batch. */
     const struct wire_entry batch[] = {driver_entry(WIRE_RESET, "a", 3, 0),
@@ -176,8 +170,8 @@ START_TEST(lives_of_a_stream)
     ck_assert_int_eq(commit(batch, 3), WIRE_DONE);
     driver_stop(&driver);
     driver_start(&driver, NULL);
-    expect_page(reading("a", 0, 100, false), 1, 2, false);
-    ck_assert_uint_eq(driver_lookup(&driver, "a", "").stream.epoch, 3);
+    expect_page(reading("a", 0, 100), 1, 2, false);
+    ck_assert_uint_eq(driver_look(&driver, "a").stream.epoch, 3);
 }
 END_TEST
 
@@ -191,13 +185,25 @@ START_TEST(refusal_leaves_no_trace)
     const struct store_completion answer = driver_commit(&driver, WIRE_DURABLE_PROCESS, batch, 4);
     ck_assert_int_eq(answer.committed.result, WIRE_CONFLICT);
     ck_assert_uint_eq(answer.committed.entry, 3);
-    ck_assert_uint_eq(driver_lookup(&driver, "a", "").stream.top, 3);
-    ck_assert_int_eq(driver_lookup(&driver, "b", "").result, WIRE_ABSENT);
+    ck_assert_uint_eq(driver_look(&driver, "a").stream.top, 3);
+    ck_assert_int_eq(driver_look(&driver, "b").result, WIRE_ABSENT);
     ck_assert_int_eq(commit(batch, 3), WIRE_DONE);
     ck_assert_int_eq(commit(batch, 1), WIRE_CONFLICT);
-    expect_page(reading("a", 0, 100, false), 1, 4, false);
+    expect_page(reading("a", 0, 100), 1, 4, false);
 }
 END_TEST
+
+/* How many idempotency keys lie on the disk of a store that is closed. */
+static void expect_keys(int count)
+{
+    char arguments[DRIVER_PATH_SIZE + 32];
+    char output[512];
+    char said[32];
+    (void)snprintf(arguments, sizeof(arguments), "verify --path %s", driver.path);
+    (void)snprintf(said, sizeof(said), ", %d keys, 0 damages", count);
+    ck_assert_int_eq(driver_tool(arguments, output, sizeof(output)), 0);
+    ck_assert_msg(strstr(output, said) != NULL, "%s", output);
+}
 
 START_TEST(keys)
 {
@@ -207,26 +213,18 @@ START_TEST(keys)
     key.key = driver_text("order 7");
     key.value = driver_text("sha");
     key.time_ms = monotime_realtime_ms() + 60000;
-    struct wire_entry old = key;
-    old.key = driver_text("order 6");
-    old.time_ms = monotime_realtime_ms() - 1;
-    const struct wire_entry batch[] = {key, old};
+    struct wire_entry second = key;
+    second.key = driver_text("order 6");
+    const struct wire_entry batch[] = {key, second};
     ck_assert_int_eq(commit(batch, 2), WIRE_DONE);
-    for (int i = 0; i < 2; i++) {
-        const struct wire_found found = driver_lookup(&driver, "a", "order 7");
-        ck_assert(found.result == WIRE_DONE && found.key_result == WIRE_DONE);
-        ck_assert(found.key_offset == 1 && found.key_epoch == 1 && found.digest.size == 3);
-        ck_assert_int_eq(memcmp(found.digest.data, "sha", 3), 0);
-        ck_assert_int_eq(driver_lookup(&driver, "a", "order 6").key_result, WIRE_ABSENT);
-        ck_assert_int_eq(driver_lookup(&driver, "a", "order 8").key_result, WIRE_ABSENT);
-        driver_stop(&driver);
-        driver_start(&driver, NULL);
-    }
-    /* A new life does not know the keys of the one before. */
+    driver_stop(&driver);
+    expect_keys(2);
+    /* A new life does not have the keys of the one before. */
+    driver_start(&driver, NULL);
     fill("a", 2, 1);
-    ck_assert_int_eq(driver_lookup(&driver, "a", "order 7").key_result, WIRE_ABSENT);
-    key.epoch = 1;
     ck_assert_int_eq(commit_one(key), WIRE_CONFLICT);
+    driver_stop(&driver);
+    expect_keys(0);
 }
 END_TEST
 
@@ -244,7 +242,7 @@ START_TEST(large_values)
     }
     /* A page has room for one of them. */
     for (uint64_t i = 1; i <= 4; i++) {
-        struct wire_page page = driver_read(&driver, reading("a", i - 1, 10, false));
+        struct wire_page page = driver_read(&driver, reading("a", i - 1, 10));
         struct wire_record record;
         ck_assert(page.result == WIRE_DONE && page.count == 1 && page.more == (i < 4));
         ck_assert(wire_next_record(&page.records, &record) && record.offset == i);
@@ -362,7 +360,7 @@ START_TEST(full_is_an_answer)
     driver_until_quiet(&driver);
     ck_assert_uint_eq(tally.count[STORE_COMMITTED], queued);
     ck_assert(tally.in_order);
-    ck_assert_uint_eq(driver_lookup(&driver, "a", "").stream.top, queued);
+    ck_assert_uint_eq(driver_look(&driver, "a").stream.top, queued);
 }
 END_TEST
 
@@ -371,11 +369,11 @@ START_TEST(too_many_questions)
     driver_start(&driver, NULL);
     driver_until_state(&driver, STORE_READY);
     ck_assert_int_eq(kill(store_look(driver.store).child, SIGSTOP), 0);
-    const struct wire_lookup lookup = {driver_text("a"), driver_text("")};
+    const struct wire_read read = newest("a", 0, 1);
     for (int i = 0; i < 4096; i++) {
-        ck_assert_int_eq(store_lookup(driver.store, 1, &lookup), STORE_QUEUED);
+        ck_assert_int_eq(store_read(driver.store, 1, &read), STORE_QUEUED);
     }
-    ck_assert_int_eq(store_lookup(driver.store, 1, &lookup), STORE_FULL);
+    ck_assert_int_eq(store_read(driver.store, 1, &read), STORE_FULL);
     /* Killed while it stands still: what had left is lost, the rest certainly not stored. */
     struct tally tally = {.in_order = true};
     driver.on_completion = count_completion;
@@ -385,10 +383,10 @@ START_TEST(too_many_questions)
     driver_until_quiet(&driver);
     ck_assert_uint_eq(tally.count[STORE_LOST] + tally.count[STORE_NOT_SENT], 4096);
     ck_assert_int_eq(store_look(driver.store).state, STORE_DOWN);
-    ck_assert_int_eq(store_lookup(driver.store, 1, &lookup), STORE_REFUSED);
+    ck_assert_int_eq(store_read(driver.store, 1, &read), STORE_REFUSED);
     driver_until_state(&driver, STORE_READY);
     ck_assert_int_ne(store_look(driver.store).child, child);
-    ck_assert_int_eq(driver_lookup(&driver, "a", "").result, WIRE_ABSENT);
+    ck_assert_int_eq(driver_look(&driver, "a").result, WIRE_ABSENT);
 }
 END_TEST
 

@@ -57,9 +57,9 @@ static void fill(const char *channel, uint64_t count, uint64_t age_ms, struct wi
     commit(entries, count + (keep.record_ms == 0 ? 1 : 2));
 }
 
-static struct wire_found find(const char *channel)
+static struct wire_page find(const char *channel)
 {
-    return driver_lookup(&driver, channel, "");
+    return driver_look(&driver, channel);
 }
 
 /* Until the stream has lost the records below `first`; 0: and itself. */
@@ -67,7 +67,7 @@ static void until_expired(const char *channel, uint64_t first)
 {
     const uint64_t end = monotime_read() + 30 * MONOTIME_NS_PER_S;
     for (;;) {
-        const struct wire_found found = find(channel);
+        const struct wire_page found = find(channel);
         if (first == 0 ? found.result == WIRE_ABSENT : found.stream.first == first) {
             return;
         }

@@ -265,7 +265,11 @@ START_TEST(the_bus_may_be_full)
     }
     ck_assert(hub_has_backlog(hub));
     ck_assert(!hub_is_quiet(hub));
-    (void)run(0);
+    for (int i = 0; i < 3; i++) { /* whatever waits, a home that has no room is asked once */
+        const uint64_t refusals = bus_refusals(world.bus, 0);
+        (void)run(0);
+        ck_assert_uint_eq(bus_refusals(world.bus, 0), refusals + 1);
+    }
     ck_assert(hub_has_backlog(hub));
     settle();
     ck_assert(!hub_has_backlog(hub));
@@ -273,6 +277,37 @@ START_TEST(the_bus_may_be_full)
     ck_assert(is_let_in(0, address, 200));
     hub_give_place(hub, address);
     hub_give_place(hub, address_at(0));
+    close_world();
+}
+END_TEST
+
+/* Who was refused counts until the gateway has heard of it: what it does not take is bounded. */
+START_TEST(answers_are_bounded)
+{
+    enum { PLACES_PER_SESSION = 4, ROOM = PLACES_PER_SESSION * CLIENT_COUNT_MAX };
+    struct hub_place_answer answer;
+    open_world((struct world_options){.hub_count = 1, .address_limits = {.count_max = 2}});
+    struct hub *hub = world.reactors[0].hub;
+
+    for (int turn = 0; turn < 3; turn++) {
+        uint32_t asked = 0;
+        uint32_t granted = 0;
+        while (asked <= ROOM && hub_ask_place(hub, &addresses[0],
+                                              (struct conn_id){.slot = asked, .generation = 7})) {
+            asked++;
+        }
+        ck_assert_uint_eq(asked, ROOM);
+        ck_assert(!hub_is_quiet(hub));
+        for (uint32_t i = 0; i < asked; i++) {
+            ck_assert(hub_next_placed(hub, &answer));
+            ck_assert_uint_eq(answer.conn.slot, i);
+            granted += !answer.is_refused;
+        }
+        ck_assert(!hub_next_placed(hub, &answer));
+        ck_assert_uint_eq(granted, 2);
+        hub_give_place(hub, &addresses[0]);
+        hub_give_place(hub, &addresses[0]);
+    }
     close_world();
 }
 END_TEST
@@ -287,6 +322,7 @@ int main(void)
     tcase_add_test(tcase, their_rate_is_counted_apart);
     tcase_add_test(tcase, a_dry_run_only_counts);
     tcase_add_test(tcase, the_bus_may_be_full);
+    tcase_add_test(tcase, answers_are_bounded);
     Suite *suite = suite_create("chat/hub_places");
     suite_add_tcase(suite, tcase);
     return run_suite(suite);

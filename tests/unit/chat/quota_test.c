@@ -172,19 +172,23 @@ START_TEST(is_bounded)
 }
 END_TEST
 
+/* Room for who is remembered is there only where there is something to remember: a rate. */
 START_TEST(says_when_there_is_no_room)
 {
-    enum { IDLE_MAX = 1 << 16 };
-    struct quota *quota = open_quota((struct quota_limits){.count_max = 1});
-    for (uint32_t i = 0; i < 100 + IDLE_MAX; i++) {
+    enum { IDLE_MAX = 1 << 16, KEYS = 100 };
+    const struct limits_rate rate = {.per_second = 1, .burst = 1};
+    struct quota *quota = open_quota(
+        (struct quota_limits){.count_max = 1, .rate = _i == 0 ? (struct limits_rate){0} : rate});
+    const uint32_t room = _i == 0 ? KEYS : KEYS + IDLE_MAX;
+    for (uint32_t i = 0; i < room; i++) {
         const struct quota_key one = key_number(i);
         ck_assert_int_eq(quota_take(quota, &one, 0), QUOTA_GRANTED);
     }
     const struct quota_key above = key_number(UINT32_MAX);
     ck_assert_int_eq(quota_take(quota, &above, 0), QUOTA_NO_MEMORY);
     const struct quota_key first = key_number(0);
-    quota_give(quota, &first, 0);
-    ck_assert_int_eq(quota_take(quota, &above, 0), QUOTA_GRANTED);
+    quota_give(quota, &first, 1000);
+    ck_assert_int_eq(quota_take(quota, &above, 1000), QUOTA_GRANTED);
     quota_destroy(quota);
 }
 END_TEST
@@ -239,7 +243,7 @@ int main(void)
     tcase_add_test(tcase, limits_change_for_who_comes);
     tcase_add_test(tcase, forgets_who_has_nothing_left);
     tcase_add_test(tcase, is_bounded);
-    tcase_add_test(tcase, says_when_there_is_no_room);
+    tcase_add_loop_test(tcase, says_when_there_is_no_room, 0, 2);
     tcase_add_test(tcase, follows_the_model);
     Suite *suite = suite_create("chat/quota");
     suite_add_tcase(suite, tcase);

@@ -97,17 +97,6 @@ static inline enum engine_result engine_failing_read_channel(struct engine *engi
     return engine->find_result;
 }
 
-static inline enum engine_result engine_failing_find_key(struct engine *engine, uint64_t stream_id,
-                                                         struct bytes name, struct engine_key *key,
-                                                         char error[static ENGINE_ERROR_SIZE])
-{
-    (void)stream_id;
-    (void)name;
-    (void)key;
-    (void)snprintf(error, ENGINE_ERROR_SIZE, "told to");
-    return engine->find_result == ENGINE_OK ? ENGINE_ABSENT : engine->find_result;
-}
-
 static inline uint64_t engine_failing_next_stream_id(struct engine *engine)
 {
     (void)engine;
@@ -166,7 +155,6 @@ static const struct engine_ops engine_failing = {
     .read = engine_failing_read,
     .find_stream = engine_failing_find_stream,
     .read_channel = engine_failing_read_channel,
-    .find_key = engine_failing_find_key,
     .next_stream_id = engine_failing_next_stream_id,
     .stats = engine_failing_stats,
     .inspect = engine_failing_inspect,

@@ -268,44 +268,23 @@ START_TEST(small_ones_come_back)
                      WIRE_BAD_FRAME);
 
     const struct wire_read read = {
-        .channel = text("c"), .since = 3, .count_max = 4, .bytes_max = 5, .reverse = true};
+        .channel = text("c"), .since = 3, .count_max = 4, .bytes_max = 5, .newest = true};
     struct wire_read read_read;
     size = wire_write_read(&read, body);
     ck_assert_int_eq(wire_read_read((struct bytes){body, size}, &read_read), WIRE_OK);
     same(read_read.channel, read.channel);
     ck_assert(read_read.since == 3 && read_read.count_max == 4 && read_read.bytes_max == 5 &&
-              read_read.reverse);
+              read_read.newest);
     ck_assert_int_eq(wire_read_read((struct bytes){body, size - 1}, &read_read), WIRE_BAD_FRAME);
-    codec_put_u32(body + 16, 2);
+    codec_put_u32(body + 16, 0);
     ck_assert_int_eq(wire_read_read((struct bytes){body, size}, &read_read), WIRE_OK);
-    ck_assert(read_read.newest && !read_read.reverse);
-    codec_put_u32(body + 16, 3);
-    ck_assert_int_eq(wire_read_read((struct bytes){body, size}, &read_read), WIRE_BAD_FRAME);
+    ck_assert(!read_read.newest);
+    for (uint32_t order = 1; order <= 3; order += 2) {
+        codec_put_u32(body + 16, order);
+        ck_assert_int_eq(wire_read_read((struct bytes){body, size}, &read_read), WIRE_BAD_FRAME);
+    }
     codec_put_u32(body + 8, WIRE_READ_COUNT_MAX + 1);
     ck_assert_int_eq(wire_read_read((struct bytes){body, size}, &read_read), WIRE_TOO_BIG);
-
-    const struct wire_lookup lookup = {.channel = text("c"), .key = text("k")};
-    struct wire_lookup lookup_read;
-    size = wire_write_lookup(&lookup, body);
-    ck_assert_int_eq(wire_read_lookup((struct bytes){body, size}, &lookup_read), WIRE_OK);
-    same(lookup_read.key, lookup.key);
-    ck_assert_int_eq(wire_read_lookup((struct bytes){body, size + 1}, &lookup_read),
-                     WIRE_BAD_FRAME);
-
-    const struct wire_found found = {.result = WIRE_DONE,
-                                     .key_result = WIRE_DAMAGED,
-                                     .stream = {.top = 8},
-                                     .key_offset = 9,
-                                     .key_epoch = 10,
-                                     .key_expires_ms = 11,
-                                     .digest = text("abc")};
-    struct wire_found found_read;
-    size = wire_write_found(&found, body);
-    ck_assert_int_eq(wire_read_found((struct bytes){body, size}, &found_read), WIRE_OK);
-    ck_assert(found_read.key_result == WIRE_DAMAGED && found_read.stream.top == 8 &&
-              found_read.key_offset == 9 && found_read.key_epoch == 10 &&
-              found_read.key_expires_ms == 11);
-    same(found_read.digest, found.digest);
 
     const struct wire_stats stats = {.streams = 1, .free_bytes = UINT64_MAX};
     struct wire_stats stats_read;
