@@ -129,6 +129,111 @@ async function methods(server) {
   bob.close();
 }
 
+/* What is for those who are there: in its place, without an offset, and nobody gets it later. */
+async function skipsHistory(server) {
+  const api = back(server);
+  const channel = 'kept:skipped';
+  const sdk = await Sdk.connect(server);
+  const room = await sdk.subscribe(channel);
+  const said = JSON.stringify({ channel, data: 'passes', skip_history: true });
+  const answer = await curl('--header', `X-API-Key: ${KEY}`, '--data', said,
+    `http://127.0.0.1:${server.internalPort}/api/publish`);
+  assert.equal(answer, '{"result":{}}');
+  assert.equal((await api.result('publish', { channel, data: 1 })).offset, 1);
+  const { responses } = await api.result('broadcast', { channels: [channel, 'plain:x'], data: 'too', skip_history: true });
+  assert.deepEqual(responses, [{ result: {} }, { result: {} }]);
+  assert.deepEqual((await room.publication.takeMany(3, 'all of it')).map((one) => [one.data, one.offset]),
+    [['passes', undefined], [1, 1], ['too', undefined]]);
+  /* Many, between others, from a stream: in one order, on each reactor. */
+  const others = await Promise.all(numbers(3).map(() => Sdk.connect(server)));
+  const rooms = await Promise.all(others.map((one) => one.subscribe(channel)));
+  const stream = await Stream.open(server, { key: KEY });
+  const passes = (i) => i % 3 !== 0;
+  numbers(900).forEach((i) => stream.write({ publish: { channel, data: i, skip_history: passes(i) } }));
+  const answered = await stream.takeMany(900);
+  assert.ok(answered.every((one, i) => passes(i) === (one.publish.offset === undefined)));
+  for (const one of [room, ...rooms]) {
+    const heard = await one.publication.takeMany(900, 'what was streamed');
+    assert.deepEqual(heard.map((publication) => publication.data), numbers(900));
+    assert.deepEqual(heard.map((publication) => publication.offset),
+      numbers(900).map((i) => (passes(i) ? undefined : 2 + i / 3)));
+  }
+  await stream.end();
+  /* Who comes back recovers what has an offset, and its position is the one that it had. */
+  sdk.centrifuge.disconnect();
+  await sdk.disconnected.take('to be away');
+  await api.result('publish', { channel, data: 'nobody hears it', skip_history: true });
+  await api.result('publish', { channel, data: 'missed' });
+  sdk.centrifuge.connect();
+  assert.equal((await room.subscribed.take('to be back')).recovered, true);
+  assert.equal((await room.publication.take('what was missed')).data, 'missed');
+  assert.equal((await api.result('history', { channel })).offset, 302);
+  assert.equal(room.subscribed.size + room.unsubscribed.size + room.publication.size, 0);
+  for (const [params, message] of [[{ idempotency_key: 'k' }, 'not available: idempotency_key'], [{ version: 1 }, 'not available: version']]) {
+    const { error } = await api.call('publish', { channel, data: 1, skip_history: true, ...params });
+    assert.deepEqual(error, { code: 108, message });
+  }
+  [sdk, ...others].forEach((one) => one.close());
+}
+
+/* The state of something, which is published when it is newer than the last one. */
+async function versions(server) {
+  const api = back(server);
+  const channel = 'kept:versions';
+  const sdk = await Sdk.connect(server);
+  const room = await sdk.subscribe(channel);
+  const publish = (data, version, version_epoch) => api.result('publish', { channel, data, version, version_epoch });
+  const first = await publish('a 5', 5, 'a');
+  assert.equal(first.offset, 1);
+  assert.deepEqual(await publish('a 5', 5, 'a'), first);
+  assert.deepEqual(await publish('a 4', 4, 'a'), first);
+  assert.deepEqual(await publish('4', 4), first);
+  assert.equal((await publish('b 1', 1, 'b')).offset, 2);
+  assert.equal((await publish('none')).offset, 3);
+  const body = JSON.stringify({ channels: [channel, 'kept:versions-2'], data: 'b 1', version: 1, version_epoch: 'b' });
+  const { result } = JSON.parse(await curl('--header', `X-API-Key: ${KEY}`, '--data', body,
+    `http://127.0.0.1:${server.internalPort}/api/broadcast`));
+  assert.deepEqual(result.responses.map((one) => one.result.offset), [3, 1]);
+  /* Whatever comes first: of many at once the highest is the last. */
+  const together = numbers(50).map((i) => ({ publish: { channel, data: `b ${2 + (i * 7) % 50}`, version: 2 + (i * 7) % 50, version_epoch: 'b' } }));
+  const replies = await api.batch(together, { parallel: true });
+  const top = replies.at(-1).publish.offset;
+  const heard = (await room.publication.takeMany(top, 'the newest')).map((one) => one.data);
+  assert.deepEqual(heard.slice(0, 3), ['a 5', 'b 1', 'none']);
+  const rising = heard.slice(3).map((data) => Number(data.slice(2)));
+  assert.deepEqual(rising, rising.toSorted((a, b) => a - b));
+  assert.equal(rising.at(-1), 51);
+  assert.equal(room.publication.size, 0);
+  assert.ok((await server.metrics()).value('parley_publish_superseded_total') >= 4 + 50 - rising.length);
+  assert.equal((await api.call('publish', { channel: 'plain:x', data: 1, version: 1 })).error.message, 'not available: version');
+  sdk.close();
+}
+
+/* Who asks for deltas is told that there are none, and is given everything as it is. */
+async function deltas(server) {
+  const api = back(server);
+  const channel = 'kept:deltas';
+  const sdk = await Sdk.connect(server);
+  const raw = await RawChat.connect(server);
+  const { subscribe } = await raw.ask({ subscribe: { channel, delta: 'fossil' } });
+  assert.equal(subscribe.delta, undefined);
+  const room = await sdk.subscribe(channel, { delta: 'fossil' });
+  const states = numbers(5).map((i) => ({ long: 'the same all the time '.repeat(20), i }));
+  for (const data of states) {
+    await api.result('publish', { channel, data, delta: true });
+    assert.deepEqual((await raw.push()).pub.data, data);
+  }
+  assert.deepEqual((await room.publication.takeMany(5, 'all of them')).map((one) => one.data), states);
+  sdk.centrifuge.disconnect();
+  await sdk.disconnected.take('to be away');
+  await api.result('broadcast', { channels: [channel], data: { missed: true }, delta: true });
+  sdk.centrifuge.connect();
+  assert.equal((await room.subscribed.take('to be back')).recovered, true);
+  assert.deepEqual((await room.publication.take('what was missed')).data, { missed: true });
+  sdk.close();
+  raw.destroy();
+}
+
 /* To as many channels as there are, whose homes are everywhere; each hears it once. */
 async function broadcasts(server) {
   const api = back(server);
@@ -333,6 +438,19 @@ async function smuggling(server) {
   }
 }
 
+/* Past the store; and what the store could not answer for is refused. */
+async function passesBy(server, api) {
+  const channel = 'durable:passes';
+  const sdk = await Sdk.connect(server);
+  const room = await sdk.subscribe(channel);
+  assert.deepEqual(await api.result('publish', { channel, data: 'passes', skip_history: true }), {});
+  assert.equal((await api.result('publish', { channel, data: 'stays' })).offset, 1);
+  assert.deepEqual((await room.publication.takeMany(2, 'both')).map((one) => one.offset), [undefined, 1]);
+  assert.equal((await api.result('history', { channel, limit: 9 })).publications.length, 1);
+  assert.equal(await api.error('publish', { channel, data: 1, version: 1 }), 108);
+  sdk.close();
+}
+
 /* What was answered is stored; who is cut off may say it again under its key. */
 async function kill(_, point) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'parley-api-'));
@@ -359,6 +477,7 @@ async function kill(_, point) {
     await until(() => server.restart().then(() => true, () => false), 'the ports to be free');
     await untilReady();
     const api = back(server);
+    await passesBy(server, api);
     const again = await api.batch(numbers(3000).map(command), { parallel: true });
     assert.ok(answered.length >= 100);
     answered.forEach((one, i) => assert.deepEqual(again[i], one, `publication ${i}`));
@@ -591,6 +710,9 @@ group({
     ['curl', curlPublishes],
     ['keys', keys],
     ['methods', methods],
+    ['skip_history', skipsHistory],
+    ['version', versions],
+    ['delta', deltas],
     ['broadcast', broadcasts],
     ['batch', batches],
     ['pipelining', pipelining],

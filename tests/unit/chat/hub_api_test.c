@@ -80,6 +80,72 @@ START_TEST(clients_hear_it)
 }
 END_TEST
 
+/* Who is there hears it in its place, and has the position that it had. */
+START_TEST(history_is_skipped)
+{
+    const uint16_t hub_count = (uint16_t)(_i + 1);
+    const struct api_publish passing = {.data = view("\"passes\""), .skip_history = true};
+    open_world((struct world_options){.hub_count = hub_count});
+    struct client *back_end = new_client((uint16_t)(hub_count - 1));
+    struct client *member = connected_client(0);
+    for (int i = 0; i < COUNT(channels); i++) {
+        struct client *late = connected_client(0);
+        subscribe(member, channels[i]);
+        publish(back_end, 1, channels[i], "1");
+        publish_as(back_end, 2, channels[i], passing);
+        ask(late, "{\"id\":2,\"subscribe\":{\"channel\":\"%s\"}}", channels[i]);
+        publish(back_end, 3, channels[i], "2");
+        publish_as(back_end, 4, channels[i], passing);
+        settle();
+        hear_answer(back_end, "1 0 {\"offset\":1,");
+        hear_answer(back_end, "2 0 {}\n");
+        hear_answer(back_end, "3 0 {\"offset\":2,");
+        hear_answer(back_end, "4 0 {}\n");
+        const uint64_t offsets[] = {1, 0, 2, 0};
+        for (int j = 0; j < COUNT(offsets); j++) {
+            ck_assert_uint_eq(hear(member, EVENT_PUBLICATION, 0).offset, offsets[j]);
+        }
+        /* Whoever came between them has the rest of what has an offset, and has it once. */
+        uint64_t top = hear(late, EVENT_SUBSCRIBED, 2).offset;
+        while (unread(late).size > 0) {
+            const struct event event = hear(late, EVENT_PUBLICATION, 0);
+            ck_assert(event.offset == 0 || event.offset == top + 1);
+            top += event.offset != 0;
+        }
+        ck_assert_uint_eq(top, 2);
+        ask_as(back_end, 5,
+               (struct api_command){.method = API_HISTORY,
+                                    .history = {.channel = view(channels[i]), .limit = 10}});
+        settle();
+        hear_answer(back_end, "5 0 {\"publications\":[{\"data\":1,\"offset\":1},"
+                              "{\"data\":2,\"offset\":2}],\"epoch\":\"");
+        hear_nothing(member);
+        hang_up(late);
+    }
+    close_world();
+}
+END_TEST
+
+START_TEST(versions)
+{
+    open_world((struct world_options){.hub_count = 2});
+    struct client *back_end = new_client(0);
+    struct api_publish state = {.data = view("1"), .version = 5, .version_epoch = view("a")};
+    for (int i = 0; i < COUNT(channels); i++) {
+        state.version_epoch = view("a");
+        publish_as(back_end, 1, channels[i], state);
+        publish_as(back_end, 2, channels[i], state);
+        state.version_epoch = view("b");
+        publish_as(back_end, 3, channels[i], state);
+        settle();
+        hear_answer(back_end, "1 0 {\"offset\":1,\"epoch\":\"");
+        hear_answer(back_end, "2 0 {\"offset\":1,\"epoch\":\"");
+        hear_answer(back_end, "3 0 {\"offset\":2,\"epoch\":\"");
+    }
+    close_world();
+}
+END_TEST
+
 START_TEST(a_repeat)
 {
     open_world((struct world_options){.hub_count = 2});
@@ -341,7 +407,20 @@ static const struct {
     {"a key where nothing is kept",
      {.method = API_PUBLISH,
       .publish = {.channel = {(const uint8_t *)"x", 1}, .key = {(const uint8_t *)"k", 1}}},
-     "9 108 \n"},
+     "9 108 {\"code\":108,\"message\":\"not available: idempotency_key\"}\n"},
+    {"a key for what is not kept",
+     {.method = API_PUBLISH,
+      .publish = {.channel = {(const uint8_t *)"hist:x", 6},
+                  .key = {(const uint8_t *)"k", 1},
+                  .skip_history = true}},
+     "9 108 {\"code\":108,\"message\":\"not available: idempotency_key\"}\n"},
+    {"a version where nothing is kept",
+     {.method = API_PUBLISH, .publish = {.channel = {(const uint8_t *)"x", 1}, .version = 1}},
+     "9 108 {\"code\":108,\"message\":\"not available: version\"}\n"},
+    {"a version of what is not kept",
+     {.method = API_PUBLISH,
+      .publish = {.channel = {(const uint8_t *)"hist:x", 6}, .version = 1, .skip_history = true}},
+     "9 108 {\"code\":108,\"message\":\"not available: version\"}\n"},
     {"no presence there",
      {.method = API_PRESENCE, .presence = {{(const uint8_t *)"x", 1}}},
      "9 108 \n"},
@@ -417,6 +496,8 @@ int main(void)
     tcase_add_loop_test(tests, an_end_is_now, 0, 2);
     tcase_add_test(tests, overrides_the_policy);
     tcase_add_test(tests, lists_channels);
+    tcase_add_loop_test(tests, history_is_skipped, 0, HUB_COUNT_MAX);
+    tcase_add_test(tests, versions);
     tcase_add_test(tests, a_repeat);
     tcase_add_test(tests, asks_for_no_permission);
     Suite *suite = suite_create("chat/hub_api");
