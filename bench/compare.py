@@ -3,6 +3,7 @@
 """parleyd beside other WebSocket servers and beside the floor, in one run; compare.sh prepares it.
 
 usage: compare.py [--rounds N] [--seconds S] [--quick] [--servers A,B] [--only REGEX] [--json FILE]
+                  [--add FILE]
 
 The exit status is 1 when a server got no figure for something that it can do, 128 and the number of
 the signal when one ended it: then the table has what there was until then, and no server is left.
@@ -84,6 +85,15 @@ def too_many(chosen, files):
     return [(case, f"{case.name} is left out: it needs {case.count + FILES_SPARE:,} open files in"
                    f" one process, and there are {files:,}")
             for case in chosen if case.count + FILES_SPARE > files]
+
+
+def too_large(chosen, tcp_bytes):
+    """[(case, why)]: those of which more is under way than the kernel keeps for TCP. It counts
+    what it allocates, not what is in it: some two bytes for each one."""
+    under_way = {case: case.count * case.window * (case.size or 0) for case in chosen}
+    return [(case, f"{case.name} is left out: {under_way[case]:,} bytes are under way, and the"
+                   f" kernel keeps {tcp_bytes:,} for all of TCP (net.ipv4.tcp_mem)")
+            for case in chosen if 2 * under_way[case] > tcp_bytes]
 
 
 def free_port():
@@ -248,9 +258,9 @@ def run_one(setting, name, case):
 # -- all of it -----------------------------------------------------------------------------------
 
 def run_all(setting, chosen, servers, found):
-    """Fills `found`: (case, server) -> runs, one for each round."""
+    """Adds to `found`: (case, server) -> runs, one for each round."""
     rounds = setting["rounds"]
-    for number in range(1, rounds + 1):
+    for number in range(setting["rounds_before"] + 1, rounds + 1):
         for case in chosen:
             for name in servers:
                 run = run_one(setting, name, case)
@@ -262,13 +272,31 @@ def run_all(setting, chosen, servers, found):
                       flush=True)
 
 
+def setting_of(setting):
+    """What runs must have in common to be in one table, as the JSON has it."""
+    return {"format": 2, "machine": platform.machine(), "kernel": platform.release(),
+            "seconds": setting["seconds"],
+            "one_cpu": setting["server_cpu"] == setting["generator_cpu"]}
+
+
+def read_earlier(path, setting):
+    """(found, rounds) of an earlier --json; Failure: it cannot be in one table with `setting`."""
+    try:
+        earlier = json.loads(pathlib.Path(path).read_text())
+        for key, value in setting_of(setting).items():
+            if earlier[key] != value:
+                raise Failure(f"{path} was made with {key} {earlier[key]}, not {value}")
+        return ({(row["case"], row["server"]): row["runs"] for row in earlier["rows"]},
+                earlier["rounds"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Failure(f"{path} is no JSON of compare.py: {error}") from error
+
+
 def write_json(path, setting, found, notes, stopped):
-    keys = ("rounds", "seconds", "files", "server_cpu", "generator_cpu")
+    keys = ("rounds", "files", "server_cpu", "generator_cpu")
     pathlib.Path(path).write_text(json.dumps({
-        "format": 2, "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": platform.machine(), "kernel": platform.release(),
+        **setting_of(setting), "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **{key: setting[key] for key in keys},
-        "one_cpu": setting["server_cpu"] == setting["generator_cpu"],
         "notes": notes, "stopped": stopped,
         "rows": [{"case": case, "server": name,
                   "figures": compare_figures.figures_in(runs), "runs": runs}
@@ -284,6 +312,8 @@ def read_arguments():
     parser.add_argument("--servers", help="some of: " + ", ".join(SERVERS))
     parser.add_argument("--only", default="", help="cases whose name this regular expression fits")
     parser.add_argument("--json", help="write every run there, also those that failed")
+    parser.add_argument("--add", metavar="JSON",
+                        help="add the rounds to those of this earlier --json")
     args = parser.parse_args()
     if args.rounds < 1 or args.seconds <= 0:
         parser.error("--rounds and --seconds: expected more than 0")
@@ -302,13 +332,21 @@ def main():
                "files": compare_machine.raise_open_files(),
                "server_cpu": server_cpu, "generator_cpu": generator_cpu}
     chosen = [case for case in cases(args.quick) if re.search(args.only, case.name)]
-    left_out = too_many(chosen, setting["files"])
+    left_out = (too_many(chosen, setting["files"]) +
+                too_large(chosen, compare_machine.tcp_bytes_max()))
     chosen = [case for case in chosen if case not in [one for one, _ in left_out]]
     notes = ([note] if note else []) + [why for _, why in left_out]
     for line in notes:
         print(line, file=sys.stderr, flush=True)
 
     found, stopped, status = {}, None, None
+    setting["rounds_before"] = 0
+    if args.add:
+        try:
+            found, setting["rounds_before"] = read_earlier(args.add, setting)
+        except Failure as error:
+            sys.exit(f"compare.py: {error}")
+        setting["rounds"] += setting["rounds_before"]
     try:
         with compare_machine.Processes() as processes:
             setting["processes"] = processes

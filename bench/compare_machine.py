@@ -54,6 +54,12 @@ def choose_cpus(allowed, siblings=siblings_of):
     return server, rest[0], f"CPUs {server} and {rest[0]} share a core: each slows the other down."
 
 
+def tcp_bytes_max():
+    """What the kernel keeps for all TCP sockets, at most."""
+    pages = pathlib.Path("/proc/sys/net/ipv4/tcp_mem").read_text().split()[2]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
 def raise_open_files():
     """The soft limit becomes the hard one, for us and all that we start. Returns it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

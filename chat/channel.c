@@ -199,6 +199,7 @@ void channel_home_forget(struct channel_home *home)
     }
     ledger_destroy(home->ledger);
     home->ledger = NULL;
+    home->renew_end = 0;
     CHECK(home->history_bytes == 0);
 }
 

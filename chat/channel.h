@@ -107,6 +107,13 @@ void channel_home_forget(struct channel_home *home);
 /* Forgets, and frees. NULL: nothing. */
 void channel_home_destroy(struct channel_home *home);
 
+/*
+ * The policies have changed. What is asked for goes by them at once; the store is told how long to
+ * keep what is open here in the ticks that follow, a part in each.
+ */
+void channel_home_renew(struct channel_home *home);
+NODISCARD bool channel_is_renewing(const struct channel_home *home);
+
 /* The time of what follows. Forgets what is too old. */
 void channel_home_tick(struct channel_home *home, uint64_t now_ns);
 

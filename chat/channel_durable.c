@@ -16,7 +16,10 @@
 #include "core/check.h"
 #include "core/metrics.h"
 
-enum { ITEM_COUNT_MAX = 1 << 17 }; /* posts that wait for the archive, of one reactor */
+enum {
+    ITEM_COUNT_MAX = 1 << 17, /* posts that wait for the archive, of one reactor */
+    RENEWED_AT_ONCE = 256,    /* channels: a batch of the ledger's, behind which others wait */
+};
 
 static const uint64_t ns_per_ms = 1000000;
 
@@ -125,6 +128,15 @@ static uint64_t whole_ms(uint64_t ns)
     return ns < ns_per_ms ? 1 : ns / ns_per_ms;
 }
 
+static struct ledger_keep keep_of(const struct policy *policy)
+{
+    return (struct ledger_keep){
+        .count = policy->history_size,
+        .record_ms = whole_ms(policy->history_ttl_ns),
+        .position_ms = whole_ms(policy->history_meta_ttl_ns),
+    };
+}
+
 int channel_open_book(struct channel_home *home, struct channel *channel)
 {
     if (home->ledger == NULL || !policy_is_durable(channel->policy)) {
@@ -133,14 +145,38 @@ int channel_open_book(struct channel_home *home, struct channel *channel)
     const struct ledger_book_options options = {
         .owner = channel,
         .channel = {channel->name, channel->name_size},
-        .keep_count = channel->policy->history_size,
-        .keep_ms = whole_ms(channel->policy->history_ttl_ns),
-        .position_ms = whole_ms(channel->policy->history_meta_ttl_ns),
+        .keep = keep_of(channel->policy),
         .counts_as = channel->policy->counts_as,
         .power = channel->policy->durability == POLICY_DURABILITY_POWER,
     };
     channel->book = ledger_open(home->ledger, &options);
     return channel->book == NULL ? -ENOMEM : 0;
+}
+
+/* -- another configuration --------------------------------------------------------------------- */
+
+void channel_home_renew(struct channel_home *home)
+{
+    if (home->ledger != NULL) {
+        home->renew_slot = 0;
+        home->renew_end = directory_slot_end(home->channels);
+    }
+}
+
+bool channel_is_renewing(const struct channel_home *home)
+{
+    return home->renew_slot < home->renew_end;
+}
+
+void channel_renew_books(struct channel_home *home)
+{
+    for (int i = 0; i < RENEWED_AT_ONCE && channel_is_renewing(home); i++) {
+        const struct channel *channel = directory_slot(home->channels, home->renew_slot++);
+        if (channel != NULL && channel->book != NULL) {
+            const struct ledger_keep keep = keep_of(channel->policy);
+            ledger_set_keep(home->ledger, channel->book, &keep);
+        }
+    }
 }
 
 /* -- what is asked ----------------------------------------------------------------------------- */

@@ -185,6 +185,9 @@ void channel_home_tick(struct channel_home *home, uint64_t now_ns)
     home->now_ns = now_ns;
     if (home->ledger != NULL) {
         ledger_tick(home->ledger, now_ns);
+        if (ledger_is_flushed(home->ledger)) {
+            channel_renew_books(home);
+        }
     }
     if (now_ns >= home->expiry_ns) {
         home->expiry_ns = now_ns + expiry_interval_ns;

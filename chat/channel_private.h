@@ -71,7 +71,9 @@ struct channel_home {
     struct ledger *ledger;      /* NULL: nothing is stored */
     size_t history_bytes;
     uint64_t now_ns;
-    uint64_t expiry_ns; /* when to look again */
+    uint64_t expiry_ns;  /* when to look again */
+    uint32_t renew_slot; /* the next channel whose book is told of another configuration */
+    uint32_t renew_end;  /* and behind the last one; the same: all know */
 };
 
 static inline struct bytes channel_name(const struct channel *channel)
@@ -148,5 +150,7 @@ void channel_forget_keys(struct channel_home *home, struct channel *channel);
 NODISCARD int channel_create_ledger(struct channel_home *home);
 /* 0 or -ENOMEM: gives the channel its book if it is to have one. */
 NODISCARD int channel_open_book(struct channel_home *home, struct channel *channel);
+/* The next of those that channel_home_renew() wants told. */
+void channel_renew_books(struct channel_home *home);
 
 #endif /* CHAT_CHANNEL_PRIVATE_H */

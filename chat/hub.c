@@ -124,6 +124,7 @@ void hub_change(struct hub *hub, const struct hub_options *options)
     struct hub_options *present = &hub->options;
 
     policy_places_change(&hub->policies, options->policies);
+    channel_home_renew(hub->home);
     present->history_count_max = options->history_count_max;
     present->recovery_count_max = options->recovery_count_max;
     present->presence_max_list = options->presence_max_list;
@@ -345,6 +346,7 @@ bool hub_has_backlog(const struct hub *hub)
     return hub->leave_count > 0 || !list_is_empty(&hub->recovering) ||
            !list_is_empty(&hub->unasked) || !list_is_empty(&hub->settled) ||
            !hub_places_are_posted(hub) || channel_is_lagging(hub->home) ||
+           channel_is_renewing(hub->home) ||
            (ledger_of(hub) != NULL && ledger_has_backlog(ledger_of(hub)));
 }
 

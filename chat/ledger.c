@@ -118,6 +118,7 @@ struct ledger_book *ledger_open(struct ledger *ledger, const struct ledger_book_
     struct ledger_book *const book = calloc(1, sizeof(*book));
     if (book != NULL) {
         book->options = *options;
+        book->gone_ms = options->keep.position_ms;
         list_init(&book->queued);
         list_init(&book->sent);
         list_init(&book->stored_items);
@@ -186,6 +187,26 @@ void ledger_close(struct ledger *ledger, struct ledger_book *book)
     forget_link(&book->delivery);
     archive_post_destroy_page(book->page);
     free(book);
+}
+
+void ledger_set_keep(struct ledger *ledger, struct ledger_book *book,
+                     const struct ledger_keep *keep)
+{
+    struct ledger_keep *const present = &book->options.keep;
+    const bool is_other =
+        keep->record_ms != present->record_ms || keep->position_ms != present->position_ms;
+
+    CHECK(keep->record_ms > 0 && keep->position_ms > 0);
+    *present = *keep;
+    if (!is_other) {
+        return;
+    }
+    book->must_keep = true;
+    book->keeps_soon = true;
+    book->gone_ms = keep->position_ms < book->gone_ms ? keep->position_ms : book->gone_ms;
+    if (book->state == LEDGER_OPEN) {
+        ledger_mark_dirty(ledger, book); /* else its page says what the store knows */
+    }
 }
 
 void ledger_trim(struct ledger *ledger, struct ledger_book *book, uint64_t first, bool soon)
@@ -270,6 +291,11 @@ size_t ledger_deliver(struct ledger *ledger, size_t count)
         ledger_maybe_idle(ledger, book);
     }
     return delivered;
+}
+
+bool ledger_is_flushed(const struct ledger *ledger)
+{
+    return list_is_empty(&ledger->dirty);
 }
 
 bool ledger_has_backlog(const struct ledger *ledger)

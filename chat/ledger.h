@@ -80,15 +80,20 @@ struct ledger_options {
     void *context;
 };
 
+/* What is kept of a stream. The store sees to the times, too, when nobody is here. */
+struct ledger_keep {
+    uint32_t count;       /* publications of its history */
+    uint64_t record_ms;   /* and how long, not 0 */
+    uint64_t position_ms; /* how long epoch and offset are kept after that, not 0 */
+};
+
 /* What a new book is for. */
 struct ledger_book_options {
     void *owner;
     struct bytes channel; /* borrowed, as long as the book is there */
-    uint32_t keep_count;  /* publications that its history keeps */
-    uint64_t keep_ms;     /* and how long, not 0; the store sees to it when nobody is here */
-    uint64_t position_ms; /* how long epoch and offset are kept after that, not 0 */
-    uint16_t counts_as;   /* the policy's */
-    bool power;           /* has to survive the loss of power */
+    struct ledger_keep keep;
+    uint16_t counts_as; /* the policy's */
+    bool power;         /* has to survive the loss of power */
 };
 
 /* 0 or -ENOMEM. */
@@ -120,6 +125,10 @@ NODISCARD enum codes_error ledger_publish(struct ledger *ledger, struct ledger_b
 NODISCARD enum codes_error ledger_ask(struct ledger *ledger, struct ledger_book *book,
                                       const struct post *post);
 
+/* Another configuration: the store is told of other times at once, though nobody publishes. */
+void ledger_set_keep(struct ledger *ledger, struct ledger_book *book,
+                     const struct ledger_keep *keep);
+
 /* The history begins there now: what lies before goes some time, or soon. */
 void ledger_trim(struct ledger *ledger, struct ledger_book *book, uint64_t first, bool soon);
 /* The stream and its position are to be forgotten. Only an idle book. */
@@ -137,6 +146,9 @@ size_t ledger_deliver(struct ledger *ledger, size_t count);
 
 /* Gives the archive what is queued, as far as it may have more at once. Before bus_flush(). */
 void ledger_flush(struct ledger *ledger);
+
+/* Has all been given that may be? Else there is more of it than the archive takes at once. */
+NODISCARD bool ledger_is_flushed(const struct ledger *ledger);
 
 /* Something is stored and not delivered, or done and not answered. */
 NODISCARD bool ledger_has_backlog(const struct ledger *ledger);

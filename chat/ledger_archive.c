@@ -60,7 +60,7 @@ static bool ask_page(struct ledger *ledger, struct ledger_book *book)
     }
     page->owner = book;
     page->range = book->is_begun ? ARCHIVE_SINCE : ARCHIVE_NEWEST;
-    page->since = book->is_begun ? book->stored : book->options.keep_count;
+    page->since = book->is_begun ? book->stored : book->options.keep.count;
     page->count_max = PAGE_COUNT;
 
     const struct post post = {.kind = POST_ARCHIVE_READ, .archive_page = {page}};
@@ -94,6 +94,12 @@ static bool wants_trim(const struct ledger_book *book)
 {
     return book->keep > book->kept &&
            (book->trims_soon || book->keep - book->kept >= TRIM_COUNT_MIN);
+}
+
+/* How long goes with something else. Where there is nothing, a trim is right, and may be empty. */
+static bool has_only_times(const struct ledger_book *book, const struct archive_run *run)
+{
+    return book->keeps_soon && run->count == 0;
 }
 
 /* Moves publications from `queued` to the run, as many as may go together. */
@@ -138,8 +144,8 @@ static void add_run(struct ledger_book *book, struct archive_batch *batch)
                                         .power = book->options.power,
                                     });
     if (book->must_keep && !book->must_remove) {
-        run->record_ms = book->options.keep_ms;
-        run->position_ms = book->options.position_ms;
+        run->record_ms = book->options.keep.record_ms;
+        run->position_ms = book->options.keep.position_ms;
     }
     if (book->must_remove) {
         archive_post_add_entry(batch, (struct archive_entry){.kind = ARCHIVE_REMOVE});
@@ -151,7 +157,7 @@ static void add_run(struct ledger_book *book, struct archive_batch *batch)
                 batch, (struct archive_entry){.kind = ARCHIVE_RESET, .offset = book->stored});
         }
         add_publications(book, batch, run);
-        if (wants_trim(book)) {
+        if (wants_trim(book) || has_only_times(book, run)) {
             archive_post_add_entry(batch, (struct archive_entry){
                                               .kind = ARCHIVE_TRIM,
                                               .offset = book->keep,
@@ -210,6 +216,17 @@ void ledger_flush(struct ledger *ledger)
 
 /* -- how runs ended ---------------------------------------------------------------------------- */
 
+/* The store goes by these times; 0: by none. */
+static void compare_keep(struct ledger_book *book, uint64_t record_ms, uint64_t position_ms)
+{
+    const struct ledger_keep *keep = &book->options.keep;
+
+    book->must_keep = record_ms != keep->record_ms || position_ms != keep->position_ms;
+    book->keeps_soon = book->must_keep && record_ms > 0;
+    book->gone_ms =
+        record_ms > 0 && position_ms < keep->position_ms ? position_ms : keep->position_ms;
+}
+
 /* They are known not to be stored: again in the queue, before what came later. */
 static void take_back(struct ledger *ledger, struct ledger_book *book)
 {
@@ -229,7 +246,9 @@ static void take_back(struct ledger *ledger, struct ledger_book *book)
 static void run_is_stored(struct ledger *ledger, struct ledger_book *book,
                           const struct archive_batch *batch, const struct archive_run *run)
 {
-    book->must_keep = book->must_keep && run->record_ms == 0;
+    if (run->record_ms > 0) {
+        compare_keep(book, run->record_ms, run->position_ms);
+    }
     for (uint32_t i = 0; i < run->count; i++) {
         const struct archive_entry *entry = &batch->entries[run->first + i];
         switch (entry->kind) {
@@ -260,6 +279,7 @@ static void run_has_removed(struct ledger *ledger, struct ledger_book *book,
                             enum archive_result result)
 {
     book->is_removed = false;
+    book->keeps_soon = false;
     book->state = LEDGER_CLOSED;
     if (result == ARCHIVE_DONE || result == ARCHIVE_ABSENT) {
         book->is_begun = false;
@@ -289,7 +309,7 @@ static void take_run(struct ledger *ledger, const struct archive_batch *batch,
         book->state = LEDGER_CLOSED;
         ledger_want_page(ledger, book);
     }
-    if (!list_is_empty(&book->queued) || book->trims_soon) {
+    if (!list_is_empty(&book->queued) || book->trims_soon || book->keeps_soon) {
         ledger_mark_dirty(ledger, book);
     }
     ledger_maybe_idle(ledger, book);
@@ -333,14 +353,14 @@ static void begin_anew(struct ledger *ledger, struct ledger_book *book)
     set_idle(ledger, book, 0);
     begin(ledger, book, ledger->options.ops->new_epoch(ledger->options.context), 0);
     book->must_reset = true;
-    book->must_keep = true;
+    compare_keep(book, 0, 0);
 }
 
 /* Did the store have reason to remove it for its age? Else it has lost it. */
 static bool is_outlived(const struct ledger *ledger, const struct ledger_book *book)
 {
-    return book->is_begun && book->idle_ms + (ledger->now_ns - book->idle_ns) / NS_PER_MS >=
-                                 book->options.position_ms;
+    return book->is_begun &&
+           book->idle_ms + (ledger->now_ns - book->idle_ns) / NS_PER_MS >= book->gone_ms;
 }
 
 /* The store has it no more, and nothing of it is lost: it goes on where it was. */
@@ -362,7 +382,8 @@ static void settle(struct ledger *ledger, struct ledger_book *book)
          link = list_after(&book->questions, link)) {
         ledger_end_item(ledger, LEDGER_PLACED(link), CODES_ERROR_NONE);
     }
-    if (book->must_reset || book->must_remove || !list_is_empty(&book->queued)) {
+    if (book->must_reset || book->must_remove || book->keeps_soon ||
+        !list_is_empty(&book->queued)) {
         ledger_mark_dirty(ledger, book);
     }
     ledger_maybe_idle(ledger, book);
@@ -404,8 +425,7 @@ static void take_records(struct ledger *ledger, struct ledger_book *book, struct
     }
     book->must_reset = false;
     set_idle(ledger, book, page->idle_ms);
-    book->must_keep =
-        page->record_ms != book->options.keep_ms || page->position_ms != book->options.position_ms;
+    compare_keep(book, page->record_ms, page->position_ms);
     book->page = page;
     book->page_next = 0;
     mark_delivery(ledger, book);

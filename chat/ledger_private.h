@@ -44,7 +44,8 @@ struct ledger_book {
     bool is_loaded;   /* and all of it */
     bool must_reset;  /* the stream is not in the store yet */
     bool must_remove; /* it is to be forgotten there */
-    bool must_keep;   /* the store does not know for how long, or of another time */
+    bool must_keep;   /* the store does not know for how long, or of other times */
+    bool keeps_soon;  /* and is told without waiting for something else to go there */
     bool trims_soon;  /* without waiting for enough to be trimmed */
     bool has_run;     /* with the archive */
     bool is_removed;  /* by that run */
@@ -54,6 +55,7 @@ struct ledger_book {
     uint64_t keep;    /* the first that it needs to keep */
     uint64_t idle_ms; /* the age of its last publication, at idle_ns */
     uint64_t idle_ns;
+    uint64_t gone_ms; /* the store may have removed it at this age: by all times that it may know */
     struct list_link queued; /* items: publications that are to be sent */
     struct list_link sent;   /* those of the run that is under way; or, without one, unknown */
     struct list_link stored_items; /* those that are to be delivered */

@@ -163,9 +163,7 @@ void control_deinit(struct control *control)
         shard_destroy(control->members[i].shard);
         token_verifier_destroy(control->members[i].verifier);
     }
-    if (control->reload.present == NULL) {
-        settings_destroy(control->settings); /* it was not given away */
-    }
+    settings_destroy(control->settings);
     reload_deinit(&control->reload);
     service_deinit(&control->service);
     listening_deinit(&control->listening);

@@ -232,7 +232,7 @@ static int create_verifier(struct control *control, struct control_member *membe
                            struct metrics *metrics)
 {
     const struct token_verifier_options options = {
-        .keys = control->settings->keys,
+        .keys = control->reload.present->keys,
         .now_ms = read_clock,
         .metrics = metrics,
         .bus = control->bus,
@@ -240,11 +240,7 @@ static int create_verifier(struct control *control, struct control_member *membe
         .source_port = control_has_source(control) ? (uint16_t)control_source_port(control) : 0,
     };
     member->verifier = token_verifier_create(&options);
-    if (member->verifier == NULL) {
-        return control_fail(control, -ENOMEM, member->name);
-    }
-    member->claims = token_verifier_seam(member->verifier);
-    return 0;
+    return member->verifier == NULL ? control_fail(control, -ENOMEM, member->name) : 0;
 }
 
 static int create_member(struct control *control, size_t index)
@@ -258,10 +254,9 @@ static int create_member(struct control *control, size_t index)
 
     struct shard_options options = {
         .config = control->config,
-        .api_key = &control->settings->api_key,
-        .policies = &control->settings->policies.table,
+        .api_key = &control->reload.present->api_key,
+        .policies = &control->reload.present->policies.table,
         .tokens = member->verifier,
-        .verifier = token_keys_is_empty(control->settings->keys) ? NULL : &member->claims,
         .site = &control->site,
         .listening = &control->listening,
         .simd = control->simd,
@@ -337,7 +332,11 @@ static int start_reload(struct control *control)
         .reactor_count = control->config->reactor.count,
     };
     const int result = reload_init(&control->reload, &options, control->settings);
-    return result == 0 ? 0 : control_fail(control, result, "reload");
+    if (result != 0) {
+        return control_fail(control, result, "reload");
+    }
+    control->settings = NULL;
+    return 0;
 }
 
 static int start_listening(struct control *control)

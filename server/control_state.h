@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "chat/claims.h"
 #include "core/annot.h"
 #include "core/table.h"
 #include "core/thread.h"
@@ -65,8 +64,7 @@ struct control_source {
 /* One reactor's part of what the control keeps. */
 struct control_member {
     struct shard *shard;
-    struct token_verifier *verifier; /* NULL: no key is configured */
-    struct claims_verifier claims;   /* how the hub knows it */
+    struct token_verifier *verifier;
     struct thread thread;
     struct log *log;
     char name[CONTROL_NAME_SIZE];   /* of the thread */
@@ -84,7 +82,7 @@ struct control {
     const struct simd_ops *simd;
     struct bus *bus;
     const struct config_source *config_source;
-    struct settings *settings; /* those at the start, until they are the reload's */
+    struct settings *settings; /* those at the start; NULL: they are the reload's */
     struct site site;
     struct service service;
     struct listening listening;

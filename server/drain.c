@@ -9,10 +9,7 @@
 #include "server/config.h"
 #include "server/gateway.h"
 
-enum {
-    STEP_NS = 1000000,        /* from the first who is told on */
-    LAST_NS = 1000 * 1000000, /* at least, for the internal listener's last answers */
-};
+enum { LAST_NS = 1000 * 1000000 }; /* at least, for the internal listener's last answers */
 
 static const uint64_t ns_per_s = 1000000000;
 
@@ -102,12 +99,23 @@ static void cut_client(struct conn *conn, void *context) ON_REACTOR
     }
 }
 
+/* Once: they go in the sweeps that follow, and nobody comes any more. */
+static void cut_when_due(struct drain *drain, void (*cut_one)(struct conn *conn, void *context))
+    ON_REACTOR
+{
+    if (!drain->has_cut && reactor_now(drain->reactor) >= drain->deadline_ns) {
+        drain->has_cut = true;
+        reactor_each_conn(drain->reactor, cut_one, drain);
+    }
+}
+
 void drain_end(struct drain *drain)
 {
     CHECK(drain->phase == DRAIN_DESERTED);
     const uint64_t least_ns = reactor_now(drain->reactor) + LAST_NS;
 
     drain->phase = DRAIN_LAST;
+    drain->has_cut = false;
     drain->deadline_ns = drain->deadline_ns > least_ns ? drain->deadline_ns : least_ns;
     reactor_stop_listening(drain->reactor);
     gateway_drain_internal(drain->gateway);
@@ -138,14 +146,14 @@ void drain_step(struct drain *drain)
     if (drain->phase == DRAIN_PACED) {
         tell_who_is_due(drain);
     }
-    if (drain->phase == DRAIN_TOLD && now_ns >= drain->deadline_ns) {
-        reactor_each_conn(drain->reactor, cut_client, drain);
+    if (drain->phase == DRAIN_TOLD) {
+        cut_when_due(drain, cut_client);
     }
     if (drain->phase == DRAIN_TOLD && gateway_client_count(drain->gateway) == 0) {
         drain->phase = DRAIN_DESERTED;
     }
-    if (drain->phase == DRAIN_LAST && now_ns >= drain->deadline_ns) {
-        reactor_each_conn(drain->reactor, cut, drain);
+    if (drain->phase == DRAIN_LAST) {
+        cut_when_due(drain, cut);
     }
     metrics_set(drain->metrics, METRIC_DRAIN_WAITING, drain->remaining);
 }
@@ -158,10 +166,16 @@ uint64_t drain_due_ns(const struct drain *drain)
     case DRAIN_GRACE:
         return drain->grace_end_ns;
     case DRAIN_PACED:
+        return pace_due_ns(&drain->pace);
     case DRAIN_TOLD:
+        if (gateway_client_count(drain->gateway) == 0) {
+            return 0; /* the last one has gone in a sweep, behind drain_step() */
+        }
+        return drain->has_cut ? UINT64_MAX : drain->deadline_ns;
     case DRAIN_DESERTED:
+        return UINT64_MAX; /* drain_end() */
     case DRAIN_LAST:
-        return reactor_now(drain->reactor) + STEP_NS;
+        return drain->has_cut ? UINT64_MAX : drain->deadline_ns;
     }
     NEVER("a phase that nobody knows");
 }

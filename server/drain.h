@@ -55,6 +55,7 @@ struct drain {
     struct pace pace;
     uint32_t slot;      /* where the search for the next one goes on */
     uint32_t remaining; /* not told yet; those who left by themselves since the last count, too */
+    bool has_cut;       /* who was left at the deadline of this phase */
 };
 
 /* SIGTERM has come. */
@@ -66,7 +67,7 @@ void drain_step(struct drain *drain) ON_REACTOR;
 /* All reactors are deserted. */
 void drain_end(struct drain *drain) ON_REACTOR;
 
-/* When to call drain_step() at the latest; UINT64_MAX: any time. */
+/* When to call drain_step() at the latest if nothing happens; UINT64_MAX: any time. */
 NODISCARD uint64_t drain_due_ns(const struct drain *drain) ON_REACTOR;
 
 /* No client is connected any more, and none can be. */

@@ -185,10 +185,25 @@ void gateway_fire(struct timerwheel_timer *timer, void *context)
 
 /* -- commands that wait ------------------------------------------------------------------------ */
 
+/* Of those that wait, the ones that have gone. */
+static void forget_gone(struct gateway *gateway) ON_REACTOR
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < gateway->waiting_count; i++) {
+        if (reactor_conn(gateway->reactor, gateway->waiting[i]) != NULL) {
+            gateway->waiting[kept++] = gateway->waiting[i];
+        }
+    }
+    gateway->waiting_count = kept;
+}
+
 void gateway_wait_for_hub(struct gateway *gateway, struct peer *peer)
 {
     if (peer->waits_for_hub) {
         return;
+    }
+    if (gateway->waiting_count == gateway->options.conn_count_max) {
+        forget_gone(gateway);
     }
     CHECK(gateway->waiting_count < gateway->options.conn_count_max);
     peer->waits_for_hub = true;
@@ -208,8 +223,7 @@ bool gateway_has_answers(const struct gateway *gateway)
 static bool go_on(struct gateway *gateway, struct peer *peer) ON_REACTOR
 {
     if (peer->place == PEER_PLACE_WANTED) {
-        conn_resume(peer->conn); /* its request is read again, and asks again */
-        return true;
+        return gateway_ask_again(gateway, peer);
     }
     return peer->state == PEER_API ? gateway_go_on_api(gateway, peer)
                                    : gateway_read_held(gateway, peer);
@@ -305,7 +319,7 @@ static void *on_open(struct conn *conn) ON_REACTOR
     gateway_arm(gateway, peer);
     gateway->client_count += !listener->is_internal;
     if (!listener->wants_proxy) {
-        gateway_want_place(gateway, peer);
+        gateway_place_arrival(gateway, peer);
     }
     return peer;
 }
@@ -314,7 +328,7 @@ static void on_proxied(struct conn *conn, const struct address *client) ON_REACT
 {
     struct peer *peer = conn_user(conn);
     peer->client = client_address_of(client);
-    gateway_want_place(gateway_of(conn), peer);
+    gateway_place_arrival(gateway_of(conn), peer);
 }
 
 static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR
@@ -441,7 +455,8 @@ static void take_limits(struct gateway *gateway, const struct config *config)
     };
 }
 
-static void take_api(struct gateway *gateway, const struct config *config)
+static void take_api(struct gateway *gateway, const struct config *config,
+                     const struct api_key *api_key)
 {
     gateway->api_options = (struct api_request_options){
         .hub = gateway->options.hub,
@@ -457,8 +472,8 @@ static void take_api(struct gateway *gateway, const struct config *config)
         .insecure = config->http_api.insecure,
         .body_bytes_max = config->http_api.max_body_bytes,
     };
-    if (gateway->options.api_key != NULL) {
-        gateway->api_gate.key = *gateway->options.api_key;
+    if (api_key != NULL) {
+        gateway->api_gate.key = *api_key;
     }
 }
 
@@ -482,7 +497,8 @@ int gateway_create(const struct gateway_options *options, struct gateway **gatew
         .context = created,
     };
     take_limits(created, options->config);
-    take_api(created, options->config);
+    take_api(created, options->config, options->api_key);
+    created->options.api_key = NULL;
     created->peers = slab_create(sizeof(struct peer), options->conn_count_max);
     if (created->peers == NULL) {
         goto free_created;
@@ -505,9 +521,8 @@ void gateway_change(struct gateway *gateway, const struct config *config,
                     const struct api_key *api_key)
 {
     gateway->options.config = config;
-    gateway->options.api_key = api_key;
     take_limits(gateway, config);
-    take_api(gateway, config);
+    take_api(gateway, config, api_key);
 }
 
 void gateway_refuse_connections(struct gateway *gateway, bool refuses)

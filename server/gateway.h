@@ -37,7 +37,7 @@ struct token_verifier;
 
 struct gateway_options {
     const struct config *config;
-    const struct api_key *api_key; /* NULL: none */
+    const struct api_key *api_key; /* borrowed by gateway_create() alone; NULL: none */
     const struct simd_ops *simd;
     const struct site *site;
     const struct listening *listening; /* by the index that reactor_listen() gave */
@@ -45,7 +45,7 @@ struct gateway_options {
     struct outbox *outbox;
     struct reload_desk *desk;
     struct compression *compression; /* NULL: off, nobody is offered it */
-    struct token_verifier *tokens;   /* the hub asks it; NULL: no key is configured */
+    struct token_verifier *tokens;   /* the hub asks it; NULL: as in shard.h */
     struct metrics *metrics;
     struct log *log; /* NULL: none */
     uint32_t conn_count_max;

@@ -59,6 +59,12 @@ static void end_bad_command(struct gateway *gateway, struct peer *peer, uint16_t
     gateway_end(gateway, peer, code);
 }
 
+static bool may_show_token(enum command_method method)
+{
+    return method == COMMAND_CONNECT || method == COMMAND_SUBSCRIBE || method == COMMAND_REFRESH ||
+           method == COMMAND_SUB_REFRESH;
+}
+
 static void apply(struct gateway *gateway, struct peer *peer, const struct command *command)
     ON_REACTOR
 {
@@ -70,7 +76,9 @@ static void apply(struct gateway *gateway, struct peer *peer, const struct comma
         return;
     }
     const uint16_t code = hub_apply(gateway->options.hub, peer->session, command);
-    gateway_log_token(gateway, peer);
+    if (may_show_token(command->method)) {
+        gateway_log_token(gateway, peer);
+    }
     if (code != 0) {
         end_bad_command(gateway, peer, code);
         return;

@@ -81,11 +81,15 @@ void gateway_log_closed(const struct gateway *gateway, const struct peer *peer, 
         [METRIC_CLOSED_SLOW] = "slow",        [METRIC_CLOSED_SHUTDOWN] = "shutdown",
     };
     const bool is_telling = why == METRIC_CLOSED_TIMEOUT || why == METRIC_CLOSED_SLOW;
+    const enum log_level level = is_telling ? LOG_INFO : LOG_DEBUG;
+    if (!log_is_on(gateway->options.log, level)) {
+        return; /* mostly: there is one for each connection */
+    }
     const struct said said = {
         log_text("reason", words[why]),
         log_text("error", reason == 0 ? "" : strerrordesc_np(-reason)),
     };
-    log_at(gateway, peer, is_telling ? LOG_INFO : LOG_DEBUG, "closed", &said);
+    log_at(gateway, peer, level, "closed", &said);
 }
 
 void gateway_log_token(const struct gateway *gateway, const struct peer *peer)

@@ -28,4 +28,10 @@ void pace_begin(struct pace *pace, uint64_t now_ns, uint64_t end_ns, uint64_t in
 /* Is one of `remaining` (> 0) due? If so it counts as done; ask again. */
 NODISCARD bool pace_take(struct pace *pace, uint64_t now_ns, uint32_t remaining);
 
+/* When to ask at the latest, as long as anything remains. */
+static inline uint64_t pace_due_ns(const struct pace *pace)
+{
+    return pace->next_ns < pace->end_ns ? pace->next_ns : pace->end_ns;
+}
+
 #endif /* SERVER_PACE_H */

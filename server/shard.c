@@ -67,9 +67,8 @@ struct shard {
     struct delivery_times times;
     struct drain drain;
     struct reload_desk desk;
-    struct claims_verifier claims; /* of shard_options.tokens, if there are any */
-    uint64_t slow_turn_ns;         /* log.slow_turn */
-    uint64_t report_ns;            /* when to look again at what follows */
+    uint64_t slow_turn_ns; /* log.slow_turn */
+    uint64_t report_ns;    /* when to look again at what follows */
     uint64_t reported_accept_errors;
     uint64_t reported_gaps;
     uint64_t reported_deliveries; /* as of the last iteration */
@@ -98,8 +97,7 @@ static uint32_t page_bytes(const struct config *config)
 
 /* Sizes are those of the configuration at the start, where they cannot change. */
 static struct hub_options hub_options_of(const struct shard *shard, const struct config *config,
-                                         const struct policy_table *policies,
-                                         const struct claims_verifier *verifier)
+                                         const struct policy_table *policies)
 {
     const struct shard_options *options = &shard->options;
     const char *personal_namespace =
@@ -131,7 +129,7 @@ static struct hub_options hub_options_of(const struct shard *shard, const struct
         .ping_interval_s = (uint32_t)(config->client.ping_interval_ns / NS_PER_S),
         .anonymous_allowed =
             config->client.insecure || config->client.allow_anonymous_connect_without_token,
-        .verifier = verifier,
+        .verifier = options->tokens == NULL ? NULL : token_verifier_seam(options->tokens),
         .expired_close_delay_ns = config->client.expired_close_delay_ns,
         .expired_sub_close_delay_ns = config->client.expired_sub_close_delay_ns,
         .place_limits =
@@ -167,8 +165,8 @@ static struct hub_options hub_options_of(const struct shard *shard, const struct
 
 static int create_hub(struct shard *shard)
 {
-    const struct hub_options hub = hub_options_of(shard, shard->options.config,
-                                                  shard->options.policies, shard->options.verifier);
+    const struct hub_options hub =
+        hub_options_of(shard, shard->options.config, shard->options.policies);
     return hub_create(&hub, &shard->hub);
 }
 
@@ -290,9 +288,6 @@ int shard_create(const struct shard_options *options, struct shard **shard)
         .port = options->index,
         .control = (uint16_t)options->config->reactor.count,
     };
-    if (options->tokens != NULL) {
-        created->claims = token_verifier_seam(options->tokens);
-    }
     const int result = create_parts(created);
     if (result != 0) {
         shard_destroy(created);
@@ -317,6 +312,9 @@ int shard_create(const struct shard_options *options, struct shard **shard)
         .metrics = options->metrics,
         .seed = options->seed,
     };
+    /* They go with the first reload: what came out of them is where it belongs. */
+    created->options.api_key = NULL;
+    created->options.policies = NULL;
     *shard = created;
     return 0;
 }
@@ -365,24 +363,46 @@ static bool tell_control(struct shard *shard, enum post_kind kind) ON_REACTOR
     return bus_tell(shard->options.bus, shard->options.index, control, &packed) == BUS_POSTED;
 }
 
-/* Tells the control, once each, that no client is connected any more, and that nobody is and
- * nothing is left to be posted. */
+/* No client is connected any more, and the control is to be told, once. */
+static bool owes_deserted(const struct shard *shard) ON_REACTOR
+{
+    return !shard->is_deserted && drain_is_deserted(&shard->drain);
+}
+
+/* Until when the archive may answer: one that stands still does when it is ended, after this. */
+static uint64_t archive_until_ns(const struct shard *shard)
+{
+    return hub_has_given(shard->hub)
+               ? shard->drain.deadline_ns + shard->options.config->store.timeout_ns
+               : 0;
+}
+
+/* Nobody is connected and nothing is left to be posted, likewise. */
+static bool owes_drained(const struct shard *shard) ON_REACTOR
+{
+    return !shard->is_drained && drain_is_over(&shard->drain) && hub_is_quiet(shard->hub) &&
+           reactor_now(shard->reactor) >= archive_until_ns(shard);
+}
+
 static void go_on_draining(struct shard *shard) ON_REACTOR
 {
     drain_step(&shard->drain);
-    if (!shard->is_deserted && drain_is_deserted(&shard->drain)) {
+    if (owes_deserted(shard)) {
         shard->is_deserted = tell_control(shard, POST_DESERTED);
     }
-    if (shard->is_drained || !drain_is_over(&shard->drain) || !hub_is_quiet(shard->hub)) {
-        return;
+    if (owes_drained(shard)) {
+        shard->is_drained = tell_control(shard, POST_DRAINED);
     }
-    /* A store that stands still answers when it is ended, which is after this. */
-    const uint64_t patience_ns = shard->options.config->store.timeout_ns;
-    if (hub_has_given(shard->hub) &&
-        reactor_now(shard->reactor) < shard->drain.deadline_ns + patience_ns) {
-        return;
+}
+
+/* When it is to be called at the latest, if nothing happens. */
+static uint64_t draining_due_ns(const struct shard *shard) ON_REACTOR
+{
+    if (!drain_is_over(&shard->drain)) {
+        return drain_due_ns(&shard->drain);
     }
-    shard->is_drained = tell_control(shard, POST_DRAINED);
+    const uint64_t archive_ns = archive_until_ns(shard);
+    return archive_ns > reactor_now(shard->reactor) ? archive_ns : UINT64_MAX;
 }
 
 /* -- another configuration --------------------------------------------------------------------- */
@@ -406,13 +426,10 @@ static void renew_tls(struct shard *shard, const struct settings *settings) ON_R
 static void change(struct shard *shard, const struct settings *settings) ON_REACTOR
 {
     const struct config *config = settings->config;
-    const struct claims_verifier *verifier =
-        token_keys_is_empty(settings->keys) ? NULL : &shard->claims;
-    const struct hub_options hub =
-        hub_options_of(shard, config, &settings->policies.table, verifier);
 
     renew_keys(shard, settings);
     renew_tls(shard, settings);
+    const struct hub_options hub = hub_options_of(shard, config, &settings->policies.table);
     hub_change(shard->hub, &hub);
     gateway_change(shard->gateway, config, &settings->api_key);
     compression_set_min_size(shard->compression, config->websocket.compression_min_size);
@@ -510,11 +527,11 @@ static uint64_t sleep_ns(const struct shard *shard, uint64_t wait_ns) ON_REACTOR
         gateway_has_answers(shard->gateway) || reactor_has_leftover(shard->reactor)) {
         return 0;
     }
-    const bool retries =
-        hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway) || shard->owes_taken;
+    const bool retries = hub_has_backlog(shard->hub) || gateway_is_waiting(shard->gateway) ||
+                         shard->owes_taken || owes_deserted(shard) || owes_drained(shard);
     const uint64_t now_ns = reactor_now(shard->reactor);
     const uint64_t hub_ns = hub_due_ns(shard->hub);
-    const uint64_t drain_ns = shard->is_drained ? UINT64_MAX : drain_due_ns(&shard->drain);
+    const uint64_t drain_ns = draining_due_ns(shard);
     const uint64_t due_ns = hub_ns < drain_ns ? hub_ns : drain_ns;
     const uint64_t until_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const uint64_t most_ns = until_ns < wait_ns ? until_ns : wait_ns;

@@ -20,7 +20,6 @@
 struct api_key;
 struct backend_ops;
 struct bus;
-struct claims_verifier;
 struct config;
 struct listening;
 struct log;
@@ -32,11 +31,10 @@ struct site;
 struct token_verifier;
 
 struct shard_options {
-    const struct config *config;
-    const struct api_key *api_key; /* NULL: none */
-    const struct policy_table *policies;
-    struct token_verifier *tokens;          /* of this shard; NULL: there never will be a key */
-    const struct claims_verifier *verifier; /* the same, as the hub knows it; NULL: no key yet */
+    const struct config *config;         /* that of the start, to the end */
+    const struct api_key *api_key;       /* borrowed by shard_create() alone; NULL: none */
+    const struct policy_table *policies; /* likewise */
+    struct token_verifier *tokens;       /* of this shard; NULL: there never will be a key */
     const struct site *site;
     const struct listening *listening; /* its table is all that is looked at */
     const struct simd_ops *simd;

@@ -41,6 +41,7 @@ struct fetched {
 
 struct token_verifier {
     struct token_verifier_options options;
+    struct claims_verifier seam;
     struct token_keys *keys;
     struct fetched fetched[SECTION_COUNT];
     const char *why;
@@ -94,6 +95,9 @@ const char *token_reason_name(enum token_reason reason)
     return names[reason];
 }
 
+static enum claims_verdict verify_for_hub(void *context, enum claims_kind kind, struct bytes token,
+                                          struct claims *claims);
+
 struct token_verifier *token_verifier_create(const struct token_verifier_options *options)
 {
     CHECK(options->now_ms != NULL);
@@ -101,7 +105,9 @@ struct token_verifier *token_verifier_create(const struct token_verifier_options
     struct token_verifier *verifier = calloc(1, sizeof(*verifier));
     if (verifier != NULL) {
         verifier->options = *options;
+        verifier->options.keys = NULL; /* those of the first time may go */
         verifier->keys = options->keys;
+        verifier->seam = (struct claims_verifier){.verify = verify_for_hub, .context = verifier};
         verifier->why = "";
         token_keys_ref(verifier->keys);
     }
@@ -505,7 +511,7 @@ static enum claims_verdict verify_for_hub(void *context, enum claims_kind kind, 
     NEVER("a reason that is not one");
 }
 
-struct claims_verifier token_verifier_seam(struct token_verifier *verifier)
+const struct claims_verifier *token_verifier_seam(const struct token_verifier *verifier)
 {
-    return (struct claims_verifier){.verify = verify_for_hub, .context = verifier};
+    return token_keys_is_empty(verifier->keys) ? NULL : &verifier->seam;
 }

@@ -90,7 +90,7 @@ struct token_fault {
 NODISCARD bool token_verifier_take_fault(struct token_verifier *verifier,
                                          struct token_fault *fault);
 
-/* What the hub is given. */
-NODISCARD struct claims_verifier token_verifier_seam(struct token_verifier *verifier);
+/* What the hub is given: a part of the verifier. NULL: there is no key, so no tokens, for now. */
+NODISCARD const struct claims_verifier *token_verifier_seam(const struct token_verifier *verifier);
 
 #endif /* SERVER_TOKEN_H */

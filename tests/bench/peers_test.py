@@ -229,6 +229,32 @@ class Machine(unittest.TestCase):
             self.assertEqual(case.count, 9900)
             self.assertIn("10,100 open files", why)
 
+    def test_more_bytes_than_the_kernel_keeps_are_left_out(self):
+        chosen = list(compare.cases(False))
+        left_out = compare.too_large(chosen, 2 * 9900 * 16 * 16384 - 1)
+        self.assertEqual([case.name for case, _ in left_out],
+                         ["echo 16 KiB, 9,900 connections, 16 in flight"])
+        self.assertIn("2,595,225,600 bytes are under way", left_out[0][1])
+        self.assertEqual(compare.too_large(chosen, 2 * 9900 * 16 * 16384), [])
+        self.assertGreater(compare_machine.tcp_bytes_max(), 1 << 20)
+
+    def test_rounds_are_added_to_earlier_ones(self):
+        setting = {"rounds": 2, "seconds": 1, "files": 4096, "server_cpu": 0, "generator_cpu": 1}
+        runs = [{"round": 1, "figure": 4.5, "reason": None}, {"round": 2, "figure": 5.5,
+                                                              "reason": None}]
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "before.json")
+            compare.write_json(path, setting, {("echo", "npm ws"): runs}, [], None)
+            found, rounds = compare.read_earlier(path, setting)
+            self.assertEqual((found, rounds), ({("echo", "npm ws"): runs}, 2))
+            with self.assertRaisesRegex(compare.Failure, "made with seconds 1, not 3"):
+                compare.read_earlier(path, {**setting, "seconds": 3})
+            with self.assertRaisesRegex(compare.Failure, "one_cpu False, not True"):
+                compare.read_earlier(path, {**setting, "generator_cpu": 0})
+            path.write_text("[]")
+            with self.assertRaisesRegex(compare.Failure, "no JSON of compare.py"):
+                compare.read_earlier(path, setting)
+
     def test_bun_of_the_architecture(self):
         with tempfile.TemporaryDirectory() as folder:
             root = pathlib.Path(folder)

@@ -12,7 +12,7 @@ import { Sdk } from '../lib/chat.mjs';
 import { request } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server, runParleyd, writeConfig } from '../lib/server.mjs';
-import { sleep, until } from '../lib/wait.mjs';
+import { SLOWNESS, sleep, until } from '../lib/wait.mjs';
 
 const HISTORY = { history_size: 10000, history_ttl: '1h', force_recovery: true };
 
@@ -31,6 +31,15 @@ function configFor(directory, more = {}) {
       ],
     },
   };
+}
+
+/* Another history_ttl in a namespace, while the server runs. */
+async function reloadWith(server, config, name, ttl) {
+  const whole = structuredClone(config);
+  whole.channel.namespaces.find((one) => one.name === name).history_ttl = ttl;
+  writeConfig(`config-${server.port}.json`, JSON.stringify(whole));
+  server.kill('SIGHUP');
+  await server.untilMetric('parley_reloads_total{outcome="done"}', (value) => value === 1, 'a reload');
 }
 
 async function withStore(point, run, more) {
@@ -309,31 +318,41 @@ async function foreign(_, point) {
   fs.rmSync(directory, { recursive: true, force: true });
 }
 
-/* Nobody comes back after a crash: what was kept for a while only leaves the disk all the same. */
-async function forgetsWhatNobodyOpens(_, point) {
+/*
+ * Nobody comes back after a crash: what was kept for a while only leaves the disk all the same; but
+ * not what a reload has given more time while it was open, though nobody published there any more.
+ */
+async function leavesInTime(_, point) {
   const brief = { name: 'brief', ...HISTORY, history_ttl: '1s', history_meta_ttl: '2s', durability: 'process' };
-  await withStore(point, async (server, directory) => {
+  const longer = { ...brief, name: 'longer', history_ttl: `${2 * SLOWNESS}s`, history_meta_ttl: '1h' };
+  await withStore(point, async (server, directory, config) => {
     const exported = (channel) =>
       runParleyd(['store', 'export', '--live', '--path', path.join(directory, 'store'), channel]);
     const sdk = await Sdk.connect(server);
+    await sdk.publish('longer:stays', { number: 1 });
     for (let number = 1; number <= 5; number += 1) {
       await sdk.publish('durable:stays', { number });
       await sdk.publish('brief:goes', { number });
     }
     sdk.close();
+    const runs = 'parley_store_runs_total{result="stored"}';
+    const before = (await server.metrics()).value(runs);
+    await reloadWith(server, config, 'longer', '1h');
+    await server.untilMetric(runs, (value) => value === before + 1, 'what the store is told');
     await crash(server);
     await until(async () => /brief:goes does not exist/.test((await exported('brief:goes')).stderr), 'it to be gone');
     assert.equal((await exported('durable:stays')).stdout.trim().split('\n').length, 5);
+    assert.match((await exported('longer:stays')).stdout, /^{"offset":1,/);
     await until(async () => (await server.metrics()).value('parley_store_expired_total{what="channel"}') === 1,
       'the metric');
-  }, { namespaces: [brief] });
+  }, { namespaces: [brief, longer] });
 }
 
 group({
   name: 'durable: age',
   on: 'once',
   server: false,
-  cases: [['what nobody opens any more leaves the disk', forgetsWhatNobodyOpens]],
+  cases: [['what is too old leaves the disk, and nothing else', leavesInTime]],
 });
 
 group({

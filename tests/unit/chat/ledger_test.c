@@ -104,9 +104,7 @@ static void open_ledger(size_t bytes_max, uint32_t item_count_max, size_t reserv
     const struct ledger_book_options book = {
         .owner = &owner,
         .channel = view("room"),
-        .keep_count = KEEP,
-        .keep_ms = 1000,
-        .position_ms = 2000,
+        .keep = {.count = KEEP, .record_ms = 1000, .position_ms = 2000},
     };
     owner.book = ledger_open(ledger, &book);
     ck_assert_ptr_nonnull(owner.book);
@@ -669,6 +667,112 @@ START_TEST(says_how_long)
 }
 END_TEST
 
+static void set_keep(uint32_t count, uint64_t record_ms, uint64_t position_ms)
+{
+    const struct ledger_keep keep = {count, record_ms, position_ms};
+    ledger_set_keep(ledger, owner.book, &keep);
+}
+
+static struct archive_batch *take_keep(const char *entries, uint64_t record_ms,
+                                       uint64_t position_ms)
+{
+    struct archive_batch *batch = take_batch();
+    batch_is(batch, entries);
+    ck_assert_uint_eq(batch->runs[0].record_ms, record_ms);
+    ck_assert_uint_eq(batch->runs[0].position_ms, position_ms);
+    return batch;
+}
+
+/* Other times than it was opened with: the store hears of them at once, and once. */
+START_TEST(says_how_long_now)
+{
+    begin();
+    set_keep(KEEP, 1000, 2000);
+    nothing_is_asked();
+    set_keep(3, 1000, 2000); /* the number is ours alone */
+    nothing_is_asked();
+    set_keep(3, 1000, 2500);
+    ck_assert(!ledger_is_flushed(ledger) && !ledger_is_idle(owner.book));
+    struct archive_batch *batch = take_keep("T1", 1000, 2500);
+    ck_assert(ledger_is_flushed(ledger));
+    say_batch(batch, ARCHIVE_DONE);
+    ck_assert(ledger_is_idle(owner.book));
+    nothing_is_asked();
+
+    /* With what goes there anyway; and again when it has changed meanwhile. */
+    set_keep(3, 1000, 3000);
+    ck_assert_int_eq(publish("a"), CODES_ERROR_NONE);
+    batch = take_keep(" 1:a", 1000, 3000);
+    set_keep(3, 4000, 5000);
+    nothing_is_asked();
+    say_batch(batch, ARCHIVE_DONE);
+    deliver();
+    say_batch(take_keep("T1", 4000, 5000), ARCHIVE_REFUSED);
+    say_batch(take_keep("T1", 4000, 5000), ARCHIVE_UNKNOWN);
+    struct archive_page *page = take_page();
+    page->epoch = 101;
+    page->top = 1;
+    page->first = 1;
+    page->record_ms = 1000;
+    page->position_ms = 3000;
+    say_page(page, ARCHIVE_DONE);
+    deliver();
+    say_batch(take_keep("T1", 4000, 5000), ARCHIVE_DONE);
+    nothing_is_asked();
+    ck_assert_int_eq(done().error, CODES_ERROR_NONE);
+}
+END_TEST
+
+/* What nobody knows of is compared when it is opened, and what is removed does not come back. */
+START_TEST(says_how_long_later)
+{
+    set_keep(7, 3000, 4000);
+    nothing_is_asked();
+    ck_assert_int_eq(ask(), CODES_ERROR_NONE);
+    struct archive_page *page = take_page();
+    ck_assert_uint_eq(page->since, 7);
+    page->epoch = 7;
+    page->first = 1;
+    page->record_ms = 1000;
+    page->position_ms = 2000;
+    say_page(page, ARCHIVE_DONE);
+    deliver();
+    ck_assert_int_eq(done().error, CODES_ERROR_NONE);
+    say_batch(take_keep("T1", 3000, 4000), ARCHIVE_DONE);
+
+    ledger_remove(ledger, owner.book);
+    struct archive_batch *batch = take_keep("X0", 0, 0);
+    set_keep(7, 1000, 2000);
+    say_batch(batch, ARCHIVE_DONE);
+    nothing_is_asked();
+}
+END_TEST
+
+/* The store has dropped it by the times that it knew: nothing was lost, whatever is wanted now. */
+START_TEST(goes_on_after_a_change)
+{
+    begin();
+    ck_assert_int_eq(publish("a"), CODES_ERROR_NONE);
+    say_batch(take_batch(), ARCHIVE_DONE);
+    deliver();
+    (void)done();
+    ledger_tick(ledger, UINT64_C(2000000001)); /* position_ms later */
+    set_keep(KEEP, 1000, 1000000);
+    say_batch(take_keep("T1", 1000, 1000000), ARCHIVE_ABSENT);
+    say_page(take_page(), ARCHIVE_ABSENT);
+    say_batch(take_keep("R1", 1000, 1000000), ARCHIVE_DONE);
+    ck_assert(owner.begun == 1 && owner.epoch == 101);
+
+    /* From now on that it is gone before its time is a loss. */
+    ck_assert_int_eq(publish("b"), CODES_ERROR_NONE);
+    say_batch(take_batch(), ARCHIVE_ABSENT);
+    say_page(take_page(), ARCHIVE_ABSENT);
+    ck_assert_int_eq(owner.begun, 2);
+    say_batch(take_batch(), ARCHIVE_DONE);
+    deliver();
+}
+END_TEST
+
 START_TEST(trims_and_removes)
 {
     begin();
@@ -715,7 +819,7 @@ START_TEST(waits_for_credits)
     open_ledger(1 << 20, 1000, 1);
     struct owner other = {.begun = 0};
     const struct ledger_book_options options = {
-        .owner = &other, .channel = view("other"), .keep_count = KEEP, .power = true};
+        .owner = &other, .channel = view("other"), .keep = {.count = KEEP}, .power = true};
     other.book = ledger_open(ledger, &options);
     begin();
     ck_assert_int_eq(publish("a"), CODES_ERROR_NONE);
@@ -754,6 +858,9 @@ int main(void)
     tcase_add_test(tcase, goes_on_where_it_was);
     tcase_add_test(tcase, what_expired_was_stored);
     tcase_add_test(tcase, says_how_long);
+    tcase_add_test(tcase, says_how_long_now);
+    tcase_add_test(tcase, says_how_long_later);
+    tcase_add_test(tcase, goes_on_after_a_change);
     tcase_add_test(tcase, trims_and_removes);
     tcase_add_test(tcase, waits_for_credits);
     Suite *suite = suite_create("chat/ledger");

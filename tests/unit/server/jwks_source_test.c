@@ -190,10 +190,10 @@ START_TEST(reaches_every_reactor)
     world_init(&world);
     publish(&world, forge.ec[0], ",\"kid\":\"a\"");
     char *token = make_token(forge.ec[0], "a");
-    const struct claims_verifier seam = token_verifier_seam(world.verifiers[0]);
+    const struct claims_verifier *seam = token_verifier_seam(world.verifiers[0]);
     struct claims claims;
-    ck_assert_int_eq(seam.verify(seam.context, CLAIMS_CONNECTION,
-                                 (struct bytes){(const uint8_t *)token, strlen(token)}, &claims),
+    ck_assert_int_eq(seam->verify(seam->context, CLAIMS_CONNECTION,
+                                  (struct bytes){(const uint8_t *)token, strlen(token)}, &claims),
                      CLAIMS_UNAVAILABLE);
     ck_assert_uint_eq(go_on(&world, 0), JWKS_SOURCE_REFRESH_MS);
     ck_assert_int_eq(check(&world, 0, token), TOKEN_GOOD);

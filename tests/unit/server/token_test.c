@@ -797,32 +797,42 @@ START_TEST(has_keys_of_their_own)
 }
 END_TEST
 
-/* New keys from one token to the next: POST_RENEW_KEYS. */
-START_TEST(takes_new_keys)
+static struct token_keys *keys_of(const char *text, struct config *config)
 {
     char error[CONFIG_ERROR_SIZE] = "";
+    const struct bytes bytes = {(const uint8_t *)text, strlen(text)};
+    ck_assert_int_eq(config_load_memory("t", bytes, config, error, sizeof(error)), 0);
+    struct token_keys *keys = token_keys_create(&config->client, error);
+    ck_assert_msg(keys != NULL, "%s", error);
+    return keys;
+}
+
+/* New keys from one token to the next, and none at all: a reload. */
+START_TEST(takes_new_keys)
+{
     struct world world;
     struct config other;
+    struct config without;
     char *old_token = hs256(HS256, PAYLOAD);
     char *new_token = forge_hmac(HS256, PAYLOAD, 256, OTHER_SECRET, strlen(OTHER_SECRET));
-    static const char text[] = "client: {token: {hmac_secret_key: " OTHER_SECRET "}}";
 
     world_init(&world, plain, "");
+    const struct claims_verifier *seam = token_verifier_seam(world.verifier);
+    ck_assert_ptr_nonnull(seam);
     expect(&world, "before", old_token, TOKEN_GOOD);
     expect(&world, "before", new_token, TOKEN_BAD_SIGNATURE);
-    ck_assert_int_eq(config_load_memory("t",
-                                        (struct bytes){(const uint8_t *)text, sizeof(text) - 1},
-                                        &other, error, sizeof(error)),
-                     0);
-    struct token_keys *keys = token_keys_create(&other.client, error);
-    ck_assert_msg(keys != NULL, "%s", error);
-    token_verifier_renew_keys(world.verifier, keys);
+    token_verifier_renew_keys(
+        world.verifier, keys_of("client: {token: {hmac_secret_key: " OTHER_SECRET "}}", &other));
     expect(&world, "after", old_token, TOKEN_BAD_SIGNATURE);
     expect(&world, "after", new_token, TOKEN_GOOD);
+    ck_assert_ptr_eq(token_verifier_seam(world.verifier), seam);
+    token_verifier_renew_keys(world.verifier, keys_of("{}", &without));
+    ck_assert_ptr_null(token_verifier_seam(world.verifier));
     free(old_token);
     free(new_token);
     world_deinit(&world);
     config_destroy(&other);
+    config_destroy(&without);
 }
 END_TEST
 
@@ -882,9 +892,9 @@ START_TEST(tells_when_it_ends)
 
     world_init(&world, plain, "");
     char *token = hs256(HS256, ends[_i].payload);
-    const struct claims_verifier seam = token_verifier_seam(world.verifier);
-    ck_assert_int_eq(seam.verify(seam.context, CLAIMS_CONNECTION,
-                                 (struct bytes){(uint8_t *)token, strlen(token)}, &claims),
+    const struct claims_verifier *seam = token_verifier_seam(world.verifier);
+    ck_assert_int_eq(seam->verify(seam->context, CLAIMS_CONNECTION,
+                                  (struct bytes){(uint8_t *)token, strlen(token)}, &claims),
                      CLAIMS_VALID);
     ck_assert(claims.expires == ends[_i].expires);
     ck_assert_uint_eq(claims.ttl_s, ends[_i].ttl_s);
@@ -967,17 +977,18 @@ START_TEST(speaks_the_hubs_language)
     struct claims claims = {.ttl_s = 77};
 
     world_init(&world, plain, "");
-    const struct claims_verifier seam = token_verifier_seam(world.verifier);
+    const struct claims_verifier *seam = token_verifier_seam(world.verifier);
     char *expired = hs256(HS256, "{\"exp\":1}");
     char *forged = forge_hmac(HS256, "{\"exp\":1}", 256, "x", 1);
-    ck_assert_int_eq(seam.verify(seam.context, CLAIMS_CONNECTION,
-                                 (struct bytes){(uint8_t *)expired, strlen(expired)}, &claims),
+    ck_assert_int_eq(seam->verify(seam->context, CLAIMS_CONNECTION,
+                                  (struct bytes){(uint8_t *)expired, strlen(expired)}, &claims),
                      CLAIMS_EXPIRED);
-    ck_assert_int_eq(seam.verify(seam.context, CLAIMS_CONNECTION,
-                                 (struct bytes){(uint8_t *)forged, strlen(forged)}, &claims),
+    ck_assert_int_eq(seam->verify(seam->context, CLAIMS_CONNECTION,
+                                  (struct bytes){(uint8_t *)forged, strlen(forged)}, &claims),
                      CLAIMS_INVALID);
-    ck_assert_int_eq(seam.verify(seam.context, CLAIMS_CONNECTION, (struct bytes){NULL, 0}, &claims),
-                     CLAIMS_INVALID);
+    ck_assert_int_eq(
+        seam->verify(seam->context, CLAIMS_CONNECTION, (struct bytes){NULL, 0}, &claims),
+        CLAIMS_INVALID);
     ck_assert_uint_eq(claims.ttl_s, 77);
     free(expired);
     free(forged);
