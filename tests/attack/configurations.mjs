@@ -11,6 +11,8 @@ import { SECRET, makeKey, makeToken } from '../e2e/lib/tokens.mjs';
 
 const SHORT = '1500ms'; /* time limits that an attack has to outlast */
 
+export const CONNECTIONS = 64; /* of clients, where there are few */
+
 export const ORIGINS = ['https://a.example', 'http://b.example:8080', 'http://[::1]:3000'];
 export const KEYS = { HS256: makeKey('HS256'), RS256: makeKey('RS256'), ES256: makeKey('ES256') };
 
@@ -104,8 +106,7 @@ function few() {
   return {
     server: {
       config: {
-        client: { insecure: true, connection_limit: 64 },
-        http_server: { handshake_timeout: SHORT },
+        client: { insecure: true, connection_limit: CONNECTIONS },
       },
     },
   };

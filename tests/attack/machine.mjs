@@ -7,9 +7,14 @@
  */
 import os from 'node:os';
 
+import { cpuSecondsOf } from '../e2e/lib/server.mjs';
+
 const ALONE_MAX = 0.25; /* of all processors: above, others are in the way */
 
-/* Seconds: { busy, all } of all processors, { ours } of this process and the servers. */
+/*
+ * Seconds: { busy, all } of all processors, { ours } of this process, of programs that it started
+ * and that have ended, and of the servers.
+ */
 function look(servers) {
   const sum = { busy: 0, all: 0 };
   for (const { times } of os.cpus()) {
@@ -17,8 +22,8 @@ function look(servers) {
     sum.all += all / 1000;
     sum.busy += (all - times.idle) / 1000;
   }
-  const { user, system } = process.cpuUsage();
-  const ours = servers.reduce((total, server) => total + server.cpuSeconds, (user + system) / 1e6);
+  const ours = servers.reduce((total, server) => total + server.cpuSeconds,
+    cpuSecondsOf(process.pid, { andChildren: true }));
   return { ...sum, ours };
 }
 

@@ -31,13 +31,14 @@ function rejections(metrics) {
   return new Map(samples.map((one) => [one.labels.reason, one.value]));
 }
 
-/* What the entry wants to be counted: { reason: how often at least }. */
-function checkCounts(before, after, wanted = {}) {
+/* What the entry wants one attack to count, { reason: how often at least }, was counted for each. */
+function checkCounts(before, after, attacks, wanted = {}) {
   const [was, is] = [rejections(before), rejections(after)];
-  for (const [reason, least] of Object.entries(wanted)) {
+  for (const [reason, each] of Object.entries(wanted)) {
     assert.ok(is.has(reason), `there is a reason ${reason}`);
     const more = is.get(reason) - was.get(reason);
-    assert.ok(more >= least, `${reason}: ${more} more were counted, of ${least}`);
+    assert.ok(more >= attacks * each,
+      `${reason}: ${more} more were counted, of ${each} by each of ${attacks} attacks`);
   }
 }
 
@@ -51,32 +52,36 @@ async function goesBack(server, rssBefore) {
   assert.equal((await request(server.internalPort, 'GET', '/health')).status, 200, '/health');
 }
 
-/* Resolves with what kept it from being made, or undefined. */
-async function attackOnce(entry, server) {
-  const end = Date.now() + ROUND_MS;
+/* As often as there is time for it. Resolves with {attacks}, or {skipped}: what kept it away. */
+async function attackFor(ms, entry, server) {
+  const end = Date.now() + ms;
+  let attacks = 0;
   do {
     const skipped = await within(entry.attack(server), 'the attack', ATTACK_MS);
     closeAll();
     if (skipped !== undefined) {
-      return skipped;
-    }
-  } while (Date.now() < end);
-  return undefined;
-}
-
-/* Until nobody seems to be starved, or ROUNDS_MAX. Resolves with {skipped} or the comparison. */
-async function attack(entry, { servers, honest, target }) {
-  const windows = servers.map(() => []);
-  await honest.take();
-  for (let round = 1; ; round += 1) {
-    const skipped = await attackOnce(entry, servers[target]);
-    if (skipped !== undefined) {
       return { skipped };
     }
+    attacks += 1;
+  } while (Date.now() < end);
+  return { attacks };
+}
+
+/* Until nobody seems to be starved, or ROUNDS_MAX. Resolves with {skipped}, or attacks and comparison. */
+async function attack(entry, { servers, honest, target }) {
+  const windows = servers.map(() => []);
+  let attacks = 0;
+  await honest.take();
+  for (let round = 1; ; round += 1) {
+    const made = await attackFor(ROUND_MS, entry, servers[target]);
+    if (made.skipped !== undefined) {
+      return made;
+    }
+    attacks += made.attacks;
     (await honest.take()).forEach((samples, i) => windows[i].push(...windowsOf(samples)));
     const compared = compare(windows[target], windows[1 - target]);
     if (!compared.isStarved || round === ROUNDS_MAX) {
-      return compared;
+      return { attacks, ...compared };
     }
   }
 }
@@ -91,13 +96,13 @@ async function runEntry(entry, scene) {
   const before = await server.metrics();
   const rss = server.rssBytes;
   const machine = new Machine(scene.servers);
-  const { skipped, p99, calm, ratio, isStarved } = await attack(entry, scene);
+  const { skipped, attacks, p99, calm, ratio, isStarved } = await attack(entry, scene);
   if (skipped !== undefined) {
     scene.say('skipped', `row ${entry.row}: ${entry.name}: ${skipped}`);
     return;
   }
   const { percent, areInTheWay } = machine.others;
-  checkCounts(before, await server.metrics(), entry.options.rejected);
+  checkCounts(before, await server.metrics(), attacks, entry.options.rejected);
   await goesBack(server, rss);
   const text = `p99 ${p99.toFixed(1)} ms, elsewhere ${calm.toFixed(1)} ms: x ${ratio.toFixed(1)}`;
   if (isStarved && !entry.options.starves && areInTheWay) {

@@ -6,33 +6,19 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 
 import { CHAT } from '../../e2e/lib/chat.mjs';
-import { closeAtEnd } from '../../e2e/lib/cleanup.mjs';
 import { UPGRADE, head } from '../../e2e/lib/http.mjs';
-import { within } from '../../e2e/lib/wait.mjs';
+import { PROXY_SIGNATURE, proxyHeader as v2, talk } from '../../e2e/lib/talk.mjs';
 import { inParallel } from '../parallel.mjs';
 
 const TRUSTED = '127.0.0.1';
 const STRANGER = '127.0.0.9';
 const FORGED = '203.0.113';
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
-const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 
-/* All that is said to these bytes, until the server hangs up. */
-async function heard(port, bytes, localAddress = TRUSTED) {
-  const socket = net.connect({ port, host: TRUSTED, localAddress });
-  closeAtEnd(() => socket.destroy());
-  let said = '';
-  socket.on('data', (data) => { said += data.toString('latin1'); });
-  socket.on('error', () => {});
-  socket.write(Buffer.concat([bytes].flat().map((one) => Buffer.from(one, 'latin1'))));
-  await within(new Promise((resolve) => { socket.once('close', resolve); }), 'the end');
-  return said;
-}
-
-/* Version 2: first byte, family, length as said, and what is there. */
-function v2(versionCommand, family, length, body = Buffer.alloc(length)) {
-  const start = Buffer.from([versionCommand, family, length >> 8, length & 255]);
-  return Buffer.concat([SIGNATURE, start, body]);
+/* All that is said to these bytes, which come at once, until the server hangs up. */
+function heard(port, bytes, localAddress = TRUSTED) {
+  return talk(net.connect({ port, host: TRUSTED, localAddress }),
+    Buffer.concat([bytes].flat().map((one) => Buffer.from(one, 'latin1'))));
 }
 
 const INET = Buffer.from([203, 0, 113, 1, 127, 0, 0, 1, 1, 1, 0, 80]);
@@ -48,13 +34,13 @@ async function badHeaders(server) {
     'PROXY UDP4 203.0.113.1 1.1.1.1 1 2\r\n', 'PROXY TCP4 203.0.113.1 1.1.1.1 1 2\n',
     'PROXY TCP4 203.0.113.1\0 1.1.1.1 1 2\r\n', `PROXY TCP4 ${'2'.repeat(100)} 1.1.1.1 1 2\r\n`,
     `PROXY UNKNOWN ${'x'.repeat(100)}\r\n`,
-    v2(0x31, 0x11, 12, INET), v2(0x22, 0x11, 12, INET), v2(0x21, 0x11, 11, INET.subarray(0, 11)),
-    v2(0x21, 0x21, 12, INET), v2(0x21, 0x11, 65535, Buffer.alloc(0)), v2(0x21, 0x11, 537),
-    v2(0x21, 0xf1, 12, INET), v2(0x21, 0x1f, 12, INET)];
+    v2(0x31, 0x11, INET), v2(0x22, 0x11, INET), v2(0x21, 0x11, INET.subarray(0, 11)),
+    v2(0x21, 0x21, INET), v2(0x21, 0x11, Buffer.alloc(0), 65535), v2(0x21, 0x11, Buffer.alloc(537)),
+    v2(0x21, 0xf1, INET), v2(0x21, 0x1f, INET)];
   await inParallel(table.length, async (number) => {
     assert.equal(await heard(proxy, [table[number], GET]), '', `header ${number}`);
   });
-  for (const good of ['PROXY TCP4 203.0.113.1 1.1.1.1 1 2\r\n', v2(0x21, 0x11, 12, INET)]) {
+  for (const good of ['PROXY TCP4 203.0.113.1 1.1.1.1 1 2\r\n', v2(0x21, 0x11, INET)]) {
     assert.match(await heard(proxy, [good, GET]), /^HTTP\/1\.1 200/);
   }
 }
@@ -62,7 +48,7 @@ async function badHeaders(server) {
 /* A good header of somebody who is no proxy, and one where none is due. */
 async function notAProxy(server) {
   const upgrade = head('GET', CHAT, { ...UPGRADE, Origin: 'http://elsewhere.example' });
-  for (const header of [`PROXY TCP4 ${FORGED}.66 1.1.1.1 1 2\r\n`, v2(0x21, 0x11, 12, INET)]) {
+  for (const header of [`PROXY TCP4 ${FORGED}.66 1.1.1.1 1 2\r\n`, v2(0x21, 0x11, INET)]) {
     await inParallel(100, async () => {
       assert.equal(await heard(server.options.proxy, [header, upgrade], STRANGER), '');
     });
@@ -73,7 +59,7 @@ async function notAProxy(server) {
 
 async function nothingSaid(server) {
   await inParallel(100, async (number) => {
-    const bytes = ['', 'P', 'PROXY TCP4 1', SIGNATURE.subarray(0, 7)][number % 4];
+    const bytes = ['', 'P', 'PROXY TCP4 1', PROXY_SIGNATURE.subarray(0, 7)][number % 4];
     assert.equal(await heard(server.options.proxy, bytes), '');
   }, 100);
 }

@@ -4,23 +4,39 @@
  */
 import assert from 'node:assert/strict';
 
-import { RawChat } from '../../e2e/lib/chat.mjs';
-import { Wire, request } from '../../e2e/lib/http.mjs';
-import { within } from '../../e2e/lib/wait.mjs';
+import { CHAT, RawChat } from '../../e2e/lib/chat.mjs';
+import { UPGRADE, Wire, head, request } from '../../e2e/lib/http.mjs';
+import { until } from '../../e2e/lib/wait.mjs';
+import { CONNECTIONS } from '../configurations.mjs';
 import { inParallel } from '../parallel.mjs';
 
-/* More than connection_limit: who has no place is reset, or waits until others have gone. */
+/*
+ * More than connection_limit, all at once. Who has a place keeps it until /health has been asked for:
+ * that is answered while there is none. Who has none is reset, or waits until others have gone.
+ */
 async function tooMany(server) {
   const COUNT = 160;
-  await inParallel(COUNT, async () => {
-    const wire = await Wire.open(server.port).catch((error) => {
-      assert.equal(error.code, 'ECONNRESET');
-      return null;
-    });
-    await within(wire?.whenEnded, 'its end, one after the other');
-    wire?.destroy();
-  }, COUNT);
+  const wires = [];
+  const isFull = async () => (
+    (await server.metrics()).value('parley_connections_open') >= CONNECTIONS);
+  await until(async () => {
+    await inParallel(COUNT, async () => {
+      const wire = await Wire.open(server.port).catch((error) => {
+        assert.equal(error.code, 'ECONNRESET');
+        return null;
+      });
+      wire?.write(head('GET', CHAT, UPGRADE));
+      wires.push(wire);
+    }, COUNT);
+    return isFull();
+  }, 'no place to be left');
   assert.equal((await request(server.internalPort, 'GET', '/health')).status, 200);
+  assert.ok(await isFull(), 'and still there is no place');
+  await Promise.all(wires.filter((wire) => wire !== null).map(async (wire) => {
+    const how = await wire.response().then(({ status }) => status, () => wire.ended);
+    assert.ok([101, 'reset'].includes(how), `one of too many: ${how}`);
+    wire.destroy();
+  }));
 }
 
 /* In a channel, and never reads: the writer, and who reads, go on. */

@@ -17,6 +17,7 @@ import { UPGRADE, head } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { filled, startHaproxy, startNginx } from '../lib/proxies.mjs';
 import { ROOT, Server, findPorts } from '../lib/server.mjs';
+import { statusIn, talk } from '../lib/talk.mjs';
 import { until, within } from '../lib/wait.mjs';
 
 const FORGED = '192.0.2.66';
@@ -132,28 +133,10 @@ function connect(port) {
 }
 
 /* These bytes over TLS: all that comes back until it closes, or until there is what is wanted. */
-async function say(port, bytes, { from = '127.0.0.1', enough = /\r\n\r\n/ } = {}) {
-  const socket = tls.connect({ port, host: '127.0.0.1', ...secure(from) });
-  closeAtEnd(() => socket.destroy());
-  let heard = '';
-  await within(new Promise((resolve) => {
-    socket.on('data', (data) => {
-      heard += data.toString('latin1');
-      if (enough?.test(heard)) {
-        resolve();
-      }
-    });
-    socket.on('error', () => {});
-    socket.once('close', resolve);
-    socket.write(bytes);
-  }), 'an answer').catch((error) => {
-    throw new Error(`${error.message} to ${bytes}: there is ${heard}`);
-  });
-  socket.destroy();
-  return heard;
+function say(port, bytes, { from = '127.0.0.1', enough = /\r\n\r\n/ } = {}) {
+  return talk(tls.connect({ port, host: '127.0.0.1', ...secure(from) }), bytes, { enough });
 }
 
-const statusOf = (text) => Number(text.match(/^HTTP\/1\.1 (\d+)/)?.[1] ?? 0);
 const get = (target) => head('GET', target, { Connection: 'close' });
 const forged = (more) => head('GET', CHAT, { ...UPGRADE, 'X-Forwarded-For': FORGED, 'X-Real-IP': FORGED, ...more });
 
@@ -165,7 +148,7 @@ async function served(site) {
     assert.equal((await publication.take('what was published')).data, way);
     sdk.close();
     const page = await say(port, forged({ Origin: 'https://127.0.0.1' }));
-    assert.equal(statusOf(page), 101, `${way}: a page of the same host`);
+    assert.equal(statusIn(page), 101, `${way}: a page of the same host`);
   }
 }
 
@@ -175,12 +158,12 @@ async function addresses(site) {
   const strangers = { 'HAProxy': '127.0.0.7', 'HAProxy, through': '127.0.0.8', 'nginx': '127.0.0.9' };
   for (const [way, port] of Object.entries(site.ways)) {
     const from = strangers[way];
-    assert.equal(statusOf(await say(port, refused, { from })), 403, way);
+    assert.equal(statusIn(await say(port, refused, { from })), 403, way);
     await site.isLogged(new RegExp(`client=${from}${way === 'HAProxy, through' ? ':\\d+' : ''} `));
   }
   /* In a trusted network what an added header says first would be believed. */
   for (const way of ['HAProxy', 'nginx']) {
-    assert.equal(statusOf(await say(site.ways[way], refused)), 403, way);
+    assert.equal(statusIn(await say(site.ways[way], refused)), 403, way);
   }
   await site.isLogged(/client=127\.0\.0\.1 /);
   site.servers.forEach((server) => assert.ok(!server.log().includes(FORGED)));
@@ -190,7 +173,7 @@ async function addresses(site) {
 async function closedToThePublic(site) {
   for (const [way, port] of Object.entries(site.ways)) {
     for (const target of ['/metrics', '/ready', '/health', '/api/info', '//metrics', '/%6detrics', '/METRICS']) {
-      assert.equal(statusOf(await say(port, get(target))), 404, `${way}: ${target}`);
+      assert.equal(statusIn(await say(port, get(target))), 404, `${way}: ${target}`);
     }
     const behind = get('/metrics');
     for (const wrong of [{ 'Sec-WebSocket-Version': '12' }, { 'Sec-WebSocket-Key': 'short' },

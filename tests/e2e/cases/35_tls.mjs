@@ -15,6 +15,7 @@ import { CHAT } from '../lib/chat.mjs';
 import { closeAtEnd } from '../lib/cleanup.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server } from '../lib/server.mjs';
+import { talk } from '../lib/talk.mjs';
 import { Mailbox, until, within } from '../lib/wait.mjs';
 
 const SECRETS = ['a', 'b', 'c'].map((digit) => digit.repeat(64));
@@ -107,24 +108,14 @@ async function earlyData(server) {
 
 async function plainHttp(server) {
   const before = (await server.metrics()).rejected('tls_handshake');
-  const socket = net.connect(server.port, '127.0.0.1');
-  closeAtEnd(() => socket.destroy());
-  socket.on('error', () => {});
-  socket.resume();
-  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-  await within(new Promise((resolve) => { socket.once('close', resolve); }), 'the end');
+  await talk(net.connect(server.port, '127.0.0.1'), 'GET / HTTP/1.1\r\nHost: a\r\n\r\n');
   assert.equal((await server.metrics()).rejected('tls_handshake'), before + 1);
 }
 
 async function page(server) {
-  const response = await within(new Promise((resolve, reject) => {
-    const socket = tls.connect({ port: server.port, host: '127.0.0.1', servername: 'localhost', ca: fs.readFileSync(certificate().cert) });
-    let text = '';
-    socket.on('error', reject);
-    socket.on('data', (data) => { text += data; });
-    socket.on('end', () => resolve(text));
-    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
-  }), 'the page');
+  const response = await talk(tls.connect({
+    port: server.port, host: '127.0.0.1', servername: 'localhost', ca: fs.readFileSync(certificate().cert),
+  }), 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
   assert.match(response, /^HTTP\/1\.1 200 [^]*<!doctype html>/);
 }
 
@@ -226,10 +217,7 @@ async function clientCertificates() {
 
 async function handshakeTimeout() {
   const server = await Server.start({ reactors: 1, config: config({ handshake_timeout: '100ms' }) });
-  const socket = net.connect(server.port, '127.0.0.1');
-  closeAtEnd(() => socket.destroy());
-  socket.on('error', () => {});
-  await within(new Promise((resolve) => { socket.once('close', resolve); }), 'the end');
+  await talk(net.connect(server.port, '127.0.0.1'), []);
   assert.equal((await server.metrics()).rejected('tls_timeout'), 1);
   assert.deepEqual(await server.stop(), { status: 0, signal: null });
 }

@@ -16,9 +16,9 @@ import { closeAtEnd } from '../lib/cleanup.mjs';
 import { UPGRADE, head } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server, findPorts } from '../lib/server.mjs';
+import { proxyHeader, statusIn, talk } from '../lib/talk.mjs';
 import { until, within } from '../lib/wait.mjs';
 
-const V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 let places = null;
 
 async function findPlaces() {
@@ -59,15 +59,8 @@ async function options() {
 
 /* What a request gets as its status, and how the connection ends that says only this. */
 async function say(target, bytes, { from } = {}) {
-  const socket = net.connect(typeof target === 'string' ? { path: target }
-    : { port: target, host: '127.0.0.1', localAddress: from });
-  closeAtEnd(() => socket.destroy());
-  let heard = '';
-  socket.on('data', (data) => { heard += data.toString('latin1'); });
-  socket.on('error', () => {});
-  bytes.forEach((one) => socket.write(one));
-  await within(new Promise((resolve) => { socket.once('close', resolve); }), 'the end');
-  return Number(heard.match(/^HTTP\/1\.1 (\d+)/)?.[1] ?? 0);
+  return statusIn(await talk(net.connect(typeof target === 'string' ? { path: target }
+    : { port: target, host: '127.0.0.1', localAddress: from }), bytes));
 }
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
@@ -102,14 +95,14 @@ async function serverNames() {
 }
 
 async function proxyHeaders(server) {
-  const v2 = Buffer.concat([V2, Buffer.from([0x21, 0x11, 0, 12, 192, 0, 2, 9, 1, 1, 1, 1, 0, 7, 0, 80])]);
+  const v2 = proxyHeader(0x21, 0x11, Buffer.from([192, 0, 2, 9, 1, 1, 1, 1, 0, 7, 0, 80]));
   const v1 = 'PROXY TCP6 2001:db8::9 ::1 99 80\r\n';
   assert.equal(await say(places.proxy, [v1, refused()]), 403);
   await isLoggedAs(server, '[2001:db8::9]:99');
   assert.equal(await say(places.proxy, [Buffer.concat([v2, Buffer.from(refused())])]), 403);
   await isLoggedAs(server, '192.0.2.9:7');
   /* The proxy for itself: a health check. */
-  assert.equal(await say(places.proxy, [Buffer.concat([V2, Buffer.from([0x20, 0, 0, 0])]), GET]), 200);
+  assert.equal(await say(places.proxy, [proxyHeader(0x20, 0, Buffer.alloc(0)), GET]), 200);
 }
 
 async function proxyRefusals(server) {

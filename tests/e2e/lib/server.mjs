@@ -89,6 +89,15 @@ export async function findBackends() {
   return /back end (io_)?uring/.test(stdout) ? ['uring', 'epoll'] : ['epoll'];
 }
 
+/*
+ * Seconds of processor time of all threads of a process so far; and of those of its children, and of
+ * theirs, that have ended.
+ */
+export function cpuSecondsOf(pid, { andChildren = false } = {}) {
+  const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ');
+  return fields.slice(11, andChildren ? 15 : 13).reduce((sum, ticks) => sum + ticks / 100, 0);
+}
+
 export class Server {
   /*
    * options: backend, reactors, echo, args (further flags), config (an object: written as JSON,
@@ -238,10 +247,8 @@ export class Server {
     return this.#status('Threads');
   }
 
-  /* Seconds of processor time of all its threads so far. */
   get cpuSeconds() {
-    const fields = fs.readFileSync(`/proc/${this.pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / 100;
+    return cpuSecondsOf(this.pid);
   }
 }
 

@@ -27,7 +27,8 @@ export function makeKey(alg) {
   };
 }
 
-function sign({ alg, sign: key }, text) {
+/* The third part of a token, as bytes. */
+export function sign({ alg, sign: key }, text) {
   const hash = `sha${alg.slice(2)}`;
   if (alg.startsWith('HS')) {
     return crypto.createHmac(hash, key).update(text).digest();
