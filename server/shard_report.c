@@ -7,6 +7,7 @@
 #include "core/metrics.h"
 #include "core/monotime.h"
 #include "net/reactor.h"
+#include "net/tls_memory.h"
 #include "server/delivery.h"
 #include "server/gateway.h"
 #include "server/shard_state.h"
@@ -74,6 +75,7 @@ static void gauge_memory(struct shard *shard) ON_REACTOR
     metrics_set(metrics, METRIC_MEMORY_CONNECTIONS, memory.conns + gateway_bytes(shard->gateway));
     metrics_set(metrics, METRIC_MEMORY_SEND_QUEUES, memory.queues);
     metrics_set(metrics, METRIC_MEMORY_PUBLICATIONS, blob_pool_bytes(shard->pool));
+    metrics_set(metrics, METRIC_MEMORY_TLS, tls_memory_taken());
 }
 
 void shard_report(struct shard *shard, uint64_t began_ns)
