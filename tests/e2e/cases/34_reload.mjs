@@ -325,7 +325,7 @@ function otherValues(directory) {
     'client.unlimited_addresses': ['10.0.0.0/8'],
     'channel.without_namespace.channel_regex': '^x', 'channel.without_namespace.force_recovery_mode': 'cache',
     'channel.without_namespace.history_size': 2, 'channel.without_namespace.durability': 'none',
-    'channel.without_namespace.slow_consumer': 'drop', 'channel.namespaces': [NEWS, { name: 'fresh' }],
+    'channel.without_namespace.slow_consumer': 'drop', 'channel.namespaces': [NEWS, { name: 'added' }],
     'store.path': `${directory}/store`, 'store.engine': { engine: 'rocksdb', path: `${directory}/store` },
     'reactor.simd': 'scalar', 'reactor.receive_buffers': 256, 'bus.slots': 2048,
     'log.level': 'warn', 'log.format': 'json', 'overload.memory_budget': 1 << 30,
@@ -385,7 +385,7 @@ async function everyOption(server) {
     const differ = [...new Set([...before, ...now])].sort();
     rewrite(server, JSON.stringify(file));
     const answer = await backEnd.call('reload', {});
-    const named = (list) => list.map((name) => name.replace('[fresh]', '')).sort();
+    const named = (list) => list.map((name) => name.replace('[added]', '')).sort();
     assert.deepEqual({ changed: named(answer.result?.changed ?? []), needs_restart: named(answer.result?.needs_restart ?? []) }, {
       changed: differ.filter((name) => !waits(name)),
       needs_restart: differ.filter(waits),
