@@ -198,6 +198,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     const uint64_t began_ns = monotime_read();
     compression_refill(shard->compression);
     take_posts(shard);                                   /* 2 */
+    gateway_take_leases(shard->gateway);                 /* 3 */
     gateway_resume(shard->gateway);                      /* 3 */
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */

@@ -39,6 +39,12 @@ static uint32_t page_bytes(const struct config *config)
     return size < PAGE_BYTES_MAX ? size : PAGE_BYTES_MAX;
 }
 
+/* Of commands; a rate that is off has no burst either. */
+static struct limits_rate command_rate(uint32_t per_second, uint32_t burst)
+{
+    return (struct limits_rate){.per_second = per_second, .burst = per_second == 0 ? 0 : burst};
+}
+
 struct hub_options shard_hub_options(const struct shard *shard, const struct config *config,
                                      const struct policy_table *policies)
 {
@@ -85,11 +91,15 @@ struct hub_options shard_hub_options(const struct shard *shard, const struct con
                                 .per_second = config->client.address_handshake_rate,
                                 .burst = config->client.address_handshake_burst,
                             },
+                        .commands = command_rate(config->client.address_command_rate,
+                                                 config->client.address_command_burst),
                         .dry_run = config->client.address_limits_dry_run,
                     },
                 [QUOTA_USER] =
                     {
                         .count_max = config->client.user_connection_limit,
+                        .commands = command_rate(config->client.user_command_rate,
+                                                 config->client.user_command_burst),
                         .dry_run = config->client.user_limits_dry_run,
                     },
             },

@@ -322,7 +322,7 @@ function otherValues(directory) {
     'http_api.key': 'o'.repeat(32), 'http_api.key_file': { key: '', key_file: file('key', 'f'.repeat(32)) },
     'client.allowed_origins': ['https://a.example'], 'client.connection_limit': 1000,
     'client.subscribe_to_user_personal_channel.personal_channel_namespace': 'news',
-    'client.unlimited_addresses': ['10.0.0.0/8'],
+    'client.unlimited_addresses': ['10.0.0.0/8'], 'client.user_command_rate': 1000, 'client.address_command_rate': 1000,
     'channel.without_namespace.channel_regex': '^x', 'channel.without_namespace.force_recovery_mode': 'cache',
     'channel.without_namespace.history_size': 2, 'channel.without_namespace.durability': 'none',
     'channel.without_namespace.slow_consumer': 'drop', 'channel.namespaces': [NEWS, { name: 'added' }],
@@ -346,7 +346,7 @@ function otherValue(key, value) {
     return value === 'false';
   }
   const [, number, unit] = /^(\d+)(ms|s|m|h|d)?$/.exec(value) ?? assert.fail(`${key}: what else than ${value}?`);
-  return unit === undefined ? Number(number) + (number === '1' ? 1 : -1) : `${Number(number) + 1}${unit}`;
+  return unit === undefined ? Number(number) + (Number(number) < 2 ? 1 : -1) : `${Number(number) + 1}${unit}`;
 }
 
 /* The options that are named, and what the file says then. */
