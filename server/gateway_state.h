@@ -5,8 +5,8 @@
  * The gateway's state, and the steps that its files share: gateway.c (itself), gateway_peer.c (the
  * life of a peer), gateway_deadline.c (and its times), gateway_http.c (requests), gateway_api.c
  * (those of back ends), gateway_frames.c (frames and messages), gateway_place.c (who may come),
- * gateway_rate.c (how fast they may talk), gateway_close.c (goodbye), gateway_log.c (what is told of
- * a peer).
+ * gateway_rate.c (how fast they may talk), gateway_close.c (goodbye), gateway_log.c (what is told
+ * of a peer).
  *
  * Private to server/gateway*.c. ON the gateway's reactor.
  */
