@@ -46,9 +46,11 @@ enum {
     OUTBOX_TEXT_MAX = 64 << 20,   /* bytes of messages of one iteration */
     PAGE_QUEUE_MIN = 1 << 20,     /* bytes */
     PAGE_BYTES_MAX = 256 << 10,   /* of history in one answer */
-    PENDING_MAX = 256 << 10,      /* bytes: a receive buffer, and a head of the largest size */
-    RECEIVE_BUDGET = 256 << 10,   /* bytes per connection and iteration */
-    INTERNAL_CONN_COUNT = 4,      /* beyond connection_limit, for /health and /metrics */
+    PAGE_BYTES_MIN = 16 << 10,
+    PAGES_PART = 16,            /* of overload.memory_budget may be pages under way */
+    PENDING_MAX = 256 << 10,    /* bytes: a receive buffer, and a head of the largest size */
+    RECEIVE_BUDGET = 256 << 10, /* bytes per connection and iteration */
+    INTERNAL_CONN_COUNT = 4,    /* beyond connection_limit, for /health and /metrics */
 };
 
 static const uint64_t rest_ns = UINT64_C(2) * NS_PER_S; /* silent for so long: it rests */
@@ -78,7 +80,8 @@ struct shard {
     bool is_drained;              /* POST_DRAINED was posted */
     bool is_exiting;              /* POST_EXIT came */
     bool sheds;                   /* POST_OVERLOAD came: the longest queues are to go */
-    bool owes_taken;              /* POST_SETTINGS came, and is not answered yet */
+    struct shed shed;
+    bool owes_taken; /* POST_SETTINGS came, and is not answered yet */
 };
 
 static uint32_t conn_count_max(const struct config *config)
@@ -88,11 +91,18 @@ static uint32_t conn_count_max(const struct config *config)
     return clients + INTERNAL_CONN_COUNT;
 }
 
-/* A page is less than what makes a queue long, and only the first of several fills it. */
+/*
+ * A page is less than what makes a queue long, and only the first of several fills it. As many as
+ * there may be questions are under way at once: so many are a part of what memory there is.
+ */
 static uint32_t page_bytes(const struct config *config)
 {
-    const uint32_t size = config->client.queue_max_size / 2;
-    return size < PAGE_BYTES_MAX ? size : PAGE_BYTES_MAX;
+    const uint32_t half = config->client.queue_max_size / 2;
+    const uint32_t most = half < PAGE_BYTES_MAX ? half : PAGE_BYTES_MAX;
+    const uint64_t part = config->overload.memory_budget / PAGES_PART /
+                          ((uint64_t)config->bus.reserve * config->reactor.count);
+    const uint64_t fair = part > PAGE_BYTES_MIN ? part : PAGE_BYTES_MIN;
+    return fair < most ? (uint32_t)fair : most;
 }
 
 /* Sizes are those of the configuration at the start, where they cannot change. */
@@ -252,6 +262,7 @@ static int create_parts(struct shard *shard)
     if (shard->pool == NULL) {
         return -ENOMEM;
     }
+    shed_init(&shard->shed, shard->options.memory, shard->options.config->overload.memory_budget);
     const struct config_websocket *websocket = &shard->options.config->websocket;
     int result = outbox_create(&outbox, &shard->outbox);
     if (result == 0 && websocket->compression) {
@@ -641,7 +652,10 @@ static void update_metrics(struct shard *shard, uint64_t began_ns) ON_REACTOR
 
 static void shed(struct shard *shard) ON_REACTOR
 {
-    if (shard->sheds) {
+    const uint64_t moved = metrics_read(shard->options.metrics, METRIC_BYTES_RECEIVED) +
+                           reactor_memory(shard->reactor).queues + blob_pool_bytes(shard->pool);
+
+    if (shed_is_due(&shard->shed, moved) || shard->sheds) {
         shed_longest(shard->reactor, shard->gateway, shard->options.metrics);
         shard->sheds = false;
     }
