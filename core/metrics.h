@@ -254,6 +254,7 @@ enum metrics_id {
     METRIC_MEMORY_SEND_QUEUES,
     METRIC_MEMORY_PUBLICATIONS,
     METRIC_MEMORY_BUS,
+    METRIC_MEMORY_TLS, /* of each thread, modulo 2^64: only the sum means something */
 
     METRIC_SLOW_TURNS, /* above log.slow_turn */
 

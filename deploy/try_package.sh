@@ -8,8 +8,9 @@ usage()
 {
     cat <<'TEXT'
 Tries the Debian package in a Debian of its own, which is booted with its own systemd: installs,
-starts, reloads, stops, watches, upgrades, removes and purges it. What happens in there is in
-deploy/try_package_inside.sh. Needs root, and a machine that lets systemd-nspawn boot.
+starts, reloads, stops, watches, upgrades, removes and purges it, with HAProxy, nginx and Prometheus
+as deploy/README.md says. What happens in there is in deploy/try_package_inside.sh and
+deploy/try_package_around.sh. Needs root, and a machine that lets systemd-nspawn boot.
 
 usage: deploy/try_package.sh [--no-install] PACKAGE.deb
 
@@ -49,18 +50,21 @@ mkdir "$root"
 trap 'rm -rf "$root"' EXIT
 tar -C "$root" -xf "$try/root.tar"
 
-# Not booted and with the host's network, for what the package depends on.
+# Not booted and with the host's network, for what the package depends on and what is around it.
 cp "$package" "$root/root/parley.deb"
 systemd-nspawn --quiet --register=no --keep-unit --directory="$root" --console=pipe \
     --setenv=DEBIAN_FRONTEND=noninteractive sh -ec '
         apt-get -qq update
-        apt-get -qq install --yes --no-install-recommends /root/parley.deb' \
+        apt-get -qq install --yes --no-install-recommends /root/parley.deb \
+            haproxy nginx prometheus openssl iproute2
+        systemctl --quiet disable haproxy nginx prometheus' \
     </dev/null >"$try/install.log" 2>&1 || {
     cat "$try/install.log" >&2
     exit 1
 }
 
 cp deploy/try_package_inside.sh "$root/root/inside.sh"
+cp deploy/try_package_around.sh "$root/root/around.sh"
 cat >"$root/etc/systemd/system/try.service" <<'UNIT'
 [Unit]
 After=multi-user.target parleyd.service

@@ -83,6 +83,8 @@ check 'restarted with a store' is ActiveState active
 check 'ready when the store is open' answers $ready 200
 check 'the store is its own' [ "$(stat -c '%U %a' /var/lib/parley)" = 'parley 700' ]
 check 'io_uring works under the unit' journal_has 'backend=(io_)?uring'
+check 'the store can be looked into while it is in use' \
+    runuser -u parley -- parleyd store stat --config /etc/parley/parley.yaml --live
 check 'reload' systemctl reload parleyd.service
 check 'serves after it' until_ok is ActiveState active
 check 'said that it reloaded' journal_has 'event=reloaded'
@@ -153,6 +155,10 @@ systemctl stop parley.socket parleyd.service
 rm -r /run/systemd/system/parley.socket.d
 systemctl daemon-reload
 systemctl reset-failed parleyd.service
+configure <<<"$before"
+
+# shellcheck source=deploy/try_package_around.sh
+source /root/around.sh
 configure <<<"$before"
 
 # What systemd does when it dies, or stands still.

@@ -76,8 +76,9 @@ void conn_begin_closing(struct conn *conn, int reason, uint64_t delay_ns)
     CHECK(conn->state == CONN_STATE_OPEN);
     conn->state = CONN_STATE_CLOSING;
     set_reason(conn, reason);
-    if (conn->paused) {
+    if (conn->paused || conn->held) {
         conn->paused = false;
+        conn->held = false;
         conn->reactor->ops->receive(conn->reactor->backend, &conn->io, true);
     }
     conn_arm(conn, delay_ns);
@@ -89,7 +90,7 @@ void conn_close(struct conn *conn, uint32_t linger_ms)
     if (conn->state != CONN_STATE_OPEN) {
         return;
     }
-    if (linger_ms == 0) {
+    if (linger_ms == 0 || conn->held) {
         conn_abort(conn, 0);
         return;
     }
@@ -99,7 +100,7 @@ void conn_close(struct conn *conn, uint32_t linger_ms)
 /* Input that came before the end of it, and was not delivered yet, is kept. */
 static bool holds_input(const struct conn *conn)
 {
-    return conn_is_shaking(conn) ? conn->pending != NULL : conn->paused;
+    return conn_is_shaking(conn) ? conn->pending != NULL : conn->paused || conn->held;
 }
 
 /* The end of input, after everything before it was delivered. */
@@ -264,6 +265,12 @@ void conn_receive(struct conn *conn, struct span in)
     if (conn->proxy_due && !conn_proxy_receive(conn, &in)) {
         return;
     }
+    if (conn->held) {
+        if (conn_keep(conn, in.data, in.size) != 0) {
+            conn_fail(conn, -ENOMEM);
+        }
+        return;
+    }
     if (conn->tls != NULL) {
         conn_tls_receive(conn, in);
     } else if (conn->state == CONN_STATE_OPEN) {
@@ -279,7 +286,7 @@ void conn_serve(struct conn *conn)
             handler_of(conn)->on_drained(conn);
         }
     }
-    if (conn->feed_due && !conn->proxy_due) {
+    if (conn->feed_due && !conn->proxy_due && !conn->held) {
         conn->feed_due = false;
         if (conn_is_shaking(conn)) {
             conn_tls_serve(conn);
@@ -300,7 +307,8 @@ void conn_pause(struct conn *conn)
         return;
     }
     conn->paused = true;
-    if (!conn_is_shaking(conn) && !conn->proxy_due) { /* else when that is done: it needs bytes */
+    /* Else when that is done: it needs bytes. Of who is held none come. */
+    if (!conn_is_shaking(conn) && !conn->proxy_due && !conn->held) {
         conn->reactor->ops->receive(conn->reactor->backend, &conn->io, false);
     }
 }
@@ -311,7 +319,9 @@ void conn_resume(struct conn *conn)
         return;
     }
     conn->paused = false;
-    conn->reactor->ops->receive(conn->reactor->backend, &conn->io, true);
+    if (!conn->held) {
+        conn->reactor->ops->receive(conn->reactor->backend, &conn->io, true);
+    }
     /* Asked even when nothing is pending yet: the handler may be in the middle of on_bytes. */
     conn->feed_due = true;
     reactor_ready(conn->reactor, conn);
@@ -320,6 +330,34 @@ void conn_resume(struct conn *conn)
 bool conn_is_paused(const struct conn *conn)
 {
     return conn->paused;
+}
+
+void conn_hold(struct conn *conn)
+{
+    CHECK(!conn->proxy_due && conn->pending == NULL);
+    if (conn->state != CONN_STATE_OPEN || conn->held) {
+        return;
+    }
+    conn->held = true;
+    conn->reactor->ops->receive(conn->reactor->backend, &conn->io, false);
+}
+
+void conn_admit(struct conn *conn)
+{
+    if (conn->state != CONN_STATE_OPEN || !conn->held) {
+        return;
+    }
+    conn->held = false;
+    if (!conn->paused || conn_is_shaking(conn)) {
+        conn->reactor->ops->receive(conn->reactor->backend, &conn->io, true);
+    }
+    conn->feed_due = true;
+    reactor_ready(conn->reactor, conn);
+}
+
+bool conn_is_held(const struct conn *conn)
+{
+    return conn->held;
 }
 
 /* --- Sending ------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@
  *           fails or takes too long, and a fault of TLS later, end in on_close(-EPROTO), and
  *           conn_tls_fault() says why. conn_close() says close_notify before the FIN. A FIN without
  *           a close_notify may be a truncation; it is treated like a FIN, for WebSocket has an end
- *           of its own, and so does a message.
+ *           of its own, and so does a message. conn_hold() keeps a handshake from beginning.
  * PROXY     of a listener that wants it: nothing else is looked at before a PROXY header was read.
  *           One that is bad or too late ends in on_close(-EPROTO). conn_peer() stays the proxy.
  * Peer      a FIN of the peer ends a connection that was open: what is queued is still sent, then
@@ -142,6 +142,15 @@ NODISCARD bool conn_is_closing(const struct conn *conn) ON_REACTOR;
 void conn_pause(struct conn *conn) ON_REACTOR;
 void conn_resume(struct conn *conn) ON_REACTOR;
 NODISCARD bool conn_is_paused(const struct conn *conn) ON_REACTOR;
+
+/*
+ * In on_open or on_proxied: nothing that the client sends is looked at, and so no handshake of TLS
+ * begins, until conn_admit(). For who has to ask whether it may come before it costs anything. Its
+ * time (tls_handshake_ns) runs. Closing it meanwhile is conn_abort(): nothing can be said yet.
+ */
+void conn_hold(struct conn *conn) ON_REACTOR;
+void conn_admit(struct conn *conn) ON_REACTOR; /* one that is not held: nothing */
+NODISCARD bool conn_is_held(const struct conn *conn) ON_REACTOR;
 
 NODISCARD struct conn_id conn_id_of(const struct conn *conn) ON_REACTOR;
 NODISCARD void *conn_user(const struct conn *conn) ON_REACTOR;

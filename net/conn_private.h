@@ -55,6 +55,7 @@ struct conn {
     uint16_t error : 12;          /* errno for on_close, or 0 */
     bool marked : 1;              /* conn_set_mark() */
     bool proxy_due : 1;           /* a PROXY header has to come first, and is in `pending` */
+    bool held : 1;                /* conn_hold(): what comes is kept in `pending` as it is */
     uint8_t state : 3;            /* enum conn_state */
     uint8_t listener : 3;         /* index */
     bool touched : 1;             /* in the touched list */

@@ -185,10 +185,25 @@ void gateway_fire(struct timerwheel_timer *timer, void *context)
 
 /* -- commands that wait ------------------------------------------------------------------------ */
 
+/* Of those that wait, the ones that have gone. */
+static void forget_gone(struct gateway *gateway) ON_REACTOR
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < gateway->waiting_count; i++) {
+        if (reactor_conn(gateway->reactor, gateway->waiting[i]) != NULL) {
+            gateway->waiting[kept++] = gateway->waiting[i];
+        }
+    }
+    gateway->waiting_count = kept;
+}
+
 void gateway_wait_for_hub(struct gateway *gateway, struct peer *peer)
 {
     if (peer->waits_for_hub) {
         return;
+    }
+    if (gateway->waiting_count == gateway->options.conn_count_max) {
+        forget_gone(gateway);
     }
     CHECK(gateway->waiting_count < gateway->options.conn_count_max);
     peer->waits_for_hub = true;
@@ -208,8 +223,7 @@ bool gateway_has_answers(const struct gateway *gateway)
 static bool go_on(struct gateway *gateway, struct peer *peer) ON_REACTOR
 {
     if (peer->place == PEER_PLACE_WANTED) {
-        conn_resume(peer->conn); /* its request is read again, and asks again */
-        return true;
+        return gateway_ask_again(gateway, peer);
     }
     return peer->state == PEER_API ? gateway_go_on_api(gateway, peer)
                                    : gateway_read_held(gateway, peer);
@@ -305,7 +319,7 @@ static void *on_open(struct conn *conn) ON_REACTOR
     gateway_arm(gateway, peer);
     gateway->client_count += !listener->is_internal;
     if (!listener->wants_proxy) {
-        gateway_want_place(gateway, peer);
+        gateway_place_arrival(gateway, peer);
     }
     return peer;
 }
@@ -314,7 +328,7 @@ static void on_proxied(struct conn *conn, const struct address *client) ON_REACT
 {
     struct peer *peer = conn_user(conn);
     peer->client = client_address_of(client);
-    gateway_want_place(gateway_of(conn), peer);
+    gateway_place_arrival(gateway_of(conn), peer);
 }
 
 static size_t on_bytes(struct conn *conn, struct span in) ON_REACTOR

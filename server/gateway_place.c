@@ -3,7 +3,7 @@
  * A place for each connection among those of its address. Whose address it is, is known when it is
  * accepted, or by its PROXY header; behind a proxy that speaks HTTP not before its upgrade. The
  * home of the address is asked at once, and until it answers no request is: the head stays where it
- * is and is read again.
+ * is and is read again. Nor does a handshake of TLS begin: who is refused costs no signature.
  */
 #include <errno.h>
 #include <string.h>
@@ -62,6 +62,24 @@ void gateway_want_place(struct gateway *gateway, struct peer *peer)
     }
 }
 
+void gateway_place_arrival(struct gateway *gateway, struct peer *peer)
+{
+    gateway_want_place(gateway, peer);
+    if (peer->place == PEER_PLACE_NONE || !conn_is_tls(peer->conn)) {
+        return;
+    }
+    conn_hold(peer->conn);
+    if (peer->place == PEER_PLACE_WANTED) {
+        gateway_wait_for_hub(gateway, peer); /* no request will come that asks again */
+    }
+}
+
+bool gateway_ask_again(struct gateway *gateway, struct peer *peer)
+{
+    ask(gateway, peer);
+    return peer->place == PEER_PLACE_ASKED;
+}
+
 bool gateway_waits_for_place(struct gateway *gateway, struct peer *peer)
 {
     if (peer->place == PEER_PLACE_WANTED) {
@@ -77,14 +95,11 @@ bool gateway_waits_for_place(struct gateway *gateway, struct peer *peer)
     return true;
 }
 
-/* Who has not even begun to speak TLS costs a handshake before it could be told. */
 static void turn_away(struct gateway *gateway, struct peer *peer) ON_REACTOR
 {
-    const bool has_asked = conn_is_paused(peer->conn);
-
     gateway_log(gateway, peer, "refused", log_text("reason", "limit of its address"),
                 log_uint("status", STATUS_TOO_MANY_REQUESTS));
-    if (conn_is_tls(peer->conn) && !has_asked) {
+    if (conn_is_held(peer->conn)) {
         conn_abort(peer->conn, -ECONNREFUSED);
         return;
     }
@@ -117,6 +132,7 @@ void gateway_take_places(struct gateway *gateway)
         if (answer.is_refused) {
             turn_away(gateway, peer);
         } else {
+            conn_admit(conn);
             conn_resume(conn);
         }
     }

@@ -140,11 +140,14 @@ void gateway_drain_api(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 void gateway_close_api(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
 /*
- * gateway_place.c. The address is known, and a place is asked for if it is limited. A request has
- * come: true, its head is to be left where it is, and is read again when there is an answer.
+ * gateway_place.c. A connection's address is known (place_arrival), or that of a request: a place
+ * is asked for if it is limited. A request has come: true, its head is to be left where it is, and
+ * is read again when there is an answer. There may be credits again: false, there are none.
  */
+void gateway_place_arrival(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 void gateway_want_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 NODISCARD bool gateway_waits_for_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+NODISCARD bool gateway_ask_again(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 void gateway_give_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
 /* gateway_http.c: the server ends; the peer has as long to ask as others have to say goodbye. */

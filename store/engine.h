@@ -87,10 +87,11 @@ struct engine_range {
     uint64_t to;   /* the highest one */
 };
 
-/* Which records of a channel are wanted, which its stream decides; and who visits them. */
+/* From where on records of a channel are wanted, which its stream decides; and who visits them. */
 struct engine_reading {
-    struct engine_range (*choose)(void *context, const struct record_meta *meta);
-    struct engine_visitor visitor; /* its context is choose()'s, too */
+    /* The first offset. `meta->stream.top` is `meta->noted_top` yet. */
+    uint64_t (*begin)(void *context, const struct record_meta *meta);
+    struct engine_visitor visitor; /* its context is begin()'s, too */
 };
 
 /* All channels or all keys, for people who look: the views live until the return. */
@@ -156,11 +157,11 @@ struct engine_ops {
                                       char error[static ENGINE_ERROR_SIZE]);
 
     /*
-     * find_stream() and read() of one moment, whatever is committed meanwhile. choose() is not
-     * called without a stream.
+     * The records of a channel from begin() on, and its stream as find_stream() finds it, of one
+     * moment, whatever is committed meanwhile. begin() is not called without a stream.
      */
     enum engine_result (*read_channel)(struct engine *engine, struct bytes channel,
-                                       struct engine_reading reading,
+                                       struct engine_reading reading, struct record_meta *meta,
                                        char error[static ENGINE_ERROR_SIZE]);
 
     /* The id for the next new stream; 1 in an empty store. */

@@ -92,6 +92,7 @@ NODISCARD enum engine_result engine_rocks_find_stream(struct engine *engine, str
                                                       char error[static ENGINE_ERROR_SIZE]);
 NODISCARD enum engine_result engine_rocks_read_channel(struct engine *engine, struct bytes channel,
                                                        struct engine_reading reading,
+                                                       struct record_meta *meta,
                                                        char error[static ENGINE_ERROR_SIZE]);
 
 /* engine_rocksdb_inspect.c */

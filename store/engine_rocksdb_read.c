@@ -47,17 +47,12 @@ static void stream_iterator_close(struct stream_iterator *stream)
     rocksdb_readoptions_destroy(stream->options);
 }
 
-/* To the record at `offset`, or the next one that is there in this direction. */
-static void stream_iterator_seek(const struct stream_iterator *stream, uint64_t offset,
-                                 bool reverse)
+/* To the record at `offset`, or the next one that is there. */
+static void stream_iterator_seek(const struct stream_iterator *stream, uint64_t offset)
 {
     uint8_t key[RECORD_STREAM_KEY_SIZE];
     record_write_stream_key(stream->stream_id, offset, key);
-    if (reverse) {
-        rocksdb_iter_seek_for_prev(stream->iterator, engine_chars(key), sizeof(key));
-    } else {
-        rocksdb_iter_seek(stream->iterator, engine_chars(key), sizeof(key));
-    }
+    rocksdb_iter_seek(stream->iterator, engine_chars(key), sizeof(key));
 }
 
 /* The record that it stands on. ENGINE_ABSENT: it has come to its end. */
@@ -81,38 +76,14 @@ static enum engine_result read_record(const struct stream_iterator *stream,
     return ENGINE_OK;
 }
 
-static enum engine_result visit_range(const struct stream_iterator *stream,
-                                      struct engine_range range, struct engine_visitor visitor,
-                                      char error[static ENGINE_ERROR_SIZE])
+static void take_newest(struct record_meta *meta, const struct wire_record *record)
 {
-    CHECK(range.to < UINT64_MAX);
-    if (range.from > range.to) {
-        return ENGINE_OK;
+    if (record->offset > meta->stream.top) {
+        meta->stream.top = record->offset;
     }
-    stream_iterator_seek(stream, range.from, false);
-    for (;;) {
-        struct wire_record record;
-        const enum engine_result result = read_record(stream, &record, error);
-        if (result != ENGINE_OK) {
-            return result == ENGINE_ABSENT ? ENGINE_OK : result;
-        }
-        if (record.offset > range.to || !visitor.visit(visitor.context, &record) ||
-            record.offset == range.to) {
-            return ENGINE_OK;
-        }
-        rocksdb_iter_next(stream->iterator);
+    if (record->time_ms > meta->stream.last_time_ms) {
+        meta->stream.last_time_ms = record->time_ms;
     }
-}
-
-enum engine_result engine_rocks_read(struct engine *engine, struct engine_range range,
-                                     struct engine_visitor visitor,
-                                     char error[static ENGINE_ERROR_SIZE])
-{
-    struct stream_iterator stream;
-    stream_iterator_open(&stream, engine, range.stream_id, NULL);
-    const enum engine_result result = visit_range(&stream, range, visitor, error);
-    stream_iterator_close(&stream);
-    return result;
 }
 
 /* What the newest record says that there is. */
@@ -121,18 +92,35 @@ static enum engine_result complete_meta(const struct stream_iterator *stream,
                                         char error[static ENGINE_ERROR_SIZE])
 {
     struct wire_record record;
-    stream_iterator_seek(stream, UINT64_MAX - 1, true);
+    rocksdb_iter_seek_for_prev(stream->iterator, engine_chars(stream->upper),
+                               sizeof(stream->upper));
     const enum engine_result result = read_record(stream, &record, error);
-    if (result != ENGINE_OK) {
-        return result == ENGINE_ABSENT ? ENGINE_OK : result;
+    if (result == ENGINE_OK) {
+        take_newest(meta, &record);
     }
-    if (record.offset > meta->stream.top) {
-        meta->stream.top = record.offset;
+    return result == ENGINE_ABSENT ? ENGINE_OK : result;
+}
+
+enum engine_result engine_rocks_read(struct engine *engine, struct engine_range range,
+                                     struct engine_visitor visitor,
+                                     char error[static ENGINE_ERROR_SIZE])
+{
+    CHECK(range.to < UINT64_MAX);
+    if (range.from > range.to) {
+        return ENGINE_OK;
     }
-    if (record.time_ms > meta->stream.last_time_ms) {
-        meta->stream.last_time_ms = record.time_ms;
+    struct stream_iterator stream;
+    struct wire_record record;
+    stream_iterator_open(&stream, engine, range.stream_id, NULL);
+    stream_iterator_seek(&stream, range.from);
+    enum engine_result result = read_record(&stream, &record, error);
+    while (result == ENGINE_OK && record.offset <= range.to &&
+           visitor.visit(visitor.context, &record) && record.offset < range.to) {
+        rocksdb_iter_next(stream.iterator);
+        result = read_record(&stream, &record, error);
     }
-    return ENGINE_OK;
+    stream_iterator_close(&stream);
+    return result == ENGINE_ABSENT ? ENGINE_OK : result;
 }
 
 /* What is stored under the name of a channel, which is older than its newest record. */
@@ -165,7 +153,7 @@ enum engine_result engine_rocks_find_stream(struct engine *engine, struct bytes 
                                             struct record_meta *meta,
                                             char error[static ENGINE_ERROR_SIZE])
 {
-    struct record_meta found;
+    struct record_meta found = {.stream_id = 0};
     enum engine_result result = get_meta(engine, engine->read_point, channel, &found, error);
     if (result == ENGINE_OK) {
         struct stream_iterator stream;
@@ -178,28 +166,56 @@ enum engine_result engine_rocks_find_stream(struct engine *engine, struct bytes 
 }
 
 /*
+ * Up to the end, as a rule: there the newest record is, and to look for it by itself costs as much
+ * as all the others (seeking downwards, each source is searched twice). Who does not go there, or
+ * begins behind it, is told all the same.
+ */
+static enum engine_result visit_newest(const struct stream_iterator *stream,
+                                       struct engine_reading reading, struct record_meta *meta,
+                                       char error[static ENGINE_ERROR_SIZE])
+{
+    const uint64_t from = reading.begin(reading.visitor.context, meta);
+    struct wire_record record;
+    bool goes_on = true;
+    stream_iterator_seek(stream, from);
+    enum engine_result result = read_record(stream, &record, error);
+    const bool begins_behind = result == ENGINE_ABSENT && from > meta->noted_top + 1;
+    while (result == ENGINE_OK && goes_on) {
+        take_newest(meta, &record);
+        goes_on = reading.visitor.visit(reading.visitor.context, &record);
+        if (goes_on) {
+            rocksdb_iter_next(stream->iterator);
+            result = read_record(stream, &record, error);
+        }
+    }
+    if (result == ENGINE_ABSENT && !begins_behind) {
+        return ENGINE_OK;
+    }
+    return result == ENGINE_OK || result == ENGINE_ABSENT ? complete_meta(stream, meta, error)
+                                                          : result;
+}
+
+/*
  * The snapshot keeps what is trimmed in the meantime from being taken away under the iterator, and
  * a batch that is committed meanwhile from being seen in parts.
  */
 enum engine_result engine_rocks_read_channel(struct engine *engine, struct bytes channel,
                                              struct engine_reading reading,
+                                             struct record_meta *meta,
                                              char error[static ENGINE_ERROR_SIZE])
 {
     const rocksdb_snapshot_t *const snapshot = rocksdb_create_snapshot(engine->db);
     rocksdb_readoptions_t *const options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_snapshot(options, snapshot);
-    struct record_meta meta;
-    enum engine_result result = get_meta(engine, options, channel, &meta, error);
+    struct record_meta found = {.stream_id = 0};
+    enum engine_result result = get_meta(engine, options, channel, &found, error);
     rocksdb_readoptions_destroy(options);
     if (result == ENGINE_OK) {
         struct stream_iterator stream;
-        stream_iterator_open(&stream, engine, meta.stream_id, snapshot);
-        result = complete_meta(&stream, &meta, error);
-        const struct engine_range range = reading.choose(reading.visitor.context, &meta);
-        if (result == ENGINE_OK) {
-            result = visit_range(&stream, range, reading.visitor, error);
-        }
+        stream_iterator_open(&stream, engine, found.stream_id, snapshot);
+        result = visit_newest(&stream, reading, &found, error);
         stream_iterator_close(&stream);
+        *meta = found;
     }
     rocksdb_release_snapshot(engine->db, snapshot);
     return result;

@@ -206,6 +206,12 @@ static struct engine_entry *emit(struct gather *gather, enum engine_op op, uint6
     return entry;
 }
 
+static void emit_meta(struct gather *gather, struct state *state, struct bytes channel)
+{
+    state->meta.noted_top = state->meta.stream.top;
+    emit(gather, ENGINE_PUT_META, state->meta.stream_id, channel)->meta = state->meta;
+}
+
 static void emit_end_of_stream(struct gather *gather, uint64_t stream_id)
 {
     struct engine_entry *const records =
@@ -229,6 +235,9 @@ static enum wire_result apply_append(struct gather *gather, struct state *state,
                              .value = entry->value};
     stream->top = entry->offset;
     stream->last_time_ms = entry->time_ms;
+    if (stream->top - state->meta.noted_top >= GATHER_NOTE_EVERY) {
+        emit_meta(gather, state, entry->channel);
+    }
     return WIRE_DONE;
 }
 
@@ -247,7 +256,7 @@ static enum wire_result apply_trim(struct gather *gather, struct state *state,
     records->range.from = stream->first;
     records->range.below = entry->offset;
     stream->first = entry->offset;
-    emit(gather, ENGINE_PUT_META, state->meta.stream_id, entry->channel)->meta = state->meta;
+    emit_meta(gather, state, entry->channel);
     return WIRE_DONE;
 }
 
@@ -263,7 +272,7 @@ static enum wire_result apply_reset(struct gather *gather, struct state *state,
                                                 .first = entry->offset + 1,
                                                 .last_time_ms = entry->time_ms,
                                                 .keep = state->meta.stream.keep}}};
-    emit(gather, ENGINE_PUT_META, state->meta.stream_id, entry->channel)->meta = state->meta;
+    emit_meta(gather, state, entry->channel);
     return WIRE_DONE;
 }
 
@@ -293,7 +302,7 @@ static enum wire_result apply_keep(struct gather *gather, struct state *state,
     struct wire_keep *const keep = &state->meta.stream.keep;
     if (keep->record_ms != entry->keep.record_ms || keep->position_ms != entry->keep.position_ms) {
         *keep = entry->keep;
-        emit(gather, ENGINE_PUT_META, state->meta.stream_id, entry->channel)->meta = state->meta;
+        emit_meta(gather, state, entry->channel);
     }
     return WIRE_DONE;
 }

@@ -25,6 +25,7 @@ struct gather; /* opaque */
 enum {
     GATHER_ENTRIES_MAX = 2 * WIRE_ENTRY_COUNT_MAX, /* of one group, as they are on the wire */
     GATHER_STREAMS_MIN = 2 * GATHER_ENTRIES_MAX,   /* so that a group never needs them all */
+    GATHER_NOTE_EVERY = 32,                        /* appends: a stream's top is stored again */
 };
 
 /* NULL: no memory. streams_max is at least GATHER_STREAMS_MIN. */

@@ -2,7 +2,6 @@
 #include "store/reader.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,12 +9,14 @@
 #include "core/check.h"
 #include "core/thread.h"
 #include "store/complain.h"
+#include "store/pager.h"
 #include "store/wire.h"
 
 enum {
     QUESTION_SIZE_MAX = WIRE_HEADER_SIZE + WIRE_READ_SIZE_MAX,
     INPUT_SIZE = 65536,
-    OUTPUT_SIZE = WIRE_HEADER_SIZE + WIRE_BODY_SIZE_MAX,
+    HEAD_SIZE = WIRE_HEADER_SIZE + WIRE_PAGE_HEAD_SIZE, /* in front of records */
+    OUTPUT_SIZE = HEAD_SIZE + PAGER_ROOM_SIZE,
 };
 
 struct reader {
@@ -28,99 +29,14 @@ struct reader {
     uint8_t input[INPUT_SIZE];
 };
 
-/* --- Pages --- */
-
-struct page_writer {
-    const struct wire_read *read;
-    struct wire_page *page;
-    uint8_t *records;
-    size_t size;
-    struct engine_range range;
-    uint64_t expected; /* the offset that must come next */
-    bool gap;
-};
-
-static bool write_page_record(void *context, const struct wire_record *record)
-{
-    struct page_writer *const writer = context;
-    const size_t size = WIRE_RECORD_SIZE_MIN + record->value.size;
-    if (record->offset != writer->expected) {
-        writer->gap = true;
-        return false;
-    }
-    if (writer->page->count == writer->read->count_max ||
-        (writer->page->count > 0 && writer->size + size > writer->read->bytes_max)) {
-        writer->page->more = true;
-        return false;
-    }
-    writer->size += wire_write_record(record, writer->records + writer->size);
-    writer->page->count++;
-    writer->expected = record->offset + 1;
-    return true;
-}
-
-static struct engine_range range_of(const struct wire_read *read, const struct record_meta *meta)
-{
-    const struct wire_stream *const stream = &meta->stream;
-    struct engine_range range = {
-        .stream_id = meta->stream_id, .from = stream->first, .to = stream->top};
-    if (read->newest) {
-        const uint64_t kept = range.to + 1 - range.from;
-        range.from += kept > read->since ? kept - read->since : 0;
-    } else if (read->since >= range.from) {
-        range.from = read->since >= range.to ? range.to + 1 : read->since + 1;
-    }
-    return range;
-}
-
-static struct engine_range begin_page(void *context, const struct record_meta *meta)
-{
-    struct page_writer *const writer = context;
-    writer->page->stream = meta->stream;
-    writer->range = range_of(writer->read, meta);
-    writer->expected = writer->range.from;
-    return writer->range;
-}
-
-/* Fills a page; returns the bytes of its records. A page that is not DONE has none. */
-static size_t fill_page(const struct reader *reader, const struct wire_read *read,
-                        struct wire_page *page, uint8_t *records,
-                        char error[static ENGINE_ERROR_SIZE])
-{
-    struct page_writer writer = {
-        .read = read,
-        .page = page,
-        .records = records,
-        .range = {.from = 1}, /* nothing, until a stream is found */
-    };
-    const struct engine_reading reading = {begin_page, {write_page_record, &writer}};
-    page->result = engine_wire_result(
-        reader->options.ops->read_channel(reader->options.engine, read->channel, reading, error));
-    const struct engine_range *const range = &writer.range;
-    const uint64_t wanted = range->from > range->to ? 0 : range->to - range->from + 1;
-    if (page->result == WIRE_DONE && (writer.gap || (!page->more && page->count != wanted))) {
-        (void)snprintf(error, ENGINE_ERROR_SIZE, "record %llu of stream %llu is missing",
-                       (unsigned long long)writer.expected, (unsigned long long)range->stream_id);
-        page->result = WIRE_DAMAGED;
-    }
-    if (page->result != WIRE_DONE) {
-        page->count = 0;
-        page->more = false;
-        return 0;
-    }
-    return writer.size;
-}
-
 /* --- Questions --- */
 
-static bool send_all(const struct reader *reader, size_t size)
+static bool send_all(const struct reader *reader, struct bytes frame)
 {
-    size_t sent = 0;
-    while (sent < size) {
-        const ssize_t result =
-            send(reader->options.fd, reader->output + sent, size - sent, MSG_NOSIGNAL);
-        if (result > 0) {
-            sent += (size_t)result;
+    while (frame.size > 0) {
+        const ssize_t sent = send(reader->options.fd, frame.data, frame.size, MSG_NOSIGNAL);
+        if (sent > 0) {
+            frame = (struct bytes){frame.data + sent, frame.size - (size_t)sent};
         } else if (errno != EINTR) {
             return false; /* nobody hears us any more */
         }
@@ -128,20 +44,26 @@ static bool send_all(const struct reader *reader, size_t size)
     return true;
 }
 
+/* What stands in front of the records goes there where they begin: no record is moved for it. */
 static bool answer_read(const struct reader *reader, uint64_t id, const struct wire_read *read)
 {
     char error[ENGINE_ERROR_SIZE] = "";
-    struct wire_page page = {.count = 0};
-    uint8_t *const body = reader->output + WIRE_HEADER_SIZE;
-    const size_t size = fill_page(reader, read, &page, body + WIRE_PAGE_HEAD_SIZE, error);
+    uint8_t *const room = reader->output + HEAD_SIZE;
+    const struct wire_page page =
+        pager_fill(reader->options.ops, reader->options.engine, read, room, error);
     if (error[0] != '\0') {
         complain("a read failed", error);
     }
-    wire_write_page_head(&page, body);
+    uint8_t *const frame =
+        page.count > 0 ? reader->output + (page.records.data - room) : reader->output;
     const struct wire_header header = {
-        .id = id, .body_size = (uint32_t)(WIRE_PAGE_HEAD_SIZE + size), .type = WIRE_PAGE};
-    wire_write_header(&header, reader->output);
-    return send_all(reader, WIRE_HEADER_SIZE + header.body_size);
+        .id = id,
+        .body_size = (uint32_t)(WIRE_PAGE_HEAD_SIZE + page.records.size),
+        .type = WIRE_PAGE,
+    };
+    wire_write_header(&header, frame);
+    wire_write_page_head(&page, frame + WIRE_HEADER_SIZE);
+    return send_all(reader, (struct bytes){frame, WIRE_HEADER_SIZE + header.body_size});
 }
 
 /* Answers what is complete. False: the talk is over. */

@@ -123,6 +123,7 @@ bool record_read_meta(struct bytes channel, struct bytes value, struct record_me
                 .first = codec_get_u64(value.data + 32),
                 .last_time_ms = codec_get_u64(value.data + 40),
             },
+        .noted_top = codec_get_u64(value.data + 24),
     };
     if (value.size == RECORD_META_SIZE) {
         meta->stream.keep = (struct wire_keep){

@@ -30,10 +30,14 @@ enum {
     RECORD_KEY_SIZE_MAX = RECORD_KEY_HEAD_SIZE + WIRE_DIGEST_SIZE_MAX,
 };
 
-/* Of a channel. `stream.top` may be behind: the newest record in `streams` decides. */
+/*
+ * Of a channel. What is stored of the top may be behind: the newest record in `streams` decides.
+ * It is stored again often enough (gather.h) that who reads from `noted_top` on soon finds it.
+ */
 struct record_meta {
     uint64_t stream_id;
     struct wire_stream stream;
+    uint64_t noted_top; /* `stream.top` as it is stored with the name of the channel */
 };
 
 struct record_key {

@@ -68,6 +68,8 @@ int main(void)
     suite_add_tcase(suite, cases_close());
     suite_add_tcase(suite, cases_accept());
     suite_add_tcase(suite, cases_share());
+    suite_add_tcase(suite, cases_error());
+    suite_add_tcase(suite, cases_hold());
     suite_add_tcase(suite, cases_loop());
     suite_add_tcase(suite, cases_dial());
     suite_add_tcase(suite, cases_tls());

@@ -14,6 +14,8 @@ TCase *cases_send(void);
 TCase *cases_close(void);
 TCase *cases_accept(void);
 TCase *cases_share(void);
+TCase *cases_error(void);
+TCase *cases_hold(void);
 TCase *cases_loop(void);
 TCase *cases_dial(void);
 TCase *cases_tls(void);

@@ -44,6 +44,9 @@ static void *on_open(struct conn *conn)
     peer->id = conn_id_of(conn);
     /* Who is dialled has a user from the start. */
     ck_assert(conn_user(conn) == NULL || conn_listener(conn) == 1);
+    if (fixture->holds) {
+        conn_hold(conn);
+    }
     return peer;
 }
 
@@ -92,6 +95,9 @@ static void on_proxied(struct conn *conn, const struct address *client)
     const struct fixture_peer *peer = conn_user(conn);
     ck_assert_uint_eq(peer->bytes_calls, 0);
     peer->fixture->proxied = *client;
+    if (peer->fixture->holds_proxied) {
+        conn_hold(conn);
+    }
 }
 
 static void on_close(struct conn *conn, int reason)

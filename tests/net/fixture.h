@@ -55,6 +55,8 @@ struct fixture {
     void (*on_drained)(struct fixture_peer *peer);
     struct address proxied; /* what on_proxied said last */
     bool turn_away;         /* on_open says NULL */
+    bool holds;             /* on_open holds it */
+    bool holds_proxied;     /* on_proxied does */
     void *context;          /* the test's */
     uint32_t fired;         /* timers */
     uint64_t fired_ns;      /* when the last one did */

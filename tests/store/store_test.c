@@ -98,6 +98,8 @@ static void expect_pages(void)
     expect_page(reading("a", 6, 3), 7, 3, false);
     expect_page(reading("a", 9, 3), 0, 0, false);
     expect_page(reading("a", UINT64_MAX, 3), 0, 0, false);
+    ck_assert_uint_eq(driver_read(&driver, reading("a", 0, 3)).stream.top, 9);
+    ck_assert_uint_eq(driver_read(&driver, reading("a", UINT64_MAX, 3)).stream.top, 9);
     struct wire_read narrow = reading("a", 0, 100);
     narrow.bytes_max = 2 * (WIRE_RECORD_SIZE_MIN + 1);
     expect_page(narrow, 1, 2, true);

@@ -194,7 +194,9 @@ async function acceptErrors() {
   if (!straceWorks()) {
     return { skipped: 'strace does not work here' };
   }
-  for (const name of ['ECONNABORTED', 'ENFILE', 'ENOMEM', 'EPERM', 'EMFILE']) {
+  /* LIMITS.md row 14; without descriptors some of the calls are those that turn clients away. */
+  const names = ['ECONNABORTED', 'ENFILE', 'EMFILE', 'ENOMEM', 'EPERM', 'EPROTO'];
+  await Promise.all(names.map(async (name) => {
     const server = await Server.start({
       backend: 'epoll',
       reactors: 1,
@@ -205,9 +207,10 @@ async function acceptErrors() {
       await chat.close();
     }
     const metrics = await until(() => server.metrics().catch(() => null), 'metrics');
-    assert.ok(metrics.rejected('accept_error') > 0, `${name} is counted`);
+    const count = metrics.rejected('accept_error');
+    assert.ok(/FILE/.test(name) ? count > 0 : count === 3, `${name} is counted: ${count}`);
     await stopTraced(server);
-  }
+  }));
   return null;
 }
 

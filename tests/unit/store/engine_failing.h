@@ -87,12 +87,14 @@ static inline enum engine_result engine_failing_find_stream(struct engine *engin
 static inline enum engine_result engine_failing_read_channel(struct engine *engine,
                                                              struct bytes channel,
                                                              struct engine_reading reading,
+                                                             struct record_meta *meta,
                                                              char error[static ENGINE_ERROR_SIZE])
 {
     (void)channel;
     (void)snprintf(error, ENGINE_ERROR_SIZE, "told to");
     if (engine->find_result == ENGINE_OK) {
-        (void)reading.choose(reading.visitor.context, &engine->meta);
+        (void)reading.begin(reading.visitor.context, &engine->meta);
+        *meta = engine->meta;
     }
     return engine->find_result;
 }

@@ -166,6 +166,31 @@ START_TEST(remembers_how_long)
 }
 END_TEST
 
+/* How far the top has got is stored with the name, now and then. */
+START_TEST(notes_the_top)
+{
+    struct engine engine = {.find_result = ENGINE_OK, .meta = known};
+    engine.meta.noted_top = engine.meta.stream.top;
+    struct gather *const gather = gather_create(&engine_failing, &engine, GATHER_STREAMS_MIN);
+    uint64_t notes = 0;
+    for (uint64_t i = 1; i <= 3 * GATHER_NOTE_EVERY - 1; i++) {
+        const struct wire_entry entry = entry_of(WIRE_APPEND, 7, known.stream.top + i);
+        uint32_t at;
+        ck_assert_int_eq(add(gather, &entry, 1, &at), WIRE_DONE);
+        commit(gather, ENGINE_OK);
+        const bool is_noted = i % GATHER_NOTE_EVERY == 0;
+        ck_assert_uint_eq(engine.entry_count, is_noted ? 2 : 1);
+        if (is_noted) {
+            notes++;
+            ck_assert_int_eq(engine.entries[1].op, ENGINE_PUT_META);
+            ck_assert_uint_eq(engine.entries[1].meta.stream.top, entry.offset);
+        }
+    }
+    ck_assert_uint_eq(notes, 2);
+    gather_destroy(gather);
+}
+END_TEST
+
 START_TEST(failure_of_a_commit_is_told)
 {
     struct engine engine = {
@@ -236,6 +261,7 @@ int main(void)
     tcase_add_loop_test(gather, judges_an_entry, 0, (int)(sizeof(cases) / sizeof(cases[0])));
     tcase_add_test(gather, refusal_takes_back);
     tcase_add_test(gather, remembers_how_long);
+    tcase_add_test(gather, notes_the_top);
     tcase_add_test(gather, failure_of_a_commit_is_told);
     tcase_add_test(gather, states_are_bounded);
     tcase_add_test(gather, group_has_a_limit);

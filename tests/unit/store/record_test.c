@@ -61,7 +61,8 @@ START_TEST(metadata_check)
 {
     const struct record_meta meta = {
         .stream_id = 3,
-        .stream = {.epoch = 4, .top = 5, .first = 2, .last_time_ms = 6, .keep = {7, 8}}};
+        .stream = {.epoch = 4, .top = 5, .first = 2, .last_time_ms = 6, .keep = {7, 8}},
+        .noted_top = 5};
     uint8_t value[RECORD_META_SIZE];
     struct record_meta read;
     record_write_meta(text("room"), &meta, value);
