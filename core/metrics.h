@@ -223,6 +223,7 @@ enum metrics_id {
     METRIC_DELIVERIES,   /* packet references queued */
     METRIC_GAPS,
     METRIC_REPEATS,
+    METRIC_SUPERSEDED,
     METRIC_RECOVERIES_COMPLETE,
     METRIC_RECOVERIES_IMPOSSIBLE,
     METRIC_NEWS_FRAMES, /* of joins and leaves, counted where the members are */
