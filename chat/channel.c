@@ -339,7 +339,9 @@ static bool fan_out(struct channel_home *home, struct channel *channel, struct b
     for (size_t i = 0; i < channel->interest_count; i++) {
         struct interest *interest = &channel->interests[i];
         /* Who is behind stays behind until channel_catch_up: a later one must not overtake. */
-        if (!interest->gap && interest->next == offset && send_to(home, channel, interest, blob)) {
+        const bool is_next =
+            !interest->gap && interest->next == offset && interest->heard == channel->news.top;
+        if (is_next && send_to(home, channel, interest, blob)) {
             interest->next++;
         }
         lagging = lagging || interest->gap || interest->next <= offset;
@@ -414,12 +416,30 @@ static enum idempotency_verdict judge(struct channel_home *home, struct channel 
     return channel_judge_key(home, channel, &key, &position->top);
 }
 
+static void count_publication(struct channel_home *home, const struct policy *policy)
+{
+    metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
+    metrics_add_for(home->options.metrics, policy->counts_as, NAMESPACE_PUBLICATIONS, 1);
+}
+
+/* What it is the state of has been published already, or something newer. */
+static bool is_superseded(const struct channel *channel, const struct post_publish *publish)
+{
+    return channel != NULL && publish->version > 0 && publish->version <= channel->version &&
+           (publish->version_epoch == 0 || publish->version_epoch == channel->version_epoch);
+}
+
 static enum codes_error publish_new(struct channel_home *home, const struct policy *policy,
                                     struct channel *channel, const struct post_publish *publish,
                                     struct channel_position *position)
 {
     CHECK(channel == NULL || channel->book == NULL);
 
+    if (is_superseded(channel, publish)) {
+        metrics_add(home->options.metrics, METRIC_SUPERSEDED, 1);
+        *position = channel_position_of(channel);
+        return CODES_ERROR_NONE;
+    }
     if (channel != NULL) {
         if (!reserve(home, channel, publish)) {
             metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
@@ -427,12 +447,31 @@ static enum codes_error publish_new(struct channel_home *home, const struct poli
             return CODES_ERROR_INTERNAL;
         }
         channel_send_out(home, channel, publish->blob, home->now_ns);
+        if (publish->version > 0) {
+            channel->version = publish->version;
+            channel->version_epoch = publish->version_epoch;
+        }
     }
-    metrics_add(home->options.metrics, METRIC_PUBLICATIONS, 1);
-    metrics_add_for(home->options.metrics, policy->counts_as, NAMESPACE_PUBLICATIONS, 1);
+    count_publication(home, policy);
     *position =
         channel == NULL ? (struct channel_position){.epoch = 0} : channel_position_of(channel);
     channel_shrink(home); /* the channel itself may go */
+    return CODES_ERROR_NONE;
+}
+
+/* For who is there now, and without a place in the history that the channel has. */
+static enum codes_error pass(struct channel_home *home, const struct policy *policy,
+                             const struct post_publish *publish, struct channel_position *position)
+{
+    const struct bytes name = publication_channel(publish->blob, publish->name_size);
+    struct channel *channel = directory_find(home->channels, publish->hash, name);
+
+    CHECK(publish->key_size == 0);
+    if (channel != NULL) {
+        channel_pass(home, channel, publish->blob);
+    }
+    count_publication(home, policy);
+    *position = (struct channel_position){.epoch = 0};
     return CODES_ERROR_NONE;
 }
 
@@ -443,6 +482,9 @@ static enum codes_error publish(struct channel_home *home, const struct post_pub
     const struct policy *policy = policy_recall(home->options.policies, name);
     CHECK(policy != NULL);
 
+    if (publish->skips_history && policy_has_history(policy)) {
+        return pass(home, policy, publish, position);
+    }
     /* Without history, a channel that nobody is interested in needs not even to be there. */
     struct channel *channel = policy_has_history(policy)
                                   ? channel_find_or_open(home, publish->hash, name)
@@ -486,6 +528,22 @@ static bool is_lagging(const struct channel *channel, const struct interest *int
            interest->heard < channel->news.top;
 }
 
+/* What an interest has not got yet, in the order in which it was said, as far as there is room. */
+static void send_rest(struct channel_home *home, struct channel *channel, struct interest *interest)
+{
+    bool sent = true;
+
+    while (sent && is_lagging(channel, interest)) {
+        const uint64_t next = interest->next;
+        if (next <= channel->stream.top && next <= channel_news_place(channel, interest)) {
+            sent = send_to(home, channel, interest, stream_at(&channel->stream, next));
+            interest->next += sent;
+        } else {
+            sent = channel_send_news(home, channel, interest);
+        }
+    }
+}
+
 /* Returns true when nobody lags in the channel any more. */
 static bool catch_up(struct channel_home *home, struct channel *channel)
 {
@@ -493,12 +551,8 @@ static bool catch_up(struct channel_home *home, struct channel *channel)
 
     for (size_t i = 0; i < channel->interest_count;) {
         struct interest *interest = &channel->interests[i];
-        while (!interest->gap && interest->next <= channel->stream.top &&
-               send_to(home, channel, interest, stream_at(&channel->stream, interest->next))) {
-            interest->next++;
-        }
-        if (!interest->gap && !channel_catch_up_news(home, channel, interest)) {
-            lagging = true;
+        if (!interest->gap) {
+            send_rest(home, channel, interest);
         }
         if (interest->gap && tell_gap(home, interest->room)) {
             drop_interest(channel, interest); /* its reactor closes the room without a leave */

@@ -142,9 +142,10 @@ void channel_remove_interest(struct channel_home *home, struct ids_handle channe
 
 /*
  * Takes one share of a blob made by publication_create: gives it its offset and sends it out, but
- * for one whose idempotency key was used for the same before. Not for durable channels, but for
- * such repeats. CODES_ERROR_NONE and *position set to where it is, or an error and nothing
- * happened.
+ * for one whose idempotency key was used for the same before, or whose version is not above that of
+ * the last one: *position is then where the channel stands. Not for durable channels, but for such
+ * repeats, and for what skips their history. CODES_ERROR_NONE and *position set to where it is, or
+ * an error and nothing happened.
  */
 NODISCARD enum codes_error channel_publish(struct channel_home *home,
                                            const struct post_publish *publish,

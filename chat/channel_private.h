@@ -9,7 +9,7 @@
  *   channel_kept.c      what is kept, and when that goes
  *   channel_read.c      what is said of it
  *   channel_keys.c      what was published under an idempotency key
- *   channel_news.c      who came and went
+ *   channel_news.c      what has no offset: who came and went, publications that are not kept
  *   channel_durable.c   channels whose publications are stored first: between the ledger and these
  */
 #include <stdbool.h>
@@ -42,8 +42,10 @@ struct channel {
     struct ledger_book *book; /* of a durable channel, else NULL */
     bool is_partial;          /* the store may keep more of its history than we do */
     struct stream stream;
-    struct stream news;       /* joins and leaves, numbered; kept only for those who lag */
+    struct stream news;       /* what has no offset, numbered; kept only for those who lag */
     struct idempotency *keys; /* of what was published, or is under way; NULL: none */
+    uint64_t version;         /* of the last publication that had one; 0: none had */
+    uint64_t version_epoch;   /* of that; 0: none */
     uint64_t used_ns;         /* the last publication; when idle: since when it is */
     struct list_link age;     /* in ages[].kept or ages[].idle, or in none */
     struct list_link lagging; /* in home->lagging while anybody lags */
@@ -118,9 +120,16 @@ void channel_mark_gaps(struct channel_home *home, struct channel *channel);
 /* Channels that are not in use may go. */
 void channel_shrink(struct channel_home *home);
 
-/* channel_news.c. True when the interest, which has no gap, has all of them. */
-NODISCARD bool channel_catch_up_news(struct channel_home *home, struct channel *channel,
-                                     struct interest *interest);
+/*
+ * channel_news.c. The offset behind which an interest without a gap is to have its next news;
+ * UINT64_MAX: it has all of them. Sending them says whether there was room.
+ */
+NODISCARD uint64_t channel_news_place(const struct channel *channel,
+                                      const struct interest *interest);
+NODISCARD bool channel_send_news(struct channel_home *home, struct channel *channel,
+                                 struct interest *interest);
+/* A publication for who is interested now, and nobody else: finished, without an offset. */
+void channel_pass(struct channel_home *home, struct channel *channel, struct blob *blob);
 void channel_drop_news(struct channel_home *home, struct channel *channel);
 
 /*

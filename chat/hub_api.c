@@ -43,6 +43,22 @@ void hub_api_refuse(struct hub *hub, struct hub_asker asker, enum codes_error er
     outbox_answer(hub->options.outbox, conn_of(asker.handle), asker.number, (uint16_t)error, 0);
 }
 
+/* Because of that member, whose name is told if there is room. NULL: of none. */
+static void refuse(struct hub *hub, struct hub_asker asker, enum codes_error error,
+                   const char *member)
+{
+    struct json_writer writer;
+
+    if (member == NULL) {
+        hub_api_refuse(hub, asker, error);
+        return;
+    }
+    json_writer_init(&writer, outbox_begin(hub->options.outbox));
+    api_result_write_fault(&writer, error, member);
+    outbox_answer(hub->options.outbox, conn_of(asker.handle), asker.number, (uint16_t)error,
+                  json_writer_fits(&writer) ? json_writer_bytes(&writer).size : 0);
+}
+
 static struct json_writer begin(struct hub *hub, size_t list_size)
 {
     struct json_writer writer;
@@ -153,20 +169,46 @@ static enum codes_error judge(struct hub *hub, struct bytes channel)
         permission_judge(hub->options.policies, back_end, channel, PERMISSION_PUBLISH).verdict);
 }
 
-static enum codes_error publish_to(struct hub *hub, struct hub_asker asker, struct bytes channel,
-                                   const struct api_publish *publish)
+/*
+ * Where nothing is kept, nothing says what was published before; and the version of what is stored
+ * is not stored with it.
+ */
+static enum codes_error judge_publish(const struct policy *policy,
+                                      const struct api_publish *publish, const char **member)
 {
-    const enum codes_error error = judge(hub, channel);
+    const bool is_kept = policy_has_history(policy) && !publish->skip_history;
+
+    if (publish->key.size > 0) {
+        *member = "idempotency_key";
+        if (publish->key.size > IDEMPOTENCY_KEY_SIZE_MAX) {
+            return CODES_ERROR_BAD_REQUEST;
+        }
+        if (!is_kept) {
+            return CODES_ERROR_NOT_AVAILABLE;
+        }
+    }
+    if (publish->version > 0 && (!is_kept || policy_is_durable(policy))) {
+        *member = "version";
+        return CODES_ERROR_NOT_AVAILABLE;
+    }
+    *member = NULL;
+    return CODES_ERROR_NONE;
+}
+
+static uint64_t hash_epoch(const struct hub *hub, struct bytes epoch)
+{
+    return epoch.size == 0 ? 0 : table_hash(&hub->options.key, epoch) | 1;
+}
+
+static enum codes_error publish_to(struct hub *hub, struct hub_asker asker, struct bytes channel,
+                                   const struct api_publish *publish, const char **member)
+{
+    enum codes_error error = judge(hub, channel);
+    if (error == CODES_ERROR_NONE) {
+        error = judge_publish(policy_find(hub->options.policies, channel), publish, member);
+    }
     if (error != CODES_ERROR_NONE) {
         return error;
-    }
-    const struct policy *policy = policy_find(hub->options.policies, channel);
-    if (publish->key.size > IDEMPOTENCY_KEY_SIZE_MAX) {
-        return CODES_ERROR_BAD_REQUEST;
-    }
-    /* Where nothing is kept, nothing says what was published before. */
-    if (publish->key.size > 0 && !policy_has_history(policy)) {
-        return CODES_ERROR_NOT_AVAILABLE;
     }
     const struct publication_source source = {
         .channel = channel,
@@ -174,6 +216,9 @@ static enum codes_error publish_to(struct hub *hub, struct hub_asker asker, stru
         .tags = publish->tags,
         .key = publish->key,
         .now_ns = hub->now_ns,
+        .skips_history = publish->skip_history,
+        .version = publish->version,
+        .version_epoch = hash_epoch(hub, publish->version_epoch),
     };
     return hub_ask_publish(hub, asker, &source, table_hash(&hub->options.key, channel));
 }
@@ -181,10 +226,12 @@ static enum codes_error publish_to(struct hub *hub, struct hub_asker asker, stru
 void hub_api_publish(struct hub *hub, struct hub_api_asker asker, struct bytes channel,
                      const struct api_publish *publish)
 {
+    const char *member = NULL;
+
     hub_use_allowance(hub);
-    const enum codes_error error = publish_to(hub, asker_of(asker), channel, publish);
+    const enum codes_error error = publish_to(hub, asker_of(asker), channel, publish, &member);
     if (error != CODES_ERROR_NONE) {
-        hub_api_refuse(hub, asker_of(asker), error);
+        refuse(hub, asker_of(asker), error, member);
     }
 }
 

@@ -92,6 +92,7 @@ static enum codes_error subscribe(struct hub *hub, struct session *session,
     const struct grant_source source = {
         .info = order->info,
         .data = order->data,
+        .overrides = order->overrides,
         .by_server = true,
     };
     if (find_subscription(hub, session, order->channel) >= 0) {
@@ -104,20 +105,39 @@ static enum codes_error subscribe(struct hub *hub, struct session *session,
     return hub_subscribe_for(hub, session, order->channel, &source, &wanted);
 }
 
-/* An anonymous session has no end, but may be given one at once. */
-static void refresh(struct hub *hub, struct session *session, const struct order *order)
+/* An anonymous session needs an identity to have an end. */
+static enum codes_error set_end(struct hub *hub, struct session *session, uint64_t ttl_s)
 {
-    if (order->ends_now) {
+    static const struct claims nobody = {.expires = false};
+
+    if (session->identity == NULL && identity_create(hub->users, session, &nobody) != IDENTITY_OK) {
+        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        return CODES_ERROR_INTERNAL;
+    }
+    timerwheel_arm(hub->expiries, &session->identity->expiry.timer,
+                   hub->now_ns + ttl_s * ns_per_s + hub->options.expired_close_delay_ns);
+    return CODES_ERROR_NONE;
+}
+
+/* Another end, or none any more, of which the client is told; or the end. */
+static enum codes_error refresh(struct hub *hub, struct session *session, const struct order *order)
+{
+    enum codes_error error = CODES_ERROR_NONE;
+
+    if (order->ends_now || (order->has_ttl && order->ttl_s == 0)) {
         metrics_add(hub->options.metrics, METRIC_EXPIRED_CONNECTIONS, 1);
         hub_reply_disconnect(&hub->reply, session, CODES_DISCONNECT_EXPIRED);
-    } else if (session->identity == NULL) {
-        return;
-    } else if (order->has_ttl) {
-        timerwheel_arm(hub->expiries, &session->identity->expiry.timer,
-                       hub->now_ns + order->ttl_s * ns_per_s);
-    } else {
+        return CODES_ERROR_NONE;
+    }
+    if (order->has_ttl) {
+        error = set_end(hub, session, order->ttl_s);
+    } else if (session->identity != NULL) {
         timerwheel_cancel(hub->expiries, &session->identity->expiry.timer);
     }
+    if (error == CODES_ERROR_NONE) {
+        hub_reply_refresh_push(&hub->reply, session, (uint32_t)order->ttl_s);
+    }
+    return error;
 }
 
 static struct claims claims_of(const struct session *session)
@@ -150,8 +170,7 @@ static enum codes_error apply(struct hub *hub, struct session *session, const st
         disconnect(hub, session, order);
         return CODES_ERROR_NONE;
     case ORDER_REFRESH:
-        refresh(hub, session, order);
-        return CODES_ERROR_NONE;
+        return refresh(hub, session, order);
     case ORDER_BLOCK_USER:
         end_if_forbidden(hub, session, CODES_DISCONNECT_FORCE);
         return CODES_ERROR_NONE;

@@ -109,7 +109,11 @@ static void take_publish(struct hub *hub, const struct post *post)
 {
     struct channel_position position = {.epoch = 0};
     bool waits = false;
-    enum codes_error error = wait_turn(hub, post, &waits);
+    enum codes_error error = CODES_ERROR_NONE;
+    if (!post->publish.skips_history) {
+        error =
+            wait_turn(hub, post, &waits); /* what skips it is not stored, and waits for nobody */
+    }
     if (waits) {
         return;
     }
@@ -302,6 +306,8 @@ static void take_publication(struct hub *hub, const struct post *post)
     if (room == NULL) {
         /* Everybody has left, and the home does not know it yet. */
         blob_drop(publication->blob, hub->options.pool);
+    } else if (publication->offset == 0) {
+        outbox_pass(hub->options.outbox, room, publication->room, publication->blob);
     } else if (publication->offset != room->top + 1) {
         /* One was lost on the way, which cannot be; but if it is, nobody is left in the dark. */
         metrics_add(hub->options.metrics, METRIC_GAPS, 1);

@@ -74,6 +74,9 @@ enum codes_error hub_ask_publish(struct hub *hub, struct hub_asker asker,
                 .key_size = (uint8_t)source->key.size,
                 .is_rpc = asker.is_rpc,
                 .is_api = asker.is_api,
+                .skips_history = source->skips_history,
+                .version = source->version,
+                .version_epoch = source->version_epoch,
             },
     };
     hub_ask(hub, ids_home_of(hash, hub->options.reactor_count), &post);

@@ -151,6 +151,13 @@ void hub_reply_error(const struct hub_reply *to, struct session *session, uint32
     metrics_add(to->metrics, (enum metrics_id)(METRIC_ERRORS_100 + index), 1);
 }
 
+void hub_reply_refresh_push(const struct hub_reply *to, struct session *session, uint32_t ttl_s)
+{
+    struct json_writer writer = begin(to);
+    event_write_refresh_push(&writer, ttl_s);
+    commit(to, session, &writer, false);
+}
+
 void hub_reply_unsubscribe_push(const struct hub_reply *to, struct session *session,
                                 struct bytes channel, enum codes_unsubscribe code)
 {

@@ -51,6 +51,8 @@ void hub_reply_error(const struct hub_reply *to, struct session *session, uint32
 /* Ends the connection, if it has not been told to end before. */
 void hub_reply_disconnect(const struct hub_reply *to, struct session *session,
                           enum codes_disconnect code);
+/* When its connection ends has been changed: in so many seconds; 0: it does not. */
+void hub_reply_refresh_push(const struct hub_reply *to, struct session *session, uint32_t ttl_s);
 void hub_reply_unsubscribe_push(const struct hub_reply *to, struct session *session,
                                 struct bytes channel, enum codes_unsubscribe code);
 

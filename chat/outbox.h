@@ -96,6 +96,10 @@ void outbox_disconnect(struct outbox *outbox, struct conn_id conn, uint16_t code
 void outbox_publish(struct outbox *outbox, struct room *room, struct ids_handle handle,
                     struct blob *blob);
 
+/* The same for one without an offset; it keeps its place between the others. */
+void outbox_pass(struct outbox *outbox, struct room *room, struct ids_handle handle,
+                 struct blob *blob);
+
 /* The same, for joins and leaves. */
 void outbox_tell(struct outbox *outbox, struct ids_handle room, struct blob *blob);
 

@@ -68,6 +68,9 @@ struct post_publish {
     uint8_t key_size; /* of its idempotency key; 0: none */
     bool is_rpc;      /* who asked wants to know where it is */
     bool is_api;      /* who asked is a back end: hub_asker in chat/hub_state.h */
+    bool skips_history;
+    uint64_t version; /* 0: none */
+    uint64_t version_epoch;
 };
 
 struct post_publish_answer {
@@ -142,7 +145,7 @@ struct post_leave {
 struct post_publication {
     struct blob *blob;
     struct ids_handle room;
-    uint64_t offset;
+    uint64_t offset; /* 0: it has none, and keeps its place by the order of posts */
 };
 
 struct post_gap {

@@ -12,6 +12,7 @@
  * envelope; so the data is copied once, on the way in. Immutable once finished. Pure but for the
  * memory of the pool.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "chat/idempotency.h"
@@ -22,11 +23,14 @@
 /* What a publisher says. */
 struct publication_source {
     struct bytes channel;
-    struct bytes data; /* JSON */
-    struct bytes info; /* JSON: who it is; empty: nobody */
-    struct bytes tags; /* JSON object of strings; empty: none */
-    struct bytes key;  /* for idempotency; empty: none */
-    uint64_t now_ns;   /* when it was taken from them, of the clock that all reactors share */
+    struct bytes data;      /* JSON */
+    struct bytes info;      /* JSON: who it is; empty: nobody */
+    struct bytes tags;      /* JSON object of strings; empty: none */
+    struct bytes key;       /* for idempotency; empty: none */
+    uint64_t now_ns;        /* when it was taken from them, of the clock that all reactors share */
+    bool skips_history;     /* it is for who is there now, and nobody else */
+    uint64_t version;       /* of what it is the state of; 0: none */
+    uint64_t version_epoch; /* hash of its name; 0: none */
 };
 
 /* On the publisher's reactor: copied into a new blob. NULL: no memory. */

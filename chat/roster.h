@@ -15,7 +15,7 @@
  *           has to be read first. An array of the same kind, which is there as long as one waits.
  * Position  `top` is the last publication that this room took. Its newest `outbox_count` ones are
  *           still in the outbox, and go to who is a member when that is emptied: so a member that
- *           is added now begins behind room_position().
+ *           is added now begins behind room_position(). Those of them that pass have no offset.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -98,9 +98,10 @@ struct room {
     uint32_t hidden_count;   /* likewise */
     uint32_t waiter_count;
     uint32_t waiter_capacity;
-    uint32_t outbox_last;  /* index + 1 of its last entry in the outbox, 0: none; the outbox's */
-    uint32_t outbox_count; /* its entries there; the outbox's */
-    uint32_t slot;         /* its own */
+    uint32_t outbox_last;    /* index + 1 of its last entry in the outbox, 0: none; the outbox's */
+    uint32_t outbox_count;   /* its entries there; the outbox's */
+    uint32_t outbox_passing; /* those of them that have no offset */
+    uint32_t slot;           /* its own */
     struct ids_handle channel;   /* at home, once JOINED */
     const struct policy *policy; /* of its channel */
     struct herald *herald;       /* tells who comes and goes; the hub's; NULL: nobody is told */
@@ -138,7 +139,7 @@ static inline struct bytes room_name(const struct room *room)
 /* The last publication that a member which is added now will not be given. */
 static inline uint64_t room_position(const struct room *room)
 {
-    return room->top - room->outbox_count;
+    return room->top - (room->outbox_count - room->outbox_passing);
 }
 
 /* Appends; returns -ENOMEM and changes nothing when there is no memory. */

@@ -73,6 +73,12 @@ struct blob *stream_at(const struct stream *stream, uint64_t offset)
     return item_at(stream, (uint32_t)(offset - stream_first(stream)))->blob;
 }
 
+uint64_t stream_time_at(const struct stream *stream, uint64_t offset)
+{
+    CHECK(offset >= stream_first(stream) && offset <= stream->top);
+    return item_at(stream, (uint32_t)(offset - stream_first(stream)))->time_ns;
+}
+
 uint64_t stream_first_since(const struct stream *stream, uint64_t time_ns)
 {
     uint32_t low = 0;

@@ -51,6 +51,9 @@ void stream_skip(struct stream *stream);
 /* The publication of an offset that is kept. Borrowed. */
 NODISCARD struct blob *stream_at(const struct stream *stream, uint64_t offset);
 
+/* What was given with it as its time. */
+NODISCARD uint64_t stream_time_at(const struct stream *stream, uint64_t offset);
+
 /* The first offset that is kept and not older than that; top + 1: none. */
 NODISCARD uint64_t stream_first_since(const struct stream *stream, uint64_t time_ns);
 

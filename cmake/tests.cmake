@@ -58,21 +58,27 @@ foreach(folder core proto net store chat server load)
     endforeach()
 endforeach()
 
-# Memory is out where this test says so: it is linked with copies of the libraries that ask it.
+# Memory is out where such a test says so (tests/unit/failing_memory.h): it is linked with copies of
+# the libraries that ask it.
 set(renamed)
-foreach(function malloc calloc realloc aligned_alloc free)
+foreach(function malloc calloc realloc aligned_alloc strndup free)
     list(APPEND renamed --redefine-sym ${function}=memory_${function})
 endforeach()
-set(copies)
-foreach(library IN LISTS seen_by_chat)
-    set(copy ${CMAKE_BINARY_DIR}/memory_${library}.a)
-    add_custom_command(OUTPUT ${copy} DEPENDS ${library}
-        COMMAND ${CMAKE_OBJCOPY} ${renamed} $<TARGET_FILE:${library}> ${copy})
-    list(APPEND copies ${copy})
+foreach(library core proto net chat)
+    add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/memory_${library}.a DEPENDS ${library}
+        COMMAND ${CMAKE_OBJCOPY} ${renamed}
+            $<TARGET_FILE:${library}> ${CMAKE_BINARY_DIR}/memory_${library}.a)
 endforeach()
-target_sources(chat_hub_memory_test PRIVATE ${copies})
-set_target_properties(chat_hub_memory_test PROPERTIES
-    LINK_LIBRARIES "${copies};OpenSSL::Crypto;Threads::Threads;PkgConfig::check;test_warnings")
+# failing_memory_test(TARGET LIBRARIES [foreign...])
+function(failing_memory_test target libraries)
+    list(TRANSFORM libraries PREPEND ${CMAKE_BINARY_DIR}/memory_ OUTPUT_VARIABLE copies)
+    list(TRANSFORM copies APPEND .a)
+    target_sources(${target} PRIVATE ${copies})
+    set_target_properties(${target} PROPERTIES
+        LINK_LIBRARIES "${copies};${ARGN};Threads::Threads;PkgConfig::check;test_warnings")
+endfunction()
+failing_memory_test(chat_hub_memory_test "${seen_by_chat}" OpenSSL::Crypto)
+failing_memory_test(net_conn_memory_test "${seen_by_net}" OpenSSL::SSL PkgConfig::liburing)
 
 # They forge tokens with OpenSSL.
 foreach(target server_token_test server_token_key_test server_jwks_test server_jwks_source_test)

@@ -93,6 +93,9 @@ static const struct {
     {"parley_publish_repeats_total", "counter",
      "Publications that were accepted before, under the same idempotency key.", NULL,
      METRIC_REPEATS},
+    {"parley_publish_superseded_total", "counter",
+     "Publications dropped, for the channel had one of their version or a higher one.", NULL,
+     METRIC_SUPERSEDED},
     {"parley_recoveries_total", "counter", "Subscribers that came back, by whether they have all.",
      "recovered", METRIC_RECOVERIES_COMPLETE},
     {"parley_join_leave_frames_total", "counter",
@@ -124,7 +127,9 @@ static const struct {
     {"parley_bus_full_total", "counter", "Posts refused because there was no room.", NULL,
      METRIC_BUS_FULL},
     {"parley_memory_bytes", "gauge",
-     "Memory by what it is for. Publications are those on their way, in queues and in history.",
+     "Memory by what it is for. Publications are those on their way, in queues and in history; tls "
+     "is all that OpenSSL has: TLS connections with the ciphertext that waits to be sent, "
+     "certificates, keys of tokens, what fetches key sets, and its own tables.",
      "pool", METRIC_MEMORY_CONNECTIONS},
     {"parley_slow_turns_total", "counter",
      "Turns of a reactor's loop that took longer than log.slow_turn.", NULL, METRIC_SLOW_TURNS},
@@ -344,6 +349,7 @@ static const char *const label_values[METRIC_COUNT] = {
     [METRIC_MEMORY_SEND_QUEUES] = "send_queues",
     [METRIC_MEMORY_PUBLICATIONS] = "publications",
     [METRIC_MEMORY_BUS] = "bus",
+    [METRIC_MEMORY_TLS] = "tls",
     [METRIC_STORE_RUNS_OK] = "stored",
     [METRIC_STORE_RUNS_REFUSED] = "refused",
     [METRIC_STORE_RUNS_LOST] = "lost",

@@ -223,6 +223,7 @@ enum metrics_id {
     METRIC_DELIVERIES,   /* packet references queued */
     METRIC_GAPS,
     METRIC_REPEATS,
+    METRIC_SUPERSEDED,
     METRIC_RECOVERIES_COMPLETE,
     METRIC_RECOVERIES_IMPOSSIBLE,
     METRIC_NEWS_FRAMES, /* of joins and leaves, counted where the members are */
@@ -254,6 +255,7 @@ enum metrics_id {
     METRIC_MEMORY_SEND_QUEUES,
     METRIC_MEMORY_PUBLICATIONS,
     METRIC_MEMORY_BUS,
+    METRIC_MEMORY_TLS, /* of each thread, modulo 2^64: only the sum means something */
 
     METRIC_SLOW_TURNS, /* above log.slow_turn */
 

@@ -8,10 +8,9 @@
  *
  * Buffers   the kernel would keep megabytes for a peer that does not read, or does not acknowledge.
  *           To keep little there is good for others, too: what is urgent overtakes what waits in
- *           our queue only, and that holds references where the kernel has a copy for each. But less
- *           than the mark of a queue (half of client.queue_max_size) would make a client lag that
- *           pauses for one burst: with SO_SNDBUF 64 KiB and TCP_NOTSENT_LOWAT 16 KiB what the kernel
- *           was lent is above the mark alone, and a quiet channel goes with the loud one.
+ *           our queue only, which holds references where the kernel has a copy for each. But where
+ *           it takes less than the mark of a queue (half of client.queue_max_size), who pauses for
+ *           one burst may lag, and a quiet channel with the loud one.
  *
  * Threads   start-up; blocks nowhere.
  */

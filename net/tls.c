@@ -2,14 +2,15 @@
 /*
  * OpenSSL reads and writes through one BIO of our own: it reads from the view that was fed, and
  * writes into a list of chunks which never move. So nothing is copied on the way in, and the kernel
- * may look at one chunk while OpenSSL writes the next.
+ * may look at one chunk while OpenSSL writes the next. Memory is taken as OpenSSL takes it, and so
+ * counted with it (net/tls_memory.h).
  */
 #include "net/tls.h"
 
 #include <openssl/bio.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/check.h"
@@ -68,7 +69,8 @@ static int read_fed(BIO *bio, char *target, size_t size, size_t *read)
 static bool add_chunk(struct tls *tls, size_t size)
 {
     const size_t capacity = size < CHUNK_CAPACITY_MIN ? CHUNK_CAPACITY_MIN : size;
-    struct tls_chunk *chunk = capacity > UINT32_MAX ? NULL : malloc(sizeof(*chunk) + capacity);
+    struct tls_chunk *chunk =
+        capacity > UINT32_MAX ? NULL : OPENSSL_malloc(sizeof(*chunk) + capacity);
     if (chunk == NULL) {
         return false;
     }
@@ -189,7 +191,7 @@ static void fail(struct tls *tls)
 
 struct tls *tls_create(struct tls_config *config)
 {
-    struct tls *tls = calloc(1, sizeof(*tls));
+    struct tls *tls = OPENSSL_zalloc(sizeof(*tls));
     BIO *bio = BIO_new(config->method);
     if (tls == NULL || bio == NULL) {
         goto free_parts;
@@ -218,7 +220,7 @@ struct tls *tls_create(struct tls_config *config)
 
 free_parts:
     (void)BIO_free(bio);
-    free(tls);
+    OPENSSL_free(tls);
     ERR_clear_error();
     return NULL;
 }
@@ -231,7 +233,7 @@ void tls_destroy(struct tls *tls)
     SSL_free(tls->ssl);
     tls_advance(tls, tls->output_size);
     tls_config_unref(tls->config);
-    free(tls);
+    OPENSSL_free(tls);
 }
 
 /* --- In -------------------------------------------------------------------------------------- */
@@ -372,7 +374,7 @@ void tls_advance(struct tls *tls, size_t size)
         }
         size -= left;
         tls->first = chunk->next;
-        free(chunk);
+        OPENSSL_free(chunk);
     }
     tls->last = NULL;
 }

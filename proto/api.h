@@ -9,6 +9,8 @@
  * Views     a command borrows the body. Text with escapes and base64 are decoded in place, and
  *           newlines in embedded JSON are removed in place: a body can be read only once.
  * Absent    a text or value that was not sent has size 0.
+ * Members   that we know and cannot do are refused by name, unless they say nothing (0, false, an
+ *           empty text, null); such that nobody knows are skipped, as Centrifugo does.
  * Not here: which channels there are, and limits of single members (chat/); what is answered
  *           (api_result.h).
  */
@@ -49,7 +51,7 @@ enum { API_METHOD_COUNT = API_RELOAD + 1 };
 enum api_verdict {
     API_OK = 0,
     API_END,         /* of a list: nothing is left */
-    API_BAD_REQUEST, /* not JSON, not UTF-8, not what the method takes: error 107 */
+    API_BAD_REQUEST, /* not JSON, not UTF-8, not what the method takes: error 107; see `fault` */
     API_NO_METHOD,   /* a command without one that we know: error 104 */
 };
 
@@ -60,39 +62,67 @@ struct api_publish {
     struct bytes b64data;  /* nothing after reading */
     struct bytes tags;     /* JSON object of strings */
     struct bytes key;      /* for idempotency */
+    struct bytes version_epoch;
+    uint64_t version; /* 0: none */
+    bool skip_history;
+    bool delta; /* a permission that nobody makes use of */
 };
 
 struct api_channel {
     struct bytes channel;
 };
 
+struct api_override {
+    bool is_there;
+    bool value;
+};
+
+struct api_overrides {
+    struct api_override presence;
+    struct api_override join_leave;
+    struct api_override force_recovery;
+    struct api_override force_positioning;
+    struct api_override force_push_join_leave;
+};
+
 /* What there is of it is checked, and what a method cannot do without is there. */
 struct api_user {
-    struct bytes user;    /* else `client` is there */
-    struct bytes client;  /* only this connection */
-    struct bytes session; /* likewise, by a name that none of our connections has */
+    struct bytes user;   /* else `client` is there */
+    struct bytes client; /* only this connection */
     struct bytes channel;
-    struct bytes info;      /* JSON */
-    struct bytes data;      /* JSON */
+    struct bytes info;      /* JSON; what was sent as b64info, too */
+    struct bytes data;      /* JSON; what was sent as b64data, too */
     struct bytes uid;       /* of a token: its `jti` */
     struct bytes reason;    /* of a disconnect */
     struct bytes whitelist; /* JSON array, see struct api_list */
-    struct bytes override;  /* JSON object */
     int64_t expire_at_s;    /* Unix time; 0: never */
     int64_t issued_before_s;
     uint32_t code; /* of a disconnect, if has_disconnect */
     bool has_disconnect;
-    bool has_position; /* recover_since */
     bool expired;
+    struct api_overrides overrides;
+
+    /* Only to be refused where somebody counts on them; nothing after reading. */
+    struct bytes b64info;
+    struct bytes b64data;
+    struct bytes session; /* none of our connections has such a name */
+    bool has_override;
+    bool has_position; /* recover_since */
+};
+
+struct api_rpc {
+    struct bytes method;
 };
 
 struct api_command {
     enum api_method method;
+    const char *fault; /* API_BAD_REQUEST: the member that is wrong; NULL: none, or all of it */
     union {
         struct api_publish publish;  /* and broadcast */
         struct api_channel presence; /* and presence_stats, history_remove */
         struct api_channel channels; /* a pattern */
         struct api_user user;
+        struct api_rpc rpc;
         struct command_history history;
     };
 };
@@ -114,7 +144,10 @@ struct api_list {
 NODISCARD enum api_method api_find_method(struct bytes name);
 NODISCARD const char *api_method_name(enum api_method method);
 
-/* The body of /api/METHOD; nothing is the same as {}. Only API_OK fills the command. */
+/*
+ * The body of /api/METHOD; nothing is the same as {}. Only API_OK fills the command; of one that is
+ * a bad request only `fault` is there.
+ */
 NODISCARD enum api_verdict api_read(const struct simd_ops *simd, enum api_method method,
                                     struct span body, struct api_command *command);
 

@@ -322,6 +322,16 @@ void event_write_unsubscribe_push(struct json_writer *writer, struct bytes chann
     json_writer_text(writer, "}}}");
 }
 
+void event_write_refresh_push(struct json_writer *writer, uint32_t ttl_s)
+{
+    json_writer_text(writer, "{\"push\":{\"refresh\":{");
+    if (ttl_s > 0) {
+        json_writer_text(writer, "\"expires\":true,\"ttl\":");
+        json_writer_uint64(writer, ttl_s);
+    }
+    json_writer_text(writer, "}}}");
+}
+
 void event_write_message_push(struct json_writer *writer, struct bytes data)
 {
     CHECK(data.size > 0);

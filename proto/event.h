@@ -123,6 +123,8 @@ void event_write_ping(struct json_writer *writer);
 
 void event_write_unsubscribe_push(struct json_writer *writer, struct bytes channel,
                                   enum codes_unsubscribe code);
+/* The connection ends in so many seconds; 0: it does not. */
+void event_write_refresh_push(struct json_writer *writer, uint32_t ttl_s);
 void event_write_message_push(struct json_writer *writer, struct bytes data);
 
 /* Only where there is no close frame to say it. */

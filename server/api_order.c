@@ -86,21 +86,35 @@ static enum order_kind kind_of(enum api_method method)
     NEVER("a method that is about no user");
 }
 
+static enum claims_override override_of(struct api_override override)
+{
+    if (!override.is_there) {
+        return CLAIMS_KEEP;
+    }
+    return override.value ? CLAIMS_ON : CLAIMS_OFF;
+}
+
+static struct claims_overrides overrides_of(const struct api_overrides *said)
+{
+    return (struct claims_overrides){
+        .presence = override_of(said->presence),
+        .join_leave = override_of(said->join_leave),
+        .force_recovery = override_of(said->force_recovery),
+        .force_positioning = override_of(said->force_positioning),
+        .force_push_join_leave = override_of(said->force_push_join_leave),
+    };
+}
+
 enum codes_error api_order_make(struct api_order *made, const struct api_command *command,
                                 time_t now)
 {
     const struct api_user *user = &command->user;
     struct order *order = &made->order;
 
-    /* What is not there yet is refused, and not ignored. */
-    if (command->method == API_SUBSCRIBE &&
-        (user->override.size > 0 || user->has_position || user->expire_at_s != 0)) {
-        return CODES_ERROR_NOT_AVAILABLE;
-    }
     *order = (struct order){
         .kind = kind_of(command->method),
         .user = user->user,
-        .client = user->client.size > 0 ? user->client : user->session,
+        .client = user->client,
         .ends_now = user->expired,
         .issued_before_s =
             user->issued_before_s > 0 ? (uint64_t)user->issued_before_s : (uint64_t)now,
@@ -111,6 +125,7 @@ enum codes_error api_order_make(struct api_order *made, const struct api_command
     if (order->kind == ORDER_SUBSCRIBE) {
         order->info = user->info;
         order->data = user->data;
+        order->overrides = overrides_of(&user->overrides);
     }
     if (order->kind == ORDER_REVOKE_TOKEN) {
         order->user = (struct bytes){NULL, 0};

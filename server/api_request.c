@@ -14,7 +14,10 @@
 #include "server/reload_desk.h"
 #include "server/site.h"
 
-enum { NODE_SIZE_MAX = 1024 }; /* bytes: the result of `info` */
+enum {
+    NODE_SIZE_MAX = 1024, /* bytes: the result of `info` */
+    FAULT_SIZE_MAX = 128, /* bytes: an error that names a member */
+};
 
 struct api_request *api_request_create(const struct api_request_options *options,
                                        struct conn_id conn)
@@ -163,7 +166,7 @@ static int reload(struct api_request *request)
     return expected;
 }
 
-/* What a command about a user says to every reactor; a name of a session is nobody's. */
+/* What a command about a user says to every reactor. */
 static int order(struct api_request *request)
 {
     struct hub_api_asker asker = {.conn = request->conn};
@@ -222,11 +225,22 @@ static int ask(struct api_request *request)
         break;
     case API_RPC:
         /* There is none: methods of one's own need somebody who has them. */
-        result = refuse(request, API_PART_WHOLE, CODES_ERROR_NOT_AVAILABLE);
+        result = refuse(request, API_PART_WHOLE, CODES_ERROR_METHOD_NOT_FOUND);
         break;
     }
     request->has_begun = is_broadcast && request->has_command;
     return result;
+}
+
+static int refuse_member(struct api_request *request, enum codes_error error)
+{
+    uint8_t text[FAULT_SIZE_MAX];
+    struct json_writer writer;
+    json_writer_init(&writer, (struct span){text, sizeof(text)});
+    api_result_write_fault(&writer, error, request->command.fault);
+    CHECK(json_writer_fits(&writer));
+    return answer_now(request, request->command.method, API_PART_WHOLE, error,
+                      json_writer_bytes(&writer));
 }
 
 /* What could not be read is answered; which method it was to be is not known of a batch. */
@@ -238,12 +252,14 @@ static int refuse_unread(struct api_request *request, enum api_verdict verdict)
         request->answer.form = API_FORM_ONE; /* it is no batch: one error is the answer */
     }
     request->command.method = request->body.method;
-    return refuse(request, API_PART_WHOLE, error);
+    return request->command.fault != NULL ? refuse_member(request, error)
+                                          : refuse(request, API_PART_WHOLE, error);
 }
 
 /* Reads the next command, or answers what is none. False: there is none now. */
 static bool find_command(struct api_request *request, int *result)
 {
+    request->command.fault = NULL;
     const enum api_verdict verdict = api_body_next(&request->body, &request->command);
 
     *result = 0;

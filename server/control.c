@@ -12,7 +12,9 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/logger.h"
+#include "core/metrics.h"
 #include "core/monotime.h"
+#include "net/tls_memory.h"
 #include "server/archive.h"
 #include "server/control_state.h"
 #include "server/settings.h"
@@ -95,6 +97,8 @@ static int look_after(struct control *control, uint32_t signal_number)
                               control_stop_time_ns(control->reload.present->config));
         service_reloaded(&control->service);
     }
+    metrics_set(&control->metrics[control->site.metric_count - 1], METRIC_MEMORY_TLS,
+                tls_memory_taken());
     if (!has_posted) {
         return CONTROL_POLL_MS;
     }

@@ -362,6 +362,7 @@ static void deliver_publications(const struct delivery *delivery, struct outbox_
     const size_t count = room->outbox_count;
     room->outbox_last = 0;
     room->outbox_count = 0;
+    room->outbox_passing = 0;
     struct fan_out fan_out = {
         .delivery = delivery,
         .first = first,

@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/monotime.h"
+#include "net/tls_memory.h"
 #include "server/config.h"
 #include "server/jwks_fetch.h"
 
@@ -251,6 +252,7 @@ uint64_t jwks_source_step(struct jwks_source *source, uint64_t now_ms)
         wait_ms = left_ms < wait_ms ? left_ms : wait_ms;
         wait_ms = !has_room && wait_ms > FULL_MS ? FULL_MS : wait_ms;
     }
+    metrics_set(source->options.metrics, METRIC_MEMORY_TLS, tls_memory_taken());
     log_report_suppressed(source->options.log);
     bus_flush(source->options.bus, source->options.port);
     return wait_ms;

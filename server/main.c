@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/logger.h"
 #include "net/backend_choose.h"
+#include "net/tls_memory.h"
 #include "proto/simd.h"
 #include "server/api_key.h"
 #include "server/args.h"
@@ -102,6 +103,9 @@ int main(int argc, char **argv)
     char error[CONFIG_ERROR_SIZE] = "";
 
     (void)signal(SIGPIPE, SIG_IGN);
+    if (!tls_memory_count()) { /* something that was preloaded uses OpenSSL */
+        (void)fprintf(stderr, "parleyd: what OpenSSL takes is not counted\n");
+    }
     if (argc > 1 && strcmp(argv[1], "store") == 0) {
         return store_program_run(argc - 1, argv + 1);
     }

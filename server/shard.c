@@ -20,6 +20,7 @@
 #include "core/monotime.h"
 #include "net/conn.h"
 #include "net/reactor.h"
+#include "net/tls_memory.h"
 #include "server/compression.h"
 #include "server/config.h"
 #include "server/delivery.h"
@@ -617,6 +618,7 @@ static void gauge_memory(struct shard *shard) ON_REACTOR
     metrics_set(metrics, METRIC_MEMORY_CONNECTIONS, memory.conns + gateway_bytes(shard->gateway));
     metrics_set(metrics, METRIC_MEMORY_SEND_QUEUES, memory.queues);
     metrics_set(metrics, METRIC_MEMORY_PUBLICATIONS, blob_pool_bytes(shard->pool));
+    metrics_set(metrics, METRIC_MEMORY_TLS, tls_memory_taken());
 }
 
 static void update_metrics(struct shard *shard, uint64_t began_ns) ON_REACTOR

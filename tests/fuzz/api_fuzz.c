@@ -45,9 +45,22 @@ static void check_json(struct bytes json)
     CHECK(json.size == 0 || memchr(json.data, '\n', json.size) == NULL);
 }
 
+static void check_subscribe(struct span body, const struct api_user *user)
+{
+    CHECK(user->user.size > 0 || user->client.size > 0);
+    CHECK(user->b64info.size == 0 && user->b64data.size == 0 && user->session.size == 0);
+    check_inside(body, user->info);
+    check_inside(body, user->data);
+    check_json(user->info);
+    check_json(user->data);
+}
+
 static void check_command(struct span body, const struct api_command *command)
 {
     CHECK((int)command->method < API_METHOD_COUNT);
+    if (command->method == API_SUBSCRIBE) {
+        check_subscribe(body, &command->user);
+    }
     if (command->method > API_BROADCAST) {
         return;
     }
@@ -56,6 +69,7 @@ static void check_command(struct span body, const struct api_command *command)
     check_inside(body, publish->data);
     check_inside(body, publish->tags);
     check_inside(body, publish->key);
+    check_inside(body, publish->version_epoch);
     CHECK(publish->data.size > 0);
     check_json(publish->data);
     check_json(publish->tags);

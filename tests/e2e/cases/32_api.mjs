@@ -11,7 +11,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 import { BackEnd, Stream } from '../lib/api.mjs';
-import { Sdk } from '../lib/chat.mjs';
+import { RawChat, Sdk } from '../lib/chat.mjs';
 import { Wire, head, request } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server } from '../lib/server.mjs';
@@ -118,8 +118,8 @@ async function methods(server) {
     ['publish', { channel: 'nobody:knows', data: 1 }, 102], ['publish', { data: 1 }, 107],
     ['publish', { channel: 'x' }, 107], ['publish', { channel: 'ä', data: 1 }, 107], ['publish', [], 107],
     ['publish', { channel: 'plain:x', data: 1, tags: { a: 1 } }, 107], ['history', { channel: 'plain:x' }, 108],
-    ['presence', { channel: 'plain:x' }, 108], ['presence_stats', {}, 107], ['rpc', { method: 'm' }, 108],
-    ['broadcast', { channels: [], data: 1 }, 107]]) {
+    ['presence', { channel: 'plain:x' }, 108], ['presence_stats', {}, 107], ['rpc', { method: 'm', params: {} }, 104],
+    ['rpc', {}, 107], ['channels', { pattern: '{a,b}' }, 107], ['broadcast', { channels: [], data: 1 }, 107]]) {
     assert.equal(await api.error(method, params), code, `${method} ${JSON.stringify(params)}`);
   }
   assert.equal(api.sockets.size, 1, 'one connection for all of it');
@@ -127,6 +127,111 @@ async function methods(server) {
   assert.equal((await api.post('/api', '{}')).status, 415);
   alice.close();
   bob.close();
+}
+
+/* What is for those who are there: in its place, without an offset, and nobody gets it later. */
+async function skipsHistory(server) {
+  const api = back(server);
+  const channel = 'kept:skipped';
+  const sdk = await Sdk.connect(server);
+  const room = await sdk.subscribe(channel);
+  const said = JSON.stringify({ channel, data: 'passes', skip_history: true });
+  const answer = await curl('--header', `X-API-Key: ${KEY}`, '--data', said,
+    `http://127.0.0.1:${server.internalPort}/api/publish`);
+  assert.equal(answer, '{"result":{}}');
+  assert.equal((await api.result('publish', { channel, data: 1 })).offset, 1);
+  const { responses } = await api.result('broadcast', { channels: [channel, 'plain:x'], data: 'too', skip_history: true });
+  assert.deepEqual(responses, [{ result: {} }, { result: {} }]);
+  assert.deepEqual((await room.publication.takeMany(3, 'all of it')).map((one) => [one.data, one.offset]),
+    [['passes', undefined], [1, 1], ['too', undefined]]);
+  /* Many, between others, from a stream: in one order, on each reactor. */
+  const others = await Promise.all(numbers(3).map(() => Sdk.connect(server)));
+  const rooms = await Promise.all(others.map((one) => one.subscribe(channel)));
+  const stream = await Stream.open(server, { key: KEY });
+  const passes = (i) => i % 3 !== 0;
+  numbers(900).forEach((i) => stream.write({ publish: { channel, data: i, skip_history: passes(i) } }));
+  const answered = await stream.takeMany(900);
+  assert.ok(answered.every((one, i) => passes(i) === (one.publish.offset === undefined)));
+  for (const one of [room, ...rooms]) {
+    const heard = await one.publication.takeMany(900, 'what was streamed');
+    assert.deepEqual(heard.map((publication) => publication.data), numbers(900));
+    assert.deepEqual(heard.map((publication) => publication.offset),
+      numbers(900).map((i) => (passes(i) ? undefined : 2 + i / 3)));
+  }
+  await stream.end();
+  /* Who comes back recovers what has an offset, and its position is the one that it had. */
+  sdk.centrifuge.disconnect();
+  await sdk.disconnected.take('to be away');
+  await api.result('publish', { channel, data: 'nobody hears it', skip_history: true });
+  await api.result('publish', { channel, data: 'missed' });
+  sdk.centrifuge.connect();
+  assert.equal((await room.subscribed.take('to be back')).recovered, true);
+  assert.equal((await room.publication.take('what was missed')).data, 'missed');
+  assert.equal((await api.result('history', { channel })).offset, 302);
+  assert.equal(room.subscribed.size + room.unsubscribed.size + room.publication.size, 0);
+  for (const [params, message] of [[{ idempotency_key: 'k' }, 'not available: idempotency_key'], [{ version: 1 }, 'not available: version']]) {
+    const { error } = await api.call('publish', { channel, data: 1, skip_history: true, ...params });
+    assert.deepEqual(error, { code: 108, message });
+  }
+  [sdk, ...others].forEach((one) => one.close());
+}
+
+/* The state of something, which is published when it is newer than the last one. */
+async function versions(server) {
+  const api = back(server);
+  const channel = 'kept:versions';
+  const sdk = await Sdk.connect(server);
+  const room = await sdk.subscribe(channel);
+  const publish = (data, version, version_epoch) => api.result('publish', { channel, data, version, version_epoch });
+  const first = await publish('a 5', 5, 'a');
+  assert.equal(first.offset, 1);
+  assert.deepEqual(await publish('a 5', 5, 'a'), first);
+  assert.deepEqual(await publish('a 4', 4, 'a'), first);
+  assert.deepEqual(await publish('4', 4), first);
+  assert.equal((await publish('b 1', 1, 'b')).offset, 2);
+  assert.equal((await publish('none')).offset, 3);
+  const body = JSON.stringify({ channels: [channel, 'kept:versions-2'], data: 'b 1', version: 1, version_epoch: 'b' });
+  const { result } = JSON.parse(await curl('--header', `X-API-Key: ${KEY}`, '--data', body,
+    `http://127.0.0.1:${server.internalPort}/api/broadcast`));
+  assert.deepEqual(result.responses.map((one) => one.result.offset), [3, 1]);
+  /* Whatever comes first: of many at once the highest is the last. */
+  const together = numbers(50).map((i) => ({ publish: { channel, data: `b ${2 + (i * 7) % 50}`, version: 2 + (i * 7) % 50, version_epoch: 'b' } }));
+  const replies = await api.batch(together, { parallel: true });
+  const top = replies.at(-1).publish.offset;
+  const heard = (await room.publication.takeMany(top, 'the newest')).map((one) => one.data);
+  assert.deepEqual(heard.slice(0, 3), ['a 5', 'b 1', 'none']);
+  const rising = heard.slice(3).map((data) => Number(data.slice(2)));
+  assert.deepEqual(rising, rising.toSorted((a, b) => a - b));
+  assert.equal(rising.at(-1), 51);
+  assert.equal(room.publication.size, 0);
+  assert.ok((await server.metrics()).value('parley_publish_superseded_total') >= 4 + 50 - rising.length);
+  assert.equal((await api.call('publish', { channel: 'plain:x', data: 1, version: 1 })).error.message, 'not available: version');
+  sdk.close();
+}
+
+/* Who asks for deltas is told that there are none, and is given everything as it is. */
+async function deltas(server) {
+  const api = back(server);
+  const channel = 'kept:deltas';
+  const sdk = await Sdk.connect(server);
+  const raw = await RawChat.connect(server);
+  const { subscribe } = await raw.ask({ subscribe: { channel, delta: 'fossil' } });
+  assert.equal(subscribe.delta, undefined);
+  const room = await sdk.subscribe(channel, { delta: 'fossil' });
+  const states = numbers(5).map((i) => ({ long: 'the same all the time '.repeat(20), i }));
+  for (const data of states) {
+    await api.result('publish', { channel, data, delta: true });
+    assert.deepEqual((await raw.push()).pub.data, data);
+  }
+  assert.deepEqual((await room.publication.takeMany(5, 'all of them')).map((one) => one.data), states);
+  sdk.centrifuge.disconnect();
+  await sdk.disconnected.take('to be away');
+  await api.result('broadcast', { channels: [channel], data: { missed: true }, delta: true });
+  sdk.centrifuge.connect();
+  assert.equal((await room.subscribed.take('to be back')).recovered, true);
+  assert.deepEqual((await room.publication.take('what was missed')).data, { missed: true });
+  sdk.close();
+  raw.destroy();
 }
 
 /* To as many channels as there are, whose homes are everywhere; each hears it once. */
@@ -333,6 +438,19 @@ async function smuggling(server) {
   }
 }
 
+/* Past the store; and what the store could not answer for is refused. */
+async function passesBy(server, api) {
+  const channel = 'durable:passes';
+  const sdk = await Sdk.connect(server);
+  const room = await sdk.subscribe(channel);
+  assert.deepEqual(await api.result('publish', { channel, data: 'passes', skip_history: true }), {});
+  assert.equal((await api.result('publish', { channel, data: 'stays' })).offset, 1);
+  assert.deepEqual((await room.publication.takeMany(2, 'both')).map((one) => one.offset), [undefined, 1]);
+  assert.equal((await api.result('history', { channel, limit: 9 })).publications.length, 1);
+  assert.equal(await api.error('publish', { channel, data: 1, version: 1 }), 108);
+  sdk.close();
+}
+
 /* What was answered is stored; who is cut off may say it again under its key. */
 async function kill(_, point) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'parley-api-'));
@@ -359,6 +477,7 @@ async function kill(_, point) {
     await until(() => server.restart().then(() => true, () => false), 'the ports to be free');
     await untilReady();
     const api = back(server);
+    await passesBy(server, api);
     const again = await api.batch(numbers(3000).map(command), { parallel: true });
     assert.ok(answered.length >= 100);
     answered.forEach((one, i) => assert.deepEqual(again[i], one, `publication ${i}`));
@@ -448,11 +567,81 @@ async function users(server) {
     ['disconnect', {}, 107], ['disconnect', { user: 'x', disconnect: { code: 1000, reason: '' } }, 107],
     ['disconnect', { user: 'x', disconnect: { code: 4000, reason: 'r'.repeat(124) } }, 107],
     ['subscribe', { user: 'x' }, 107], ['subscribe', { user: 'x', channel: 'no:x' }, 102],
-    ['subscribe', { user: 'x', channel: 'kept:x', override: {} }, 108], ['unsubscribe', { channel: 'kept:x' }, 107],
+    ['unsubscribe', { channel: 'kept:x' }, 107],
     ['block_user', {}, 107], ['revoke_token', { user: 'x' }, 107]]) {
     assert.equal(await api.error(method, params), code, `${method} ${JSON.stringify(params)}`);
   }
   bob.close();
+}
+
+/* What we cannot do is refused by name, unless it says nothing; what nobody knows is skipped, as Centrifugo does. */
+async function members(server) {
+  const api = back(server);
+  const connection = { user: 'x', client: '', session: '' };
+  for (const [method, params, message] of [
+    ['publish', { channel: 'kept:x' }, 'bad request: data'],
+    ['publish', { channel: 'kept:x', data: 1, b64data: 'MQ==' }, 'bad request: b64data'],
+    ['publish', { channel: 'kept:x', data: 1, skip_history: 'yes' }, 'bad request'],
+    ['subscribe', { ...connection, channel: 'kept:x', recover_since: { offset: 1 } }, 'bad request: recover_since'],
+    ['subscribe', { ...connection, channel: 'kept:x', expire_at: 5 }, 'bad request: expire_at'],
+    ['subscribe', { ...connection, channel: 'kept:x', session: 's' }, 'bad request: session'],
+    ['unsubscribe', { ...connection, channel: 'kept:x', session: 's' }, 'bad request: session'],
+    ['disconnect', { ...connection, session: 's' }, 'bad request: session'],
+    ['disconnect', { ...connection, disconnect: { code: 1, reason: '' } }, 'bad request: disconnect.code'],
+    ['refresh', { ...connection, info: {} }, 'bad request: info'],
+    ['invalidate_user_tokens', { user: 'x', channel: 'kept:x' }, 'bad request: channel'],
+    ['rpc', { method: 'm' }, 'method not found']]) {
+    assert.equal((await api.call(method, params)).error?.message, message, `${method} ${JSON.stringify(params)}`);
+  }
+  const replies = await api.batch([{ subscribe: { channel: 'kept:x' } }, { info: {} }]);
+  assert.deepEqual(replies[0].error, { code: 107, message: 'bad request: user' });
+  const nothing = { channel: 'plain:x', skip_history: false, version: 0, version_epoch: '', idempotency_key: '', b64data: '', tags: null };
+  assert.deepEqual(await api.result('publish', { ...nothing, data: 1, delta: true, unheard_of: { a: [1] } }), {});
+  const none = { info: null, b64info: '', data: null, b64data: '', recover_since: null, override: {}, expire_at: 0 };
+  assert.deepEqual(await api.result('subscribe', { ...connection, ...none, channel: 'kept:x' }), {});
+}
+
+/* The end of a connection, as a back end sets it: its client is told, and the SDK makes nothing of that. */
+async function refreshes(server) {
+  const api = back(server);
+  const [raw, sdk] = await Promise.all([RawChat.connect(server), signIn(server, { sub: 'carol' })]);
+  const told = async (expire_at) => {
+    assert.deepEqual(await api.result('refresh', { user: '', client: raw.client, expire_at }), {});
+    return (await raw.next('to be told')).push.refresh;
+  };
+  const refresh = await told(seconds(60));
+  assert.ok(refresh.expires && refresh.ttl > 50 && refresh.ttl <= 60, JSON.stringify(refresh));
+  assert.deepEqual(await told(0), {});
+  assert.deepEqual(await api.result('refresh', { user: '', client: raw.client, expired: true }), {});
+  await raw.expectClose(3005, 'the end');
+  const room = await sdk.subscribe('kept:refreshes');
+  await api.result('refresh', { user: 'carol', expire_at: seconds(60) });
+  await api.result('publish', { channel: 'kept:refreshes', data: 'still here' });
+  assert.equal((await room.publication.take('what is said meanwhile')).data, 'still here');
+  await sdk.connecting.take('what came before');
+  await api.result('refresh', { user: 'carol', client: sdk.context.client, expire_at: seconds(1) });
+  assert.equal((await sdk.connecting.take('its end')).code, 3005);
+  await sdk.connected.take('to be back');
+  sdk.close();
+}
+
+/* What the policy of a channel says, but not for this subscription. */
+async function overrides(server) {
+  const api = back(server);
+  const sdk = await signIn(server, { sub: 'dave' });
+  const subscribed = new Mailbox('subscribed');
+  sdk.centrifuge.on('subscribed', (context) => subscribed.put(context));
+  const subscribe = async (channel, override) => {
+    await api.result('subscribe', { user: 'dave', channel, override, b64info: Buffer.from('{"role":1}').toString('base64') });
+    return subscribed.take(channel);
+  };
+  assert.equal((await subscribe('kept:as-it-is', {})).recoverable, true);
+  const hidden = { force_recovery: { value: false }, presence: { value: false } };
+  assert.equal((await subscribe('kept:not-so', hidden)).recoverable, false);
+  const presence = async (channel) => Object.values((await api.result('presence', { channel })).presence);
+  assert.deepEqual((await presence('kept:as-it-is')).map((who) => who.chan_info), [{ role: 1 }]);
+  assert.deepEqual(await presence('kept:not-so'), []);
+  sdk.close();
 }
 
 /* What is forbidden goes at once, and does not come again; another token, or another user, does. */
@@ -503,7 +692,7 @@ async function off(_, point) {
 
 const kept = { history_size: 10000, history_ttl: '10m', force_recovery: true, presence: true };
 const config = {
-  client: { insecure: true, command_rate: 100000, command_burst: 100000, token: { hmac_secret_key: SECRET } },
+  client: { insecure: true, command_rate: 100000, command_burst: 100000, expired_close_delay: '0s', token: { hmac_secret_key: SECRET } },
   http_api: { key: KEY, max_revocations: 20, max_body_bytes: 65536, max_answer_bytes: 200000, body_timeout: '1s' },
   channel: { namespaces: [{ name: 'kept', ...kept }, { name: 'plain' }] },
 };
@@ -521,6 +710,9 @@ group({
     ['curl', curlPublishes],
     ['keys', keys],
     ['methods', methods],
+    ['skip_history', skipsHistory],
+    ['version', versions],
+    ['delta', deltas],
     ['broadcast', broadcasts],
     ['batch', batches],
     ['pipelining', pipelining],
@@ -529,6 +721,9 @@ group({
     ['limits', limits],
     ['smuggling', smuggling],
     ['users', users],
+    ['members', members],
+    ['refresh', refreshes],
+    ['override', overrides],
     ['revocation', revocation],
     ['kill -9', kill],
     ['drain', drain],

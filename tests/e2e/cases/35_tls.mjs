@@ -119,6 +119,20 @@ async function page(server) {
   assert.match(response, /^HTTP\/1\.1 200 [^]*<!doctype html>/);
 }
 
+/* It is seen to come, and to go. */
+async function memory(server) {
+  const count = 12;
+  const taken = async () => (await server.metrics()).value('parley_memory_bytes{pool="tls"}');
+  (await join(server)).socket.terminate(); /* what OpenSSL makes once is there */
+  await server.untilMetric('parley_sessions', (value) => value === 0, 'nobody is there');
+  const before = await taken();
+  const clients = await Promise.all(Array.from({ length: count }, () => join(server)));
+  const each = (await taken() - before) / count;
+  assert.ok(each > 10_000 && each < 20_000, `${each} bytes`);
+  clients.forEach((client) => client.socket.terminate());
+  await until(async () => Math.abs(await taken() - before) < 10_000, 'the memory of those who have gone');
+}
+
 group({
   name: 'TLS',
   on: 'backends',
@@ -131,6 +145,7 @@ group({
     ['resumption', resumes],
     ['early data', earlyData],
     ['plain HTTP', plainHttp],
+    ['memory', memory],
   ],
 });
 

@@ -18,7 +18,8 @@ struct listener {
 };
 
 static struct listener listeners[SIDE_COUNT][NAME_COUNT];
-static const char *const names[NAME_COUNT] = {"x", "y", "z"};
+/* One has a history, and some of what is published there skips it. */
+static const char *const names[NAME_COUNT] = {"x", "y", "h:z"};
 static uint64_t top[NAME_COUNT];
 static uint32_t room_slot;
 
@@ -90,8 +91,9 @@ static void act(uint64_t *state)
         break;
     default:
         top[i]++;
-        publish_sized((uint16_t)chance_below(state, SIDE_COUNT), names[i], 10 * top[i] + i,
-                      chance_below(state, 600));
+        publish_number((struct post_publish){.skips_history = chance_below(state, 3) == 0},
+                       (uint16_t)chance_below(state, SIDE_COUNT), names[i], 10 * top[i] + i,
+                       chance_below(state, 600));
         break;
     }
 }
@@ -124,6 +126,8 @@ START_TEST(at_random)
             }
         }
     }
+    channel_home_tick(world.home, 100000000000); /* its history goes, and then its position */
+    channel_home_tick(world.home, 200000000000);
     ck_assert_uint_eq(channel_count(world.home), 0);
     ck_assert_uint_gt(world.published, 10000);
     ck_assert_uint_gt(metrics_read(&metrics, METRIC_BUS_FULL), 0);

@@ -246,6 +246,7 @@ static inline void deliver(void)
         if (room != NULL) {
             room->outbox_last = 0;
             room->outbox_count = 0;
+            room->outbox_passing = 0;
         }
         hear(&world.sides[0], &post);
     }
@@ -322,22 +323,29 @@ static inline void leave(struct ids_handle channel, struct ids_handle room)
     channel_remove_interest(world.home, channel, room);
 }
 
-static inline enum codes_error publish_data(uint16_t from, const char *name, struct bytes data,
+/* As if a publisher on reactor `from` had asked, in the way that `post` says. */
+static inline enum codes_error publish_post(struct post_publish post, uint16_t from,
+                                            const char *name, struct bytes data,
                                             struct channel_position *position)
 {
     const struct publication_source source = {.channel = view(name), .data = data};
     struct blob *blob = publication_create(world.sides[from].pool, &source);
     ck_assert_ptr_nonnull(blob);
-    const struct post_publish post = {
-        .blob = blob,
-        .hash = table_hash(&key, view(name)),
-        .name_size = (uint16_t)strlen(name),
-    };
+    post.blob = blob;
+    post.hash = table_hash(&key, view(name));
+    post.name_size = (uint16_t)strlen(name);
     return channel_publish(world.home, &post, position);
 }
 
-/* As if a publisher on reactor `from` had asked: a string, the number padded to `size` bytes. */
-static inline void publish_sized(uint16_t from, const char *name, uint64_t number, size_t size)
+static inline enum codes_error publish_data(uint16_t from, const char *name, struct bytes data,
+                                            struct channel_position *position)
+{
+    return publish_post((struct post_publish){.version = 0}, from, name, data, position);
+}
+
+/* A string, the number padded to `size` bytes. */
+static inline struct channel_position publish_number(struct post_publish post, uint16_t from,
+                                                     const char *name, uint64_t number, size_t size)
 {
     char data[4096];
     memset(data, ' ', sizeof(data));
@@ -349,8 +357,14 @@ static inline void publish_sized(uint16_t from, const char *name, uint64_t numbe
     data[needed - 1] = '"';
     const struct bytes text = {(const uint8_t *)data, needed};
     struct channel_position position;
-    ck_assert_int_eq(publish_data(from, name, text, &position), CODES_ERROR_NONE);
+    ck_assert_int_eq(publish_post(post, from, name, text, &position), CODES_ERROR_NONE);
     world.published++;
+    return position;
+}
+
+static inline void publish_sized(uint16_t from, const char *name, uint64_t number, size_t size)
+{
+    (void)publish_number((struct post_publish){.version = 0}, from, name, number, size);
 }
 
 static inline void publish(const char *name, uint64_t number)

@@ -80,6 +80,72 @@ START_TEST(clients_hear_it)
 }
 END_TEST
 
+/* Who is there hears it in its place, and has the position that it had. */
+START_TEST(history_is_skipped)
+{
+    const uint16_t hub_count = (uint16_t)(_i + 1);
+    const struct api_publish passing = {.data = view("\"passes\""), .skip_history = true};
+    open_world((struct world_options){.hub_count = hub_count});
+    struct client *back_end = new_client((uint16_t)(hub_count - 1));
+    struct client *member = connected_client(0);
+    for (int i = 0; i < COUNT(channels); i++) {
+        struct client *late = connected_client(0);
+        subscribe(member, channels[i]);
+        publish(back_end, 1, channels[i], "1");
+        publish_as(back_end, 2, channels[i], passing);
+        ask(late, "{\"id\":2,\"subscribe\":{\"channel\":\"%s\"}}", channels[i]);
+        publish(back_end, 3, channels[i], "2");
+        publish_as(back_end, 4, channels[i], passing);
+        settle();
+        hear_answer(back_end, "1 0 {\"offset\":1,");
+        hear_answer(back_end, "2 0 {}\n");
+        hear_answer(back_end, "3 0 {\"offset\":2,");
+        hear_answer(back_end, "4 0 {}\n");
+        const uint64_t offsets[] = {1, 0, 2, 0};
+        for (int j = 0; j < COUNT(offsets); j++) {
+            ck_assert_uint_eq(hear(member, EVENT_PUBLICATION, 0).offset, offsets[j]);
+        }
+        /* Whoever came between them has the rest of what has an offset, and has it once. */
+        uint64_t top = hear(late, EVENT_SUBSCRIBED, 2).offset;
+        while (unread(late).size > 0) {
+            const struct event event = hear(late, EVENT_PUBLICATION, 0);
+            ck_assert(event.offset == 0 || event.offset == top + 1);
+            top += event.offset != 0;
+        }
+        ck_assert_uint_eq(top, 2);
+        ask_as(back_end, 5,
+               (struct api_command){.method = API_HISTORY,
+                                    .history = {.channel = view(channels[i]), .limit = 10}});
+        settle();
+        hear_answer(back_end, "5 0 {\"publications\":[{\"data\":1,\"offset\":1},"
+                              "{\"data\":2,\"offset\":2}],\"epoch\":\"");
+        hear_nothing(member);
+        hang_up(late);
+    }
+    close_world();
+}
+END_TEST
+
+START_TEST(versions)
+{
+    open_world((struct world_options){.hub_count = 2});
+    struct client *back_end = new_client(0);
+    struct api_publish state = {.data = view("1"), .version = 5, .version_epoch = view("a")};
+    for (int i = 0; i < COUNT(channels); i++) {
+        state.version_epoch = view("a");
+        publish_as(back_end, 1, channels[i], state);
+        publish_as(back_end, 2, channels[i], state);
+        state.version_epoch = view("b");
+        publish_as(back_end, 3, channels[i], state);
+        settle();
+        hear_answer(back_end, "1 0 {\"offset\":1,\"epoch\":\"");
+        hear_answer(back_end, "2 0 {\"offset\":1,\"epoch\":\"");
+        hear_answer(back_end, "3 0 {\"offset\":2,\"epoch\":\"");
+    }
+    close_world();
+}
+END_TEST
+
 START_TEST(a_repeat)
 {
     open_world((struct world_options){.hub_count = 2});
@@ -237,6 +303,93 @@ START_TEST(orders_are_obeyed)
 }
 END_TEST
 
+static const uint64_t second_ns = 1000000000;
+
+/* Whoever it is, with a token or without: it is told of its end, and ends some time after that. */
+START_TEST(an_end_is_set)
+{
+    open_world((struct world_options){.hub_count = 3});
+    struct client *back_end = new_client(0);
+    struct client *member = connected_client((uint16_t)_i);
+    struct client *other = connected_client((uint16_t)_i);
+    uint8_t id[SESSION_ID_TEXT_SIZE];
+    session_write_id(member->session, id);
+    struct order order = {.kind = ORDER_REFRESH, .client = {id, sizeof(id)}, .has_ttl = true};
+
+    order.ttl_s = 10;
+    order_as(back_end, 1, order);
+    hear_answer(back_end, "1 0 {}\n");
+    struct event event = hear(member, EVENT_REFRESH_PUSH, 0);
+    ck_assert(event.expires);
+    ck_assert_uint_eq(event.ttl_s, 10);
+    order.ttl_s = 60;
+    order_as(back_end, 2, order);
+    ck_assert_uint_eq(hear(member, EVENT_REFRESH_PUSH, 0).ttl_s, 60);
+    pass(64 * second_ns);
+    ck_assert_uint_eq(member->disconnect_count, 0); /* the delay has not passed */
+    order.has_ttl = false;
+    order.ttl_s = 0;
+    order_as(back_end, 3, order);
+    event = hear(member, EVENT_REFRESH_PUSH, 0);
+    ck_assert(!event.expires);
+    ck_assert_uint_eq(event.ttl_s, 0);
+    pass(100 * second_ns);
+    ck_assert_uint_eq(member->disconnect_count, 0);
+    order.has_ttl = true;
+    order.ttl_s = 1;
+    order_as(back_end, 4, order);
+    pass(7 * second_ns);
+    ck_assert_uint_eq(member->disconnected, CODES_DISCONNECT_EXPIRED);
+    ck_assert_uint_eq(member->disconnect_count, 1);
+    hear_nothing(other);
+    ck_assert_uint_eq(other->disconnect_count, 0);
+    close_world();
+}
+END_TEST
+
+/* What has passed already is now, without any delay. */
+START_TEST(an_end_is_now)
+{
+    open_world((struct world_options){.hub_count = 2});
+    struct client *back_end = new_client(0);
+    struct client *member = connected_client(1);
+    uint8_t id[SESSION_ID_TEXT_SIZE];
+    session_write_id(member->session, id);
+    order_as(back_end, 1,
+             (struct order){.kind = ORDER_REFRESH,
+                            .client = {id, sizeof(id)},
+                            .ends_now = _i == 0,
+                            .has_ttl = _i == 1});
+    hear_answer(back_end, "1 0 {}\n");
+    ck_assert_uint_eq(member->disconnected, CODES_DISCONNECT_EXPIRED);
+    ck_assert_uint_eq(unread(member).size, 0);
+    close_world();
+}
+END_TEST
+
+/* What the policy says of a subscription, and what its order says instead. */
+START_TEST(overrides_the_policy)
+{
+    open_world((struct world_options){.hub_count = 2});
+    struct client *back_end = new_client(0);
+    struct client *member = connected_client(1);
+    uint8_t id[SESSION_ID_TEXT_SIZE];
+    session_write_id(member->session, id);
+    struct order order = {
+        .kind = ORDER_SUBSCRIBE, .client = {id, sizeof(id)}, .channel = view("hist:a")};
+    order_as(back_end, 1, order);
+    ck_assert(hear(member, EVENT_SUBSCRIBE_PUSH, 0).recoverable);
+    order.channel = view("hist:b");
+    order.overrides.force_recovery = CLAIMS_OFF;
+    order.overrides.force_positioning = CLAIMS_ON;
+    order_as(back_end, 2, order);
+    const struct event event = hear(member, EVENT_SUBSCRIBE_PUSH, 0);
+    ck_assert(!event.recoverable);
+    ck_assert(event.positioned);
+    close_world();
+}
+END_TEST
+
 static const struct {
     const char *why;
     struct api_command command;
@@ -254,7 +407,20 @@ static const struct {
     {"a key where nothing is kept",
      {.method = API_PUBLISH,
       .publish = {.channel = {(const uint8_t *)"x", 1}, .key = {(const uint8_t *)"k", 1}}},
-     "9 108 \n"},
+     "9 108 {\"code\":108,\"message\":\"not available: idempotency_key\"}\n"},
+    {"a key for what is not kept",
+     {.method = API_PUBLISH,
+      .publish = {.channel = {(const uint8_t *)"hist:x", 6},
+                  .key = {(const uint8_t *)"k", 1},
+                  .skip_history = true}},
+     "9 108 {\"code\":108,\"message\":\"not available: idempotency_key\"}\n"},
+    {"a version where nothing is kept",
+     {.method = API_PUBLISH, .publish = {.channel = {(const uint8_t *)"x", 1}, .version = 1}},
+     "9 108 {\"code\":108,\"message\":\"not available: version\"}\n"},
+    {"a version of what is not kept",
+     {.method = API_PUBLISH,
+      .publish = {.channel = {(const uint8_t *)"hist:x", 6}, .version = 1, .skip_history = true}},
+     "9 108 {\"code\":108,\"message\":\"not available: version\"}\n"},
     {"no presence there",
      {.method = API_PRESENCE, .presence = {{(const uint8_t *)"x", 1}}},
      "9 108 \n"},
@@ -326,7 +492,12 @@ int main(void)
     tcase_add_loop_test(tests, history_and_presence, 0, HUB_COUNT_MAX);
     tcase_add_loop_test(tests, refuses, 0, COUNT(refusals));
     tcase_add_loop_test(tests, orders_are_obeyed, 0, HUB_COUNT_MAX);
+    tcase_add_loop_test(tests, an_end_is_set, 0, HUB_COUNT_MAX);
+    tcase_add_loop_test(tests, an_end_is_now, 0, 2);
+    tcase_add_test(tests, overrides_the_policy);
     tcase_add_test(tests, lists_channels);
+    tcase_add_loop_test(tests, history_is_skipped, 0, HUB_COUNT_MAX);
+    tcase_add_test(tests, versions);
     tcase_add_test(tests, a_repeat);
     tcase_add_test(tests, asks_for_no_permission);
     Suite *suite = suite_create("chat/hub_api");

@@ -2,8 +2,7 @@
 /*
  * LIMITS.md row 46: memory is out, at every place where some is asked for.
  *
- * The libraries here are copies that ask the functions below for memory (cmake/tests.cmake). A
- * scripted session on two hubs runs once for every N: the Nth request fails, or that one and all
+ * A scripted session on two hubs runs once for every N: the Nth request fails, or that one and all
  * that come later, until the session has gone. Then each command has had one answer; what was
  * acknowledged has been heard by two bystanders, or they were told to subscribe again; the same
  * session finds nothing amiss afterwards; and in the end no block of memory is left.
@@ -12,74 +11,7 @@
 
 #include "tests/unit/chat/archive_world.h"
 #include "tests/unit/chat/hub_world.h"
-
-void *memory_malloc(size_t size);
-void *memory_calloc(size_t count, size_t size);
-void *memory_realloc(void *old, size_t size);
-void *memory_aligned_alloc(size_t alignment, size_t size);
-void memory_free(void *block);
-
-static struct {
-    uint64_t requests; /* since the script began */
-    uint64_t fails_at; /* this one of them; 0: none */
-    bool goes_on;      /* those behind it fail, too */
-    uint64_t failed;
-    int64_t blocks; /* not yet given back */
-} memory;
-
-static bool fails(void)
-{
-    memory.requests++;
-    const bool is_out =
-        memory.fails_at != 0 &&
-        (memory.goes_on ? memory.requests >= memory.fails_at : memory.requests == memory.fails_at);
-    memory.failed += is_out;
-    return is_out;
-}
-
-static void *counted(void *block)
-{
-    memory.blocks += block != NULL;
-    return block;
-}
-
-void *memory_malloc(size_t size)
-{
-    return fails() ? NULL : counted(malloc(size));
-}
-
-void *memory_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : counted(calloc(count, size));
-}
-
-void *memory_realloc(void *old, size_t size)
-{
-    if (fails()) {
-        return NULL;
-    }
-    memory.blocks -= old != NULL;
-    return counted(realloc(old, size));
-}
-
-void *memory_aligned_alloc(size_t alignment, size_t size)
-{
-    return fails() ? NULL : counted(aligned_alloc(alignment, size));
-}
-
-void memory_free(void *block)
-{
-    memory.blocks -= block != NULL;
-    free(block);
-}
-
-static void fail_from(uint64_t fails_at, bool goes_on)
-{
-    memory.requests = 0;
-    memory.failed = 0;
-    memory.fails_at = fails_at;
-    memory.goes_on = goes_on;
-}
+#include "tests/unit/failing_memory.h"
 
 /* -- the script -------------------------------------------------------------------------------- */
 

@@ -310,6 +310,7 @@ static inline void deliver_publication(struct reactor *reactor, struct outbox_en
     if (room != NULL) {
         room->outbox_last = 0;
         room->outbox_count = 0;
+        room->outbox_passing = 0;
     }
     for (uint32_t i = room == NULL ? 0 : room->member_count; i > 0; i--) {
         struct client *client = client_of(room->members[i - 1].conn);

@@ -35,73 +35,125 @@ static const struct {
     enum api_method method;
     const char *body;
     enum api_verdict verdict;
+    const char *fault; /* NULL: no member is at fault */
 } requests[] = {
-    {"publish", API_PUBLISH, "{\"channel\":\"x\",\"data\":{}}", API_OK},
-    {"null is data", API_PUBLISH, "{\"channel\":\"x\",\"data\":null}", API_OK},
+    {"publish", API_PUBLISH, "{\"channel\":\"x\",\"data\":{}}", API_OK, NULL},
+    {"null is data", API_PUBLISH, "{\"channel\":\"x\",\"data\":null}", API_OK, NULL},
     {"what is not known is nothing", API_PUBLISH, "{\"channel\":\"x\",\"data\":1,\"y\":[{}]}",
-     API_OK},
-    {"white space around it", API_PUBLISH, " \r\n{\"channel\":\"x\",\"data\":1}\t\n", API_OK},
-    {"no channel", API_PUBLISH, "{\"data\":1}", API_BAD_REQUEST},
-    {"no data", API_PUBLISH, "{\"channel\":\"x\"}", API_BAD_REQUEST},
-    {"a number for a channel", API_PUBLISH, "{\"channel\":1,\"data\":1}", API_BAD_REQUEST},
-    {"nothing", API_PUBLISH, "", API_BAD_REQUEST},
-    {"cut off", API_PUBLISH, "{\"channel\":\"x\",\"data\":1", API_BAD_REQUEST},
-    {"two", API_PUBLISH, "{\"channel\":\"x\",\"data\":1}{}", API_BAD_REQUEST},
-    {"a list", API_PUBLISH, "[]", API_BAD_REQUEST},
-    {"twice", API_PUBLISH, "{\"channel\":\"x\",\"data\":1,\"channel\":\"y\"}", API_BAD_REQUEST},
-    {"not UTF-8", API_PUBLISH, "{\"channel\":\"x\",\"data\":\"\xff\"}", API_BAD_REQUEST},
-    {"half a character", API_PUBLISH, "{\"channel\":\"x\",\"data\":1}\xc3", API_BAD_REQUEST},
+     API_OK, NULL},
+    {"white space around it", API_PUBLISH, " \r\n{\"channel\":\"x\",\"data\":1}\t\n", API_OK, NULL},
+    {"no channel", API_PUBLISH, "{\"data\":1}", API_BAD_REQUEST, "channel"},
+    {"no data", API_PUBLISH, "{\"channel\":\"x\"}", API_BAD_REQUEST, "data"},
+    {"a number for a channel", API_PUBLISH, "{\"channel\":1,\"data\":1}", API_BAD_REQUEST, NULL},
+    {"nothing", API_PUBLISH, "", API_BAD_REQUEST, "channel"},
+    {"cut off", API_PUBLISH, "{\"channel\":\"x\",\"data\":1", API_BAD_REQUEST, NULL},
+    {"two", API_PUBLISH, "{\"channel\":\"x\",\"data\":1}{}", API_BAD_REQUEST, NULL},
+    {"a list", API_PUBLISH, "[]", API_BAD_REQUEST, NULL},
+    {"twice", API_PUBLISH, "{\"channel\":\"x\",\"data\":1,\"channel\":\"y\"}", API_BAD_REQUEST,
+     NULL},
+    {"not UTF-8", API_PUBLISH, "{\"channel\":\"x\",\"data\":\"\xff\"}", API_BAD_REQUEST, NULL},
+    {"half a character", API_PUBLISH, "{\"channel\":\"x\",\"data\":1}\xc3", API_BAD_REQUEST, NULL},
     {"14 levels of data", API_PUBLISH, "{\"channel\":\"x\",\"data\":[[[[[[[[[[[[[[]]]]]]]]]]]]]]}",
-     API_OK},
+     API_OK, NULL},
     {"and 15", API_PUBLISH, "{\"channel\":\"x\",\"data\":[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]}",
-     API_BAD_REQUEST},
-    {"base64", API_PUBLISH, "{\"channel\":\"x\",\"b64data\":\"eyJhIjogMX0=\"}", API_OK},
-    {"of no JSON", API_PUBLISH, "{\"channel\":\"x\",\"b64data\":\"aGVsbG8=\"}", API_BAD_REQUEST},
-    {"of no UTF-8", API_PUBLISH, "{\"channel\":\"x\",\"b64data\":\"Iv8i\"}", API_BAD_REQUEST},
-    {"not base64", API_PUBLISH, "{\"channel\":\"x\",\"b64data\":\"eyJhIjogMX0\"}", API_BAD_REQUEST},
-    {"both", API_PUBLISH, "{\"channel\":\"x\",\"data\":1,\"b64data\":\"MQ==\"}", API_BAD_REQUEST},
+     API_BAD_REQUEST, NULL},
+    {"base64", API_PUBLISH, "{\"channel\":\"x\",\"b64data\":\"eyJhIjogMX0=\"}", API_OK, NULL},
+    {"of no JSON", API_PUBLISH, "{\"channel\":\"x\",\"b64data\":\"aGVsbG8=\"}", API_BAD_REQUEST,
+     "b64data"},
+    {"of no UTF-8", API_PUBLISH, "{\"channel\":\"x\",\"b64data\":\"Iv8i\"}", API_BAD_REQUEST,
+     "b64data"},
+    {"not base64", API_PUBLISH, "{\"channel\":\"x\",\"b64data\":\"eyJhIjogMX0\"}", API_BAD_REQUEST,
+     "b64data"},
+    {"both", API_PUBLISH, "{\"channel\":\"x\",\"data\":1,\"b64data\":\"MQ==\"}", API_BAD_REQUEST,
+     "b64data"},
     {"tags", API_PUBLISH, "{\"channel\":\"x\",\"data\":1,\"tags\":{\"a\":\"b\",\"c\":\"\"}}",
-     API_OK},
+     API_OK, NULL},
     {"a tag that is no text", API_PUBLISH, "{\"channel\":\"x\",\"data\":1,\"tags\":{\"a\":1}}",
-     API_BAD_REQUEST},
+     API_BAD_REQUEST, "tags"},
     {"tags that are none", API_PUBLISH, "{\"channel\":\"x\",\"data\":1,\"tags\":[\"a\"]}",
-     API_BAD_REQUEST},
-    {"broadcast", API_BROADCAST, "{\"channels\":[\"x\",\"y\"],\"data\":1}", API_OK},
-    {"to nobody is seen later", API_BROADCAST, "{\"channels\":[],\"data\":1}", API_OK},
-    {"without a list", API_BROADCAST, "{\"data\":1}", API_BAD_REQUEST},
-    {"a text for a list", API_BROADCAST, "{\"channels\":\"x\",\"data\":1}", API_BAD_REQUEST},
-    {"presence", API_PRESENCE, "{\"channel\":\"x\"}", API_OK},
-    {"of nothing", API_PRESENCE, "{}", API_BAD_REQUEST},
-    {"presence_stats", API_PRESENCE_STATS, "{\"channel\":\"x\"}", API_OK},
-    {"history", API_HISTORY, "{\"channel\":\"x\",\"limit\":-1,\"reverse\":true}", API_OK},
-    {"history_remove", API_HISTORY_REMOVE, "{\"channel\":\"x\"}", API_OK},
-    {"of nothing", API_HISTORY_REMOVE, "{}", API_BAD_REQUEST},
-    {"of nothing", API_HISTORY, "{\"limit\":1}", API_BAD_REQUEST},
-    {"info", API_INFO, "{}", API_OK},
-    {"info without a body", API_INFO, "", API_OK},
-    {"reload", API_RELOAD, "{}", API_OK},
-    {"info, but no object", API_INFO, "1", API_BAD_REQUEST},
-    {"channels", API_CHANNELS, "{\"pattern\":\"a*\"}", API_OK},
-    {"disconnect", API_DISCONNECT, "{\"user\":\"u\"}", API_OK},
-    {"a client", API_DISCONNECT, "{\"client\":\"c\"}", API_OK},
-    {"nobody", API_DISCONNECT, "{\"whitelist\":[]}", API_BAD_REQUEST},
-    {"with a code", API_DISCONNECT, "{\"user\":\"u\",\"disconnect\":{\"code\":4999}}", API_OK},
+     API_BAD_REQUEST, NULL},
+    {"broadcast", API_BROADCAST, "{\"channels\":[\"x\",\"y\"],\"data\":1}", API_OK, NULL},
+    {"to nobody is seen later", API_BROADCAST, "{\"channels\":[],\"data\":1}", API_OK, NULL},
+    {"without a list", API_BROADCAST, "{\"data\":1}", API_BAD_REQUEST, "channels"},
+    {"a text for a list", API_BROADCAST, "{\"channels\":\"x\",\"data\":1}", API_BAD_REQUEST, NULL},
+    {"presence", API_PRESENCE, "{\"channel\":\"x\"}", API_OK, NULL},
+    {"of nothing", API_PRESENCE, "{}", API_BAD_REQUEST, "channel"},
+    {"presence_stats", API_PRESENCE_STATS, "{\"channel\":\"x\"}", API_OK, NULL},
+    {"history", API_HISTORY, "{\"channel\":\"x\",\"limit\":-1,\"reverse\":true}", API_OK, NULL},
+    {"history_remove", API_HISTORY_REMOVE, "{\"channel\":\"x\"}", API_OK, NULL},
+    {"of nothing", API_HISTORY_REMOVE, "{}", API_BAD_REQUEST, "channel"},
+    {"of nothing", API_HISTORY, "{\"limit\":1}", API_BAD_REQUEST, "channel"},
+    {"info", API_INFO, "{}", API_OK, NULL},
+    {"info without a body", API_INFO, "", API_OK, NULL},
+    {"reload", API_RELOAD, "{}", API_OK, NULL},
+    {"info, but no object", API_INFO, "1", API_BAD_REQUEST, NULL},
+    {"channels", API_CHANNELS, "{\"pattern\":\"a*\"}", API_OK, NULL},
+    {"disconnect", API_DISCONNECT, "{\"user\":\"u\"}", API_OK, NULL},
+    {"a client", API_DISCONNECT, "{\"client\":\"c\"}", API_OK, NULL},
+    {"nobody", API_DISCONNECT, "{\"whitelist\":[]}", API_BAD_REQUEST, "user"},
+    {"with a code", API_DISCONNECT, "{\"user\":\"u\",\"disconnect\":{\"code\":4999}}", API_OK,
+     NULL},
     {"of the protocol's own", API_DISCONNECT, "{\"user\":\"u\",\"disconnect\":{\"code\":2999}}",
-     API_BAD_REQUEST},
-    {"too high", API_DISCONNECT, "{\"user\":\"u\",\"disconnect\":{\"code\":5000}}",
-     API_BAD_REQUEST},
-    {"without one", API_DISCONNECT, "{\"user\":\"u\",\"disconnect\":{}}", API_BAD_REQUEST},
-    {"subscribe", API_SUBSCRIBE, "{\"user\":\"u\",\"channel\":\"x\"}", API_OK},
-    {"to nothing", API_SUBSCRIBE, "{\"user\":\"u\"}", API_BAD_REQUEST},
-    {"unsubscribe nobody", API_UNSUBSCRIBE, "{\"channel\":\"x\"}", API_BAD_REQUEST},
-    {"refresh", API_REFRESH, "{\"user\":\"u\",\"expire_at\":1}", API_OK},
-    {"before time began", API_REFRESH, "{\"user\":\"u\",\"expire_at\":-1}", API_BAD_REQUEST},
-    {"block", API_BLOCK_USER, "{\"user\":\"u\"}", API_OK},
-    {"a client only", API_BLOCK_USER, "{\"client\":\"c\"}", API_BAD_REQUEST},
-    {"revoke", API_REVOKE_TOKEN, "{\"uid\":\"t\"}", API_OK},
-    {"nothing", API_REVOKE_TOKEN, "{\"user\":\"u\"}", API_BAD_REQUEST},
-    {"invalidate", API_INVALIDATE_USER_TOKENS, "{\"user\":\"u\",\"issued_before\":5}", API_OK},
-    {"rpc", API_RPC, "{\"method\":\"m\",\"params\":{}}", API_OK},
+     API_BAD_REQUEST, "disconnect.code"},
+    {"too high", API_DISCONNECT, "{\"user\":\"u\",\"disconnect\":{\"code\":5000}}", API_BAD_REQUEST,
+     "disconnect.code"},
+    {"without one", API_DISCONNECT, "{\"user\":\"u\",\"disconnect\":{}}", API_BAD_REQUEST,
+     "disconnect.code"},
+    {"subscribe", API_SUBSCRIBE, "{\"user\":\"u\",\"channel\":\"x\"}", API_OK, NULL},
+    {"to nothing", API_SUBSCRIBE, "{\"user\":\"u\"}", API_BAD_REQUEST, "channel"},
+    {"unsubscribe nobody", API_UNSUBSCRIBE, "{\"channel\":\"x\"}", API_BAD_REQUEST, "user"},
+    {"refresh", API_REFRESH, "{\"user\":\"u\",\"expire_at\":1}", API_OK, NULL},
+    {"before time began", API_REFRESH, "{\"user\":\"u\",\"expire_at\":-1}", API_BAD_REQUEST,
+     "expire_at"},
+    {"block", API_BLOCK_USER, "{\"user\":\"u\"}", API_OK, NULL},
+    {"a client only", API_BLOCK_USER, "{\"client\":\"c\"}", API_BAD_REQUEST, "user"},
+    {"revoke", API_REVOKE_TOKEN, "{\"uid\":\"t\"}", API_OK, NULL},
+    {"nothing", API_REVOKE_TOKEN, "{\"user\":\"u\"}", API_BAD_REQUEST, "uid"},
+    {"invalidate", API_INVALIDATE_USER_TOKENS, "{\"user\":\"u\",\"issued_before\":5}", API_OK,
+     NULL},
+    {"rpc", API_RPC, "{\"method\":\"m\",\"params\":{}}", API_OK, NULL},
+    {"of nothing", API_RPC, "{}", API_BAD_REQUEST, "method"},
+    {"all of a publication", API_PUBLISH,
+     "{\"channel\":\"x\",\"data\":1,\"skip_history\":true,\"delta\":true,\"version\":"
+     "18446744073709551615,"
+     "\"version_epoch\":\"e\"}",
+     API_OK, NULL},
+    {"a version below 0", API_PUBLISH, "{\"channel\":\"x\",\"data\":1,\"version\":-1}",
+     API_BAD_REQUEST, NULL},
+    {"a text for a bool", API_PUBLISH, "{\"channel\":\"x\",\"data\":1,\"skip_history\":\"true\"}",
+     API_BAD_REQUEST, NULL},
+    {"base64 beside null", API_PUBLISH, "{\"channel\":\"x\",\"data\":null,\"b64data\":\"MQ==\"}",
+     API_OK, NULL},
+    {"all of a subscription", API_SUBSCRIBE,
+     "{\"user\":\"u\",\"channel\":\"x\",\"client\":\"c\",\"session\":\"\",\"b64info\":\"MQ==\","
+     "\"b64data\":\"MQ==\",\"expire_at\":0,\"recover_since\":null,"
+     "\"override\":{\"presence\":{\"value\":true}}}",
+     API_OK, NULL},
+    {"info twice", API_SUBSCRIBE,
+     "{\"user\":\"u\",\"channel\":\"x\",\"info\":1,\"b64info\":\"MQ==\"}", API_BAD_REQUEST,
+     "b64info"},
+    {"data of no JSON", API_SUBSCRIBE,
+     "{\"user\":\"u\",\"channel\":\"x\",\"b64data\":\"aGVsbG8=\"}", API_BAD_REQUEST, "b64data"},
+    {"an override without its object", API_SUBSCRIBE,
+     "{\"user\":\"u\",\"channel\":\"x\",\"override\":{\"presence\":true}}", API_BAD_REQUEST, NULL},
+    {"from somewhere on", API_SUBSCRIBE,
+     "{\"user\":\"u\",\"channel\":\"x\",\"recover_since\":{\"offset\":1}}", API_BAD_REQUEST,
+     "recover_since"},
+    {"a subscription that ends", API_SUBSCRIBE,
+     "{\"user\":\"u\",\"channel\":\"x\",\"expire_at\":5}", API_BAD_REQUEST, "expire_at"},
+    {"a session", API_SUBSCRIBE, "{\"user\":\"u\",\"channel\":\"x\",\"session\":\"s\"}",
+     API_BAD_REQUEST, "session"},
+    {"its unsubscribe", API_UNSUBSCRIBE, "{\"user\":\"u\",\"channel\":\"x\",\"session\":\"s\"}",
+     API_BAD_REQUEST, "session"},
+    {"its end", API_DISCONNECT, "{\"user\":\"u\",\"session\":\"s\"}", API_BAD_REQUEST, "session"},
+    {"its refresh", API_REFRESH, "{\"user\":\"u\",\"session\":\"s\"}", API_BAD_REQUEST, "session"},
+    {"another info", API_REFRESH, "{\"user\":\"u\",\"info\":{}}", API_BAD_REQUEST, "info"},
+    {"which is none", API_REFRESH, "{\"user\":\"u\",\"info\":null}", API_OK, NULL},
+    {"of one channel only", API_INVALIDATE_USER_TOKENS, "{\"user\":\"u\",\"channel\":\"x\"}",
+     API_BAD_REQUEST, "channel"},
+    {"a list in a glob", API_CHANNELS, "{\"pattern\":\"{a,b}*\"}", API_BAD_REQUEST, "pattern"},
+    {"a class in a glob", API_CHANNELS, "{\"pattern\":\"[a-z]\"}", API_BAD_REQUEST, "pattern"},
+    {"an escape in a glob", API_CHANNELS, "{\"pattern\":\"\\\\*\"}", API_BAD_REQUEST, "pattern"},
 };
 
 START_TEST(reads)
@@ -113,6 +165,7 @@ START_TEST(reads)
         api_read(simd, requests[_i].method, (struct span){copy, strlen(body)}, &command);
 
     ck_assert_msg(verdict == requests[_i].verdict, "%s: %d", requests[_i].why, (int)verdict);
+    ck_assert_pstr_eq(command.fault, requests[_i].fault);
     if (verdict == API_OK) {
         ck_assert_int_eq(command.method, requests[_i].method);
     }
@@ -140,6 +193,31 @@ START_TEST(says_what_was_said)
     ck_assert_int_eq(api_read(simd, API_PUBLISH, (struct span){copy, strlen(encoded)}, &command),
                      API_OK);
     expect(command.publish.data, "{\"a\":1}");
+    free(copy);
+
+    static const char version[] =
+        "{\"channel\":\"x\",\"data\":1,\"skip_history\":true,\"version\":7,"
+        "\"version_epoch\":\"\\u0065\"}";
+    copy = copy_of(version);
+    ck_assert_int_eq(api_read(simd, API_PUBLISH, (struct span){copy, strlen(version)}, &command),
+                     API_OK);
+    ck_assert(command.publish.skip_history && !command.publish.delta);
+    ck_assert_uint_eq(command.publish.version, 7);
+    expect(command.publish.version_epoch, "e");
+    free(copy);
+
+    static const char subscribe[] =
+        "{\"user\":\"u\",\"channel\":\"x\",\"b64info\":\"eyJhIjogMX0=\",\"override\":"
+        "{\"join_leave\":{\"value\":true},\"force_recovery\":{},\"presence\":null}}";
+    copy = copy_of(subscribe);
+    ck_assert_int_eq(
+        api_read(simd, API_SUBSCRIBE, (struct span){copy, strlen(subscribe)}, &command), API_OK);
+    expect(command.user.info, "{\"a\":1}");
+    ck_assert(command.user.overrides.join_leave.is_there &&
+              command.user.overrides.join_leave.value);
+    ck_assert(command.user.overrides.force_recovery.is_there);
+    ck_assert(!command.user.overrides.force_recovery.value);
+    ck_assert(!command.user.overrides.presence.is_there);
     free(copy);
 
     static const char history[] =

@@ -227,6 +227,12 @@ START_TEST(writes_pushes)
     event_write_message_push(&writer, view("[1]"));
     wrote(&writer, "{\"push\":{\"message\":{\"data\":[1]}}}");
     writer = new_writer();
+    event_write_refresh_push(&writer, 60);
+    wrote(&writer, "{\"push\":{\"refresh\":{\"expires\":true,\"ttl\":60}}}");
+    writer = new_writer();
+    event_write_refresh_push(&writer, 0);
+    wrote(&writer, "{\"push\":{\"refresh\":{}}}");
+    writer = new_writer();
     event_write_disconnect_push(&writer, CODES_DISCONNECT_SHUTDOWN);
     wrote(&writer, "{\"push\":{\"disconnect\":{\"code\":3001,\"reason\":\"shutdown\","
                    "\"reconnect\":true}}}");

@@ -79,19 +79,30 @@ START_TEST(says_how_to_disconnect)
 }
 END_TEST
 
+START_TEST(says_what_is_overridden)
+{
+    struct api_order made;
+    const struct order order =
+        made_of((struct api_command){.method = API_SUBSCRIBE,
+                                     .user = {.user = view("u"),
+                                              .channel = view("x"),
+                                              .overrides = {.presence = {true, true},
+                                                            .force_recovery = {true, false}}}},
+                &made);
+    ck_assert_int_eq(order.overrides.presence, CLAIMS_ON);
+    ck_assert_int_eq(order.overrides.force_recovery, CLAIMS_OFF);
+    ck_assert_int_eq(order.overrides.join_leave, CLAIMS_KEEP);
+    ck_assert_int_eq(order.overrides.force_positioning, CLAIMS_KEEP);
+    ck_assert_int_eq(order.overrides.force_push_join_leave, CLAIMS_KEEP);
+}
+END_TEST
+
 START_TEST(refuses)
 {
     struct api_order made;
-    struct api_command command = {.method = API_SUBSCRIBE, .user = {.user = view("u")}};
-    command.user.override = view("{}");
-    ck_assert_int_eq(api_order_make(&made, &command, NOW), CODES_ERROR_NOT_AVAILABLE);
-    command.user.override = view("");
-    command.user.has_position = true;
-    ck_assert_int_eq(api_order_make(&made, &command, NOW), CODES_ERROR_NOT_AVAILABLE);
-
     char one[] = "[1]";
-    command = (struct api_command){.method = API_DISCONNECT,
-                                   .user = {.user = view("u"), .whitelist = view(one)}};
+    struct api_command command = {.method = API_DISCONNECT,
+                                  .user = {.user = view("u"), .whitelist = view(one)}};
     ck_assert_int_eq(api_order_make(&made, &command, NOW), CODES_ERROR_BAD_REQUEST);
 
     static char many[(API_ORDER_KEPT_MAX + 1) * (API_ORDER_ID_SIZE + 3) + 2];
@@ -125,6 +136,7 @@ int main(void)
     TCase *tests = tcase_create("api_order");
     tcase_add_loop_test(tests, has_an_end, 0, (int)(sizeof(moments) / sizeof(moments[0])));
     tcase_add_test(tests, says_how_to_disconnect);
+    tcase_add_test(tests, says_what_is_overridden);
     tcase_add_test(tests, refuses);
     tcase_add_test(tests, revokes_a_token);
     Suite *suite = suite_create("server/api_order");
