@@ -206,6 +206,8 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_PLACE:
     case POST_PLACE_ANSWER:
     case POST_PLACE_BACK:
+    case POST_LEASE:
+    case POST_LEASE_ANSWER:
     case POST_NEWS:
     case POST_NEWS_COPY:
     case POST_STOP:

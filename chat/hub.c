@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "chat/channel.h"
 #include "chat/hub_state.h"
+#include "chat/leases.h"
 #include "chat/ledger.h"
 #include "chat/membership.h"
 #include "chat/outbox.h"
@@ -53,13 +55,14 @@ static int open_parts(struct hub *hub)
     hub->timers = timerwheel_create(0, herald_tick_ns);
     hub->expiries = timerwheel_create(0, TIMERWHEEL_TICK_NS_DEFAULT);
     hub->users = users_create(&options->key);
+    hub->leases = leases_create(&options->key, options->session_count_max);
     int result = hub_places_create(options, &hub->places);
     if (result != 0) {
         return result;
     }
     hub->revocations = revocations_create(&options->key, options->revocation_count_max);
     if (hub->questions == NULL || hub->timers == NULL || hub->expiries == NULL ||
-        hub->users == NULL || hub->revocations == NULL) {
+        hub->users == NULL || hub->leases == NULL || hub->revocations == NULL) {
         return -ENOMEM;
     }
     result = roster_create(options->reactor, options->room_count_max, &hub->roster);
@@ -136,7 +139,9 @@ void hub_change(struct hub *hub, const struct hub_options *options)
     present->verifier = options->verifier;
     present->expired_close_delay_ns = options->expired_close_delay_ns;
     present->expired_sub_close_delay_ns = options->expired_sub_close_delay_ns;
+    memcpy(present->place_limits, options->place_limits, sizeof(present->place_limits));
     hub_places_change(hub->places, options);
+    leases_change(hub->leases);
 }
 
 void hub_forget(struct hub *hub)
@@ -157,6 +162,7 @@ void hub_destroy(struct hub *hub)
     revocations_destroy(hub->revocations);
     users_destroy(hub->users);
     hub_places_destroy(hub->places);
+    leases_destroy(hub->leases);
     timerwheel_destroy(hub->expiries);
     timerwheel_destroy(hub->timers);
     policy_places_deinit(&hub->policies);
@@ -226,6 +232,7 @@ void hub_close(struct hub *hub, struct session *session)
         hub_leave_room(hub, session, session->subscription_count - 1U);
     }
     hub_forget_arrival(session);
+    leases_stop_waiting(hub->leases, session);
     hub_sign_out(hub, session);
     session_deinit(session);
     slab_give(hub->sessions, session->slot);
@@ -359,7 +366,9 @@ uint64_t hub_due_ns(const struct hub *hub)
 {
     const uint64_t news_ns = timerwheel_next_ns(hub->timers);
     const uint64_t expiry_ns = timerwheel_next_ns(hub->expiries);
-    return news_ns < expiry_ns ? news_ns : expiry_ns;
+    const uint64_t lease_ns = leases_due_ns(hub->leases);
+    const uint64_t due_ns = news_ns < expiry_ns ? news_ns : expiry_ns;
+    return due_ns < lease_ns ? due_ns : lease_ns;
 }
 
 void hub_refuse_subscriptions(struct hub *hub, bool refuses)
@@ -376,6 +385,7 @@ bool hub_is_quiet(const struct hub *hub)
 {
     return slab_count(hub->sessions) == 0 && roster_count(hub->roster) == 0 &&
            hub->leave_count == 0 && slab_count(hub->questions) == 0 && hub_places_are_quiet(hub) &&
+           leases_are_quiet(hub->leases) &&
            (ledger_of(hub) == NULL || ledger_is_quiet(ledger_of(hub)));
 }
 

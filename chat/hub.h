@@ -129,6 +129,28 @@ struct hub_place_answer {
 /* The next connection whose address was asked about; false: none. */
 NODISCARD bool hub_next_placed(struct hub *hub, struct hub_place_answer *answer);
 
+/*
+ * What one command costs where those of its user, or its address, are limited (NULL: no limit is
+ * for its address). Ask before it is read; pongs cost nothing.
+ */
+enum hub_verdict {
+    HUB_SPENT = 0,      /* it may be read */
+    HUB_WAITS_TO_SPEND, /* not now: hub_next_to_spend() says when to ask again */
+    HUB_SPENDS_LATER,   /* no memory to wait: ask again after a while */
+};
+
+struct hub_spending {
+    enum hub_verdict verdict;
+    enum quota_kind of; /* is_short: whose rate it is */
+    bool is_short;      /* somebody had to wait for that in the last second */
+};
+
+NODISCARD struct hub_spending hub_spend(struct hub *hub, struct session *session,
+                                        const struct quota_key *address);
+
+/* The next connection whose command may cost something now, if it asks before the next call. */
+NODISCARD bool hub_next_to_spend(struct hub *hub, struct conn_id *conn);
+
 /* Was its `connect` accepted? */
 NODISCARD bool hub_has_admitted(const struct session *session);
 

@@ -135,12 +135,17 @@ void hub_places_change(struct hub_places *places, const struct hub_options *opti
     }
 }
 
+struct quota *hub_quota(const struct hub *hub, enum quota_kind kind)
+{
+    return hub->places->quotas[kind];
+}
+
 static uint32_t now_ms(const struct hub *hub)
 {
     return (uint32_t)(hub->now_ns / NS_PER_MS);
 }
 
-static uint16_t home_of(const struct hub *hub, const struct quota_key *key)
+uint16_t hub_home_of(const struct hub *hub, const struct quota_key *key)
 {
     const struct bytes bytes = {key->bytes, sizeof(key->bytes)};
     return ids_home_of(table_hash(&hub->options.key, bytes), hub->options.reactor_count);
@@ -171,7 +176,7 @@ static void ask(struct hub *hub, enum quota_kind kind, const struct quota_key *k
 
 bool hub_ask_place(struct hub *hub, const struct quota_key *address, struct conn_id conn)
 {
-    const uint16_t home = home_of(hub, address);
+    const uint16_t home = hub_home_of(hub, address);
     if (!may_ask(hub, home)) {
         return false;
     }
@@ -180,15 +185,15 @@ bool hub_ask_place(struct hub *hub, const struct quota_key *address, struct conn
     return true;
 }
 
-static struct quota_key key_of_user(const struct hub *hub, const struct session *session)
+struct quota_key hub_key_of_user(const struct hub *hub, const struct session *session)
 {
     return quota_key_of(&hub->options.key, session_user(session));
 }
 
 void hub_ask_place_of_user(struct hub *hub, struct session *session)
 {
-    const struct quota_key key = key_of_user(hub, session);
-    const uint16_t home = home_of(hub, &key);
+    const struct quota_key key = hub_key_of_user(hub, session);
+    const uint16_t home = hub_home_of(hub, &key);
 
     if (may_ask(hub, home)) {
         ask(hub, QUOTA_USER, &key, hub_handle(hub, session), home);
@@ -204,7 +209,7 @@ static void give(struct hub *hub, enum quota_kind kind, const struct quota_key *
     struct hub_places *places = hub->places;
     CHECK(places->out_count > 0);
     places->out_count--;
-    const uint16_t home = home_of(hub, key);
+    const uint16_t home = hub_home_of(hub, key);
     if (home == hub->options.reactor) {
         quota_give(places->quotas[kind], key, now_ms(hub));
         return;
@@ -222,7 +227,7 @@ void hub_give_place(struct hub *hub, const struct quota_key *address)
 void hub_give_place_of_user(struct hub *hub, struct session *session)
 {
     if (session->identity != NULL && session->identity->has_place) {
-        const struct quota_key key = key_of_user(hub, session);
+        const struct quota_key key = hub_key_of_user(hub, session);
         session->identity->has_place = false;
         give(hub, QUOTA_USER, &key);
     }
@@ -370,5 +375,5 @@ void hub_gauge_places(const struct hub *hub)
     metrics_set(hub->options.metrics, METRIC_LIMITED_ADDRESSES, quota_count(quotas[QUOTA_ADDRESS]));
     metrics_set(hub->options.metrics, METRIC_LIMITED_USERS, quota_count(quotas[QUOTA_USER]));
     metrics_set(hub->options.metrics, METRIC_LIMITS_FORGOTTEN,
-                quota_forgotten(quotas[QUOTA_ADDRESS]));
+                quota_forgotten(quotas[QUOTA_ADDRESS]) + quota_forgotten(quotas[QUOTA_USER]));
 }

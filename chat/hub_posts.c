@@ -354,10 +354,8 @@ void hub_take(struct hub *hub, const struct post *post)
         take_publish_answer(hub, post);
         return;
     case POST_INTEREST:
-        take_interest(hub, post);
-        return;
     case POST_INTEREST_ANSWER:
-        take_interest_answer(hub, post);
+        (post->kind == POST_INTEREST ? take_interest : take_interest_answer)(hub, post);
         return;
     case POST_HISTORY:
         take_history(hub, post);
@@ -384,15 +382,17 @@ void hub_take(struct hub *hub, const struct post *post)
         take_from_archive(channel_ledger(hub->home), post);
         return;
     case POST_PRESENCE:
-        hub_take_presence(hub, post);
-        return;
     case POST_PRESENCE_PART:
-        hub_take_presence_part(hub, post);
+        (post->kind == POST_PRESENCE ? hub_take_presence : hub_take_presence_part)(hub, post);
         return;
     case POST_PLACE:
     case POST_PLACE_ANSWER:
     case POST_PLACE_BACK:
         hub_take_place(hub, post);
+        return;
+    case POST_LEASE:
+    case POST_LEASE_ANSWER:
+        hub_take_lease(hub, post);
         return;
     case POST_NEWS:
     case POST_NEWS_COPY:
@@ -508,6 +508,7 @@ void hub_catch_up(struct hub *hub)
     hub_tell_news(hub);
     hub_post_leaves(hub);
     hub_post_places(hub);
+    hub_ask_leases(hub);
     if (ledger != NULL) {
         go_on_with_ledger(hub, ledger);
     }

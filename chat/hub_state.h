@@ -32,6 +32,7 @@ struct command_subscribe;
 struct grant;
 struct grant_source;
 struct hub_places;
+struct leases;
 struct publication_source;
 struct revocations;
 struct slab;
@@ -65,6 +66,7 @@ struct hub {
     struct timerwheel *expiries; /* of tokens */
     struct users *users;
     struct hub_places *places;       /* hub_places.c's */
+    struct leases *leases;           /* of users and addresses whose commands are limited */
     struct revocations *revocations; /* what back ends have forbidden */
     struct slab *questions;          /* objects are those of hub_presence.c */
     uint64_t now_ns;                 /* of this iteration */
@@ -291,6 +293,13 @@ void hub_post_places(struct hub *hub); /* those that go back and found no room o
 NODISCARD bool hub_places_are_posted(const struct hub *hub);
 NODISCARD bool hub_places_are_quiet(const struct hub *hub);
 void hub_gauge_places(const struct hub *hub);
+struct quota *hub_quota(const struct hub *hub, enum quota_kind kind);
+NODISCARD uint16_t hub_home_of(const struct hub *hub, const struct quota_key *key);
+NODISCARD struct quota_key hub_key_of_user(const struct hub *hub, const struct session *session);
+
+/* hub_leases.c: what waits until its home may be asked (chat/leases.h); posts about leases. */
+void hub_ask_leases(struct hub *hub);
+void hub_take_lease(struct hub *hub, const struct post *post);
 
 /* hub_presence.c: the commands, and what other reactors ask and say. */
 NODISCARD size_t hub_question_size(uint16_t reactor_count);

@@ -18,7 +18,8 @@ void limits_fill(struct limits_bucket *bucket, const struct limits_rate *rate, u
     *bucket = (struct limits_bucket){.filled_ms = now_ms, .milli_tokens = rate->burst * MILLI};
 }
 
-bool limits_take(struct limits_bucket *bucket, const struct limits_rate *rate, uint32_t now_ms)
+/* As full as it is now. */
+static void refill(struct limits_bucket *bucket, const struct limits_rate *rate, uint32_t now_ms)
 {
     /* One token per second is one thousandth per millisecond. */
     const uint32_t elapsed_ms = now_ms - bucket->filled_ms;
@@ -27,11 +28,35 @@ bool limits_take(struct limits_bucket *bucket, const struct limits_rate *rate, u
 
     bucket->filled_ms = now_ms;
     bucket->milli_tokens = (uint32_t)(refilled < full ? refilled : full);
+}
+
+bool limits_take(struct limits_bucket *bucket, const struct limits_rate *rate, uint32_t now_ms)
+{
+    refill(bucket, rate, now_ms);
     if (bucket->milli_tokens < MILLI) {
         return false;
     }
     bucket->milli_tokens -= MILLI;
     return true;
+}
+
+void limits_put_back(struct limits_bucket *bucket, const struct limits_rate *rate)
+{
+    const uint32_t full = rate->burst * MILLI;
+    bucket->milli_tokens =
+        bucket->milli_tokens < full - MILLI ? bucket->milli_tokens + MILLI : full;
+}
+
+uint32_t limits_count(struct limits_bucket *bucket, const struct limits_rate *rate, uint32_t now_ms)
+{
+    refill(bucket, rate, now_ms);
+    return bucket->milli_tokens / MILLI;
+}
+
+void limits_take_some(struct limits_bucket *bucket, uint32_t count)
+{
+    CHECK(count <= bucket->milli_tokens / MILLI);
+    bucket->milli_tokens -= count * MILLI;
 }
 
 uint32_t limits_wait_ms(const struct limits_bucket *bucket, const struct limits_rate *rate)

@@ -38,6 +38,8 @@ enum post_kind {
     POST_PLACE,          /* ask     reactor with a new connection -> home of its address, or user */
     POST_PLACE_ANSWER,   /* answer  it may stay, or not */
     POST_PLACE_BACK,     /* tell    it has gone */
+    POST_LEASE,          /* ask     reactor with a client of a key -> home of it: commands */
+    POST_LEASE_ANSWER,   /* answer  so many, or none for a while */
     POST_NEWS,           /* tell    reactor where members came and went -> home */
     POST_NEWS_COPY,      /* tell    home -> interested reactor */
     POST_STOP,           /* tell    control -> reactor: drain, see server/control.h */
@@ -197,6 +199,13 @@ struct post_place {
     bool is_refused;
 };
 
+struct post_lease {
+    struct quota_key key;
+    uint32_t count;   /* commands: that are wanted, and that are lent */
+    uint32_t wait_ms; /* to the answer 0: until there may be one */
+    uint8_t kind;     /* enum quota_kind */
+};
+
 /* Borrowed until the reactor has taken the next one. */
 struct post_settings {
     const struct settings *settings;
@@ -253,6 +262,7 @@ struct post {
         struct post_presence presence;
         struct post_presence_part presence_part;
         struct post_place place;
+        struct post_lease lease;
         struct post_news news;
         struct post_overload overload;
         struct post_settings settings;

@@ -18,11 +18,13 @@ struct entry {
     struct quota_key key;
     struct list_link idle; /* in quota->idle while it has no connection */
     struct limits_bucket bucket;
-    uint32_t count; /* connections */
-    uint32_t slot;  /* its own */
+    struct limits_bucket commands;
+    uint32_t count;        /* connections */
+    uint32_t slot : 31;    /* its own */
+    uint32_t has_lent : 1; /* `commands` says something */
 };
 
-_Static_assert(sizeof(struct entry) == 48, "as quota.h promises");
+_Static_assert(sizeof(struct entry) == 56, "as quota.h promises");
 
 struct quota {
     struct quota_limits limits;
@@ -50,12 +52,23 @@ static bool has_rate(const struct quota *quota)
     return quota->limits.rate.burst > 0;
 }
 
-struct quota *quota_create(const struct table_key *key, const struct quota_limits *limits,
-                           uint32_t key_count_max)
+static bool limits_commands(const struct quota *quota)
+{
+    return quota->limits.commands.burst > 0;
+}
+
+static void check_limits(const struct quota_limits *limits)
 {
     CHECK(limits->count_max > 0);
     CHECK((limits->rate.per_second > 0) == (limits->rate.burst > 0));
-    CHECK(key_count_max < UINT32_MAX - IDLE_COUNT_MAX);
+    CHECK((limits->commands.per_second > 0) == (limits->commands.burst > 0));
+}
+
+struct quota *quota_create(const struct table_key *key, const struct quota_limits *limits,
+                           uint32_t key_count_max)
+{
+    check_limits(limits);
+    CHECK(key_count_max < INT32_MAX - IDLE_COUNT_MAX);
 
     struct quota *quota = calloc(1, sizeof(*quota));
     if (quota == NULL) {
@@ -65,7 +78,7 @@ struct quota *quota_create(const struct table_key *key, const struct quota_limit
     quota->key = *key;
     list_init(&quota->idle);
     quota->table = table_create(key_of);
-    const uint32_t idle_count_max = has_rate(quota) ? IDLE_COUNT_MAX : 0;
+    const uint32_t idle_count_max = has_rate(quota) || limits_commands(quota) ? IDLE_COUNT_MAX : 0;
     quota->entries = slab_create(sizeof(struct entry), key_count_max + idle_count_max);
     if (quota->table == NULL || quota->entries == NULL) {
         quota_destroy(quota);
@@ -85,9 +98,8 @@ void quota_destroy(struct quota *quota)
 
 void quota_change(struct quota *quota, const struct quota_limits *limits)
 {
-    CHECK(limits->count_max > 0);
+    check_limits(limits);
     CHECK((limits->rate.burst > 0) == (quota->limits.rate.burst > 0));
-    CHECK((limits->rate.per_second > 0) == (limits->rate.burst > 0));
     quota->limits = *limits;
 }
 
@@ -102,12 +114,22 @@ struct quota_key quota_key_of(const struct table_key *key, struct bytes name)
     return result;
 }
 
-/* Is there nothing to remember of it any more? Its bucket fills up within that time. */
+/* It is full by now, whatever was in it. */
+static bool is_full(const struct limits_bucket *bucket, const struct limits_rate *rate,
+                    uint32_t now_ms)
+{
+    const uint64_t elapsed_ms = now_ms - bucket->filled_ms;
+    return elapsed_ms * rate->per_second >= (uint64_t)rate->burst * MS_PER_S;
+}
+
+/* Is there nothing to remember of it any more? */
 static bool is_forgettable(const struct quota *quota, const struct entry *entry, uint32_t now_ms)
 {
-    const struct limits_rate *rate = &quota->limits.rate;
-    const uint64_t elapsed_ms = now_ms - entry->bucket.filled_ms;
-    return !has_rate(quota) || elapsed_ms * rate->per_second >= (uint64_t)rate->burst * MS_PER_S;
+    const struct quota_limits *limits = &quota->limits;
+    const bool has_come = has_rate(quota) && !is_full(&entry->bucket, &limits->rate, now_ms);
+    const bool has_spoken = limits_commands(quota) && entry->has_lent &&
+                            !is_full(&entry->commands, &limits->commands, now_ms);
+    return !has_come && !has_spoken;
 }
 
 /* Out of those that have no connection, if it is one of them. */
@@ -151,11 +173,16 @@ static struct entry *create(struct quota *quota, const struct quota_key *key, ui
 {
     uint32_t slot;
     struct entry *entry = slab_take(quota->entries, &slot);
+    if (entry == NULL && quota->idle_count > 0) { /* who comes goes before who was here */
+        quota->forgotten++;
+        forget(quota, oldest(quota));
+        entry = slab_take(quota->entries, &slot);
+    }
     if (entry == NULL) {
         return NULL;
     }
     entry->key = *key;
-    entry->slot = slot;
+    entry->slot = slot & INT32_MAX;
     if (has_rate(quota)) {
         limits_fill(&entry->bucket, &quota->limits.rate, now_ms);
     }
@@ -230,6 +257,41 @@ void quota_give(struct quota *quota, const struct quota_key *key, uint32_t now_m
     if (--entry->count == 0) {
         rest(quota, entry, now_ms);
     }
+}
+
+/* What is to be lent of so many tokens. */
+static uint32_t share(uint32_t tokens, uint32_t wanted, uint32_t one_in)
+{
+    const uint32_t part = tokens / one_in;
+    const uint32_t most = part > 0 || tokens == 0 ? part : 1;
+    return wanted < most ? wanted : most;
+}
+
+struct quota_loan quota_lend(struct quota *quota, const struct quota_key *key, uint32_t wanted,
+                             uint32_t one_in, uint32_t now_ms)
+{
+    const struct limits_rate *rate = &quota->limits.commands;
+    struct entry *entry = table_find(quota->table, table_hash(&quota->key, view(key)), view(key));
+
+    CHECK(entry != NULL && entry->count > 0);
+    CHECK(wanted > 0 && one_in > 0);
+    if (!limits_commands(quota)) {
+        return (struct quota_loan){.count = wanted};
+    }
+    if (!entry->has_lent) {
+        entry->has_lent = true;
+        limits_fill(&entry->commands, rate, now_ms);
+    }
+    const uint32_t tokens = limits_count(&entry->commands, rate, now_ms);
+    const uint32_t count = share(tokens, wanted, one_in);
+    limits_take_some(&entry->commands, count);
+    if (count > 0) {
+        return (struct quota_loan){.count = count};
+    }
+    if (quota->limits.dry_run) {
+        return (struct quota_loan){.count = wanted, .excess = wanted};
+    }
+    return (struct quota_loan){.wait_ms = limits_wait_ms(&entry->commands, rate)};
 }
 
 uint32_t quota_count(const struct quota *quota)

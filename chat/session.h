@@ -49,10 +49,11 @@ struct session {
     struct identity *identity;   /* NULL: anonymous, and not by a token */
     uint16_t subscription_count;
     uint16_t subscription_capacity;
-    uint32_t slot;  /* its own, in the hub's slab */
-    uint8_t state;  /* enum session_state */
-    bool is_ending; /* its connection is to be closed: it is told nothing more */
-    bool is_held;   /* see hub_hold() */
+    uint32_t slot;   /* its own, in the hub's slab */
+    uint32_t waiter; /* leases.c's: it waits for one, slot + 1; 0: it does not */
+    uint8_t state;   /* enum session_state */
+    bool is_ending;  /* its connection is to be closed: it is told nothing more */
+    bool is_held;    /* see hub_hold() */
 };
 
 /* A client id as text, in lower case. */

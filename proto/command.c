@@ -238,6 +238,12 @@ struct span command_reader_rest(const struct command_reader *reader)
                          reader->message.size - reader->offset};
 }
 
+bool command_reader_is_at_pong(const struct command_reader *reader)
+{
+    const struct span rest = command_reader_rest(reader);
+    return rest.size >= 2 && rest.data[0] == '{' && rest.data[1] == '}';
+}
+
 enum command_verdict command_next(struct command_reader *reader, struct command *command)
 {
     CHECK(reader->offset <= reader->message.size);

@@ -152,6 +152,9 @@ NODISCARD enum command_verdict command_next(struct command_reader *reader, struc
 /* What command_next() has not read yet; a reader of its own may go on with it, or with a copy. */
 NODISCARD struct span command_reader_rest(const struct command_reader *reader);
 
+/* Is the next one an answer to our ping, as clients write it? Nothing is read for it. */
+NODISCARD bool command_reader_is_at_pong(const struct command_reader *reader);
+
 /*
  * The data of an rpc `publish`: {"channel", "data", "idempotency_key"}, which are what they are in
  * `publish`. It is a part of the message that was read. COMMAND_OK, or a fault of that data.

@@ -466,6 +466,8 @@ static void take_post(struct archive *archive, const struct post *post)
     case POST_PLACE:
     case POST_PLACE_ANSWER:
     case POST_PLACE_BACK:
+    case POST_LEASE:
+    case POST_LEASE_ANSWER:
     case POST_NEWS:
     case POST_NEWS_COPY:
     case POST_PUBLICATION:

@@ -210,12 +210,16 @@ struct config_client {
     uint32_t command_burst;
     uint32_t control_rate; /* WebSocket control frames a second, of one connection */
     uint32_t control_burst;
-    uint32_t connection_limit;         /* of the whole server; 0 until config_resolve(): auto */
-    uint32_t user_connection_limit;    /* of one user */
+    uint32_t connection_limit;      /* of the whole server; 0 until config_resolve(): auto */
+    uint32_t user_connection_limit; /* of one user */
+    uint32_t user_command_rate;     /* commands a second of all connections of one; 0: off */
+    uint32_t user_command_burst;
     bool user_limits_dry_run;          /* limits of users only count */
     uint32_t address_connection_limit; /* of one address, or an IPv6 /64 */
     uint32_t address_handshake_rate;   /* new ones of it a second */
     uint32_t address_handshake_burst;
+    uint32_t address_command_rate; /* commands a second of all connections of one; 0: off */
+    uint32_t address_command_burst;
     bool address_limits_dry_run;                /* limits of addresses only count */
     struct config_networks unlimited_addresses; /* none of these holds there; empty: loopback */
     uint32_t max_messages_per_frame;         /* replies and pushes that share an outgoing frame */

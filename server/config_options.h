@@ -56,8 +56,8 @@ struct config_option {
     const char *key; /* dotted */
     enum config_kind kind;
     enum config_change change;
-    bool has_auto; /* a number that may be the word auto, and is 0 in the field then */
-    size_t offset; /* of the field in the struct that the table belongs to */
+    const char *word; /* a number that may be this word, and is 0 in the field then; NULL: none */
+    size_t offset;    /* of the field in the struct that the table belongs to */
     uint64_t min;
     uint64_t max;
     uint64_t standard;          /* the default, where it is a number */

@@ -86,8 +86,9 @@ void config_value_expected(const struct config_option *option, char *what)
         return;
     case CONFIG_KIND_NUMBER:
     case CONFIG_KIND_SIZE:
-        (void)snprintf(what, CONFIG_WHAT_SIZE, "expected %" PRIu64 " to %" PRIu64 " %s%s",
-                       option->min, option->max, option->unit, option->has_auto ? ", or auto" : "");
+        (void)snprintf(what, CONFIG_WHAT_SIZE, "expected %" PRIu64 " to %" PRIu64 " %s%s%s",
+                       option->min, option->max, option->unit, option->word == NULL ? "" : ", or ",
+                       option->word == NULL ? "" : option->word);
         return;
     case CONFIG_KIND_PORT:
         (void)snprintf(what, CONFIG_WHAT_SIZE, "expected a port from 1 to 65535");
@@ -188,20 +189,23 @@ static int read_number(const struct config_option *option, struct config_scalar 
                        char *what)
 {
     uint64_t number = 0;
-    const bool is_auto = option->has_auto && bytes_are(scalar.text, "auto");
+    const bool is_word = option->word != NULL && bytes_are(scalar.text, option->word);
     const bool is_number = scalar.plain && scalar.text.size > 0 &&
                            take_digits(scalar.text, &number) == scalar.text.size;
 
     /* A leading zero is octal to some readers of YAML and decimal to others. */
-    if (!is_auto && is_number && scalar.text.size > 1 && scalar.text.data[0] == '0') {
+    if (!is_word && is_number && scalar.text.size > 1 && scalar.text.data[0] == '0') {
         return refuse_for(option, scalar, " (no leading zeros)", what);
     }
-    if (!is_auto && (!is_number || number < option->min || number > option->max)) {
+    if (!is_word && (!is_number || number < option->min || number > option->max)) {
         const bool is_zero = is_number && number == 0 && option->kind != CONFIG_KIND_PORT;
-        const char *hint = option->has_auto ? " (write auto)" : " (nothing is unlimited)";
+        char hint[32] = " (nothing is unlimited)";
+        if (option->word != NULL) {
+            (void)snprintf(hint, sizeof(hint), " (write %s)", option->word);
+        }
         return refuse_for(option, scalar, is_zero ? hint : "", what);
     }
-    config_options_set_number(option, base, is_auto ? 0 : number);
+    config_options_set_number(option, base, is_word ? 0 : number);
     return 0;
 }
 
@@ -488,8 +492,8 @@ void config_value_write(const struct config_option *option, const void *base, ch
     case CONFIG_KIND_NUMBER:
     case CONFIG_KIND_SIZE:
     case CONFIG_KIND_PORT:
-        if (option->has_auto && config_options_number(option, base) == 0) {
-            (void)snprintf(text, CONFIG_TEXT_SIZE, "auto");
+        if (option->word != NULL && config_options_number(option, base) == 0) {
+            (void)snprintf(text, CONFIG_TEXT_SIZE, "%s", option->word);
             return;
         }
         (void)snprintf(text, CONFIG_TEXT_SIZE, "%" PRIu64, config_options_number(option, base));

@@ -453,6 +453,8 @@ static void take_limits(struct gateway *gateway, const struct config *config)
         .per_second = config->client.control_rate,
         .burst = config->client.control_burst,
     };
+    gateway->limits_commands =
+        config->client.user_command_rate > 0 || config->client.address_command_rate > 0;
 }
 
 static void take_api(struct gateway *gateway, const struct config *config,

@@ -72,6 +72,9 @@ void gateway_detach(struct gateway *gateway);
 /* Phase 3, before reactor_receive: commands that had to wait go on, oldest first. */
 void gateway_resume(struct gateway *gateway) ON_REACTOR;
 
+/* Phase 3, first: clients whose user, or address, may say something again, in their order. */
+void gateway_take_leases(struct gateway *gateway) ON_REACTOR;
+
 /* Phase 3, at its end: clients whose connect had to wait for its answer are read again. */
 void gateway_open_settled(struct gateway *gateway) ON_REACTOR;
 

@@ -16,19 +16,10 @@
 #include "server/gateway_state.h"
 
 enum {
-    OVER_RATE_MS_MAX = 5000,  /* LIMITS.md row 29: then 3013 */
     ASSEMBLY_SIZE_MIN = 512,  /* bytes */
     ASSEMBLY_HEAD_SIZE = 16,  /* bytes before an assembly: an echo's header goes there */
     ASSEMBLY_AHEAD = 16,      /* times what has arrived, when so much is declared */
     ECHO_COPY_SIZE_MAX = 512, /* bytes; small echoes are joined, which is worth a copy */
-};
-
-/* What stopped a run of commands. */
-enum run {
-    RUN_DONE,         /* no command is left, or the peer is over */
-    RUN_WAITS_HUB,    /* an answer could not be promised now */
-    RUN_WAITS_REPLY,  /* a connect is not answered yet */
-    RUN_WAITS_TOKENS, /* above command_rate: resume_at says until when */
 };
 
 /* -- commands ---------------------------------------------------------------------------------- */
@@ -88,60 +79,32 @@ static void apply(struct gateway *gateway, struct peer *peer, const struct comma
     }
 }
 
-/* May one more command be read? Otherwise what it waits for. */
-static enum run admit(struct gateway *gateway, struct peer *peer) ON_REACTOR
-{
-    if (!hub_is_ready(gateway->options.hub)) {
-        return RUN_WAITS_HUB;
-    }
-    const uint32_t now_ms = gateway_now_ms(gateway);
-    if (limits_take(&peer->commands, &gateway->command_rate, now_ms)) {
-        if (limits_is_half_full(&peer->commands, &gateway->command_rate)) {
-            peer->over_rate_since = 0;
-        }
-        return RUN_DONE;
-    }
-    if (peer->over_rate_since == 0) {
-        peer->over_rate_since = now_ms;
-    }
-    if (now_ms - peer->over_rate_since >= OVER_RATE_MS_MAX) {
-        metrics_add(gateway->options.metrics, METRIC_REJECTED_COMMAND_RATE, 1);
-        gateway_end(gateway, peer, CODES_DISCONNECT_TOO_MANY_REQUESTS);
-        return RUN_DONE;
-    }
-    peer->resume_at = now_ms + limits_wait_ms(&peer->commands, &gateway->command_rate);
-    if (peer->resume_at == 0) {
-        peer->resume_at = 1;
-    }
-    gateway_arm(gateway, peer);
-    return RUN_WAITS_TOKENS;
-}
-
 /* Reads and applies commands until there are none, or one has to wait; that one is not touched. */
-static enum run run_commands(struct gateway *gateway, struct peer *peer,
-                             struct command_reader *reader) ON_REACTOR
+static enum gateway_run run_commands(struct gateway *gateway, struct peer *peer,
+                                     struct command_reader *reader) ON_REACTOR
 {
     for (;;) {
-        const enum run stop = admit(gateway, peer);
-        if (stop != RUN_DONE || peer->state != PEER_CHAT) {
+        const enum gateway_run stop =
+            gateway_admit(gateway, peer, command_reader_is_at_pong(reader));
+        if (stop != GATEWAY_RUN_DONE || peer->state != PEER_CHAT) {
             return stop;
         }
         struct command command;
         const enum command_verdict verdict = command_next(reader, &command);
         if (verdict == COMMAND_END) {
-            return RUN_DONE;
+            return GATEWAY_RUN_DONE;
         }
         if (verdict != COMMAND_OK) {
             end_bad_command(gateway, peer, CODES_DISCONNECT_BAD_REQUEST);
-            return RUN_DONE;
+            return GATEWAY_RUN_DONE;
         }
         apply(gateway, peer, &command);
         if (peer->state == PEER_CHAT && hub_is_arriving(peer->session)) {
             peer->waits_for_reply = true;
-            return RUN_WAITS_REPLY;
+            return GATEWAY_RUN_WAITS_REPLY;
         }
         if (peer->state != PEER_CHAT || command_reader_rest(reader).size == 0) {
-            return RUN_DONE;
+            return GATEWAY_RUN_DONE;
         }
     }
 }
@@ -192,15 +155,15 @@ bool gateway_read_held(struct gateway *gateway, struct peer *peer)
     struct command_reader reader;
     command_reader_init(&reader, (struct span){peer->held->text + peer->held->offset,
                                                peer->held->size - peer->held->offset});
-    const enum run stop = run_commands(gateway, peer, &reader);
+    const enum gateway_run stop = run_commands(gateway, peer, &reader);
     const size_t left = command_reader_rest(&reader).size;
-    if (stop != RUN_DONE && left > 0) {
+    if (stop != GATEWAY_RUN_DONE && left > 0) {
         peer->held->offset = peer->held->size - left;
-        return stop != RUN_WAITS_HUB;
+        return stop != GATEWAY_RUN_WAITS_HUB;
     }
     free(peer->held);
     peer->held = NULL;
-    if (stop == RUN_DONE) {
+    if (stop == GATEWAY_RUN_DONE) {
         conn_resume(peer->conn);
     }
     return true;
@@ -215,12 +178,12 @@ static void take_chat_message(struct gateway *gateway, struct peer *peer,
     }
     struct command_reader reader;
     command_reader_init(&reader, event->payload);
-    const enum run stop = run_commands(gateway, peer, &reader);
-    if (stop == RUN_DONE) {
+    const enum gateway_run stop = run_commands(gateway, peer, &reader);
+    if (stop == GATEWAY_RUN_DONE) {
         return;
     }
     hold(gateway, peer, command_reader_rest(&reader));
-    if (stop == RUN_WAITS_HUB) {
+    if (stop == GATEWAY_RUN_WAITS_HUB) {
         gateway_wait_for_hub(gateway, peer);
     }
 }
@@ -362,17 +325,6 @@ static void take_ping(struct gateway *gateway, struct peer *peer, struct span pa
     packet_unref(packet);
 }
 
-/* Within control_rate? Otherwise the peer is over. */
-static bool admit_control(struct gateway *gateway, struct peer *peer) ON_REACTOR
-{
-    if (limits_take(&peer->controls, &gateway->control_rate, gateway_now_ms(gateway))) {
-        return true;
-    }
-    metrics_add(gateway->options.metrics, METRIC_REJECTED_CONTROL_RATE, 1);
-    gateway_end(gateway, peer, CLOSE_POLICY_VIOLATION);
-    return false;
-}
-
 /* RFC 6455 section 5.5.1: the answer carries the code that came. */
 static void take_close(struct gateway *gateway, struct peer *peer, uint16_t code) ON_REACTOR
 {
@@ -496,13 +448,13 @@ static void take_event(struct gateway *gateway, struct peer *peer, enum stream_v
         return;
     case STREAM_PING:
         metrics_add(gateway->options.metrics, METRIC_FRAMES_RECEIVED_PING, 1);
-        if (admit_control(gateway, peer)) {
+        if (gateway_admit_control(gateway, peer)) {
             take_ping(gateway, peer, event->payload);
         }
         return;
     case STREAM_PONG:
         metrics_add(gateway->options.metrics, METRIC_FRAMES_RECEIVED_PONG, 1);
-        (void)admit_control(gateway, peer); /* nobody asked: RFC 6455 section 5.5.3 allows it */
+        gateway_admit_control(gateway, peer); /* nobody asked: RFC 6455 section 5.5.3 allows it */
         return;
     case STREAM_CLOSE:
         take_close(gateway, peer, event->close_code);

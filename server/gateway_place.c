@@ -40,7 +40,7 @@ static bool is_limited(const struct gateway *gateway, const struct peer *peer)
                : !cidr_any_has(this_machine, sizeof(this_machine) / sizeof(this_machine[0]), ip);
 }
 
-static struct quota_key key_of(const struct peer *peer)
+struct quota_key gateway_limit_key(const struct peer *peer)
 {
     struct quota_key key;
     cidr_limit_key(peer->client.ip, key.bytes);
@@ -49,7 +49,7 @@ static struct quota_key key_of(const struct peer *peer)
 
 static void ask(struct gateway *gateway, struct peer *peer) ON_REACTOR
 {
-    const struct quota_key key = key_of(peer);
+    const struct quota_key key = gateway_limit_key(peer);
     peer->place = hub_ask_place(gateway->options.hub, &key, conn_id_of(peer->conn))
                       ? PEER_PLACE_ASKED
                       : PEER_PLACE_WANTED;
@@ -141,7 +141,7 @@ void gateway_take_places(struct gateway *gateway)
 void gateway_give_place(struct gateway *gateway, struct peer *peer)
 {
     if (peer->place == PEER_PLACE_HELD) {
-        const struct quota_key key = key_of(peer);
+        const struct quota_key key = gateway_limit_key(peer);
         hub_give_place(gateway->options.hub, &key);
         peer->place = PEER_PLACE_NONE;
     }

@@ -4,8 +4,8 @@
 /*
  * The gateway's state, and the steps that its files share: gateway.c (lives, deadlines),
  * gateway_http.c (requests), gateway_api.c (those of back ends), gateway_frames.c (frames and
- * messages), gateway_place.c (who may come), gateway_close.c (goodbye), gateway_log.c (what is told
- * of a peer).
+ * messages), gateway_place.c (who may come), gateway_rate.c (how fast they may talk),
+ * gateway_close.c (goodbye), gateway_log.c (what is told of a peer).
  *
  * Private to server/gateway*.c. ON the gateway's reactor.
  */
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "chat/limits.h"
+#include "chat/quota.h"
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "core/conn_id.h"
@@ -49,6 +50,7 @@ struct gateway {
     struct stream_limits echo_limits[2];
     struct limits_rate command_rate;
     struct limits_rate control_rate;
+    bool limits_commands; /* of users, or of addresses */
     struct api_gate api_gate;
     struct api_request_options api_options;
     uint32_t client_count;    /* peers that came by another listener than the internal one */
@@ -149,6 +151,24 @@ void gateway_want_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 NODISCARD bool gateway_waits_for_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 NODISCARD bool gateway_ask_again(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 void gateway_give_place(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+
+/* gateway_place.c: what stands for its address where that is limited: an IPv6 one is its /64. */
+NODISCARD struct quota_key gateway_limit_key(const struct peer *peer);
+
+/* What stopped a run of commands. */
+enum gateway_run {
+    GATEWAY_RUN_DONE,         /* no command is left, or the peer is over */
+    GATEWAY_RUN_WAITS_HUB,    /* an answer could not be promised now */
+    GATEWAY_RUN_WAITS_REPLY,  /* a connect is not answered yet */
+    GATEWAY_RUN_WAITS_TOKENS, /* above a rate: until resume_at, or until gateway_take_leases() */
+};
+
+/* gateway_rate.c: may one more command be read? GATEWAY_RUN_DONE: yes, unless the peer is over. */
+NODISCARD enum gateway_run gateway_admit(struct gateway *gateway, struct peer *peer, bool is_pong)
+    ON_REACTOR;
+
+/* gateway_rate.c: one more control frame? False: the peer is over. */
+bool gateway_admit_control(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
 /* gateway_http.c: the server ends; the peer has as long to ask as others have to say goodbye. */
 void gateway_expect_last_request(struct gateway *gateway, struct peer *peer) ON_REACTOR;

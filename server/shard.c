@@ -96,6 +96,12 @@ static uint32_t page_bytes(const struct config *config)
     return size < PAGE_BYTES_MAX ? size : PAGE_BYTES_MAX;
 }
 
+/* Of commands; a rate that is off has no burst either. */
+static struct limits_rate command_rate(uint32_t per_second, uint32_t burst)
+{
+    return (struct limits_rate){.per_second = per_second, .burst = per_second == 0 ? 0 : burst};
+}
+
 /* Sizes are those of the configuration at the start, where they cannot change. */
 static struct hub_options hub_options_of(const struct shard *shard, const struct config *config,
                                          const struct policy_table *policies)
@@ -143,11 +149,15 @@ static struct hub_options hub_options_of(const struct shard *shard, const struct
                                 .per_second = config->client.address_handshake_rate,
                                 .burst = config->client.address_handshake_burst,
                             },
+                        .commands = command_rate(config->client.address_command_rate,
+                                                 config->client.address_command_burst),
                         .dry_run = config->client.address_limits_dry_run,
                     },
                 [QUOTA_USER] =
                     {
                         .count_max = config->client.user_connection_limit,
+                        .commands = command_rate(config->client.user_command_rate,
+                                                 config->client.user_command_burst),
                         .dry_run = config->client.user_limits_dry_run,
                     },
             },
@@ -660,6 +670,7 @@ void shard_step(struct shard *shard, uint64_t wait_ns)
     const uint64_t began_ns = monotime_read();
     compression_refill(shard->compression);
     take_posts(shard);                                   /* 2 */
+    gateway_take_leases(shard->gateway);                 /* 3 */
     gateway_resume(shard->gateway);                      /* 3 */
     reactor_receive(shard->reactor);                     /* 3 */
     hub_recover(shard->hub);                             /* 3 */

@@ -7,7 +7,8 @@
 enum {
     TOLERATE_TORN_TAIL = 0, /* wal_recovery_mode: anything but an incomplete last record is fatal */
     BLOOM_BITS_PER_KEY = 10,
-    BLOCK_SIZE = 8192,
+    BLOCK_SIZE =
+        4096, /* of which a read wants some records; what it reads is unpacked as a whole */
     KEY_SWEEP_S = 600, /* keys that expired are gone from the disk after about that long */
 };
 
@@ -71,8 +72,13 @@ static void set_write_options(rocksdb_options_t *options, enum family family,
     rocksdb_options_set_bottommost_compression(options, rocksdb_zstd_compression);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
     if (is_big) {
-        /* Fewer, larger merges: what was trimmed in the meantime is not written again. */
-        rocksdb_options_set_level0_file_num_compaction_trigger(options, 8);
+        /*
+         * Fewer, larger merges: what was trimmed in the meantime is not written again. But each
+         * table that is not merged is one more that a read has to look into.
+         */
+        rocksdb_options_set_level0_file_num_compaction_trigger(options, 4);
+        /* Large enough for huge pages (spawn.h): a skip list goes through memory at random. */
+        rocksdb_options_set_arena_block_size(options, write_buffer_bytes / 8);
         rocksdb_options_set_level0_slowdown_writes_trigger(options, 32);
         rocksdb_options_set_level0_stop_writes_trigger(options, 48);
         rocksdb_options_set_target_file_size_base(options, write_buffer_bytes);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -56,6 +57,26 @@ static int describe_child(posix_spawn_file_actions_t *actions, posix_spawnattr_t
     return -result;
 }
 
+/* Ours, and `more` behind it. NULL: no memory. */
+static char **extend_environment(char *more)
+{
+    size_t count = 0;
+    while (environ[count] != NULL) {
+        count++;
+    }
+    char **const extended = calloc(count + 2, sizeof(extended[0]));
+    if (extended != NULL) {
+        memcpy(extended, environ, count * sizeof(extended[0]));
+        extended[count] = more;
+    }
+    return extended;
+}
+
+/*
+ * With huge pages for the child's memory: in its write buffers each step from one record to the
+ * next misses the TLB without them. The kernel may refuse (transparent_hugepage/enabled), and
+ * whoever has set tunables of the C library has said what is wanted.
+ */
 static int spawn_process(const char *program, char *const arguments[],
                          const int sockets[SPAWN_SOCKETS], int errors, pid_t *pid)
 {
@@ -70,10 +91,14 @@ static int spawn_process(const char *program, char *const arguments[],
         (void)posix_spawn_file_actions_destroy(&actions);
         return -result;
     }
-    result = describe_child(&actions, &attributes, sockets, errors);
+    char huge_pages[] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
+    char **const environment =
+        extend_environment(getenv("GLIBC_TUNABLES") == NULL ? huge_pages : NULL);
+    result = environment == NULL ? -ENOMEM : describe_child(&actions, &attributes, sockets, errors);
     if (result == 0) {
-        result = -posix_spawn(pid, program, &actions, &attributes, arguments, environ);
+        result = -posix_spawn(pid, program, &actions, &attributes, arguments, environment);
     }
+    free(environment);
     (void)posix_spawnattr_destroy(&attributes);
     (void)posix_spawn_file_actions_destroy(&actions);
     return result;

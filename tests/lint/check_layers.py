@@ -52,7 +52,7 @@ THREADS = ("core/*", "server/*", "tests/*", "bench/*")
 # server/libraries.c asks the foreign libraries for their versions, and nothing else.
 # Pattern of a foreign header -> the files that may have it. The first pattern that fits decides.
 OWNERS = [
-    ("liburing.h", ("net/backend_uring*.c", "bench/load/floor_uring.c")),
+    ("liburing.h", ("net/backend_uring*.c", "bench/load/floor_uring.c", "tests/net/cases_error.c")),
     ("linux/io_uring.h", ("net/backend_uring*.c",)),
     ("sys/epoll.h", ("net/backend_epoll.c", "net/backend_uring_submit.c",
                      "bench/load/floor_epoll.c", "store/store.c", "tests/*")),

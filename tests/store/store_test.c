@@ -437,6 +437,30 @@ START_TEST(locked_directory)
 }
 END_TEST
 
+/* What the child was started with for the C library's tunables. */
+static void expect_tunables(const char *tunables)
+{
+    char command[128];
+    char output[512];
+    driver_start(&driver, NULL);
+    driver_until_state(&driver, STORE_READY);
+    (void)snprintf(command, sizeof(command), "tr '\\0' '\\n' < /proc/%d/environ | grep ^GLIBC_T",
+                   store_look(driver.store).child);
+    ck_assert_int_eq(driver_run(command, output, sizeof(output)), 0);
+    ck_assert_str_eq(output, tunables);
+    driver_stop(&driver);
+}
+
+/* Huge pages, unless somebody has said something else. */
+START_TEST(asks_for_huge_pages)
+{
+    ck_assert_int_eq(unsetenv("GLIBC_TUNABLES"), 0);
+    expect_tunables("GLIBC_TUNABLES=glibc.malloc.hugetlb=1\n");
+    ck_assert_int_eq(setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=2", 1), 0);
+    expect_tunables("GLIBC_TUNABLES=glibc.malloc.arena_max=2\n");
+}
+END_TEST
+
 int main(void)
 {
     TCase *const store = tcase_create("store");
@@ -451,6 +475,7 @@ int main(void)
     tcase_add_test(store, full_is_an_answer);
     tcase_add_test(store, too_many_questions);
     tcase_add_test(store, a_start_that_fails_is_tried_again);
+    tcase_add_test(store, asks_for_huge_pages);
     tcase_add_test(store, locked_directory);
     Suite *const suite = suite_create("store");
     suite_add_tcase(suite, store);

@@ -13,6 +13,7 @@ import WebSocket from 'ws';
 import { certificate } from '../lib/certificates.mjs';
 import { CHAT, RawChat, Sdk } from '../lib/chat.mjs';
 import { closeAtEnd } from '../lib/cleanup.mjs';
+import { TEXT, frame } from '../lib/frames.mjs';
 import { UPGRADE, Wire, head } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { findPorts, writeConfig } from '../lib/server.mjs';
@@ -23,18 +24,28 @@ const PROXY = '127.0.0.9';
 const EXEMPT = '127.0.0.10';
 const CONNECTIONS = 6;
 const BURST = 7;
+/* Commands of a user, and of an address. */
+const USER = { rate: 20, burst: 30 };
+const ADDRESS = { rate: 30, burst: 60 };
+const DRY = { rate: 1, burst: 5 };
 const key = makeKey('HS256');
 
 function config(dryRun) {
+  const user = dryRun ? DRY : USER;
+  const address = dryRun ? DRY : ADDRESS;
   return {
     client: {
       insecure: true,
       token: { hmac_secret_key: SECRET },
       user_connection_limit: 3,
+      user_command_rate: user.rate,
+      user_command_burst: user.burst,
       user_limits_dry_run: dryRun,
       address_connection_limit: CONNECTIONS,
       address_handshake_rate: 1,
       address_handshake_burst: BURST,
+      address_command_rate: address.rate,
+      address_command_burst: address.burst,
       address_limits_dry_run: dryRun,
       unlimited_addresses: [EXEMPT, '192.0.2.0/24'],
     },
@@ -98,6 +109,7 @@ async function counted(server, metric, act, count = 1) {
 }
 
 const rejected = (reason) => `parley_rejected_total{reason="${reason}"}`;
+const waits = (reason) => `parley_command_waits_total{reason="${reason}"}`;
 const dry = (reason) => `parley_limits_dry_run_total{reason="${reason}"}`;
 
 async function connectionsOfAnAddress(server) {
@@ -267,6 +279,60 @@ async function connectionsOfAUser(server) {
   }, 'room for another one');
 }
 
+const signIn = (server, sub, last) => RawChat.connect(server,
+  { token: makeToken(key, { sub }) }, { localAddress: `127.0.0.${last}` });
+
+const ping = (id) => ({ id, ping: {} });
+
+/* Says so many at once, and is answered each in its order. */
+async function talk(chat, count) {
+  chat.say(...Array.from({ length: count }, (_, i) => ping(1000 + i)));
+  for (let i = 0; i < count; i += 1) {
+    assert.equal((await chat.next('an answer, at the rate')).id, 1000 + i);
+  }
+}
+
+/* All of them say more than they may until they are sent away: how much was answered, and was due. */
+async function flood(chats, { rate, burst }) {
+  const began = Date.now();
+  const answers = await Promise.all(chats.map(async (chat) => {
+    chat.frames.write(Buffer.concat(Array.from({ length: 2000 }, (_, i) => (
+      frame(TEXT, JSON.stringify(ping(2 + i)))))));
+    const before = [];
+    await chat.frames.expectClose(3013, 'a flood of commands', { before });
+    return before.reduce((sum, { payload }) => sum + payload.toString('utf8').trim().split('\n').length, 0);
+  }));
+  const answered = answers.reduce((sum, one) => sum + one, 0);
+  const most = burst + (Date.now() - began) / 1000 * rate;
+  assert.ok(answered >= burst && answered <= most, `${answered} were answered, of ${most}`);
+}
+
+/*
+ * Wherever they are connected, a user and an address have so much to say together; who is a little
+ * above it is read more slowly, who stays above it goes, and the others do not notice.
+ */
+async function commands(server) {
+  const exempt = await connect(server, EXEMPT);
+  await counted(server, waits('address_command_rate'), () => talk(exempt, ADDRESS.burst + 10), 0);
+  await exempt.close();
+  const ann = await Promise.all([50, 51, 52].map((last) => signIn(server, 'ann', last)));
+  const carol = await Promise.all([53, 54].map((last) => signIn(server, 'carol', last)));
+  const nobody = await Promise.all([60, 60].map((last) => connect(server, `127.0.0.${last}`)));
+  const bob = await signIn(server, 'bob', 61);
+  await counted(server, rejected('user_command_rate'), () => (
+    counted(server, rejected('address_command_rate'), () => Promise.all([
+      flood(ann, USER),
+      flood(nobody, ADDRESS),
+      ...carol.map((chat) => talk(chat, USER.burst / 2 + 5)),
+      talk(bob, USER.burst / 2),
+    ]), 2)), 3);
+  const metrics = await server.metrics();
+  assert.ok(metrics.value(waits('user_command_rate')) > 0);
+  assert.ok(metrics.value(waits('address_command_rate')) > 0);
+  assert.equal(metrics.rejected('command_rate'), 0);
+  await Promise.all([...carol, bob].map((chat) => chat.close()));
+}
+
 group({
   name: 'limits by address and user',
   on: 'backends',
@@ -279,6 +345,7 @@ group({
     ['over TLS', overTls],
     ['exempt: the list, trusted proxies', exemptions],
     ['connections of a user: 3504, at all reactors together', connectionsOfAUser],
+    ['commands of a user, of an address: exactly, at all reactors together', commands],
   ],
 });
 
@@ -302,13 +369,22 @@ async function dryRun(server) {
     assert.equal(response.status, 101);
     return (await server.metrics()).value(dry('address_handshake_rate')) > 0;
   }, 'what would have been refused');
+  const eve = await signIn(server, 'eve', 13);
+  await talk(eve, 40);
+  await eve.close();
   const metrics = await server.metrics();
-  for (const reason of ['address_connection_limit', 'address_handshake_rate', 'user_connection_limit']) {
+  for (const reason of ['address_command_rate', 'user_command_rate']) {
+    assert.ok(metrics.value(dry(reason)) > 0, reason);
+    assert.equal(metrics.value(waits(reason)), 0, reason);
+  }
+  for (const reason of ['address_connection_limit', 'address_handshake_rate', 'user_connection_limit',
+    'address_command_rate', 'user_command_rate']) {
     assert.equal(metrics.rejected(reason), 0, reason);
   }
 }
 
 async function reload(server) {
+  const eve = await signIn(server, 'eve', EXEMPT.split('.')[3]);
   const wires = await fill(server, '127.0.0.12');
   wires.push((await handshake(server, '127.0.0.12')).wire);
   const done = 'parley_reloads_total{outcome="done"}';
@@ -319,6 +395,9 @@ async function reload(server) {
   await counted(server, rejected('address_connection_limit'),
     () => expectRefusal(server, '127.0.0.12'));
   assert.ok(wires.every((wire) => wire.ended === null));
+  await talk(eve, USER.burst + 5);
+  assert.ok((await server.metrics()).value(waits('user_command_rate')) > 0);
+  await eve.close();
   wires.forEach((wire) => wire.destroy());
 }
 

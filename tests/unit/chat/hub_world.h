@@ -44,6 +44,7 @@ struct world_options {
     uint32_t presence_max;              /* 0: 1000 */
     uint32_t user_max;                  /* connections of one; 0: 1000 */
     struct quota_limits address_limits; /* no connections: 1000 */
+    struct quota_limits user_limits;    /* likewise; in place of user_max */
     size_t pool_bytes;                  /* 0: plenty */
     size_t history_bytes;               /* of a home; 0: 4 MiB */
     const struct claims_verifier *verifier;
@@ -156,6 +157,15 @@ static inline const struct policy_table *world_policies(void)
     return &table;
 }
 
+static inline struct quota_limits limits_of_users(const struct world_options *options)
+{
+    struct quota_limits limits = options->user_limits;
+    if (limits.count_max == 0) {
+        limits.count_max = options->user_max > 0 ? options->user_max : 1000;
+    }
+    return limits;
+}
+
 static inline void open_reactor(uint16_t index, const struct world_options *options)
 {
     struct reactor *reactor = &world.reactors[index];
@@ -198,7 +208,7 @@ static inline void open_reactor(uint16_t index, const struct world_options *opti
                 [QUOTA_ADDRESS] = options->address_limits.count_max > 0
                                       ? options->address_limits
                                       : (struct quota_limits){.count_max = 1000},
-                [QUOTA_USER] = {.count_max = options->user_max > 0 ? options->user_max : 1000},
+                [QUOTA_USER] = limits_of_users(options),
             },
         .personal_channels = options->personal,
         .personal_namespace =
@@ -623,7 +633,9 @@ static inline void close_world(void)
         ck_assert_uint_eq(metric(i, METRIC_ROOMS), 0);
         ck_assert_uint_eq(metric(i, METRIC_SESSIONS), 0);
         ck_assert_uint_eq(metric(i, METRIC_SUBSCRIPTIONS), 0);
-        ck_assert_uint_eq(metric(i, METRIC_LIMITED_USERS), 0);
+        if (reactor->options.place_limits[QUOTA_USER].commands.burst == 0) {
+            ck_assert_uint_eq(metric(i, METRIC_LIMITED_USERS), 0); /* nobody is remembered */
+        }
         (void)blob_pool_collect(reactor->pool);
         ck_assert_uint_eq(blob_pool_count(reactor->pool), 0);
         hub_destroy(reactor->hub);

@@ -53,6 +53,24 @@ START_TEST(follows_the_clock)
 }
 END_TEST
 
+START_TEST(counts_and_gives_back)
+{
+    const struct limits_rate rate = {.per_second = 10, .burst = 4};
+    struct limits_bucket bucket;
+    limits_fill(&bucket, &rate, 0);
+    limits_take_some(&bucket, 3);
+    ck_assert_uint_eq(limits_count(&bucket, &rate, 50), 1);
+    ck_assert(limits_take(&bucket, &rate, 50));
+    ck_assert_uint_eq(limits_wait_ms(&bucket, &rate), 50);
+    limits_put_back(&bucket, &rate);
+    ck_assert_uint_eq(limits_count(&bucket, &rate, 100), 2);
+    limits_put_back(&bucket, &rate);
+    limits_put_back(&bucket, &rate);
+    limits_put_back(&bucket, &rate);
+    ck_assert_uint_eq(limits_count(&bucket, &rate, 100), 4);
+}
+END_TEST
+
 START_TEST(survives_the_wrap_of_the_clock)
 {
     const struct limits_rate rate = {.per_second = 1, .burst = 1};
@@ -127,6 +145,7 @@ int main(void)
 {
     TCase *limits = tcase_create("limits");
     tcase_add_test(limits, follows_the_clock);
+    tcase_add_test(limits, counts_and_gives_back);
     tcase_add_test(limits, survives_the_wrap_of_the_clock);
     tcase_add_test(limits, does_not_overflow);
     tcase_add_test(limits, keeps_the_rate_at_any_times);

@@ -78,6 +78,70 @@ START_TEST(new_ones_have_a_rate)
 }
 END_TEST
 
+/* A part of what is there, the last ones one by one, and who comes again has no more for it. */
+START_TEST(lends_commands)
+{
+    struct quota *quota = open_quota(
+        (struct quota_limits){.count_max = 5, .commands = {.per_second = 10, .burst = 20}});
+    const struct quota_key ann = key_number(1);
+    const struct quota_key bob = key_number(2);
+    uint32_t lent = 0;
+
+    ck_assert_int_eq(quota_take(quota, &ann, 0), QUOTA_GRANTED);
+    ck_assert_int_eq(quota_take(quota, &bob, 0), QUOTA_GRANTED);
+    ck_assert_uint_eq(quota_lend(quota, &ann, 64, 4, 0).count, 5);
+    ck_assert_uint_eq(quota_lend(quota, &ann, 2, 4, 0).count, 2);
+    for (struct quota_loan loan; (loan = quota_lend(quota, &ann, 64, 4, 0)).count > 0;) {
+        ck_assert_uint_eq(loan.wait_ms, 0);
+        lent += loan.count;
+    }
+    ck_assert_uint_eq(lent, 13);
+    ck_assert_uint_eq(quota_lend(quota, &ann, 64, 4, 0).wait_ms, 100);
+    ck_assert_uint_eq(quota_lend(quota, &bob, 64, 4, 0).count, 5);
+    quota_give(quota, &ann, 0);
+    ck_assert_uint_eq(quota_count(quota), 2);
+    ck_assert_int_eq(quota_take(quota, &ann, 99), QUOTA_GRANTED);
+    ck_assert_uint_eq(quota_lend(quota, &ann, 64, 4, 99).wait_ms, 1);
+    ck_assert_uint_eq(quota_lend(quota, &ann, 64, 4, 100).count, 1);
+    quota_give(quota, &ann, 100);
+    quota_give(quota, &bob, 2100);
+    ck_assert_int_eq(quota_take(quota, &bob, 2100), QUOTA_GRANTED);
+    ck_assert_uint_eq(quota_count(quota), 1); /* both buckets are full: nobody is remembered */
+    quota_destroy(quota);
+}
+END_TEST
+
+/* Where it is off all that is wanted is lent; where it comes to be on, from then on. */
+START_TEST(commands_can_be_limited_later)
+{
+    enum { KEYS = 100 };
+    struct quota_limits limits = {.count_max = 1, .dry_run = true};
+    struct quota *quota = open_quota(limits);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        const struct quota_key one = key_number(i);
+        ck_assert_int_eq(quota_take(quota, &one, 0), QUOTA_GRANTED);
+        ck_assert_uint_eq(quota_lend(quota, &one, 64, 2, 0).count, 64);
+    }
+    limits.commands = (struct limits_rate){.per_second = 1, .burst = 1};
+    quota_change(quota, &limits);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        const struct quota_key one = key_number(i);
+        const struct quota_loan first = quota_lend(quota, &one, 64, 2, 0);
+        const struct quota_loan second = quota_lend(quota, &one, 64, 2, 0);
+        ck_assert(first.count == 1 && first.excess == 0);
+        ck_assert(second.count == 64 && second.excess == 64); /* a dry run */
+        quota_give(quota, &one, 0);
+    }
+    ck_assert_uint_eq(quota_count(quota), KEYS);
+    /* No room was reserved for who is remembered: who comes goes before. */
+    const struct quota_key other = key_number(UINT32_MAX);
+    ck_assert_int_eq(quota_take(quota, &other, 0), QUOTA_GRANTED);
+    ck_assert_uint_eq(quota_forgotten(quota), 1);
+    quota_give(quota, &other, 0);
+    quota_destroy(quota);
+}
+END_TEST
+
 START_TEST(a_dry_run_lets_everybody_in)
 {
     struct quota *quota = open_quota((struct quota_limits){
@@ -239,6 +303,8 @@ int main(void)
     tcase_add_test(tcase, keys_differ);
     tcase_add_test(tcase, counts_connections_of_a_key);
     tcase_add_test(tcase, new_ones_have_a_rate);
+    tcase_add_test(tcase, lends_commands);
+    tcase_add_test(tcase, commands_can_be_limited_later);
     tcase_add_test(tcase, a_dry_run_lets_everybody_in);
     tcase_add_test(tcase, limits_change_for_who_comes);
     tcase_add_test(tcase, forgets_who_has_nothing_left);

@@ -260,6 +260,23 @@ START_TEST(a_fault_leaves_the_command)
 }
 END_TEST
 
+START_TEST(knows_a_pong_before_it_is_read)
+{
+    const struct span message = copy_of("{\"id\":1,\"ping\":{}}\n{}\n{\"id\":2,\"ping\":{}}");
+    struct command_reader reader;
+    struct command command;
+    command_reader_init(&reader, message);
+
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(command_reader_is_at_pong(&reader), i == 1);
+        ck_assert_int_eq(command_next(&reader, &command), COMMAND_OK);
+        ck_assert_int_eq(command.method == COMMAND_PONG, i == 1);
+    }
+    ck_assert(!command_reader_is_at_pong(&reader));
+    free(message.data);
+}
+END_TEST
+
 START_TEST(views_are_in_the_message)
 {
     const struct span message =
@@ -345,6 +362,7 @@ int main(void)
     tcase_add_loop_test(commands, reads_what_it_wrote, 0, COUNT(cases));
     tcase_add_loop_test(commands, reads_no_prefix, 0, COUNT(cases));
     tcase_add_test(commands, a_fault_leaves_the_command);
+    tcase_add_test(commands, knows_a_pong_before_it_is_read);
     tcase_add_test(commands, views_are_in_the_message);
     tcase_add_test(commands, fields_go_where_they_belong);
     tcase_add_test(commands, methods_have_names);

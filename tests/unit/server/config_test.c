@@ -151,6 +151,12 @@ static const struct {
      "unlimited)"},
     {"0 is not auto", "reactor: {count: 0}\n",
      "t:1:18: reactor.count: expected 1 to 1024 threads, or auto, found \"0\" (write auto)"},
+    {"0 is not off", "client: {user_command_rate: 0}\n",
+     "t:1:29: client.user_command_rate: expected 1 to 1000000 commands a second, or off, found "
+     "\"0\" (write off)"},
+    {"auto where it is off", "client: {address_command_rate: auto}\n",
+     "t:1:32: client.address_command_rate: expected 1 to 1000000 commands a second, or off, found "
+     "\"auto\""},
     {"auto where it is none", "bus: {slots: auto}\n",
      "t:1:14: bus.slots: expected 64 to 65536 slots, found \"auto\""},
     {"below", "http_server: {max_headers: 7}\n",
@@ -537,6 +543,25 @@ START_TEST(empty_is_the_defaults)
 END_TEST
 
 /* Written out, because a mistake in the table would otherwise agree with itself. */
+START_TEST(limits_by_key_are_those_of_the_design)
+{
+    struct config config;
+    config_init_defaults(&config);
+
+    ck_assert_uint_eq(config.client.user_connection_limit, 256);
+    ck_assert_uint_eq(config.client.user_command_rate, 0);
+    ck_assert_uint_eq(config.client.user_command_burst, 500);
+    ck_assert(!config.client.user_limits_dry_run);
+    ck_assert_uint_eq(config.client.address_connection_limit, 4096);
+    ck_assert_uint_eq(config.client.address_handshake_rate, 100);
+    ck_assert_uint_eq(config.client.address_handshake_burst, 1000);
+    ck_assert_uint_eq(config.client.address_command_rate, 0);
+    ck_assert_uint_eq(config.client.address_command_burst, 5000);
+    ck_assert(!config.client.address_limits_dry_run);
+    ck_assert_uint_eq(config.client.unlimited_addresses.count, 0);
+}
+END_TEST
+
 START_TEST(defaults_are_those_of_the_design)
 {
     struct config config;
@@ -557,13 +582,6 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(config.client.control_rate, 10);
     ck_assert_uint_eq(config.client.control_burst, 20);
     ck_assert_uint_eq(config.client.connection_limit, 0);
-    ck_assert_uint_eq(config.client.user_connection_limit, 256);
-    ck_assert(!config.client.user_limits_dry_run);
-    ck_assert_uint_eq(config.client.address_connection_limit, 4096);
-    ck_assert_uint_eq(config.client.address_handshake_rate, 100);
-    ck_assert_uint_eq(config.client.address_handshake_burst, 1000);
-    ck_assert(!config.client.address_limits_dry_run);
-    ck_assert_uint_eq(config.client.unlimited_addresses.count, 0);
     ck_assert_uint_eq(config.client.max_messages_per_frame, 16);
     ck_assert_uint_eq(config.client.history_max_publication_limit, 300);
     ck_assert_uint_eq(config.client.recovery_max_publication_limit, 300);
@@ -658,6 +676,8 @@ static const char everything_changed[] =
     "  command_rate: 51\n  command_burst: 101\n  control_rate: 11\n  control_burst: 21\n"
     "  connection_limit: 1000\n  max_messages_per_frame: 1\n"
     "  user_connection_limit: 1\n  user_limits_dry_run: true\n"
+    "  user_command_rate: 9\n  user_command_burst: 10\n"
+    "  address_command_rate: 11\n  address_command_burst: 12\n"
     "  address_connection_limit: 1000000\n  address_handshake_rate: 7\n"
     "  address_handshake_burst: 8\n  address_limits_dry_run: true\n"
     "  unlimited_addresses: [10.0.0.0/8, '2001:db8::/32']\n"
@@ -1158,6 +1178,7 @@ int main(void)
     tcase_add_test(refused, refuses_depth);
     TCase *accepted = tcase_create("accepted");
     tcase_add_test(accepted, empty_is_the_defaults);
+    tcase_add_test(accepted, limits_by_key_are_those_of_the_design);
     tcase_add_test(accepted, defaults_are_those_of_the_design);
     tcase_add_test(accepted, defaults_of_the_listeners);
     tcase_add_test(accepted, reads_every_option);
