@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "chat/channel.h"
 #include "chat/hub_state.h"
@@ -124,24 +123,12 @@ void hub_learn(struct hub *hub, const struct policy_table *policies)
 
 void hub_change(struct hub *hub, const struct hub_options *options)
 {
-    struct hub_options *present = &hub->options;
-
     policy_places_change(&hub->policies, options->policies);
-    channel_home_renew(hub->home);
-    present->history_count_max = options->history_count_max;
-    present->recovery_count_max = options->recovery_count_max;
-    present->presence_max_list = options->presence_max_list;
-    present->news_batch_max = options->news_batch_max;
-    present->channel_limit = options->channel_limit;
-    present->anonymous_allowed = options->anonymous_allowed;
-    present->personal_channels = options->personal_channels;
-    present->personal_namespace = options->personal_namespace;
-    present->verifier = options->verifier;
-    present->expired_close_delay_ns = options->expired_close_delay_ns;
-    present->expired_sub_close_delay_ns = options->expired_sub_close_delay_ns;
-    memcpy(present->place_limits, options->place_limits, sizeof(present->place_limits));
+    hub->options = *options;
+    hub->options.policies = &hub->policies.table;
     hub_places_change(hub->places, options);
     leases_change(hub->leases);
+    channel_home_renew(hub->home);
 }
 
 void hub_forget(struct hub *hub)

@@ -84,10 +84,8 @@ NODISCARD int hub_create(const struct hub_options *options, struct hub **hub);
 void hub_learn(struct hub *hub, const struct policy_table *policies);
 
 /*
- * From now on what `options` says of: policies, history_count_max, recovery_count_max,
- * presence_max_list, news_batch_max, channel_limit, place_limits, anonymous_allowed, personal
- * channels, the verifier, and the delays after the end of a token. Who has more than it may have
- * keeps it. What else it says is as it was.
+ * From now on these options, in which sizes, places and parts are the same. Who has more than it
+ * may have keeps it.
  */
 void hub_change(struct hub *hub, const struct hub_options *options);
 

@@ -392,7 +392,8 @@ static struct roster_waiter waiter_for(const struct session *session, const stru
             grant_decides(overrides.force_push_join_leave, policy->force_push_join_leave) ||
             (join_leave && wanted->join_leave),
         .is_discreet = !join_leave,
-        .is_hidden = !grant_decides(overrides.presence, policy->presence),
+        .is_shown = overrides.presence == CLAIMS_ON,
+        .is_hidden = overrides.presence == CLAIMS_OFF,
     };
     waiter.bad_epoch = waiter.has_epoch && !stream_read_epoch(wanted->epoch, &waiter.epoch);
     return waiter;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "chat/herald.h"
+#include "chat/policy.h"
 #include "chat/roster.h"
 #include "chat/session.h"
 #include "core/blob.h"
@@ -23,6 +24,12 @@ static const struct session *session_of(struct slab *sessions, const struct rost
     const struct session *session = slab_at(sessions, member->session);
     CHECK(session != NULL);
     return session;
+}
+
+/* As the policy says now, unless its token has said otherwise. */
+static bool is_present(const struct room *room, const struct roster_member *member)
+{
+    return member->traits.is_shown || (room->policy->presence && !member->traits.is_hidden);
 }
 
 /* -- lists ------------------------------------------------------------------------------------- */
@@ -87,7 +94,7 @@ static void list_fill(struct list *list, struct room *room)
     for (int told = 1; told >= 0; told--) {
         for (uint32_t i = 0; i < room->member_count; i++) {
             struct roster_member *member = &room->members[i];
-            if (member->is_told != (told == 1) || member->traits.is_hidden) {
+            if (member->is_told != (told == 1) || !is_present(room, member)) {
                 continue;
             }
             if (!list_add(list, member)) {
@@ -145,7 +152,7 @@ static size_t sort_out(uint64_t *hashes, size_t count)
 
 struct blob *presence_users(const struct room *room, struct slab *sessions, struct blob_pool *pool)
 {
-    const uint64_t client_count = room->member_count - room->hidden_count;
+    uint64_t client_count = 0;
     const size_t head = sizeof(client_count);
     uint64_t *hashes = malloc(room->member_count * sizeof(*hashes));
     if (hashes == NULL) {
@@ -153,9 +160,10 @@ struct blob *presence_users(const struct room *room, struct slab *sessions, stru
     }
     size_t count = 0;
     for (uint32_t i = 0; i < room->member_count; i++) {
-        if (room->members[i].traits.is_hidden) {
+        if (!is_present(room, &room->members[i])) {
             continue;
         }
+        client_count++;
         const uint64_t hash = session_user_hash(session_of(sessions, &room->members[i]));
         if (count == 0 || hashes[count - 1] != hash) {
             hashes[count++] = hash;

@@ -146,7 +146,6 @@ int roster_add(struct room *room, struct roster_member member)
     }
     room->members[room->member_count++] = member;
     room->discreet_count += member.traits.is_discreet;
-    room->hidden_count += member.traits.is_hidden;
     return 0;
 }
 
@@ -156,7 +155,6 @@ bool roster_remove(struct room *room, uint32_t index)
     const uint32_t last = --room->member_count;
 
     room->discreet_count -= room->members[index].traits.is_discreet;
-    room->hidden_count -= room->members[index].traits.is_hidden;
     room->members[index] = room->members[last];
     if (room->member_capacity > SHRINK_CAPACITY && room->member_count < room->member_capacity / 4) {
         /* Shrinking in place; if it fails, the larger array is as good. */

@@ -43,7 +43,8 @@ enum room_state {
 struct roster_traits {
     bool hears_news : 1;  /* it wants to be told who comes and goes */
     bool is_discreet : 1; /* the others are not told of it */
-    bool is_hidden : 1;   /* it is not in the presence */
+    bool is_shown : 1;    /* it is in the presence, whatever the policy says */
+    bool is_hidden : 1;   /* it is not, likewise */
 };
 
 struct roster_member {
@@ -95,7 +96,6 @@ struct room {
     uint32_t member_count;
     uint32_t member_capacity;
     uint32_t discreet_count; /* members that are */
-    uint32_t hidden_count;   /* likewise */
     uint32_t waiter_count;
     uint32_t waiter_capacity;
     uint32_t outbox_last;    /* index + 1 of its last entry in the outbox, 0: none; the outbox's */

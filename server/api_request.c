@@ -43,6 +43,7 @@ void api_request_destroy(struct api_request *request)
 
 void api_request_begin(struct api_request *request, enum api_form form, enum api_method method)
 {
+    request->body.bytes_max = request->options->body_bytes_max; /* it may be another one now */
     api_body_begin(&request->body, form, method);
     api_answer_begin(&request->answer, form);
     request->has_command = false;

@@ -222,6 +222,7 @@ static bool may_change(const struct config_option *option, const void *running, 
         return (config_options_number(option, running) == 0) ==
                (config_options_number(option, fresh) == 0);
     case CONFIG_CHANGE_RESTART:
+    case CONFIG_CHANGE_WITH_SECTION:
         return false;
     case CONFIG_CHANGE_UNDECIDED:
         break;
@@ -314,14 +315,46 @@ static void merge_namespaces(const struct config *running, struct config *fresh,
     }
 }
 
+/* -- sections ---------------------------------------------------------------------------------- */
+
+static bool are_of_one_section(const struct config_option *a, const struct config_option *b)
+{
+    const size_t size = (size_t)(strrchr(a->key, '.') - a->key) + 1;
+    return strncmp(a->key, b->key, size) == 0 && strchr(b->key + size, '.') == NULL;
+}
+
+/*
+ * Half of some sections would be something that nobody wants: without the old key, as it should be,
+ * and without the endpoint that takes its place, which has to wait, no token is good.
+ */
+static bool section_waits(const struct config_option *option, const struct config *running,
+                          const struct config *fresh)
+{
+    const struct config_table table = config_options_all();
+
+    for (size_t i = 0; i < table.count; i++) {
+        const struct config_option *other = &table.rows[i];
+        if (other->change == CONFIG_CHANGE_WITH_SECTION && are_of_one_section(other, option) &&
+            !are_equal(other, running, fresh)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* -- configurations ---------------------------------------------------------------------------- */
 
 int config_change_merge(const struct config *running, struct config *fresh,
                         struct config_changes *changes)
 {
     const struct config_table table = config_options_all();
+    bool waits[CONFIG_OPTIONS_MAX]; /* decided before anything is written over */
     int result = 0;
 
+    for (size_t i = 0; i < table.count; i++) {
+        waits[i] = !may_change(&table.rows[i], running, fresh) ||
+                   section_waits(&table.rows[i], running, fresh);
+    }
     *changes = (struct config_changes){.changed.size = 0};
     for (size_t i = 0; result == 0 && i < table.count; i++) {
         const struct config_option *option = &table.rows[i];
@@ -329,10 +362,8 @@ int config_change_merge(const struct config *running, struct config *fresh,
             are_equal(option, running, fresh)) {
             continue;
         }
-        if (may_change(option, running, fresh)) {
-            add_name(&changes->changed, option->key);
-        } else {
-            add_name(&changes->needs_restart, option->key);
+        add_name(waits[i] ? &changes->needs_restart : &changes->changed, option->key);
+        if (waits[i]) {
             result = copy(option, running, fresh);
         }
     }

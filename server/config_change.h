@@ -33,7 +33,9 @@ struct config_changes {
 NODISCARD const char *config_change_next_name(const struct config_names *names, const char *name);
 
 /*
- * Makes of `fresh` what may run now: options that need a restart get the values of `running` again.
+ * Makes of `fresh` what may run now: options that need a restart get the values of `running` again,
+ * and so do those that belong together with one of them: a namespace's, and with an option that is
+ * CONFIG_CHANGE_WITH_SECTION its section's.
  * Both are resolved. The caller checks the whole once more, for it is neither of the two. 0 and the
  * names, or -ENOMEM; `fresh` is good for config_destroy() then.
  */

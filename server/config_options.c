@@ -37,6 +37,7 @@
 #define NOW                  .change = CONFIG_CHANGE_NOW
 #define RESTART              .change = CONFIG_CHANGE_RESTART
 #define SIZE_ONLY            .change = CONFIG_CHANGE_SIZE
+#define WITH_SECTION         .change = CONFIG_CHANGE_WITH_SECTION
 
 static const char *const backend_words[] = {"auto", "uring", "epoll", NULL};
 static const char *const simd_words[] = {"auto", "scalar", "sse4", "avx2", "avx512", NULL};
@@ -93,7 +94,7 @@ static const char *const slow_consumer_words[] = {"resync", "latest", "drop", "d
     {AT(section, rsa_public_key_file), TEXT(CONFIG_LINE_MAX), NOW},                                \
     {AT(section, ecdsa_public_key), TEXT(CONFIG_TEXT_MAX), NOW},                                   \
     {AT(section, ecdsa_public_key_file), TEXT(CONFIG_LINE_MAX), NOW},                              \
-    {AT(section, jwks_public_endpoint), TEXT(CONFIG_LINE_MAX), RESTART},                           \
+    {AT(section, jwks_public_endpoint), TEXT(CONFIG_LINE_MAX), WITH_SECTION},                      \
     {AT(section, jwks_file), TEXT(CONFIG_LINE_MAX), NOW},                                          \
     {AT(section, jwks_ca_file), TEXT(CONFIG_LINE_MAX), RESTART},                                   \
     {AT(section, audience), TEXT(CONFIG_LINE_MAX), NOW},                                           \
@@ -116,7 +117,7 @@ static const struct config_option all_rows[] = {
     {AT(http_server, port), PORT(8000), RESTART},
     {AT(http_server, internal_address), ADDRESS("127.0.0.1"), RESTART},
     {AT(http_server, internal_port), PORT(9000), RESTART},
-    {AT(http_server, tls.enabled), BOOL(false), RESTART},
+    {AT(http_server, tls.enabled), BOOL(false), WITH_SECTION},
     {AT(http_server, tls.cert_pem_file), PATH(""), NOW},
     {AT(http_server, tls.key_pem_file), PATH(""), NOW},
     {AT(http_server, tls.certificates), .kind = CONFIG_KIND_CERTIFICATES, .max = 63, NOW},
@@ -188,7 +189,7 @@ static const struct config_option all_rows[] = {
     {AT(client, recovery_max_publication_limit), NUMBER(1, 10000, 300, "publications"), NOW},
     {AT(client, presence_max_list), NUMBER(1, 100000, 1000, "members"), NOW},
     TOKEN_ROWS(client.token),
-    {AT(client.subscription_token, enabled), BOOL(false), RESTART},
+    {AT(client.subscription_token, enabled), BOOL(false), WITH_SECTION},
     TOKEN_ROWS(client.subscription_token),
 
     {AT(websocket, message_size_limit), NUMBER(128, MIB(64), KIB(64), "bytes"), RESTART},

@@ -2,10 +2,11 @@
 #ifndef SERVER_GATEWAY_STATE_H
 #define SERVER_GATEWAY_STATE_H
 /*
- * The gateway's state, and the steps that its files share: gateway.c (lives, deadlines),
- * gateway_http.c (requests), gateway_api.c (those of back ends), gateway_frames.c (frames and
- * messages), gateway_place.c (who may come), gateway_rate.c (how fast they may talk),
- * gateway_close.c (goodbye), gateway_log.c (what is told of a peer).
+ * The gateway's state, and the steps that its files share: gateway.c (itself), gateway_peer.c (the
+ * life of a peer), gateway_deadline.c (and its times), gateway_http.c (requests), gateway_api.c
+ * (those of back ends), gateway_frames.c (frames and messages), gateway_place.c (who may come),
+ * gateway_rate.c (how fast they may talk), gateway_close.c (goodbye), gateway_log.c (what is told
+ * of a peer).
  *
  * Private to server/gateway*.c. ON the gateway's reactor.
  */
@@ -62,27 +63,30 @@ struct gateway {
     bool refuses_connections; /* see gateway_refuse_connections() */
 };
 
-/* gateway.c: what its listener is. */
+/* gateway_peer.c: the upcalls, of which gateway->handler tells the reactor. */
+void gateway_set_handler(struct gateway *gateway);
+
+/* gateway_peer.c: what its listener is. */
 const struct listening_item *gateway_listener(const struct gateway *gateway,
                                               const struct peer *peer);
 
-/* Milliseconds since the gateway began, never 0, so that 0 can stand for "none". */
+/* gateway_deadline.c: milliseconds since the gateway began, never 0: that can stand for "none". */
 uint32_t gateway_now_ms(const struct gateway *gateway);
 
 /* The same, so much later. */
 uint32_t gateway_after_ns(const struct gateway *gateway, uint64_t delay_ns);
 
-/* gateway.c: after a deadline of the peer changed. */
+/* gateway_deadline.c: after a deadline of the peer changed. */
 void gateway_arm(struct gateway *gateway, struct peer *peer);
 
-/* gateway.c: what the present phase waits for now, with its deadline. */
+/* gateway_deadline.c: what the present phase waits for now, with its deadline. */
 void gateway_expect_connect(struct gateway *gateway, struct peer *peer);
 void gateway_begin_pings(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
-/* gateway.c: an answer to our ping. False: nobody asked. */
+/* gateway_deadline.c: an answer to our ping. False: nobody asked. */
 bool gateway_take_pong(struct gateway *gateway, struct peer *peer);
 
-/* gateway.c: the peer's held commands go on when the hub is ready, oldest first. */
+/* gateway_peer.c: the peer's held commands go on when the hub is ready, oldest first. */
 void gateway_wait_for_hub(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
 /*

@@ -4,6 +4,8 @@
  * what cannot is named, a bad file changes nothing, and nobody is dropped.
  */
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import fs from 'node:fs';
 
 import { BackEnd } from '../lib/api.mjs';
 import { CHAT, RawChat, Sdk } from '../lib/chat.mjs';
@@ -25,7 +27,10 @@ const CONFIG = {
   client: { allow_anonymous_connect_without_token: true, channel_limit: 2 },
   http_api: { insecure: true },
   log: { level: 'info' },
-  channel: { without_namespace: OPEN, namespaces: [NEWS, { ...OPEN, name: 'gone' }] },
+  channel: {
+    without_namespace: { ...OPEN, history_size: 1, history_ttl: '60s' },
+    namespaces: [NEWS, { ...OPEN, name: 'gone' }],
+  },
 };
 
 /* The server's file with another text, by which it is to be read next. */
@@ -237,6 +242,162 @@ async function answers(server) {
   all.forEach((one) => assert.ok(one.error?.code === 111 || one.result.changed.length === 0, JSON.stringify(one)));
 }
 
+/* A back end keeps its connection: what it may send on it is what is configured now. */
+async function bodies(server) {
+  const batch = JSON.stringify({ commands: Array.from({ length: 500 }, () => ({ info: {} })) });
+  const become = async (size) => {
+    rewrite(server, changed({ http_api: { insecure: true, max_body_bytes: size } }));
+    await new BackEnd(server).result('reload', {});
+  };
+  await become(4096);
+  const backEnd = new BackEnd(server);
+  await backEnd.result('info', {});
+  assert.equal((await new BackEnd(server).post('/api/batch', batch)).status, 413);
+  await become(1 << 20);
+  assert.equal((await backEnd.post('/api/batch', batch)).status, 200);
+  assert.equal(backEnd.sockets.size, 1, 'on one connection');
+}
+
+/* -- every option ------------------------------------------------------------------------------ */
+
+/* As the example has them: [{key, value, mark}]; the mark says what waits for a restart. */
+function exampleOptions() {
+  const text = fs.readFileSync(new URL('../../../deploy/parley.example.yaml', import.meta.url), 'utf8');
+  const path = [];
+  const options = [];
+  for (const line of text.split('\n')) {
+    const [, indent, name, value, mark] = /^( *)([a-z0-9_]+):(?: (.*?))?(  # restart.*)?$/.exec(line) ?? [];
+    if (name !== undefined) {
+      path.length = indent.length / 2;
+      path.push(name);
+      if (value !== undefined) {
+        options.push({ key: path.join('.'), value: value.replace(/^(["'])(.*)\1$/, '$2'), mark: mark ?? '' });
+      }
+    }
+  }
+  return options;
+}
+
+const FROM_THE_COMMAND_LINE = ['http_server.address', 'http_server.port', 'http_server.internal_address',
+  'http_server.internal_port', 'reactor.count', 'reactor.backend'];
+
+/* With what every other value of one option is allowed. */
+const PLENTY = {
+  http_api: { insecure: true, key: 'k'.repeat(32) },
+  channel: {
+    without_namespace: { ...OPEN, history_size: 1, history_ttl: '60s', join_leave: true }, namespaces: [NEWS],
+  },
+};
+
+/* Values that do not follow from the present one; an object: several options that go together. */
+function otherValues(directory) {
+  const file = (name, text) => {
+    fs.writeFileSync(`${directory}/${name}`, text);
+    return `${directory}/${name}`;
+  };
+  const pem = (type, options) => generateKeyPairSync(type, options).publicKey.export({ type: 'spki', format: 'pem' });
+  const keys = {
+    hmac_secret_key: 's'.repeat(32),
+    hmac_secret_key_file: file('hmac', 's'.repeat(32)),
+    rsa_public_key: pem('rsa', { modulusLength: 2048 }),
+    ecdsa_public_key: pem('ec', { namedCurve: 'P-256' }),
+    jwks_public_endpoint: 'https://keys.example/set',
+    jwks_file: file('jwks', JSON.stringify({
+      keys: [{ kid: 'a', alg: 'ES256', ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }) }],
+    })),
+    jwks_ca_file: { jwks_ca_file: file('ca', ''), jwks_public_endpoint: 'https://keys.example/other' },
+    audience: 'us',
+    issuer: 'them',
+  };
+  keys.rsa_public_key_file = file('rsa', keys.rsa_public_key);
+  keys.ecdsa_public_key_file = file('ecdsa', keys.ecdsa_public_key);
+  const values = {
+    'http_server.tls.enabled': { enabled: true, cert_pem_file: '/cert', key_pem_file: '/key' },
+    'http_server.tls.cert_pem_file': { cert_pem_file: '/cert', key_pem_file: '/key' },
+    'http_server.tls.key_pem_file': { cert_pem_file: '/other-cert', key_pem_file: '/other-key' },
+    'http_server.tls.certificates': [{ cert_pem_file: '/cert', key_pem_file: '/key' }],
+    'http_server.tls.client_ca_pem_file': '/ca', 'http_server.tls.min_version': '1.3', 'http_server.tls.ticket_key_file': file('tickets', `${'5'.repeat(64)}\n`),
+    'http_server.proxy_protocol': { proxy_protocol: 'required', trusted_proxies: ['10.0.0.0/8'] },
+    'http_server.trusted_proxies': ['10.0.0.0/8'], 'http_server.listeners': [{ path: `${directory}/socket` }],
+    'http_api.key': 'o'.repeat(32), 'http_api.key_file': { key: '', key_file: file('key', 'f'.repeat(32)) },
+    'client.allowed_origins': ['https://a.example'], 'client.connection_limit': 1000,
+    'client.subscribe_to_user_personal_channel.personal_channel_namespace': 'news',
+    'client.unlimited_addresses': ['10.0.0.0/8'], 'client.user_command_rate': 1000, 'client.address_command_rate': 1000,
+    'channel.without_namespace.channel_regex': '^x', 'channel.without_namespace.force_recovery_mode': 'cache',
+    'channel.without_namespace.history_size': 2, 'channel.without_namespace.durability': 'none',
+    'channel.without_namespace.slow_consumer': 'drop', 'channel.namespaces': [NEWS, { name: 'added' }],
+    'store.path': `${directory}/store`, 'store.engine': { engine: 'rocksdb', path: `${directory}/store` },
+    'reactor.simd': 'scalar', 'reactor.receive_buffers': 256, 'bus.slots': 2048,
+    'log.level': 'warn', 'log.format': 'json', 'overload.memory_budget': 1 << 30,
+  };
+  for (const [name, value] of Object.entries(keys)) {
+    values[`client.token.${name}`] = value;
+    values[`client.subscription_token.${name}`] = value;
+    if (/key|jwks/.test(name)) {
+      values[`client.subscription_token.${name}`] = { enabled: true, ...(value.jwks_ca_file ? value : { [name]: value }) };
+    }
+  }
+  values['client.subscription_token.enabled'] = { enabled: true, hmac_secret_key: keys.hmac_secret_key };
+  return values;
+}
+
+function otherValue(key, value) {
+  if (value === 'true' || value === 'false') {
+    return value === 'false';
+  }
+  const [, number, unit] = /^(\d+)(ms|s|m|h|d)?$/.exec(value) ?? assert.fail(`${key}: what else than ${value}?`);
+  return unit === undefined ? Number(number) + (Number(number) < 2 ? 1 : -1) : `${Number(number) + 1}${unit}`;
+}
+
+/* The options that are named, and what the file says then. */
+function withOther(whole, { key, value }, others) {
+  const names = key.split('.');
+  const name = names.pop();
+  const section = names.reduce((at, one) => { at[one] ??= {}; return at[one]; }, whole);
+  const other = others[key] ?? otherValue(key, String(section[name] ?? value));
+  const several = typeof other === 'object' && !Array.isArray(other) ? other : { [name]: other };
+  Object.assign(section, several);
+  return Object.keys(several).map((one) => [...names, one].join('.'));
+}
+
+const sectionOf = (name) => name.slice(0, name.lastIndexOf('.'));
+
+/*
+ * One option after the other has another value, and the one before has its own again: it is said of
+ * each whether it counts from now on or has to wait, as the example says. Nobody is dropped for any.
+ */
+async function everyOption(server) {
+  const directory = fs.mkdtempSync('/tmp/parley-reload-');
+  const backEnd = new BackEnd(server, { key: PLENTY.http_api.key });
+  const options = exampleOptions();
+  const marks = new Map(options.map((one) => [one.key, one.mark]));
+  const others = otherValues(directory);
+  rewrite(server, changed(PLENTY));
+  await backEnd.result('reload', {});
+  const chat = await RawChat.connect(server);
+  let before = []; /* what runs with another value than PLENTY has */
+  for (const option of options.filter(({ key }) => !FROM_THE_COMMAND_LINE.includes(key))) {
+    const file = JSON.parse(changed(PLENTY));
+    const now = withOther(file, option, others);
+    const wait = now.filter((name) => /restart(?! from and to 0)/.test(marks.get(name)));
+    const whole = wait.filter((name) => /with its section/.test(marks.get(name)) || /durability/.test(name)).map(sectionOf);
+    const waits = (name) => wait.includes(name) || whole.includes(sectionOf(name));
+    const differ = [...new Set([...before, ...now])].sort();
+    rewrite(server, JSON.stringify(file));
+    const answer = await backEnd.call('reload', {});
+    const named = (list) => list.map((name) => name.replace('[added]', '')).sort();
+    assert.deepEqual({ changed: named(answer.result?.changed ?? []), needs_restart: named(answer.result?.needs_restart ?? []) }, {
+      changed: differ.filter((name) => !waits(name)),
+      needs_restart: differ.filter(waits),
+    }, `${option.key}: ${JSON.stringify(answer)}`);
+    before = differ.filter((name) => (waits(name) ? before : now).includes(name));
+  }
+  assert.ok(options.length > 150, `${options.length} options`);
+  await chat.publish('still', 'here');
+  await chat.close();
+  fs.rmSync(directory, { recursive: true });
+}
+
 /* Each case begins with the configuration of the group. */
 function fromTheStart(run) {
   return async (server) => {
@@ -260,5 +421,7 @@ group({
     ['the size of a history', fromTheStart(historySize)],
     ['namespaces come and go', fromTheStart(comeAndGo)],
     ['what the API answers', fromTheStart(answers)],
+    ['the size of a body on a connection that is kept', fromTheStart(bodies)],
+    ['every option is used, or named', fromTheStart(everyOption)],
   ],
 });

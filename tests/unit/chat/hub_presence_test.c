@@ -228,6 +228,30 @@ START_TEST(memory_may_be_out)
 }
 END_TEST
 
+/* Who was subscribed before there was any is there, too. */
+START_TEST(a_policy_may_change)
+{
+    enum { ASKS = 11 }; /* the place of its policy */
+    struct policy_table table = *world_policies();
+    struct policy policies[13];
+    memcpy(policies, table.policies, sizeof(policies));
+    table.policies = policies;
+    policies[ASKS].presence = false;
+    open_world((struct world_options){.hub_count = 2, .policies = &table});
+    struct client *members[] = {connected_client(0), connected_client(1)};
+    subscribe(members[0], "asks:x");
+    subscribe(members[1], "asks:x");
+
+    policies[ASKS].presence = true;
+    change_policies(&table);
+    for (int i = 0; i < COUNT(members); i++) {
+        ck_assert_int_eq(count_members(list(members[i], "asks:x")), COUNT(members));
+        expect_numbers(members[i], "asks:x", COUNT(members));
+    }
+    close_world();
+}
+END_TEST
+
 int main(void)
 {
     TCase *presence = tcase_create("presence");
@@ -237,6 +261,7 @@ int main(void)
     tcase_add_test(presence, a_channel_has_a_name);
     tcase_add_test(presence, subscribers_may_ask);
     tcase_add_test(presence, a_list_is_bounded);
+    tcase_add_test(presence, a_policy_may_change);
     tcase_add_test(presence, nobody_waits_any_more);
     tcase_add_test(presence, questions_are_bounded);
     tcase_add_test(presence, memory_may_be_out);

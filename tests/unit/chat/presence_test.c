@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "chat/policy.h"
 #include "chat/roster.h"
 #include "chat/session.h"
 #include "core/blob.h"
@@ -15,6 +16,8 @@
 #include "tests/unit/chat/testing.h"
 
 enum { MEMBER_SIZE = 88 }; /* bytes: "id":{"client":"id"} */
+
+static const struct policy policy = {.presence = true};
 
 struct place {
     struct slab *sessions;
@@ -31,7 +34,7 @@ static void open_place(struct place *place, uint32_t count)
     ck_assert_int_eq(roster_create(0, 4, &place->roster), 0);
     place->pool = blob_pool_create(1 << 20);
     ck_assert_ptr_nonnull(place->pool);
-    place->room = roster_open(place->roster, 1, view("x"), NULL, 0);
+    place->room = roster_open(place->roster, 1, view("x"), &policy, 0);
     ck_assert_ptr_nonnull(place->room);
     for (uint32_t i = 1; i <= count; i++) {
         uint32_t slot;
