@@ -4,12 +4,15 @@
 /*
  * The archive from inside, for its files only.
  *
- *   archive.c         batches and pages, from the homes to the store and back; the loop
- *   archive_watch.c   how the store is: its states, its figures, what it complains of
+ *   archive.c           the loop: posts, the store, sleep; start and end
+ *   archive_jobs.c      batches and pages: what waits, what the store has, answers to the homes
+ *   archive_answers.c   what the store says of them
+ *   archive_watch.c     how the store is: its states, its figures, what it complains of
  */
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "chat/archive_post.h"
 #include "core/list.h"
 #include "server/archive.h"
 #include "store/store.h"
@@ -49,6 +52,24 @@ struct archive {
     uint64_t figures_ns;        /* when to ask again */
     struct wire_stats figures;  /* what the process that is there has counted */
 };
+
+/* archive_jobs.c */
+
+/* Gives the store what waits, as far as there is room; who has waited for too long is refused. */
+void archive_go_on(struct archive *archive);
+/* A run, or a page, has its result. When it was the last of its batch, that is answered: gone. */
+void archive_end_run(struct archive *archive, struct archive_batch *batch, uint32_t index,
+                     enum archive_result result);
+void archive_end_page(struct archive *archive, struct archive_page *page,
+                      enum archive_result result);
+/* The store has it no longer; the place is free. */
+void archive_give_job(struct archive *archive, struct job *job);
+/* At the end: answers all that has no answer. */
+void archive_give_up_all(struct archive *archive);
+
+/* archive_answers.c */
+
+void archive_take_completion(struct archive *archive, const struct store_completion *completion);
 
 /* archive_watch.c */
 

@@ -136,11 +136,13 @@ struct config_http_server {
     uint64_t proxy_timeout_ns;                 /* for the PROXY header */
     struct config_listeners listeners;         /* beside the public and the internal one */
     char internal_address[CONFIG_ADDRESS_SIZE];
-    uint16_t internal_port;        /* 1-65535 */
-    uint32_t max_header_bytes;     /* bytes of the whole request head */
-    uint32_t max_headers;          /* headers of a request */
-    uint32_t max_uri;              /* bytes of the request target, below max_header_bytes */
-    uint64_t handshake_timeout_ns; /* for the whole request head */
+    uint16_t internal_port;         /* 1-65535 */
+    uint32_t socket_send_buffer;    /* bytes, SO_SNDBUF of each connection */
+    uint32_t socket_receive_buffer; /* bytes, SO_RCVBUF */
+    uint32_t max_header_bytes;      /* bytes of the whole request head */
+    uint32_t max_headers;           /* headers of a request */
+    uint32_t max_uri;               /* bytes of the request target, below max_header_bytes */
+    uint64_t handshake_timeout_ns;  /* for the whole request head */
 };
 
 /* Borrowed from the configuration; each one ends in a NUL that `size` does not count. */

@@ -55,7 +55,7 @@ OWNERS = [
     ("liburing.h", ("net/backend_uring*.c", "bench/load/floor_uring.c", "tests/net/cases_error.c")),
     ("linux/io_uring.h", ("net/backend_uring*.c",)),
     ("sys/epoll.h", ("net/backend_epoll.c", "net/backend_uring_submit.c",
-                     "bench/load/floor_epoll.c", "store/store.c", "tests/*")),
+                     "bench/load/floor_epoll.c", "store/store_life.c", "tests/*")),
     ("rocksdb/c.h", ("store/engine_rocksdb*",)),
     ("rocksdb/ldb_tool.h", ("store/rocksdb_tool.cc",)),
     ("liburing/io_uring_version.h", ("net/backend_uring*.c", "server/libraries.c")),

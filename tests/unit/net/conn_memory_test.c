@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/metrics.h"
 #include "core/monotime.h"
 #include "net/backend_choose.h"
 #include "net/conn.h"
@@ -33,7 +32,7 @@ enum {
     COUNT = 21,     /* more than a record of them */
     TURNS_MAX = 1000000,
     LINGER_MS = 60000,
-    OFTEN = 16,
+    OFTEN = 16, /* of so many sessions, or places, one */
 };
 
 static struct tls_files files;

@@ -645,6 +645,8 @@ START_TEST(defaults_of_the_listeners)
     ck_assert_uint_eq(config.http_server.max_headers, 64);
     ck_assert_uint_eq(config.http_server.max_uri, 4096);
     ck_assert_uint_eq(config.http_server.handshake_timeout_ns, UINT64_C(10000000000));
+    ck_assert_uint_eq(config.http_server.socket_send_buffer, 131072);
+    ck_assert_uint_eq(config.http_server.socket_receive_buffer, 65536);
 }
 END_TEST
 
@@ -661,6 +663,7 @@ static const char everything_changed[] =
     "  tls: {enabled: true, cert_pem_file: /c, key_pem_file: /k, client_ca_pem_file: '/a b',\n"
     "        certificates: [{cert_pem_file: /e, key_pem_file: /f}],\n"
     "        min_version: 1.3, handshake_timeout: 1m, ticket_key_file: /t, ticket_rotation: 2d}\n"
+    "  socket_send_buffer: 16384\n  socket_receive_buffer: 4194304\n"
     "  max_header_bytes: 65536\n  max_headers: 8\n  max_uri: 16384\n  handshake_timeout: 100ms\n"
     "client:\n"
     "  insecure: true\n  allow_anonymous_connect_without_token: true\n"
