@@ -261,7 +261,7 @@ struct config_namespaces {
 
 struct config_channel {
     uint32_t max_length;         /* bytes of a channel's name */
-    uint64_t history_memory_max; /* bytes that all histories together may hold */
+    uint64_t history_memory_max; /* bytes that all histories together may hold; 0: as above, auto */
     struct policy without_namespace;
     struct config_namespaces namespaces;
 };
@@ -298,6 +298,7 @@ struct config_log {
 
 struct config_overload {
     uint64_t memory_budget; /* bytes; 0 until config_resolve(): auto */
+    bool is_auto;           /* not a key: the budget is a part of `memory_max` */
 };
 
 struct config_shutdown {
@@ -348,8 +349,9 @@ struct config_facts {
 
 /*
  * Puts facts in the place of `auto`: reactor.count becomes `cpu_count`, client.connection_limit
- * what `open_files_max` leaves, overload.memory_budget 80 % of `memory_max`. 0, or -EINVAL and a
- * text when a limit that was given needs more files than that.
+ * what `open_files_max` leaves, overload.memory_budget 80 % of `memory_max`,
+ * channel.history_memory_max half of that budget, but 1 GiB at most. 0, or -EINVAL and a text when
+ * a limit that was given needs more files than that.
  */
 NODISCARD int config_resolve(struct config *config, const struct config_facts *facts, char *error,
                              size_t error_size);

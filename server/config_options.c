@@ -207,7 +207,7 @@ static const struct config_option all_rows[] = {
     {AT(echo, queue_max_size), NUMBER(KIB(4), MIB(1024), MIB(32), "bytes"), RESTART},
 
     {AT(channel, max_length), NUMBER(1, 255, 255, "bytes"), NOW},
-    {AT(channel, history_memory_max), SIZE(MIB(1), MIB(1 << 20), MIB(1024)), RESTART},
+    {AT(channel, history_memory_max), SIZE(MIB(1), MIB(1 << 20), 0), .word = "auto", RESTART},
     CHANNEL_ROWS(AT_PLAIN, AT_PLAIN_DURATION),
     {AT(channel, namespaces), .kind = CONFIG_KIND_NAMESPACES, .max = 1024, NOW},
 

@@ -45,6 +45,8 @@ static struct config choose_config(const struct sim_profile *profile)
         config.channel.without_namespace.force_recovery = true;
         config.client.recovery_max_publication_limit = profile->recovery_max;
     }
+    config.channel.history_memory_max = UINT64_C(1) << 30;
+    config.overload.memory_budget = UINT64_C(1) << 40;
     config.channel.without_namespace.presence = profile->has_presence;
     config.channel.without_namespace.join_leave = profile->has_presence;
     config.channel.without_namespace.force_push_join_leave = profile->has_presence;

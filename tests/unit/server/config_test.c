@@ -595,7 +595,7 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert(!config.echo.enabled);
     ck_assert_uint_eq(config.echo.message_size_limit, 16777216);
     ck_assert_uint_eq(config.channel.max_length, 255);
-    ck_assert_uint_eq(config.channel.history_memory_max, 1 << 30);
+    ck_assert_uint_eq(config.channel.history_memory_max, 0);
     ck_assert_uint_eq(config.channel.namespaces.count, 0);
     const struct policy *options = &config.channel.without_namespace;
     ck_assert_uint_eq(options->history_size, 0);
@@ -1049,17 +1049,21 @@ START_TEST(resolves_auto)
     ck_assert_uint_eq(config.reactor.count, 4);
     ck_assert_uint_eq(config.client.connection_limit, 960);
     ck_assert_uint_eq(config.overload.memory_budget, 800000000);
+    ck_assert(config.overload.is_auto);
+    ck_assert_uint_eq(config.channel.history_memory_max, 400000000);
 
     config_init_defaults(&config);
     config.reactor.count = 3;
     config.client.connection_limit = 960;
-    config.overload.memory_budget = 1 << 30;
+    config.overload.memory_budget = UINT64_C(4) << 30;
     ck_assert_int_eq(
         config_resolve(&config, &(struct config_facts){4, 1024, 1000000000}, error, sizeof(error)),
         0);
     ck_assert_uint_eq(config.reactor.count, 3);
     ck_assert_uint_eq(config.client.connection_limit, 960);
-    ck_assert_uint_eq(config.overload.memory_budget, 1 << 30);
+    ck_assert_uint_eq(config.overload.memory_budget, UINT64_C(4) << 30);
+    ck_assert(!config.overload.is_auto);
+    ck_assert_uint_eq(config.channel.history_memory_max, 1 << 30);
 
     config_init_defaults(&config);
     ck_assert_int_eq(config_resolve(&config, &(struct config_facts){4, UINT64_MAX, 1000000000},
