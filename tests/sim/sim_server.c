@@ -23,7 +23,7 @@ static void limit_address(struct config *config, const struct sim_profile *profi
     config->client.unlimited_addresses = (struct config_networks){elsewhere, 1};
     config->client.address_handshake_rate = 1000000;
     config->client.address_handshake_burst = 1000000;
-    config->client.address_command_rate = profile->is_throttled ? 200 : 1000000;
+    config->client.address_command_rate = profile->is_throttled ? 40 : 1000000;
     config->client.address_command_burst = profile->is_throttled ? 30 : 1000000;
 }
 
