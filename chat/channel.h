@@ -112,6 +112,8 @@ void channel_home_destroy(struct channel_home *home);
  * keep what is open here in the ticks that follow, a part in each.
  */
 void channel_home_renew(struct channel_home *home);
+
+/* There is more of it to tell, and the archive takes it: tick again soon. */
 NODISCARD bool channel_is_renewing(const struct channel_home *home);
 
 /* The time of what follows. Forgets what is too old. */

@@ -163,14 +163,15 @@ void channel_home_renew(struct channel_home *home)
     }
 }
 
+/* What the archive has not taken yet goes first: its answer wakes us. */
 bool channel_is_renewing(const struct channel_home *home)
 {
-    return home->renew_slot < home->renew_end;
+    return home->renew_slot < home->renew_end && ledger_is_flushed(home->ledger);
 }
 
 void channel_renew_books(struct channel_home *home)
 {
-    for (int i = 0; i < RENEWED_AT_ONCE && channel_is_renewing(home); i++) {
+    for (int i = 0; i < RENEWED_AT_ONCE && home->renew_slot < home->renew_end; i++) {
         const struct channel *channel = directory_slot(home->channels, home->renew_slot++);
         if (channel != NULL && channel->book != NULL) {
             const struct ledger_keep keep = keep_of(channel->policy);

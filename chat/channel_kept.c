@@ -185,7 +185,7 @@ void channel_home_tick(struct channel_home *home, uint64_t now_ns)
     home->now_ns = now_ns;
     if (home->ledger != NULL) {
         ledger_tick(home->ledger, now_ns);
-        if (ledger_is_flushed(home->ledger)) {
+        if (channel_is_renewing(home)) {
             channel_renew_books(home);
         }
     }

@@ -13,6 +13,7 @@ enum {
     MESSAGE_SIZE_MAX = 4096, /* bytes; the longest reply or push that is not a publication */
     ROOMY_ENTRIES = 64,      /* publications that fit whatever the messages were */
     ROOMY_TEXT = 16 * MESSAGE_SIZE_MAX,
+    ENOUGH_TEXT = 4 << 20,    /* bytes; what is more waits for the next iteration */
     DISCONNECTS_PER_CONN = 2, /* the hub ends a connection once, and so does who reads it */
 };
 
@@ -25,7 +26,7 @@ struct outbox {
     struct outbox_options options;
 };
 
-/* Address space only: a page costs memory once it is touched, and then stays for the next burst. */
+/* Address space only: a page costs memory once it is touched, and then stays, up to ENOUGH_TEXT. */
 static void *reserve(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -91,7 +92,7 @@ static bool has_entry(const struct outbox *outbox, uint32_t needed)
 
 bool outbox_is_roomy(const struct outbox *outbox)
 {
-    return has_entry(outbox, 2 * ROOMY_ENTRIES) &&
+    return has_entry(outbox, 2 * ROOMY_ENTRIES) && outbox->text_size < ENOUGH_TEXT &&
            outbox->options.text_size_max - outbox->text_size >= ROOMY_TEXT;
 }
 
@@ -232,6 +233,9 @@ struct bytes outbox_text(const struct outbox *outbox, const struct outbox_entry 
 
 void outbox_clear(struct outbox *outbox)
 {
+    if (outbox->text_size > ENOUGH_TEXT) {
+        (void)madvise(outbox->text + ENOUGH_TEXT, outbox->text_size - ENOUGH_TEXT, MADV_DONTNEED);
+    }
     outbox->count = 0;
     outbox->disconnect_count = 0;
     outbox->text_size = 0;

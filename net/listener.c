@@ -19,17 +19,26 @@ static int set(int fd, int level, int option, int value)
 }
 
 /* Accepted sockets inherit these. */
-static int set_inherited(int fd)
+static int set_inherited(int fd, const struct listener_buffers *buffers)
 {
-    const int result = set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    return result == 0 ? set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, LISTENER_UNSENT_MAX) : result;
+    int result = set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (result == 0) {
+        result = set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, LISTENER_UNSENT_MAX);
+    }
+    if (result == 0 && buffers->send > 0) {
+        result = set(fd, SOL_SOCKET, SO_SNDBUF, (int)buffers->send);
+    }
+    if (result == 0 && buffers->receive > 0) {
+        result = set(fd, SOL_SOCKET, SO_RCVBUF, (int)buffers->receive);
+    }
+    return result;
 }
 
 static int set_options(int fd, const struct listener_options *options)
 {
     int result = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (result == 0) {
-        result = set_inherited(fd);
+        result = set_inherited(fd, &options->buffers);
     }
     /* Without it only the first reactor would bind, and it would accept for everyone. */
     if (result == 0 && options->share_port) {
@@ -166,8 +175,9 @@ static int find_place(int fd, struct listener_place *place)
     return 0;
 }
 
-int listener_adopt(int fd, struct listener_place *place)
+int listener_adopt(int fd, const struct listener_buffers *buffers, struct listener_place *place)
 {
+    CHECK(buffers != NULL);
     CHECK(place != NULL);
 
     int result = check_listens(fd);
@@ -175,7 +185,7 @@ int listener_adopt(int fd, struct listener_place *place)
         result = find_place(fd, place);
     }
     if (result == 0 && place->address.size > 0) {
-        result = set_inherited(fd);
+        result = set_inherited(fd, buffers);
     }
     if (result != 0) {
         return result;

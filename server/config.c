@@ -151,6 +151,25 @@ int config_load_file(const char *path, struct config *config, char *error, size_
     return result;
 }
 
+static const uint64_t history_memory_most = UINT64_C(1) << 30; /* unless it is given */
+
+static void resolve_memory(struct config *config, uint64_t memory_max)
+{
+    if (config->overload.memory_budget == 0) {
+        const struct config_option *option =
+            config_options_find(config_options_all(), "overload.memory_budget");
+        CHECK(option != NULL);
+        const uint64_t budget = memory_max / 5 * 4;
+        config->overload.memory_budget = budget > option->min ? budget : option->min;
+        config->overload.is_auto = true;
+    }
+    if (config->channel.history_memory_max == 0) {
+        const uint64_t half = config->overload.memory_budget / 2;
+        config->channel.history_memory_max =
+            half < history_memory_most ? half : history_memory_most;
+    }
+}
+
 int config_resolve(struct config *config, const struct config_facts *facts, char *error,
                    size_t error_size)
 {
@@ -179,13 +198,7 @@ int config_resolve(struct config *config, const struct config_facts *facts, char
     if (config->reactor.count == 0) {
         config->reactor.count = facts->cpu_count;
     }
-    if (config->overload.memory_budget == 0) {
-        const struct config_option *option =
-            config_options_find(config_options_all(), "overload.memory_budget");
-        CHECK(option != NULL);
-        const uint64_t budget = facts->memory_max / 5 * 4;
-        config->overload.memory_budget = budget > option->min ? budget : option->min;
-    }
+    resolve_memory(config, facts->memory_max);
     return 0;
 }
 

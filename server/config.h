@@ -136,11 +136,13 @@ struct config_http_server {
     uint64_t proxy_timeout_ns;                 /* for the PROXY header */
     struct config_listeners listeners;         /* beside the public and the internal one */
     char internal_address[CONFIG_ADDRESS_SIZE];
-    uint16_t internal_port;        /* 1-65535 */
-    uint32_t max_header_bytes;     /* bytes of the whole request head */
-    uint32_t max_headers;          /* headers of a request */
-    uint32_t max_uri;              /* bytes of the request target, below max_header_bytes */
-    uint64_t handshake_timeout_ns; /* for the whole request head */
+    uint16_t internal_port;         /* 1-65535 */
+    uint32_t socket_send_buffer;    /* bytes, SO_SNDBUF of each connection */
+    uint32_t socket_receive_buffer; /* bytes, SO_RCVBUF */
+    uint32_t max_header_bytes;      /* bytes of the whole request head */
+    uint32_t max_headers;           /* headers of a request */
+    uint32_t max_uri;               /* bytes of the request target, below max_header_bytes */
+    uint64_t handshake_timeout_ns;  /* for the whole request head */
 };
 
 /* Borrowed from the configuration; each one ends in a NUL that `size` does not count. */
@@ -259,7 +261,7 @@ struct config_namespaces {
 
 struct config_channel {
     uint32_t max_length;         /* bytes of a channel's name */
-    uint64_t history_memory_max; /* bytes that all histories together may hold */
+    uint64_t history_memory_max; /* bytes that all histories together may hold; 0: as above, auto */
     struct policy without_namespace;
     struct config_namespaces namespaces;
 };
@@ -296,6 +298,7 @@ struct config_log {
 
 struct config_overload {
     uint64_t memory_budget; /* bytes; 0 until config_resolve(): auto */
+    bool is_auto;           /* not a key: the budget is a part of `memory_max` */
 };
 
 struct config_shutdown {
@@ -346,8 +349,9 @@ struct config_facts {
 
 /*
  * Puts facts in the place of `auto`: reactor.count becomes `cpu_count`, client.connection_limit
- * what `open_files_max` leaves, overload.memory_budget 80 % of `memory_max`. 0, or -EINVAL and a
- * text when a limit that was given needs more files than that.
+ * what `open_files_max` leaves, overload.memory_budget 80 % of `memory_max`,
+ * channel.history_memory_max half of that budget, but 1 GiB at most. 0, or -EINVAL and a text when
+ * a limit that was given needs more files than that.
  */
 NODISCARD int config_resolve(struct config *config, const struct config_facts *facts, char *error,
                              size_t error_size);

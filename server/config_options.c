@@ -133,6 +133,8 @@ static const struct config_option all_rows[] = {
     {AT_DURATION(http_server, proxy_timeout), DURATION(MS(100), SECONDS(60), SECONDS(3)), RESTART},
     {AT(http_server, listeners), .kind = CONFIG_KIND_LISTENERS, .max = CONFIG_LISTENERS_MAX,
      RESTART},
+    {AT(http_server, socket_send_buffer), NUMBER(KIB(16), KIB(4096), KIB(128), "bytes"), RESTART},
+    {AT(http_server, socket_receive_buffer), NUMBER(KIB(16), KIB(4096), KIB(64), "bytes"), RESTART},
     {AT(http_server, max_header_bytes), NUMBER(KIB(1), KIB(64), KIB(8), "bytes"), NOW},
     {AT(http_server, max_headers), NUMBER(8, 64, 64, "headers"), NOW},
     {AT(http_server, max_uri), NUMBER(64, KIB(16), KIB(4), "bytes"), NOW},
@@ -205,7 +207,7 @@ static const struct config_option all_rows[] = {
     {AT(echo, queue_max_size), NUMBER(KIB(4), MIB(1024), MIB(32), "bytes"), RESTART},
 
     {AT(channel, max_length), NUMBER(1, 255, 255, "bytes"), NOW},
-    {AT(channel, history_memory_max), SIZE(MIB(1), MIB(1 << 20), MIB(1024)), RESTART},
+    {AT(channel, history_memory_max), SIZE(MIB(1), MIB(1 << 20), 0), .word = "auto", RESTART},
     CHANNEL_ROWS(AT_PLAIN, AT_PLAIN_DURATION),
     {AT(channel, namespaces), .kind = CONFIG_KIND_NAMESPACES, .max = 1024, NOW},
 

@@ -84,7 +84,7 @@ uint32_t control_wait(struct control *control, int timeout_ms)
 /* What there is to do while it serves. Returns how long to sleep before the next call. */
 static int look_after(struct control *control, uint32_t signal_number)
 {
-    overload_step(&control->overload, monotime_read());
+    const int look_ms = overload_step(&control->overload, monotime_read());
     if (signal_number == SIGHUP) {
         reload_want(&control->reload);
     }
@@ -102,7 +102,7 @@ static int look_after(struct control *control, uint32_t signal_number)
     if (!has_posted) {
         return CONTROL_POLL_MS;
     }
-    return OVERLOAD_LOOK_MS;
+    return look_ms;
 }
 
 int control_run(const struct config_source *source, const struct config *config,

@@ -213,6 +213,7 @@ static int allocate(struct control *control)
             {
                 .started_s = (uint64_t)time(NULL),
                 .memory_budget = control->config->overload.memory_budget,
+                .memory = &control->memory,
                 .connection_limit = control->config->client.connection_limit,
             },
         .echo_enabled = control->config->echo.enabled,
@@ -267,6 +268,7 @@ static int create_member(struct control *control, size_t index)
         .key = control->key,
         .metrics = &control->metrics[index],
         .log = member->log,
+        .memory = &control->memory,
         .fill_random = fill_random,
     };
     fill_random(NULL, &options.seed, sizeof(options.seed));
@@ -343,8 +345,16 @@ static int start_listening(struct control *control)
 {
     const int result =
         listening_init(&control->listening, control->config, control->error, control->error_size);
-    overload_init(&control->overload, control->bus, control->log,
-                  control->config->overload.memory_budget, control->config->reactor.count);
+    if (control->config->overload.is_auto) {
+        memory_limit_find(&control->memory, "");
+    }
+    overload_init(&control->overload, &(struct overload_options){
+                                          .bus = control->bus,
+                                          .log = control->log,
+                                          .memory = &control->memory,
+                                          .budget = control->config->overload.memory_budget,
+                                          .reactor_count = control->config->reactor.count,
+                                      });
     return result != 0 ? result
                        : listening_claim(&control->listening, control->error, control->error_size);
 }

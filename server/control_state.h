@@ -15,6 +15,7 @@
 #include "server/config.h"
 #include "server/jwks_source.h"
 #include "server/listening.h"
+#include "server/memory.h"
 #include "server/overload.h"
 #include "server/reload.h"
 #include "server/service.h"
@@ -87,6 +88,7 @@ struct control {
     struct service service;
     struct listening listening;
     struct reload reload;
+    struct memory_limit memory; /* that the budget is compared with */
     struct overload overload;
     struct table_key key;
     char node_name[CONTROL_NODE_NAME_SIZE];

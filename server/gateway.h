@@ -125,6 +125,15 @@ NODISCARD bool gateway_is_client(const struct conn *conn) ON_REACTOR;
 /* A client that nobody has said goodbye to. */
 NODISCARD bool gateway_stays(const struct conn *conn) ON_REACTOR;
 
+/*
+ * To one that stays, between two iterations: 3008, and what it makes us keep goes, but for what is
+ * before the 3008: answers, and what the kernel has begun to send.
+ */
+void gateway_shed(struct gateway *gateway, struct conn *conn) ON_REACTOR;
+
+/* Bytes that it makes us keep: what it has not read, messages that it has not said to the end. */
+NODISCARD size_t gateway_kept_bytes(const struct conn *conn) ON_REACTOR;
+
 /* To one that stays: it is to come back elsewhere (3001), which is said behind what it is owed. */
 void gateway_say_goodbye(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 

@@ -3,6 +3,7 @@
  * Goodbye: close frames, and what they say.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "chat/outbox.h"
@@ -179,4 +180,24 @@ static void close_internal(struct conn *conn, void *context) ON_REACTOR
 void gateway_drain_internal(struct gateway *gateway)
 {
     reactor_each_conn(gateway->reactor, close_internal, gateway);
+}
+
+void gateway_shed(struct gateway *gateway, struct conn *conn)
+{
+    struct peer *peer = conn_user(conn);
+
+    gateway_too_slow(gateway, conn);
+    if (peer->is_stream) {
+        gateway_free_assembly(peer);
+    }
+    free(peer->held);
+    peer->held = NULL;
+}
+
+size_t gateway_kept_bytes(const struct conn *conn)
+{
+    const struct peer *peer = conn_user(conn);
+    const size_t said = peer->is_stream ? stream_assembly(&peer->stream).size : 0;
+    const size_t held = peer->held != NULL ? peer->held->size : 0;
+    return conn_queued_bytes(conn) + said + held;
 }

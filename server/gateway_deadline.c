@@ -126,6 +126,10 @@ static void phase_is_over(struct gateway *gateway, struct peer *peer) ON_REACTOR
         if (!peer->is_connected) {
             metrics_add(metrics, METRIC_REJECTED_AUTH_TIMEOUT, 1);
             gateway_end(gateway, peer, CODES_DISCONNECT_STALE);
+        } else if (peer->ping_sent && peer->held != NULL) {
+            /* It is not read, for its commands have to wait: its pong may be behind them. */
+            peer->phase_deadline =
+                gateway_after_ns(gateway, gateway->options.config->client.pong_timeout_ns);
         } else if (peer->ping_sent) {
             metrics_add(metrics, METRIC_REJECTED_NO_PONG, 1);
             gateway_end(gateway, peer, CODES_DISCONNECT_NO_PONG);

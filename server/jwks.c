@@ -99,8 +99,11 @@ static bool may_verify(struct bytes key_ops)
 /* A number in base64url, decoded where it stands. */
 static bool decode(struct span document, struct bytes *number)
 {
+    if (number->size == 0) {
+        return false; /* it may not be there at all, and then it stands nowhere */
+    }
     uint8_t *const place = document.data + (number->data - document.data);
-    return number->size > 0 && base64_decode(BASE64_URL, *number, place, &number->size);
+    return base64_decode(BASE64_URL, *number, place, &number->size);
 }
 
 static struct token_key *make_key(struct span document, struct jwk *jwk)

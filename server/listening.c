@@ -203,15 +203,23 @@ static int accuse(const struct activation_socket *activated, const char *what, c
     return -EINVAL;
 }
 
+static struct listener_buffers buffers_of(const struct listening *listening)
+{
+    const struct config_http_server *http = &listening->config->http_server;
+    return (struct listener_buffers){.send = http->socket_send_buffer,
+                                     .receive = http->socket_receive_buffer};
+}
+
 static int inherit(struct listening *listening, const struct activation_socket *activated,
                    char *error, size_t error_size)
 {
+    const struct listener_buffers buffers = buffers_of(listening);
     struct listener_place place;
     char text[ADDRESS_TEXT_SIZE_MAX];
     const char *at = place.path;
     size_t i = 0;
 
-    const int result = listener_adopt(activated->fd, &place);
+    const int result = listener_adopt(activated->fd, &buffers, &place);
     if (result != 0) {
         return accuse(activated, "is no listening stream socket: ", strerrordesc_np(-result), error,
                       error_size);
@@ -263,9 +271,11 @@ static int fail(const struct listening_item *item, int result, char *error, size
     return result;
 }
 
-static int open_port(const struct listening_item *item, bool shared, int *fd)
+static int open_port(const struct listening *listening, const struct listening_item *item,
+                     bool shared, int *fd)
 {
-    struct listener_options options = {.backlog = BACKLOG, .share_port = shared};
+    struct listener_options options = {
+        .backlog = BACKLOG, .share_port = shared, .buffers = buffers_of(listening)};
     const int result = config_socket_address(item->address, item->port, &options.address);
 
     return result != 0 ? result : listener_open(&options, fd);
@@ -282,7 +292,7 @@ int listening_claim(struct listening *listening, char *error, size_t error_size)
             continue;
         }
         result = item->path != NULL ? listener_open_unix(item->path, BACKLOG, &item->fd)
-                                    : open_port(item, false, &fd);
+                                    : open_port(listening, item, false, &fd);
         if (result != 0) {
             return fail(item, result, error, error_size);
         }
@@ -316,7 +326,8 @@ int listening_open(struct listening *listening, struct shard *shard, char *error
     for (size_t i = 0; result == 0 && i < listening->count; i++) {
         struct listening_item *item = &listening->items[i];
         int fd = -1;
-        result = item->is_shared ? share(item, is_last, &fd) : open_port(item, true, &fd);
+        result =
+            item->is_shared ? share(item, is_last, &fd) : open_port(listening, item, true, &fd);
         if (result == 0) {
             result = shard_listen(shard, i, fd);
         }

@@ -131,13 +131,15 @@ int main(int argc, char **argv)
         print_version();
         return EXIT_SUCCESS;
     }
+    struct memory_limit memory;
+    memory_limit_find(&memory, "");
     const struct config_source source = {
         .args = &args,
         .facts =
             {
                 .cpu_count = (uint32_t)cpu_count(),
                 .open_files_max = raise_open_files(),
-                .memory_max = memory_limit(),
+                .memory_max = memory.bytes,
             },
     };
     struct config config;

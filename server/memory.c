@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,66 +40,57 @@ static uint64_t read_number(const char *path)
     return is_read && end != text && errno == 0 ? number : UINT64_MAX;
 }
 
-/* The least limit of the group at `path` and of those above it, below `base`. */
-static uint64_t least_of_groups(const char *base, const char *file, char *path)
+/* Takes the limit of the group at `path`, or of one above it, if it is less than what there is. */
+static void look_at_groups(struct memory_limit *limit, const char *base, bool is_version_1,
+                           char *path)
 {
-    uint64_t least = UINT64_MAX;
     for (;;) {
-        char name[2 * PATH_SIZE];
-        (void)snprintf(name, sizeof(name), "%s%s/%s", base, path, file);
-        const uint64_t limit = read_number(name);
-        least = limit < least ? limit : least;
+        char name[MEMORY_PATH_SIZE + LINE_SIZE];
+        char group[MEMORY_PATH_SIZE];
+        (void)snprintf(group, sizeof(group), "%s%s", base, path);
+        (void)snprintf(name, sizeof(name), "%s/%s", group,
+                       is_version_1 ? "memory.limit_in_bytes" : "memory.max");
+        const uint64_t bytes = read_number(name);
+        if (bytes > 0 && bytes < limit->bytes) {
+            limit->bytes = bytes;
+            limit->is_version_1 = is_version_1;
+            memcpy(limit->group, group, sizeof(group));
+        }
         char *slash = strrchr(path, '/');
         if (slash == NULL) {
-            return least;
+            return;
         }
         *slash = '\0'; /* the root itself is the empty path, and has a slash no more */
     }
 }
 
 /* A line of /proc/self/cgroup: "0::/path", or "4:cpu,memory:/path". */
-static uint64_t limit_of_line(const char *root, char *line)
+static void look_at_line(struct memory_limit *limit, const char *root, char *line)
 {
     char base[PATH_SIZE];
     char *controllers = strchr(line, ':');
     char *path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
     if (path == NULL) {
-        return UINT64_MAX;
+        return;
     }
     *path++ = '\0';
     path[strcspn(path, "\n")] = '\0';
     controllers++;
     if (controllers[0] == '\0') {
         (void)snprintf(base, sizeof(base), "%s/sys/fs/cgroup", root);
-        return least_of_groups(base, "memory.max", path);
+        look_at_groups(limit, base, false, path);
+        return;
     }
     for (const char *name = strtok(controllers, ","); name != NULL; name = strtok(NULL, ",")) {
         if (strcmp(name, "memory") == 0) {
             (void)snprintf(base, sizeof(base), "%s/sys/fs/cgroup/memory", root);
-            return least_of_groups(base, "memory.limit_in_bytes", path);
+            look_at_groups(limit, base, true, path);
+            return;
         }
     }
-    return UINT64_MAX;
 }
 
-static uint64_t limit_of_groups(const char *root)
-{
-    char line[LINE_SIZE];
-    uint64_t least = UINT64_MAX;
-
-    (void)snprintf(line, sizeof(line), "%s/proc/self/cgroup", root);
-    FILE *file = fopen(line, "re");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        const uint64_t limit = limit_of_line(root, line);
-        least = limit < least ? limit : least;
-    }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    return least;
-}
-
-static uint64_t limit_of_machine(const char *root)
+static uint64_t memory_of_machine(const char *root)
 {
     char line[LINE_SIZE];
     uint64_t kib = 0;
@@ -116,14 +106,62 @@ static uint64_t limit_of_machine(const char *root)
     return kib == 0 ? least_limit : kib << 10;
 }
 
-uint64_t memory_limit_below(const char *root)
+void memory_limit_find(struct memory_limit *limit, const char *root)
 {
-    const uint64_t machine = limit_of_machine(root);
-    const uint64_t groups = limit_of_groups(root);
-    return groups < machine ? groups : machine;
+    char line[LINE_SIZE];
+
+    *limit = (struct memory_limit){.bytes = memory_of_machine(root)};
+    (void)snprintf(line, sizeof(line), "%s/proc/self/cgroup", root);
+    FILE *file = fopen(line, "re");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        look_at_line(limit, root, line);
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
 }
 
-uint64_t memory_limit(void)
+/* Bytes of files in the page cache that count in this group and in those below. */
+static uint64_t pages_of_files(const struct memory_limit *limit)
 {
-    return memory_limit_below("");
+    static const char *const keys[][2] = {
+        {"inactive_file", "active_file"},
+        {"total_inactive_file", "total_active_file"},
+    };
+    char name[MEMORY_PATH_SIZE + LINE_SIZE];
+    char line[LINE_SIZE];
+    char key[64];
+    uint64_t bytes = 0;
+    uint64_t sum = 0;
+
+    (void)snprintf(name, sizeof(name), "%s/memory.stat", limit->group);
+    FILE *file = fopen(name, "re");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        if (sscanf(line, "%63s %" SCNu64, key, &bytes) == 2 &&
+            (strcmp(key, keys[limit->is_version_1][0]) == 0 ||
+             strcmp(key, keys[limit->is_version_1][1]) == 0)) {
+            sum += bytes;
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return sum;
+}
+
+uint64_t memory_used(const struct memory_limit *limit)
+{
+    char name[MEMORY_PATH_SIZE + LINE_SIZE];
+
+    if (limit->group[0] == '\0') {
+        return memory_resident();
+    }
+    (void)snprintf(name, sizeof(name), "%s/%s", limit->group,
+                   limit->is_version_1 ? "memory.usage_in_bytes" : "memory.current");
+    const uint64_t used = read_number(name);
+    const uint64_t files = pages_of_files(limit);
+    if (used == UINT64_MAX) {
+        return memory_resident();
+    }
+    return used > files ? used - files : 0;
 }

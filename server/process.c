@@ -29,6 +29,9 @@ void process_render(const struct process *process, struct metrics_text *text)
     metrics_text_begin(text, "parley_memory_budget_bytes", "gauge",
                        "Memory from which on clients are refused, or cut.");
     metrics_text_add(text, "parley_memory_budget_bytes %" PRIu64 "\n", process->memory_budget);
+    metrics_text_begin(text, "parley_memory_used_bytes", "gauge",
+                       "Memory in use, of parley_memory_budget_bytes.");
+    metrics_text_add(text, "parley_memory_used_bytes %" PRIu64 "\n", memory_used(process->memory));
     metrics_text_begin(text, "process_start_time_seconds", "gauge",
                        "Start of the process, Unix time.");
     metrics_text_add(text, "process_start_time_seconds %" PRIu64 "\n", process->started_s);

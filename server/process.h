@@ -9,11 +9,13 @@
  */
 #include <stdint.h>
 
+struct memory_limit;
 struct metrics_text;
 
 struct process {
-    uint64_t started_s;     /* Unix time */
-    uint64_t memory_budget; /* bytes */
+    uint64_t started_s;                /* Unix time */
+    uint64_t memory_budget;            /* bytes */
+    const struct memory_limit *memory; /* of which the budget is a part */
     uint32_t connection_limit;
 };
 

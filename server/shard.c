@@ -6,6 +6,7 @@
 #include "chat/post.h"
 #include "core/blob.h"
 #include "core/bus.h"
+#include "core/metrics.h"
 #include "core/monotime.h"
 #include "net/reactor.h"
 #include "server/compression.h"
@@ -181,7 +182,10 @@ static void wait(struct shard *shard, uint64_t wait_ns) ON_REACTOR
 
 static void shed(struct shard *shard) ON_REACTOR
 {
-    if (shard->sheds) {
+    const uint64_t moved = metrics_read(shard->options.metrics, METRIC_BYTES_RECEIVED) +
+                           reactor_memory(shard->reactor).queues + blob_pool_bytes(shard->pool);
+
+    if (shed_is_due(&shard->shed, moved) || shard->sheds) {
         shed_longest(shard->reactor, shard->gateway, shard->options.metrics);
         shard->sheds = false;
     }

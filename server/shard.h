@@ -45,8 +45,9 @@ struct shard_options {
     uint16_t index;        /* its port */
     struct table_key key;  /* the same for all */
     struct metrics *metrics;
-    struct log *log; /* NULL: none */
-    uint64_t seed;   /* spreads the pings */
+    struct log *log;                   /* NULL: none */
+    const struct memory_limit *memory; /* of overload.memory_budget; NULL: nobody looks */
+    uint64_t seed;                     /* spreads the pings */
 
     /* Publications of one channel kept for reactors that lag; 0: as many as the server keeps. */
     uint32_t tail_count_max;

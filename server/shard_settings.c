@@ -23,6 +23,8 @@ enum {
     TAIL_COUNT_MAX = 1024,      /* publications of one channel, for reactors that lag */
     TAIL_BYTES_MAX = 4 << 20,   /* of them */
     PAGE_BYTES_MAX = 256 << 10, /* of history in one answer */
+    PAGE_BYTES_MIN = 16 << 10,
+    PAGES_PART = 16, /* of overload.memory_budget may be pages under way */
 };
 
 uint32_t shard_conn_count_max(const struct config *config)
@@ -32,11 +34,18 @@ uint32_t shard_conn_count_max(const struct config *config)
     return clients + SHARD_INTERNAL_CONNS;
 }
 
-/* A page is less than what makes a queue long, and only the first of several fills it. */
+/*
+ * A page is less than what makes a queue long, and only the first of several fills it. As many as
+ * there may be questions are under way at once: so many are a part of what memory there is.
+ */
 static uint32_t page_bytes(const struct config *config)
 {
-    const uint32_t size = config->client.queue_max_size / 2;
-    return size < PAGE_BYTES_MAX ? size : PAGE_BYTES_MAX;
+    const uint32_t half = config->client.queue_max_size / 2;
+    const uint32_t most = half < PAGE_BYTES_MAX ? half : PAGE_BYTES_MAX;
+    const uint64_t part = config->overload.memory_budget / PAGES_PART /
+                          ((uint64_t)config->bus.reserve * config->reactor.count);
+    const uint64_t fair = part > PAGE_BYTES_MIN ? part : PAGE_BYTES_MIN;
+    return fair < most ? (uint32_t)fair : most;
 }
 
 /* Of commands; a rate that is off has no burst either. */

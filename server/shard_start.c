@@ -116,6 +116,7 @@ static int create_parts(struct shard *shard)
     if (shard->pool == NULL) {
         return -ENOMEM;
     }
+    shed_init(&shard->shed, shard->options.memory, shard->options.config->overload.memory_budget);
     const struct config_websocket *websocket = &shard->options.config->websocket;
     int result = outbox_create(&outbox, &shard->outbox);
     if (result == 0 && websocket->compression) {

@@ -19,6 +19,7 @@
 #include "server/drain.h"
 #include "server/reload_desk.h"
 #include "server/shard.h"
+#include "server/shed.h"
 
 struct compression;
 struct gateway;
@@ -56,7 +57,8 @@ struct shard {
     bool is_drained;              /* POST_DRAINED was posted */
     bool is_exiting;              /* POST_EXIT came */
     bool sheds;                   /* POST_OVERLOAD came: the longest queues are to go */
-    bool owes_taken;              /* POST_SETTINGS came, and is not answered yet */
+    struct shed shed;
+    bool owes_taken; /* POST_SETTINGS came, and is not answered yet */
 };
 
 /* shard_settings.c: connections of all listeners. */

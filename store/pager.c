@@ -32,7 +32,8 @@ static uint64_t begin_page(void *context, const struct record_meta *meta)
     const struct wire_read *const read = pager->read;
     const struct wire_stream *const stream = &meta->stream;
     const bool was_read = pager->meta.stream_id == meta->stream_id;
-    const uint64_t top = was_read ? pager->meta.stream.top : stream->top;
+    const uint64_t seen = was_read ? pager->meta.stream.top : 0;
+    const uint64_t top = seen > stream->top ? seen : stream->top; /* not below `first` - 1 */
     const uint64_t since = read->since < UINT64_MAX - 1 ? read->since : UINT64_MAX - 2;
     if (read->newest) {
         pager->expected = first_of_newest(read->since, stream->first, top);

@@ -8,9 +8,12 @@ import fs from 'node:fs';
 import { certificate } from '../e2e/lib/certificates.mjs';
 import { findPorts } from '../e2e/lib/server.mjs';
 import { SECRET, makeKey, makeToken } from '../e2e/lib/tokens.mjs';
+import { MemoryGroup } from './memory_group.mjs';
 
 const SHORT = '1500ms'; /* time limits that an attack has to outlast */
 
+export const MEMORY = 192 << 20; /* bytes, where that is little */
+export const QUEUE = 4 << 20; /* bytes that wait for a client there */
 export const CONNECTIONS = 64; /* of clients, where there are few */
 
 export const ORIGINS = ['https://a.example', 'http://b.example:8080', 'http://[::1]:3000'];
@@ -126,5 +129,24 @@ function slow() {
   };
 }
 
+/* `group`: with so little memory; null: there is none to be had. */
+function memory() {
+  const group = MemoryGroup.make(MEMORY);
+  const namespaces = [{ name: 'kept', history_size: 1000, history_ttl: '10m' },
+    { name: 'news', slow_consumer: 'drop' }];
+  return {
+    server: {
+      group,
+      command: group?.command,
+      config: {
+        channel: { namespaces },
+        client: {
+          insecure: true, queue_max_size: QUEUE, command_rate: 100000, command_burst: 100000,
+        },
+      },
+    },
+  };
+}
+
 /* Each for one server: { server: options of Server.start, honest: options of Honest.start } */
-export const CONFIGURATIONS = { plain, pings, impatient, tls, tokens, behind, few, slow };
+export const CONFIGURATIONS = { plain, pings, impatient, tls, tokens, behind, few, slow, memory };

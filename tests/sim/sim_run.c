@@ -312,12 +312,12 @@ static void hear_the_end(struct run *run)
 static void tell_profile(const struct sim_world *world)
 {
     const struct sim_profile *profile = &world->profile;
-    sim_world_tell(world, "%u shards, %u clients, %u channels, bus %u/%u, tail %u%s%s%s%s",
-                   profile->shard_count, profile->client_count, profile->channel_count,
-                   profile->bus_slots, profile->bus_reserve, profile->tail_count,
-                   profile->is_throttled ? ", throttled" : "", profile->is_narrow ? ", narrow" : "",
-                   profile->is_scarce ? ", scarce" : "",
-                   profile->stops_in_flight ? ", stops in flight" : "");
+    sim_world_tell(
+        world, "%u shards, %u clients, %u channels, bus %u/%u, tail %u%s%s%s%s%s",
+        profile->shard_count, profile->client_count, profile->channel_count, profile->bus_slots,
+        profile->bus_reserve, profile->tail_count, profile->is_throttled ? ", throttled" : "",
+        profile->is_limited ? ", limited" : "", profile->is_narrow ? ", narrow" : "",
+        profile->is_scarce ? ", scarce" : "", profile->stops_in_flight ? ", stops in flight" : "");
 }
 
 bool sim_run_seed(uint64_t seed, bool is_verbose, struct sim_stats *stats)

@@ -8,10 +8,24 @@
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
+#include "net/cidr.h"
 #include "net/reactor.h"
 #include "proto/simd.h"
 #include "server/shard.h"
 #include "tests/sim/sim_fiber.h"
+
+/* All clients have one address, of this machine, which is limited as others are then. */
+static void limit_address(struct config *config, const struct sim_profile *profile)
+{
+    struct cidr *elsewhere = calloc(1, sizeof(*elsewhere));
+    CHECK(elsewhere != NULL);
+    elsewhere->prefix = 128;
+    config->client.unlimited_addresses = (struct config_networks){elsewhere, 1};
+    config->client.address_handshake_rate = 1000000;
+    config->client.address_handshake_burst = 1000000;
+    config->client.address_command_rate = profile->is_throttled ? 40 : 1000000;
+    config->client.address_command_burst = profile->is_throttled ? 30 : 1000000;
+}
 
 static struct config choose_config(const struct sim_profile *profile)
 {
@@ -31,6 +45,8 @@ static struct config choose_config(const struct sim_profile *profile)
         config.channel.without_namespace.force_recovery = true;
         config.client.recovery_max_publication_limit = profile->recovery_max;
     }
+    config.channel.history_memory_max = UINT64_C(1) << 30;
+    config.overload.memory_budget = UINT64_C(1) << 40;
     config.channel.without_namespace.presence = profile->has_presence;
     config.channel.without_namespace.join_leave = profile->has_presence;
     config.channel.without_namespace.force_push_join_leave = profile->has_presence;
@@ -45,6 +61,9 @@ static struct config choose_config(const struct sim_profile *profile)
     config.client.write_stall_timeout_ns = 5 * SIM_S;
     config.client.command_rate = profile->command_rate;
     config.client.command_burst = profile->command_burst;
+    if (profile->is_limited) {
+        limit_address(&config, profile);
+    }
     config.client.control_rate = 1000000;
     config.client.control_burst = 1000000;
     config.client.connection_limit = profile->connection_limit;

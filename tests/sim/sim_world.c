@@ -26,6 +26,7 @@ static void choose_limits(struct sim_profile *profile, struct sim_random *random
     profile->is_throttled = sim_random_once_in(random, 8);
     profile->command_rate = profile->is_throttled ? 20 : 1000000;
     profile->command_burst = profile->is_throttled ? 10 : 1000000;
+    profile->is_limited = profile->client_count % 2 == 0;
     profile->is_scarce = sim_random_once_in(random, 6);
     profile->connection_limit =
         profile->is_scarce ? profile->client_count / 2 + profile->shard_count : 256;

@@ -51,6 +51,7 @@ struct sim_profile {
     uint32_t fault_in;         /* once in so many steps something goes wrong; 0: never */
     bool is_scarce;            /* more clients than connection_limit */
     bool is_throttled;         /* 3013 may happen to anybody */
+    bool is_limited;           /* so is what all of them say together, at an address's home */
     bool is_narrow;            /* queues are short: 3008 may happen to anybody */
     bool has_gaps;             /* tails are short: so may unsubscribe 2500 */
     bool is_unsubscribed;      /* it may, for that or another reason */

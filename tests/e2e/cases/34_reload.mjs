@@ -422,6 +422,13 @@ group({
     ['namespaces come and go', fromTheStart(comeAndGo)],
     ['what the API answers', fromTheStart(answers)],
     ['the size of a body on a connection that is kept', fromTheStart(bodies)],
-    ['every option is used, or named', fromTheStart(everyOption)],
   ],
+});
+
+/* What is said of them does not depend on the back end. */
+group({
+  name: 'reload: options',
+  server: { config: CONFIG, reactors: 2 },
+  remains: ['parley_channels'],
+  cases: [['each is used, or named', everyOption]],
 });

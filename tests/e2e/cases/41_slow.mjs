@@ -4,6 +4,7 @@
  * that nobody else notices.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 
 import WebSocket from 'ws';
 
@@ -353,6 +354,44 @@ group({
     ['subscribe again', again], ['nothing waits', nothingWaits], ['only the newest', latest], ['dropped', drop],
     ['recover', recovers],
   ],
+});
+
+const SEND_BUFFER = 16 << 10; /* the smaller, the further from what the kernel keeps without it */
+const SEGMENT = 64 << 10; /* the last one may be whole */
+
+/* What the kernel has for the server's sockets to these: queued, and taken ahead. */
+function kernelBytes(server, sockets) {
+  const { stdout } = spawnSync('ss', ['-tmnHO', 'state', 'established', `sport = :${server.port}`]);
+  const lines = stdout.toString().split('\n');
+  return sockets.map((socket) => {
+    const line = lines.find((one) => one.includes(`:${socket.localPort} `)) ?? '';
+    const [, received, ahead, queued] = /skmem:\(r(\d+),.*,f(\d+),w(\d+),/.exec(line) ?? assert.fail(lines);
+    return Number(received) + Number(ahead) + Number(queued);
+  }).reduce((sum, one) => sum + one, 0);
+}
+
+/* LIMITS.md row 44: subscribed, and never read. */
+async function kernelMemory(server) {
+  const COUNT = 8;
+  const writer = await Sdk.connect(server);
+  const slow = await Promise.all(Array.from({ length: COUNT }, () => pausedChat(server, 'drop:memory')));
+  for (let i = 0; (await server.metrics()).value('parley_lag_missed_total') < COUNT * BURST; i += BURST) {
+    await publishMore(writer, 'drop:memory', i, BURST);
+    assert.ok(i < 10000, 'all of them are found to be slow');
+  }
+  const bytes = kernelBytes(server, slow.map((chat) => chat.frames.wire.socket)) / COUNT;
+  assert.ok(bytes > SEND_BUFFER && bytes <= 2 * SEND_BUFFER + SEGMENT, `${bytes} bytes each`);
+  slow.forEach((chat) => chat.destroy());
+  writer.close();
+}
+
+group({
+  name: 'slow consumers in the kernel',
+  on: 'backends',
+  server: {
+    config: { client, http_server: { socket_send_buffer: SEND_BUFFER }, channel: { namespaces } },
+  },
+  cases: [['memory is bounded', kernelMemory]],
 });
 
 /* A queue below its limit, that nobody reads: cut off for its time. */

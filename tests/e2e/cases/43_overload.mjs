@@ -19,6 +19,7 @@ const config = (budget) => ({
   overload: { memory_budget: budget },
   client: { insecure: true, command_rate: 100000, command_burst: 100000 },
   channel: {
+    history_memory_max: 1 << 30, /* whatever the budget is: so that it can be filled */
     namespaces: [
       { name: 'fills', history_size: HISTORY_SIZE, history_ttl: '10m' },
       { name: 'queue', slow_consumer: 'drop' },

@@ -7,6 +7,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -14,9 +15,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+static const struct listener_buffers buffers = {.send = 64 * 1024, .receive = 32 * 1024};
+
 static struct listener_options options_for(const char *text, bool share_port)
 {
-    struct listener_options options = {.backlog = 16, .share_port = share_port};
+    struct listener_options options = {.buffers = buffers, .backlog = 16, .share_port = share_port};
     ck_assert_int_eq(address_parse(text, &options.address), 0);
     return options;
 }
@@ -50,8 +53,69 @@ START_TEST(accepted_sockets_have_no_delay)
     ck_assert_int_ne(on, 0);
     ck_assert_int_eq(getsockopt(accepted, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &on, &size), 0);
     ck_assert_int_eq(on, LISTENER_UNSENT_MAX);
+    ck_assert_int_eq(getsockopt(accepted, SOL_SOCKET, SO_SNDBUF, &on, &size), 0);
+    ck_assert_uint_eq((uint32_t)on, 2 * buffers.send);
+    ck_assert_int_eq(getsockopt(accepted, SOL_SOCKET, SO_RCVBUF, &on, &size), 0);
+    ck_assert_uint_eq((uint32_t)on, 2 * buffers.receive);
     ck_assert_int_eq(close(accepted), 0);
     ck_assert_int_eq(close(client), 0);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+/* So much is with the kernel for a socket, the room that it has taken ahead included. */
+static size_t kernel_memory(int fd)
+{
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t size = sizeof(info);
+    ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size), 0);
+    return (size_t)info[SK_MEMINFO_WMEM_QUEUED] + info[SK_MEMINFO_FWD_ALLOC] +
+           info[SK_MEMINFO_RMEM_ALLOC];
+}
+
+static size_t fill(int from, size_t piece)
+{
+    static uint8_t bytes[300000];
+    size_t sum = 0;
+    ssize_t sent = 0;
+    while (sent >= 0) {
+        sum += (size_t)sent;
+        sent = send(from, bytes, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    ck_assert_int_eq(errno, EAGAIN);
+    return sum;
+}
+
+/* LIMITS.md row 44: who reads nothing, and says a lot, in pieces of any size. */
+START_TEST(the_kernel_keeps_little)
+{
+    enum { COUNT = 6, SEGMENT = 64 * 1024 };
+    static const size_t pieces[] = {200, 8000, 300000};
+    const struct listener_options options = options_for("127.0.0.1:0", false);
+    const int little = 4096; /* bytes that a client takes itself */
+    struct address address;
+    int clients[COUNT];
+    int accepted[COUNT];
+    size_t sum = 0;
+    int fd = -1;
+
+    ck_assert_int_eq(listener_open(&options, &fd), 0);
+    ck_assert_int_eq(listener_address(fd, &address), 0);
+    for (int i = 0; i < COUNT; i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(setsockopt(clients[i], SOL_SOCKET, SO_RCVBUF, &little, sizeof(little)), 0);
+        ck_assert_int_eq(connect(clients[i], &address.any, address.size), 0);
+        accepted[i] = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+        ck_assert_int_ge(accepted[i], 0);
+        ck_assert_uint_ge(fill(accepted[i], pieces[_i]), buffers.send);
+        (void)fill(clients[i], pieces[_i]);
+        sum += kernel_memory(accepted[i]);
+    }
+    ck_assert_uint_le(sum, COUNT * (2 * ((size_t)buffers.send + buffers.receive) + SEGMENT));
+    for (int i = 0; i < COUNT; i++) {
+        ck_assert_int_eq(close(accepted[i]), 0);
+        ck_assert_int_eq(close(clients[i]), 0);
+    }
     ck_assert_int_eq(close(fd), 0);
 }
 END_TEST
@@ -111,9 +175,9 @@ START_TEST(adopts_a_port)
     socklen_t size = sizeof(value);
 
     const int fd = bound(AF_INET, SOCK_STREAM, &options.address.any, options.address.size);
-    ck_assert_int_eq(listener_adopt(fd, &place), -EINVAL);
+    ck_assert_int_eq(listener_adopt(fd, &buffers, &place), -EINVAL);
     ck_assert_int_eq(listen(fd, 1), 0);
-    ck_assert_int_eq(listener_adopt(fd, &place), 0);
+    ck_assert_int_eq(listener_adopt(fd, &buffers, &place), 0);
     ck_assert_int_eq(listener_address(fd, &address), 0);
     ck_assert_uint_eq(place.address.size, address.size);
     ck_assert_int_eq(memcmp(&place.address.v4, &address.v4, sizeof(address.v4)), 0);
@@ -124,6 +188,8 @@ START_TEST(adopts_a_port)
     ck_assert_int_ne(value, 0);
     ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &size), 0);
     ck_assert_int_eq(value, LISTENER_UNSENT_MAX);
+    ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &value, &size), 0);
+    ck_assert_uint_eq((uint32_t)value, 2 * buffers.send);
     ck_assert_int_eq(close(fd), 0);
 }
 END_TEST
@@ -150,7 +216,7 @@ START_TEST(adopts_a_unix_socket)
     const int fd = bound(AF_UNIX, SOCK_STREAM, &address,
                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
     ck_assert_int_eq(listen(fd, 1), 0);
-    ck_assert_int_eq(listener_adopt(fd, &place), 0);
+    ck_assert_int_eq(listener_adopt(fd, &buffers, &place), 0);
     ck_assert_uint_eq(place.address.size, 0);
     ck_assert_str_eq(place.path, expected);
     ck_assert_int_ne(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
@@ -165,13 +231,13 @@ START_TEST(adopts_nothing_else)
     struct listener_place place;
     int ends[2];
 
-    ck_assert_int_eq(listener_adopt(-1, &place), -EBADF);
+    ck_assert_int_eq(listener_adopt(-1, &buffers, &place), -EBADF);
     ck_assert_int_eq(pipe(ends), 0);
-    ck_assert_int_eq(listener_adopt(ends[0], &place), -ENOTSOCK);
+    ck_assert_int_eq(listener_adopt(ends[0], &buffers, &place), -ENOTSOCK);
     ck_assert_int_eq(close(ends[0]), 0);
     ck_assert_int_eq(close(ends[1]), 0);
     const int fd = bound(AF_INET, SOCK_DGRAM, &options.address.any, options.address.size);
-    ck_assert_int_eq(listener_adopt(fd, &place), -ESOCKTNOSUPPORT);
+    ck_assert_int_eq(listener_adopt(fd, &buffers, &place), -ESOCKTNOSUPPORT);
     ck_assert_int_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
     ck_assert_int_eq(close(fd), 0);
 }
@@ -181,6 +247,7 @@ int main(void)
 {
     TCase *cases = tcase_create("listener");
     tcase_add_loop_test(cases, accepted_sockets_have_no_delay, 0, 2);
+    tcase_add_loop_test(cases, the_kernel_keeps_little, 0, 3);
     tcase_add_test(cases, shares_a_port_only_when_asked);
     tcase_add_test(cases, failure_leaves_nothing_open);
     tcase_add_test(cases, adopts_a_port);

@@ -595,7 +595,7 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert(!config.echo.enabled);
     ck_assert_uint_eq(config.echo.message_size_limit, 16777216);
     ck_assert_uint_eq(config.channel.max_length, 255);
-    ck_assert_uint_eq(config.channel.history_memory_max, 1 << 30);
+    ck_assert_uint_eq(config.channel.history_memory_max, 0);
     ck_assert_uint_eq(config.channel.namespaces.count, 0);
     const struct policy *options = &config.channel.without_namespace;
     ck_assert_uint_eq(options->history_size, 0);
@@ -645,6 +645,8 @@ START_TEST(defaults_of_the_listeners)
     ck_assert_uint_eq(config.http_server.max_headers, 64);
     ck_assert_uint_eq(config.http_server.max_uri, 4096);
     ck_assert_uint_eq(config.http_server.handshake_timeout_ns, UINT64_C(10000000000));
+    ck_assert_uint_eq(config.http_server.socket_send_buffer, 131072);
+    ck_assert_uint_eq(config.http_server.socket_receive_buffer, 65536);
 }
 END_TEST
 
@@ -661,6 +663,7 @@ static const char everything_changed[] =
     "  tls: {enabled: true, cert_pem_file: /c, key_pem_file: /k, client_ca_pem_file: '/a b',\n"
     "        certificates: [{cert_pem_file: /e, key_pem_file: /f}],\n"
     "        min_version: 1.3, handshake_timeout: 1m, ticket_key_file: /t, ticket_rotation: 2d}\n"
+    "  socket_send_buffer: 16384\n  socket_receive_buffer: 4194304\n"
     "  max_header_bytes: 65536\n  max_headers: 8\n  max_uri: 16384\n  handshake_timeout: 100ms\n"
     "client:\n"
     "  insecure: true\n  allow_anonymous_connect_without_token: true\n"
@@ -1046,17 +1049,21 @@ START_TEST(resolves_auto)
     ck_assert_uint_eq(config.reactor.count, 4);
     ck_assert_uint_eq(config.client.connection_limit, 960);
     ck_assert_uint_eq(config.overload.memory_budget, 800000000);
+    ck_assert(config.overload.is_auto);
+    ck_assert_uint_eq(config.channel.history_memory_max, 400000000);
 
     config_init_defaults(&config);
     config.reactor.count = 3;
     config.client.connection_limit = 960;
-    config.overload.memory_budget = 1 << 30;
+    config.overload.memory_budget = UINT64_C(4) << 30;
     ck_assert_int_eq(
         config_resolve(&config, &(struct config_facts){4, 1024, 1000000000}, error, sizeof(error)),
         0);
     ck_assert_uint_eq(config.reactor.count, 3);
     ck_assert_uint_eq(config.client.connection_limit, 960);
-    ck_assert_uint_eq(config.overload.memory_budget, 1 << 30);
+    ck_assert_uint_eq(config.overload.memory_budget, UINT64_C(4) << 30);
+    ck_assert(!config.overload.is_auto);
+    ck_assert_uint_eq(config.channel.history_memory_max, 1 << 30);
 
     config_init_defaults(&config);
     ck_assert_int_eq(config_resolve(&config, &(struct config_facts){4, UINT64_MAX, 1000000000},

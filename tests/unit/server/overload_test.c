@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * overload: which level follows which, from a table; and whose limit counts, from trees of files as
- * the kernel shows them.
+ * overload: which level follows which, from a table; whose limit counts, and what is in use of it,
+ * from trees of files as the kernel shows them; when a reactor sheds by itself.
  */
 #include "server/overload.h"
 
@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "server/memory.h"
+#include "server/shed.h"
 
 static const struct {
     const char *why;
@@ -94,28 +95,125 @@ static const struct {
      UINT64_C(1024) << 20},
 };
 
-START_TEST(finds_the_least_limit)
+static void plant(const char *own, const char *const files[3][2])
+{
+    (void)strcpy(root, "/tmp/parley-memory-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    put("/proc/meminfo", "MemFree: 5 kB\nMemTotal:    1048576 kB\n");
+    put("/proc/self/cgroup", own);
+    for (size_t i = 0; i < 3 && files[i][0] != NULL; i++) {
+        put(files[i][0], files[i][1]);
+    }
+}
+
+static void clean_up(void)
 {
     char command[64];
     (void)snprintf(command, sizeof(command), "rm -rf -- %s", root);
-    ck_assert_ptr_nonnull(mkdtemp(root));
-    put("/proc/meminfo", "MemFree: 5 kB\nMemTotal:    1048576 kB\n");
-    put("/proc/self/cgroup", machines[_i].groups);
-    for (size_t i = 0; i < 3 && machines[_i].files[i][0] != NULL; i++) {
-        put(machines[_i].files[i][0], machines[_i].files[i][1]);
-    }
-    const uint64_t limit = memory_limit_below(root);
     ck_assert_int_eq(system(command), 0);
-    ck_assert_msg(limit == machines[_i].limit, "%s: %llu", machines[_i].why,
-                  (unsigned long long)limit);
+}
+
+START_TEST(finds_the_least_limit)
+{
+    struct memory_limit limit;
+    plant(machines[_i].groups, machines[_i].files);
+    memory_limit_find(&limit, root);
+    clean_up();
+    ck_assert_msg(limit.bytes == machines[_i].limit, "%s: %llu", machines[_i].why,
+                  (unsigned long long)limit.bytes);
+    ck_assert_int_eq(limit.group[0] == '\0', limit.bytes == UINT64_C(1024) << 20);
+}
+END_TEST
+
+static const struct {
+    const char *why;
+    const char *groups;
+    const char *files[3][2];
+    uint64_t used; /* 0: what is resident */
+} groups[] = {
+    {"version 2",
+     "0::/a/b\n",
+     {{"/sys/fs/cgroup/a/memory.max", "1000000\n"},
+      {"/sys/fs/cgroup/a/memory.current", "700000\n"},
+      {"/sys/fs/cgroup/a/memory.stat",
+       "anon 300000\nfile 250000\nsock 5000\ninactive_file 200000\nactive_file 50000\n"}},
+     450000},
+    {"version 1: those below count, too",
+     "4:memory:/a\n",
+     {{"/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "1000000\n"},
+      {"/sys/fs/cgroup/memory/a/memory.usage_in_bytes", "700000\n"},
+      {"/sys/fs/cgroup/memory/a/memory.stat",
+       "inactive_file 1\nactive_file 1\ntotal_inactive_file 200000\ntotal_active_file 50000\n"}},
+     450000},
+    {"without a stat",
+     "0::/\n",
+     {{"/sys/fs/cgroup/memory.max", "1000000\n"}, {"/sys/fs/cgroup/memory.current", "700000\n"}},
+     700000},
+    {"files only",
+     "0::/\n",
+     {{"/sys/fs/cgroup/memory.max", "1000000\n"},
+      {"/sys/fs/cgroup/memory.current", "70\n"},
+      {"/sys/fs/cgroup/memory.stat", "inactive_file 100\n"}},
+     0},
+    {"cannot be read", "0::/\n", {{"/sys/fs/cgroup/memory.max", "1000000\n"}}, UINT64_MAX},
+    {"the machine's", "0::/\n", {{NULL}}, UINT64_MAX},
+};
+
+START_TEST(finds_what_is_in_use)
+{
+    struct memory_limit limit;
+    plant(groups[_i].groups, groups[_i].files);
+    memory_limit_find(&limit, root);
+    const uint64_t used = memory_used(&limit);
+    clean_up();
+    if (groups[_i].used == UINT64_MAX) {
+        ck_assert_msg(used > 100 << 10, "%s: what is resident", groups[_i].why);
+    } else {
+        ck_assert_msg(used == groups[_i].used, "%s: %llu", groups[_i].why,
+                      (unsigned long long)used);
+    }
+}
+END_TEST
+
+static void use(const char *bytes)
+{
+    put("/sys/fs/cgroup/memory.current", bytes);
+}
+
+/* Steps of 1,000,000 bytes. */
+START_TEST(a_reactor_looks_for_itself)
+{
+    static const char *const files[3][2] = {{"/sys/fs/cgroup/memory.max", "80000000\n"}};
+    struct memory_limit limit;
+    struct shed shed;
+
+    plant("0::/\n", files);
+    memory_limit_find(&limit, root);
+    shed_init(&shed, &limit, 64000000);
+    use("64000000\n");
+    ck_assert_msg(!shed_is_due(&shed, 999999), "less than a step");
+    ck_assert_msg(shed_is_due(&shed, 1000000), "a step, and nothing is left");
+    ck_assert_msg(!shed_is_due(&shed, 1500000), "less than another");
+    ck_assert_msg(shed_is_due(&shed, 2000000), "another");
+    ck_assert_msg(!shed_is_due(&shed, 0), "all went");
+    use("63999999\n");
+    ck_assert_msg(!shed_is_due(&shed, 1000000), "there is memory");
+    use("64000000\n");
+    ck_assert_msg(shed_is_due(&shed, 2000000), "again");
+    shed_init(&shed, NULL, 64000000);
+    ck_assert_msg(!shed_is_due(&shed, UINT64_MAX), "nobody looks");
+    clean_up();
 }
 END_TEST
 
 START_TEST(knows_this_machine)
 {
     ck_assert_uint_gt(memory_resident(), 100 << 10);
-    ck_assert_uint_gt(memory_limit(), memory_resident());
-    ck_assert_uint_eq(memory_limit_below("/nonexistent"), 64 << 20);
+    struct memory_limit limit;
+    memory_limit_find(&limit, "");
+    ck_assert_uint_gt(limit.bytes, memory_resident());
+    memory_limit_find(&limit, "/nonexistent");
+    ck_assert_uint_eq(limit.bytes, 64 << 20);
 }
 END_TEST
 
@@ -126,6 +224,8 @@ int main(void)
     tcase_add_loop_test(tests, goes_up_at_once_and_down_with_room, 0,
                         sizeof(levels) / sizeof(levels[0]));
     tcase_add_loop_test(tests, finds_the_least_limit, 0, sizeof(machines) / sizeof(machines[0]));
+    tcase_add_loop_test(tests, finds_what_is_in_use, 0, sizeof(groups) / sizeof(groups[0]));
+    tcase_add_test(tests, a_reactor_looks_for_itself);
     tcase_add_test(tests, knows_this_machine);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

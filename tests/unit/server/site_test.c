@@ -9,10 +9,13 @@
 #include <string.h>
 
 #include "proto/http.h"
+#include "server/memory.h"
 
 static struct metrics all_zero;
 static const struct metrics *const metrics[] = {&all_zero};
 static const char *const names[] = {"0"};
+
+static const struct memory_limit memory;
 
 static struct site site_with(bool echo_enabled)
 {
@@ -20,6 +23,7 @@ static struct site site_with(bool echo_enabled)
         .metrics = metrics,
         .metric_names = names,
         .metric_count = 1,
+        .process = {.memory = &memory},
         .echo_enabled = echo_enabled,
     };
 }

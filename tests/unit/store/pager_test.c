@@ -18,6 +18,7 @@ struct engine {
     size_t value_size;
     uint32_t reads;
     uint64_t grows; /* records that come after each read */
+    uint64_t trims; /* and what they are trimmed to, from `first` on; 0: they are not */
 };
 
 static uint8_t *room;
@@ -54,6 +55,10 @@ static enum engine_result read_channel(struct engine *engine, struct bytes chann
     meta->stream.top = engine->top;
     engine->reads++;
     engine->top += engine->grows;
+    if (engine->trims > 0) {
+        engine->first = engine->trims;
+        engine->noted = engine->top;
+    }
     return ENGINE_OK;
 }
 
@@ -122,6 +127,16 @@ START_TEST(grows_between_two_reads)
 }
 END_TEST
 
+/* All that the first read has seen is trimmed by the second one. */
+START_TEST(trimmed_between_two_reads)
+{
+    struct engine engine = {.first = 1, .top = 1000, .value_size = 9, .grows = 2000, .trims = 2990};
+    struct wire_page page = fill(&engine, newest(50, 100));
+    expect(page, 2990, 11, false);
+    ck_assert_uint_eq(engine.reads, 2);
+}
+END_TEST
+
 /* A window that does not fit: the first ones of the newest, and there is more. */
 START_TEST(newest_ones_are_large)
 {
@@ -172,6 +187,7 @@ int main(void)
     tcase_add_checked_fixture(pager, setup, teardown);
     tcase_add_test(pager, newest_ones);
     tcase_add_test(pager, grows_between_two_reads);
+    tcase_add_test(pager, trimmed_between_two_reads);
     tcase_add_test(pager, newest_ones_are_large);
     tcase_add_test(pager, from_an_offset);
     tcase_add_test(pager, missing_ones);
