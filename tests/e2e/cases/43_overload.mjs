@@ -12,7 +12,8 @@ import { Server } from '../lib/server.mjs';
 import { IS_SANITIZED, until, within } from '../lib/wait.mjs';
 
 const MESSAGE = 'm'.repeat(60000);
-const HISTORY_SIZE = 2000;
+const KEPT = 'k'.repeat(15000); /* shorter than what makes us keep much: its writer stays */
+const HISTORY_SIZE = 6000;
 const ROOM = 64 << 20; /* bytes from what an idle server needs to the budget */
 
 const config = (budget) => ({
@@ -49,8 +50,8 @@ async function fill(server, writer, budget, percent) {
   const resident = async () => (await server.metrics()).value('process_resident_memory_bytes');
   for (let i = 0; await resident() < budget * percent / 100; i += 1) {
     assert.ok(i < HISTORY_SIZE, `${percent} % are reached`);
-    for (let k = 0; k < 5; k += 1) {
-      await writer.publish('fills:up', MESSAGE);
+    for (let k = 0; k < 20; k += 1) {
+      await writer.publish('fills:up', KEPT);
     }
   }
 }
@@ -101,8 +102,12 @@ async function shortOfMemory(_, point) {
   assert.match(server.log(), /event=memory .*refused="new connections"/);
 
   if (!IS_SANITIZED) { /* which keep what was freed */
-    for (let i = 0; i < HISTORY_SIZE; i += 1) {
-      await writer.publish('fills:up', 0);
+    for (let i = 0; i < HISTORY_SIZE; i += 100) {
+      writer.say(...Array.from({ length: 100 }, () => (
+        { id: 1000000, publish: { channel: 'fills:up', data: 0 } })));
+      for (let k = 0; k < 100; k += 1) {
+        assert.ok((await writer.next()).publish);
+      }
     }
     await until(async () => await ready(server) === 200, '/ready to say yes');
     const chat = await RawChat.connect(server);
