@@ -48,6 +48,7 @@ enum post_overload_level overload_level(enum post_overload_level level, uint64_t
 {
     const uint64_t percent = percent_of(used, budget);
 
+    CHECK(level <= POST_OVERLOAD_QUEUES);
     while (level < POST_OVERLOAD_QUEUES && percent >= marks[level + 1]) {
         level++;
     }
