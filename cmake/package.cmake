@@ -26,12 +26,24 @@ package_gzip(${made}/changelog changelog.gz)
 package_gzip(${CMAKE_SOURCE_DIR}/CHANGELOG.md NEWS.gz)
 package_gzip(${CMAKE_BINARY_DIR}/parleyd.8 parleyd.8.gz)
 package_gzip(${CMAKE_BINARY_DIR}/parley-bench.1 parley-bench.1.gz)
+
+# What the programs are made of, for who looks for known holes.
+set(page_locks ${CMAKE_SOURCE_DIR}/server/page/package-lock.json
+    ${CMAKE_SOURCE_DIR}/bench/load/page/package-lock.json)
+add_custom_command(OUTPUT ${made}/parley.cdx.json
+    COMMAND ${CMAKE_SOURCE_DIR}/deploy/sbom.py ${PROJECT_VERSION} $<TARGET_FILE:parleyd>
+        $<TARGET_FILE:parley-store> $<TARGET_FILE:parley-bench> --npm ${page_locks}
+        > ${made}/parley.cdx.json
+    DEPENDS parleyd parley-store parley-bench ${page_locks} ${CMAKE_SOURCE_DIR}/deploy/sbom.py
+    VERBATIM)
+set_property(GLOBAL APPEND PROPERTY package_files ${made}/parley.cdx.json)
+
 get_property(package_files GLOBAL PROPERTY package_files)
 add_custom_target(package_files DEPENDS ${package_files})
 
 install(FILES ${made}/parleyd.8.gz DESTINATION share/man/man8)
 install(FILES ${made}/parley-bench.1.gz DESTINATION share/man/man1)
-install(FILES ${made}/changelog.gz ${made}/NEWS.gz ${debian}/copyright
+install(FILES ${made}/changelog.gz ${made}/NEWS.gz ${made}/parley.cdx.json ${debian}/copyright
     DESTINATION share/doc/parley)
 install(FILES ${CMAKE_SOURCE_DIR}/deploy/parley.example.yaml
     ${CMAKE_SOURCE_DIR}/deploy/alerts.yml ${CMAKE_SOURCE_DIR}/deploy/grafana-dashboard.json

@@ -69,6 +69,8 @@ check 'system calls are filtered' status_of Seccomp 2
 check 'the configuration is not for everybody' \
     [ "$(stat -c '%U %G %a' /etc/parley/parley.yaml)" = 'root parley 640' ]
 check 'it is a conffile' grep -q /etc/parley/parley.yaml <(dpkg-query -W -f '${Conffiles}' parley)
+check 'it says what it is made of' \
+    grep -q pkg:deb/debian/libssl3 /usr/share/doc/parley/parley.cdx.json
 check 'manual of parleyd' test -f /usr/share/man/man8/parleyd.8.gz
 check 'manual of parley-bench' test -f /usr/share/man/man1/parley-bench.1.gz
 

@@ -131,6 +131,10 @@ int main(int argc, char **argv)
         print_version();
         return EXIT_SUCCESS;
     }
+    if (!libraries_are_new(error)) {
+        (void)fprintf(stderr, "parleyd: %s\n", error);
+        return EXIT_FAILURE;
+    }
     struct memory_limit memory;
     memory_limit_find(&memory, "");
     const struct config_source source = {
