@@ -328,7 +328,7 @@ function otherValues(directory) {
     'channel.without_namespace.slow_consumer': 'drop', 'channel.namespaces': [NEWS, { name: 'added' }],
     'store.path': `${directory}/store`, 'store.engine': { engine: 'rocksdb', path: `${directory}/store` },
     'reactor.simd': 'scalar', 'reactor.receive_buffers': 256, 'bus.slots': 2048,
-    'log.level': 'warn', 'log.format': 'json', 'overload.memory_budget': 1 << 30, 'channel.history_memory_max': 1 << 29,
+    'log.level': 'warn', 'log.format': 'json', 'overload.memory_budget': 2 ** 33, 'channel.history_memory_max': 1 << 29,
   };
   for (const [name, value] of Object.entries(keys)) {
     values[`client.token.${name}`] = value;
