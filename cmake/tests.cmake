@@ -141,6 +141,8 @@ if(net_files AND TARGET net)
     target_link_libraries(net_behaviour_test PRIVATE
         ${libraries} PkgConfig::check test_warnings)
     parley_test(net_behaviour_test net/behaviour net)
+    # One program that takes as long as all of tests/unit: the other CPU has those meanwhile.
+    set_tests_properties(net/behaviour PROPERTIES COST 1000 TIMEOUT 900)
 endif()
 
 # The durable store through its real child; the shim makes the child's disk slow or broken.

@@ -129,27 +129,28 @@ run()
     fi
 }
 
-# run_ctest LABEL SECONDS_MAX: the ctest tests of one label, two at a time.
+# run_ctest SECONDS_MAX LABEL...: the ctest tests of these labels, two at a time.
 run_ctest()
 {
-    local label=$1 seconds_max=$2 line status=0 xml log=$logs/$1.log
-    xml=$PWD/$logs/$1.xml
+    local seconds_max=$1 part line status=0 has_failed=no
+    local xml=$PWD/$logs/ctest.xml log=$logs/ctest.log
+    shift
     rm -f -- "$xml"
-    timeout --kill-after=20 "$seconds_max" ctest --test-dir "$build" --label-regex "^$label\$" \
+    timeout --kill-after=20 "$seconds_max" ctest --test-dir "$build" \
+        --label-regex "^($(IFS='|' && printf '%s' "$*"))\$" \
         --parallel 2 --no-tests=error --output-on-failure --output-junit "$xml" \
         --test-output-size-passed 1000000 --test-output-size-failed 1000000 \
         </dev/null >"$log" 2>&1 || status=$?
-    if [ -s "$xml" ]; then
-        line=$(python3 tests/totals.py "$xml")
-    else
-        line='0 passed, 1 failed, 0 skipped'
-    fi
+    while read -r part line; do
+        add "$line"
+        [[ $line == *" 0 failed"* ]] || has_failed=yes
+        printf '%-28s %s\n' "$part" "$line"
+    done < <([ ! -s "$xml" ] || python3 tests/totals.py "$xml")
     if [ "$status" -ne 0 ]; then
-        line=${line/ 0 failed/ 1 failed}
+        [ "$has_failed" = yes ] || add '0 passed, 1 failed, 0 skipped'
         tail -n 200 -- "$log"
+        [ "$status" -ne 124 ] || printf 'ctest did not end within %d s\n' "$seconds_max"
     fi
-    add "$line"
-    printf '%-28s %s\n' "$label" "$line"
 }
 
 if [ "$install" = yes ]; then
@@ -172,14 +173,12 @@ if wants lint; then
     run lint/symbols 60 tests/lint/check_symbols.sh "$build"
     run lint/headers 300 tests/lint/check_headers.sh --build "$build" gcc
 fi
-if wants unit; then
-    run_ctest unit 1200
-fi
-if wants net; then
-    run_ctest net 600
-fi
-if wants sim; then
-    run_ctest sim 900
+labels=()
+for part in unit net sim; do
+    ! wants "$part" || labels+=("$part")
+done
+if [ ${#labels[@]} -gt 0 ]; then
+    run_ctest 1500 "${labels[@]}"
 fi
 if wants e2e; then
     (cd tests/e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts what ctest ran.
 
-usage: totals.py JUNIT_XML      prints `N passed, N failed, N skipped`
+usage: totals.py JUNIT_XML      prints `PART N passed, N failed, N skipped` for each part, which is
+                                what stands before the first slash of a test's name
 
 One ctest test is a program of many. What it says of itself counts: the line of Check
 (`100%: Checks: 13, Failures: 0, Errors: 0`) or our own (`N passed, N failed, N skipped`). A program
@@ -39,9 +40,12 @@ def count(case):
 
 
 def main():
-    cases = xml.etree.ElementTree.parse(sys.argv[1]).getroot().iter("testcase")
-    sums = [sum(column) for column in zip((0, 0, 0), *map(count, cases))]
-    print("{} passed, {} failed, {} skipped".format(*sums))
+    sums = {}
+    for case in xml.etree.ElementTree.parse(sys.argv[1]).getroot().iter("testcase"):
+        part = case.get("name").split("/")[0]
+        sums[part] = [a + b for a, b in zip(sums.get(part, (0, 0, 0)), count(case))]
+    for part, numbers in sums.items():
+        print(part, "{} passed, {} failed, {} skipped".format(*numbers))
 
 
 if __name__ == "__main__":

@@ -224,16 +224,18 @@ mkdir -p "$tree/build"
 expect 'no guard' 'does not compile alone' \
     "$here/check_headers.sh" --root "$tree" --build "$tree/build" gcc
 
-# totals WHY WANTED STATUS OUTPUT: what tests/totals.py makes of one program beside a good one.
+# totals WHY WANTED STATUS OUTPUT: what tests/totals.py makes of one program beside a good one, and
+# one of another part.
 totals()
 {
     new_tree
-    put junit.xml "<testsuite><testcase name=\"good\" status=\"run\"><system-out>\
+    put junit.xml "<testsuite><testcase name=\"unit/good\" status=\"run\"><system-out>\
 100%: Checks: 2, Failures: 0, Errors: 0\n</system-out></testcase>\
-<testcase name=\"x\" status=\"$3\"><system-out>$4</system-out></testcase></testsuite>"
+<testcase name=\"sim\" status=\"run\"></testcase>\
+<testcase name=\"unit/x\" status=\"$3\"><system-out>$4</system-out></testcase></testsuite>"
     local said
     said=$(python3 "$here/../totals.py" "$tree/junit.xml")
-    expect "$1" pass test "$said" = "$2"
+    expect "$1" pass test "$said" = "unit $2"$'\n'"sim 1 passed, 0 failed, 0 skipped"
 }
 
 totals 'two of Check' \
