@@ -80,7 +80,7 @@ void memory_free(void *block)
     free(block);
 }
 
-static void fail_from(uint64_t fails_at, bool goes_on)
+static inline void fail_from(uint64_t fails_at, bool goes_on)
 {
     memory.requests = 0;
     memory.failed = 0;
