@@ -76,9 +76,7 @@ static void set_write_options(rocksdb_options_t *options, enum family family,
          * Fewer, larger merges: what was trimmed in the meantime is not written again. But each
          * table that is not merged is one more that a read has to look into.
          */
-        rocksdb_options_set_level0_file_num_compaction_trigger(options, 4);
-        /* Large enough for huge pages (spawn.h): a skip list goes through memory at random. */
-        rocksdb_options_set_arena_block_size(options, write_buffer_bytes / 8);
+        rocksdb_options_set_level0_file_num_compaction_trigger(options, 8);
         rocksdb_options_set_level0_slowdown_writes_trigger(options, 32);
         rocksdb_options_set_level0_stop_writes_trigger(options, 48);
         rocksdb_options_set_target_file_size_base(options, write_buffer_bytes);
