@@ -91,8 +91,9 @@ def too_large(chosen, tcp_bytes):
     """[(case, why)]: those of which more is under way than the kernel keeps for TCP. It counts
     what it allocates, not what is in it: some two bytes for each one."""
     under_way = {case: case.count * case.window * (case.size or 0) for case in chosen}
-    return [(case, f"{case.name} is left out: {under_way[case]:,} bytes are under way, and the"
-                   f" kernel keeps {tcp_bytes:,} for all of TCP (net.ipv4.tcp_mem)")
+    return [(case, f"{case.name} is left out: {under_way[case]:,} bytes are under way, which"
+                   f" take twice as much, and the kernel keeps {tcp_bytes:,} for all of TCP"
+                   " (net.ipv4.tcp_mem)")
             for case in chosen if 2 * under_way[case] > tcp_bytes]
 
 

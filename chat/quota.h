@@ -75,7 +75,7 @@ void quota_give(struct quota *quota, const struct quota_key *key, uint32_t now_m
 struct quota_loan {
     uint32_t count;   /* commands that may be said now; 0: none */
     uint32_t wait_ms; /* then: until there may be one */
-    uint32_t excess;  /* those of them that only a dry run lends */
+    uint32_t excess;  /* those of them that only a dry run lends; some may not be said */
 };
 
 /*

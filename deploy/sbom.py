@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What programs are made of, as a CycloneDX 1.5 document on standard output: the Debian packages of
-the shared libraries that they load, and the npm packages whose code is compiled in.
+the shared libraries that they load, and the npm packages that their pages depend on.
 
 usage: deploy/sbom.py VERSION PROGRAM... [--npm package-lock.json...]
 
@@ -57,7 +57,7 @@ def npm_components(lock):
     entries = json.loads(pathlib.Path(lock).read_text())["packages"]
     for path, entry in entries.items():
         if path and not entry.get("dev"):
-            name = path.removeprefix("node_modules/")
+            name = path.rpartition("node_modules/")[2]
             yield {"type": "library", "name": name, "version": entry["version"],
                    "purl": purl("npm", name, entry["version"])}
 

@@ -102,12 +102,12 @@ struct api_user {
     bool expired;
     struct api_overrides overrides;
 
-    /* Only to be refused where somebody counts on them; nothing after reading. */
+    /* For the reader: base64 is in `info` and `data`; a session or a position is refused. */
     struct bytes b64info;
     struct bytes b64data;
     struct bytes session; /* none of our connections has such a name */
-    bool has_override;
-    bool has_position; /* recover_since */
+    bool has_override;    /* `overrides` says what */
+    bool has_position;    /* recover_since */
 };
 
 struct api_rpc {

@@ -84,25 +84,20 @@ void api_result_write_node(struct json_writer *writer, const struct api_node *no
     json_writer_text(writer, "}]}");
 }
 
-static void write_error(struct json_writer *writer, enum codes_error code, const char *more)
+void api_result_write_fault(struct json_writer *writer, enum codes_error code, const char *member)
 {
     json_writer_text(writer, "{\"code\":");
     json_writer_uint64(writer, code);
     json_writer_text(writer, ",\"message\":\"");
     json_writer_text(writer, codes_error_text(code));
-    if (more != NULL) {
+    if (member != NULL) {
         json_writer_text(writer, ": ");
-        json_writer_text(writer, more);
+        json_writer_text(writer, member);
     }
     json_writer_text(writer, "\"}");
 }
 
 void api_result_write_error(struct json_writer *writer, enum codes_error code)
 {
-    write_error(writer, code, NULL);
-}
-
-void api_result_write_fault(struct json_writer *writer, enum codes_error code, const char *member)
-{
-    write_error(writer, code, member);
+    api_result_write_fault(writer, code, NULL);
 }

@@ -51,7 +51,7 @@ void api_result_write_node(struct json_writer *writer, const struct api_node *no
 
 void api_result_write_error(struct json_writer *writer, enum codes_error code);
 
-/* The same, and it is because of that member, whose name needs no escapes. */
+/* The same, because of that member, whose name needs no escapes; NULL: of none. */
 void api_result_write_fault(struct json_writer *writer, enum codes_error code, const char *member);
 
 #endif /* PROTO_API_RESULT_H */

@@ -50,7 +50,7 @@ enum config_change {
     CONFIG_CHANGE_NOW,           /* it is used from then on */
     CONFIG_CHANGE_SIZE,          /* likewise, but not from or to 0 */
     CONFIG_CHANGE_RESTART,       /* it is named, and used after the next start */
-    CONFIG_CHANGE_WITH_SECTION,  /* likewise, and what else of its section is another: see there */
+    CONFIG_CHANGE_WITH_SECTION,  /* likewise, and what else differs there: config_change.c */
 };
 
 struct config_option {

@@ -125,6 +125,9 @@ NODISCARD bool gateway_is_client(const struct conn *conn) ON_REACTOR;
 /* A client that nobody has said goodbye to. */
 NODISCARD bool gateway_stays(const struct conn *conn) ON_REACTOR;
 
+/* A WebSocket client whose close frame is queued, behind what it has not read. */
+NODISCARD bool gateway_is_let_go(const struct conn *conn) ON_REACTOR;
+
 /*
  * To one that stays, between two iterations: 3008, and what it makes us keep goes, but for what is
  * before the 3008: answers, and what the kernel has begun to send.

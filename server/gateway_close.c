@@ -150,6 +150,12 @@ bool gateway_stays(const struct conn *conn)
     return gateway_is_client(conn) && !goes;
 }
 
+bool gateway_is_let_go(const struct conn *conn)
+{
+    const struct peer *peer = conn_user(conn);
+    return gateway_is_client(conn) && peer->is_stream && conn_is_closing(conn);
+}
+
 void gateway_say_goodbye(struct gateway *gateway, struct conn *conn)
 {
     struct peer *peer = conn_user(conn);

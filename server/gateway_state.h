@@ -43,7 +43,7 @@ struct gateway {
     struct conn_handler handler;
     struct reactor *reactor;
     struct slab *peers;      /* objects are struct peer */
-    struct conn_id *waiting; /* peers held until the hub is ready, oldest first */
+    struct conn_id *waiting; /* peers that wait for the hub, oldest first */
     uint32_t waiting_count;
     struct packet *ping; /* the same bytes for everybody */
     struct http_limits http_limits;

@@ -5,7 +5,8 @@
  * The libraries in use, as they are here and not as they were when this was built: their versions
  * for --version, and which of them is older than it may be (LIMITS.md row 65). ANY_THREAD.
  *
- * Not here  liburing, which cannot be asked; RocksDB, which is parley-store's: CMake asks for both.
+ * Not here  liburing, which cannot be asked; PCRE2, which is channel_regex.c's; RocksDB, which is
+ *           parley-store's: CMake asks for them.
  *           What a distribution mends without a new number cannot be seen.
  */
 #include <stdbool.h>

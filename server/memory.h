@@ -21,7 +21,7 @@ enum { MEMORY_PATH_SIZE = 2048 };
 
 /* Whose limit counts. */
 struct memory_limit {
-    uint64_t bytes;    /* never 0 */
+    uint64_t bytes;    /* 0: nobody looked, and what is resident counts */
     bool is_version_1; /* of the control groups */
     char group
         [MEMORY_PATH_SIZE]; /* the directory of the control group that has it; "": the machine */

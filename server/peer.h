@@ -62,8 +62,8 @@ struct peer {
     struct limits_bucket controls;
     uint32_t phase_deadline;   /* head, connect, next ping, or pong: by state and ping_sent */
     uint32_t message_deadline; /* for the last byte of the message under way */
-    uint32_t resume_at;        /* held back by command_rate until then */
-    uint32_t over_rate_since;  /* it has been above command_rate since then */
+    uint32_t resume_at;        /* held back by a rate of commands until then, at most */
+    uint32_t over_rate_since;  /* above such a rate since then, or its home is asked */
     uint32_t slot;             /* its own, in the gateway's slab */
     uint8_t state;             /* enum peer_state */
     uint8_t place;             /* enum peer_place */
@@ -75,7 +75,7 @@ struct peer {
     bool is_idle;              /* between two requests */
     bool closes_after_answer;  /* PEER_API */
     bool reads_no_more;        /* PEER_API: what it still sends is dropped */
-    bool waits_for_hub;        /* in gateway->waiting: held until hub_is_ready() */
+    bool waits_for_hub;        /* in gateway->waiting: its commands, or its wish for a place */
     bool waits_for_reply;      /* its connect is not answered yet: it is not read */
     bool is_sent_away;         /* it was told goodbye: the server drains */
 };

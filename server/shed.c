@@ -61,7 +61,7 @@ void shed_longest(struct reactor *reactor, struct gateway *gateway, struct metri
     struct conn *conn;
 
     while ((conn = reactor_next_conn(reactor, &slot)) != NULL) {
-        if (conn_is_closing(conn) && conn_queued_bytes(conn) >= BYTES_MIN) {
+        if (gateway_is_let_go(conn) && conn_queued_bytes(conn) >= BYTES_MIN) {
             conn_abort(conn, -ENOBUFS);
         } else if (weight(conn) >= least) {
             metrics_add(metrics, METRIC_REJECTED_OVERLOAD_QUEUE, 1);

@@ -7,8 +7,7 @@
 enum {
     TOLERATE_TORN_TAIL = 0, /* wal_recovery_mode: anything but an incomplete last record is fatal */
     BLOOM_BITS_PER_KEY = 10,
-    BLOCK_SIZE =
-        4096, /* of which a read wants some records; what it reads is unpacked as a whole */
+    BLOCK_SIZE = 4096, /* a read wants some records of it, and unpacks it as a whole */
     KEY_SWEEP_S = 600, /* keys that expired are gone from the disk after about that long */
 };
 

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "core/check.h"
 #include "core/thread.h"
 #include "store/complain.h"
 #include "store/pager.h"

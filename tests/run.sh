@@ -129,10 +129,11 @@ run()
     fi
 }
 
-# run_ctest SECONDS_MAX LABEL...: the ctest tests of these labels, two at a time.
+# run_ctest SECONDS_MAX LABEL...: the ctest tests of these labels, two at a time. A label without
+# any test is a failure.
 run_ctest()
 {
-    local seconds_max=$1 part line status=0 has_failed=no
+    local seconds_max=$1 part line seen=0 status=0 has_failed=no
     local xml=$PWD/$logs/ctest.xml log=$logs/ctest.log
     shift
     rm -f -- "$xml"
@@ -143,10 +144,11 @@ run_ctest()
         </dev/null >"$log" 2>&1 || status=$?
     while read -r part line; do
         add "$line"
+        seen=$((seen + 1))
         [[ $line == *" 0 failed"* ]] || has_failed=yes
         printf '%-28s %s\n' "$part" "$line"
     done < <([ ! -s "$xml" ] || python3 tests/totals.py "$xml")
-    if [ "$status" -ne 0 ]; then
+    if [ "$status" -ne 0 ] || [ "$seen" -ne $# ]; then
         [ "$has_failed" = yes ] || add '0 passed, 1 failed, 0 skipped'
         tail -n 200 -- "$log"
         [ "$status" -ne 124 ] || printf 'ctest did not end within %d s\n' "$seconds_max"

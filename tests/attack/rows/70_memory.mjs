@@ -118,7 +118,7 @@ class Load {
   /* Comes again whenever it was cut off, which some of all this brings about. */
   async keepOn(act) {
     while (!this.isOver) {
-      const chat = await this.connect();
+      const chat = await this.connect().catch(() => null); /* reset while it dialled */
       if (chat !== null) {
         await act(chat).catch(() => {});
         chat.destroy();

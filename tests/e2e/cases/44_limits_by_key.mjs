@@ -285,7 +285,7 @@ const signIn = (server, sub, last) => RawChat.connect(server,
 const ping = (id) => ({ id, ping: {} });
 
 /* Says so many at once, and is answered each in its order. */
-async function talk(chat, count) {
+async function askMany(chat, count) {
   chat.say(...Array.from({ length: count }, (_, i) => ping(1000 + i)));
   for (let i = 0; i < count; i += 1) {
     assert.equal((await chat.next('an answer, at the rate')).id, 1000 + i);
@@ -313,7 +313,7 @@ async function flood(chats, { rate, burst }) {
  */
 async function commands(server) {
   const exempt = await connect(server, EXEMPT);
-  await counted(server, waits('address_command_rate'), () => talk(exempt, ADDRESS.burst + 10), 0);
+  await counted(server, waits('address_command_rate'), () => askMany(exempt, ADDRESS.burst + 10), 0);
   await exempt.close();
   const ann = await Promise.all([50, 51, 52].map((last) => signIn(server, 'ann', last)));
   const carol = await Promise.all([53, 54].map((last) => signIn(server, 'carol', last)));
@@ -323,8 +323,8 @@ async function commands(server) {
     counted(server, rejected('address_command_rate'), () => Promise.all([
       flood(ann, USER),
       flood(nobody, ADDRESS),
-      ...carol.map((chat) => talk(chat, USER.burst / 2 + 5)),
-      talk(bob, USER.burst / 2),
+      ...carol.map((chat) => askMany(chat, USER.burst / 2 + 5)),
+      askMany(bob, USER.burst / 2),
     ]), 2)), 3);
   const metrics = await server.metrics();
   assert.ok(metrics.value(waits('user_command_rate')) > 0);
@@ -370,7 +370,7 @@ async function dryRun(server) {
     return (await server.metrics()).value(dry('address_handshake_rate')) > 0;
   }, 'what would have been refused');
   const eve = await signIn(server, 'eve', 13);
-  await talk(eve, 40);
+  await askMany(eve, 40);
   await eve.close();
   const metrics = await server.metrics();
   for (const reason of ['address_command_rate', 'user_command_rate']) {
@@ -395,7 +395,7 @@ async function reload(server) {
   await counted(server, rejected('address_connection_limit'),
     () => expectRefusal(server, '127.0.0.12'));
   assert.ok(wires.every((wire) => wire.ended === null));
-  await talk(eve, USER.burst + 5);
+  await askMany(eve, USER.burst + 5);
   assert.ok((await server.metrics()).value(waits('user_command_rate')) > 0);
   await eve.close();
   wires.forEach((wire) => wire.destroy());

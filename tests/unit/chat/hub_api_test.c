@@ -265,9 +265,8 @@ START_TEST(orders_are_obeyed)
     struct client *back_end = new_client(0);
     struct client *member = connected_client((uint16_t)_i);
     struct client *other = connected_client((uint16_t)_i);
-    uint8_t id[SESSION_ID_TEXT_SIZE];
-    session_write_id(member->session, id);
-    const struct bytes client = {id, sizeof(id)};
+    const struct id id = id_of(member);
+    const struct bytes client = {id.text, sizeof(id.text)};
 
     order_as(back_end, 1,
              (struct order){.kind = ORDER_SUBSCRIBE, .client = client, .channel = view("hist:a")});
@@ -312,9 +311,9 @@ START_TEST(an_end_is_set)
     struct client *back_end = new_client(0);
     struct client *member = connected_client((uint16_t)_i);
     struct client *other = connected_client((uint16_t)_i);
-    uint8_t id[SESSION_ID_TEXT_SIZE];
-    session_write_id(member->session, id);
-    struct order order = {.kind = ORDER_REFRESH, .client = {id, sizeof(id)}, .has_ttl = true};
+    const struct id id = id_of(member);
+    struct order order = {
+        .kind = ORDER_REFRESH, .client = {id.text, sizeof(id.text)}, .has_ttl = true};
 
     order.ttl_s = 10;
     order_as(back_end, 1, order);
@@ -353,11 +352,10 @@ START_TEST(an_end_is_now)
     open_world((struct world_options){.hub_count = 2});
     struct client *back_end = new_client(0);
     struct client *member = connected_client(1);
-    uint8_t id[SESSION_ID_TEXT_SIZE];
-    session_write_id(member->session, id);
+    const struct id id = id_of(member);
     order_as(back_end, 1,
              (struct order){.kind = ORDER_REFRESH,
-                            .client = {id, sizeof(id)},
+                            .client = {id.text, sizeof(id.text)},
                             .ends_now = _i == 0,
                             .has_ttl = _i == 1});
     hear_answer(back_end, "1 0 {}\n");
@@ -373,10 +371,9 @@ START_TEST(overrides_the_policy)
     open_world((struct world_options){.hub_count = 2});
     struct client *back_end = new_client(0);
     struct client *member = connected_client(1);
-    uint8_t id[SESSION_ID_TEXT_SIZE];
-    session_write_id(member->session, id);
+    const struct id id = id_of(member);
     struct order order = {
-        .kind = ORDER_SUBSCRIBE, .client = {id, sizeof(id)}, .channel = view("hist:a")};
+        .kind = ORDER_SUBSCRIBE, .client = {id.text, sizeof(id.text)}, .channel = view("hist:a")};
     order_as(back_end, 1, order);
     ck_assert(hear(member, EVENT_SUBSCRIBE_PUSH, 0).recoverable);
     order.channel = view("hist:b");

@@ -9,17 +9,6 @@
 
 static const uint64_t second_ns = 1000000000;
 
-struct id {
-    uint8_t text[SESSION_ID_TEXT_SIZE];
-};
-
-static struct id id_of(const struct client *client)
-{
-    struct id id;
-    session_write_id(client->session, id.text);
-    return id;
-}
-
 /* A channel of a namespace whose home is that reactor. */
 static const char *channel_at(char channel[static NAME_SIZE], const char *space, uint16_t home)
 {

@@ -7,9 +7,8 @@
 
 static bool names(struct bytes members, const struct client *client)
 {
-    uint8_t id[SESSION_ID_TEXT_SIZE];
-    session_write_id(client->session, id);
-    return memmem(members.data, members.size, id, sizeof(id)) != NULL;
+    const struct id id = id_of(client);
+    return memmem(members.data, members.size, id.text, sizeof(id.text)) != NULL;
 }
 
 /* How many members a list has: each says its id once more inside. */

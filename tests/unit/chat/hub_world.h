@@ -491,6 +491,18 @@ static inline struct client *new_client(uint16_t reactor)
     return client;
 }
 
+/* The client id of its session. */
+struct id {
+    uint8_t text[SESSION_ID_TEXT_SIZE];
+};
+
+static inline struct id id_of(const struct client *client)
+{
+    struct id id;
+    session_write_id(client->session, id.text);
+    return id;
+}
+
 static inline struct hub *hub_of(const struct client *client)
 {
     return world.reactors[client->conn.reactor].hub;

@@ -247,6 +247,27 @@ START_TEST(long_messages)
 }
 END_TEST
 
+/* After a burst the memory goes back to the kernel, but for 4 MiB; and it is enough for a turn. */
+START_TEST(a_burst_leaves_little)
+{
+    const struct outbox_options large = {
+        .entry_count_max = ENTRIES, .text_size_max = 16 << 20, .conn_count_max = CONNS};
+    struct outbox *outbox = NULL;
+    ck_assert_int_eq(outbox_create(&large, &outbox), 0);
+    const struct span target = outbox_begin_long(outbox, 8 << 20);
+    ck_assert_uint_eq(target.size, 8 << 20);
+    memset(target.data, 'x', target.size);
+    ck_assert(outbox_is_roomy(outbox));
+    outbox_commit(outbox, conn(1), target.size);
+    ck_assert(!outbox_is_roomy(outbox));
+    outbox_clear(outbox);
+    ck_assert(outbox_is_roomy(outbox));
+    ck_assert_uint_eq(target.data[(4 << 20) - 1], 'x');
+    ck_assert_uint_eq(target.data[4 << 20], 0);
+    outbox_destroy(outbox);
+}
+END_TEST
+
 /* Where no other message has an entry any more, a long one has none: publications need them. */
 START_TEST(long_messages_leave_entries_alone)
 {
@@ -288,6 +309,7 @@ int main(void)
     tcase_add_test(outbox, entries_run_out);
     tcase_add_test(outbox, text_runs_out);
     tcase_add_test(outbox, long_messages);
+    tcase_add_test(outbox, a_burst_leaves_little);
     tcase_add_test(outbox, long_messages_leave_entries_alone);
     tcase_add_test_raise_signal(outbox, a_forgotten_question_is_a_bug, SIGABRT);
     tcase_add_test_raise_signal(outbox, a_third_disconnect_is_a_bug, SIGABRT);
