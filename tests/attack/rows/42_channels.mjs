@@ -3,36 +3,27 @@
  * Whatever channels and publications are called.
  */
 import assert from 'node:assert/strict';
-import http from 'node:http';
 
+import { BackEnd } from '../../e2e/lib/api.mjs';
 import { RawChat } from '../../e2e/lib/chat.mjs';
 import { makeToken } from '../../e2e/lib/tokens.mjs';
-import { within } from '../../e2e/lib/wait.mjs';
 import { API_KEY, CLAIMS, KEYS } from '../configurations.mjs';
 import { inParallel } from '../parallel.mjs';
 
 const connect = (server) => (
   RawChat.connect(server, { token: makeToken(KEYS.HS256, { sub: 'writer', ...CLAIMS }) }));
 
-/* Publications of a back end, as lines of one request. Their answers, in order. */
+/* Publications of a back end, as lines of one request. What they became, in their order. */
 async function publish(server, publications) {
-  const answered = new Promise((resolve, reject) => {
-    const request = http.request({
-      port: server.internalPort, host: '127.0.0.1', method: 'POST', path: '/api', agent: false,
-      headers: { 'X-API-Key': API_KEY, 'Content-Type': 'application/x-ndjson' },
-    }, async (response) => {
-      let text = '';
-      for await (const piece of response.setEncoding('utf8')) {
-        text += piece;
-      }
-      resolve(text.trim().split('\n').map((line) => JSON.parse(line)));
-    });
-    request.once('error', reject);
-    request.end(publications.map((one) => JSON.stringify({ publish: one })).join('\n'));
-  });
-  const answers = await within(answered, 'answers to publications');
+  const backEnd = new BackEnd(server, { key: API_KEY });
+  const lines = publications.map((one) => JSON.stringify({ publish: one })).join('\n');
+  const { text } = await backEnd.post('/api', lines, { 'Content-Type': 'application/x-ndjson' });
+  const answers = text.trim().split('\n').map((line) => JSON.parse(line));
   assert.equal(answers.length, publications.length);
-  assert.ok(answers.every((one) => one.publish !== undefined), JSON.stringify(answers[0]));
+  answers.forEach(({ publish: result, error }, i) => (
+    assert.ok(result, `${JSON.stringify(publications[i])}: ${JSON.stringify(error)}`)));
+  backEnd.close();
+  return answers.map((one) => one.publish);
 }
 
 /* Names of what is a pattern, a path, a template or the end of one elsewhere; no two the same. */
@@ -49,11 +40,25 @@ function nastyNames(count) {
   return [...names];
 }
 
-/* In each channel somebody is told what is said there, and nothing else. */
+/* Hears in each of these channels what is said there, once, and nothing else, until the end. */
+async function hearOnly(chat, names) {
+  const own = new Set(names);
+  for (;;) {
+    const { channel, pub } = await chat.push();
+    if (pub.data === 'the end') {
+      break;
+    }
+    assert.equal(pub.data, channel);
+    assert.ok(own.delete(channel), `${channel} is nothing that it is in, or came twice`);
+  }
+  assert.equal(own.size, 0, `${own.size} channels where nothing came`);
+  chat.destroy();
+}
+
 async function resembling(server) {
   const [CLIENTS, EACH] = [112, 90];
   const names = nastyNames(CLIENTS * EACH);
-  const chats = [];
+  const heard = [];
   await inParallel(CLIENTS, async (number) => {
     const chat = await connect(server);
     const own = names.slice(number * EACH, (number + 1) * EACH);
@@ -62,41 +67,29 @@ async function resembling(server) {
       const { id, subscribe } = await chat.next();
       assert.ok(subscribe, own[id - 2]);
     }
-    chats.push({ chat, own: new Set(own) });
+    heard.push(hearOnly(chat, own)); /* from now on, for it has to answer pings */
   });
+  const all = Promise.all(heard);
+  all.catch(() => {});
   await publish(server, names.map((channel) => ({ channel, data: channel })));
-  await publish(server, chats.map(({ own }) => ({ channel: [...own][0], data: 'the end' })));
-  await Promise.all(chats.map(async ({ chat, own }) => {
-    for (;;) {
-      const { channel, pub } = await chat.push();
-      if (pub.data === 'the end') {
-        break;
-      }
-      assert.equal(pub.data, channel);
-      assert.ok(own.delete(channel), `${channel} is nothing that it is in, or came twice`);
-    }
-    assert.equal(own.size, 0, `${own.size} channels where nothing came`);
-    chat.destroy();
-  }));
+  await publish(server, Array.from({ length: CLIENTS }, (_, number) => (
+    { channel: names[number * EACH], data: 'the end' })));
+  await all;
 }
 
 let floods = 0;
 
 /* Ever new keys in one channel: the last 10,000 are known, and those before are not any more. */
 async function newKeys(server) {
-  const [COUNT, LIMIT, channel] = [12000, 10000, 'flood'];
+  const [COUNT, LIMIT] = [12000, 10000];
   floods += 1;
-  const publication = (number, data = number) => (
-    { channel, data, idempotency_key: `${floods}-${number}`.padStart(64, 'k') });
-  await publish(server, Array.from({ length: COUNT }, (_, number) => publication(number)));
-  const chat = await connect(server);
-  await chat.subscribe(channel);
-  const oldest = COUNT - LIMIT;
-  await publish(server, [publication(COUNT - 1), publication(oldest), publication(0, 'the first'),
-    { channel, data: 'the end' }]);
-  assert.deepEqual([(await chat.push()).pub.data, (await chat.push()).pub.data],
-    ['the first', 'the end']);
-  chat.destroy();
+  const publication = (number) => ({ channel: 'closed:flood', data: number,
+    idempotency_key: `${floods}-${number}`.padStart(64, 'k') });
+  const first = await publish(server, Array.from({ length: COUNT }, (_, i) => publication(i)));
+  const again = [COUNT - 1, COUNT - LIMIT, 0];
+  const second = await publish(server, again.map(publication));
+  assert.deepEqual(second.map(({ offset }, i) => offset === first[again[i]].offset),
+    [true, true, false], 'which of the last, the oldest and the first is known');
 }
 
 const entry = (row, name, attack, more = {}) => (

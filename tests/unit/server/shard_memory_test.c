@@ -40,7 +40,7 @@ static const char configuration[] =
     "  history_ttl: 1h, presence: true, join_leave: true, force_push_join_leave: true,\n"
     "  force_recovery: true, allow_subscribe_for_client: true, allow_publish_for_client: true,\n"
     "  allow_history_for_client: true, allow_presence_for_client: true}]},\n"
-    " reactor: {receive_buffers: 16}}";
+    " reactor: {receive_buffers: 16}, shutdown: {grace: 0s}}";
 
 static const char *const channels[] = {"news:a", "news:b", "news:c", "news:d"}; /* of both homes */
 

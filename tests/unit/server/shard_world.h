@@ -196,15 +196,39 @@ static inline void world_settle(void)
     }
 }
 
-ROLE_TRUSTED static void world_close(void)
+static inline void world_order(enum post_kind kind)
 {
-    const struct post post = {.kind = POST_EXIT};
+    const struct post post = {.kind = (uint8_t)kind};
     const struct bus_post packed = post_pack(&post);
-    world_settle();
     for (uint16_t i = 0; i < SHARDS; i++) {
         ck_assert_int_eq(bus_tell(world.bus, CONTROL, i, &packed), BUS_POSTED);
     }
     bus_flush(world.bus, CONTROL);
+}
+
+/* Each of them says so. */
+static inline void world_until(enum post_kind kind)
+{
+    for (int said = 0, turns = 0; said < SHARDS; turns++) {
+        struct bus_post packed;
+        ck_assert_int_lt(turns, TURNS_MAX);
+        world_turn();
+        while (bus_take(world.bus, CONTROL, &packed, 1) == 1) {
+            ck_assert_int_eq(packed.kind, kind);
+            said++;
+        }
+    }
+}
+
+/* As the control ends it: shutdown.grace has to be 0. */
+ROLE_TRUSTED static void world_close(void)
+{
+    world_settle();
+    world_order(POST_STOP);
+    world_until(POST_DESERTED);
+    world_order(POST_CLOSE);
+    world_until(POST_DRAINED);
+    world_order(POST_EXIT);
     while (!shard_is_done(world.shards[0]) || !shard_is_done(world.shards[1])) {
         world_turn();
     }
