@@ -10,7 +10,8 @@
  *           last moment of its end. In between anything goes.
  * In time   a refresh that was sent a second before the first moment, by a client whom nothing has
  *           kept, must save what it is for.
- * Orders    of the back end (sim_orders.h) end it sooner, begin a subscription, or take the end away.
+ * Orders    of the back end (sim_orders.h) end it sooner, begin a subscription, or take the end
+ *           away.
  * Judged    that nothing ends before its time or for another reason than is due, and that nothing
  *           lasts: not the connection, not the subscription, not one publication.
  *
@@ -46,7 +47,7 @@ struct sim_term {
     enum sim_refresh refresh;
 };
 
-/* The back end has ended it: on every reactor since this step, and this time. Zeroed: it has not. */
+/* The back end has ended it, on every reactor since then: step and time. Zeroed: it has not. */
 struct sim_over {
     uint64_t at;
     uint64_t at_ns;
@@ -96,7 +97,7 @@ NODISCARD bool sim_access_may_unsubscribe(const struct sim_client *client, uint1
 /* May the server have brought it into the channel, by order of the back end? */
 NODISCARD bool sim_access_may_subscribe(const struct sim_client *client, uint16_t channel);
 
-/* May its subscription have ended, of which it has not heard, since it asked for something there? */
+/* May its subscription have ended since it asked for something there, and it not have heard? */
 NODISCARD bool sim_access_may_have_left(const struct sim_client *client,
                                         const struct sim_asked *asked);
 
