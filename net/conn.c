@@ -451,8 +451,10 @@ enum conn_queued conn_queue_latest(struct conn *conn, struct packet *packet, siz
     return push(conn, packet, CONN_NORMAL);
 }
 
-/* Where one message follows another, more may: the next ones find room in the packet of this one. As
- * much again as waits already, so that many messages are few packets; 0: it is the first one. */
+/*
+ * Where one message follows another, more may: the next ones find room in the packet of this one.
+ * As much again as waits already, so that many messages are few packets; 0: it is the first one.
+ */
 static size_t room_behind(const struct conn *conn)
 {
     if (conn->outq.normal == NULL) {

@@ -47,8 +47,8 @@ struct packet {
 };
 
 _Static_assert(sizeof(struct packet) == 32, "half of the smallest class");
-_Static_assert(PACKET_POOLED_MAX + sizeof(struct packet) ==
-                   (size_t)CLASS_SIZE_SMALLEST << (CLASS_COUNT - 1),
+_Static_assert(PACKET_POOLED_MAX + sizeof(struct packet) == (size_t)CLASS_SIZE_SMALLEST
+                                                                << (CLASS_COUNT - 1),
                "the largest class");
 
 struct packet_pool {

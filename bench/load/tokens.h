@@ -5,8 +5,8 @@
  * The connection tokens (JWT) that sessions sign in with: those of a file, one in each line.
  *
  * Owner     the run. Immutable once read, so any thread may ask.
- * Failures  -errno; a line that is no token is -EINVAL. `error` then has the file, the line's number
- *           and what was expected, never the token.
+ * Failures  -errno; a line that is no token is -EINVAL. `error` then has the file, the line's
+ *           number and what was expected, never the token.
  */
 #include <stdint.h>
 

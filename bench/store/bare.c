@@ -69,7 +69,7 @@ void bare_process_ask(struct bare_process *process)
 
 void bare_process_hear(struct bare_process *process)
 {
-    uint8_t bytes[ANSWER_SIZE];
+    static uint8_t bytes[ANSWER_SIZE];
     const ssize_t size = recv(process->fd, bytes, process->owed, MSG_DONTWAIT);
     CHECK(size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR)));
     process->owed -= size > 0 ? (size_t)size : 0;

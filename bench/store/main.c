@@ -170,8 +170,8 @@ static void start_store(struct bench *bench)
 static void make_channels(struct bench *bench)
 {
     enum { AT_ONCE = 1000 };
-    struct wire_entry entries[AT_ONCE];
-    char names[AT_ONCE][CHANNEL_NAME_SIZE];
+    static struct wire_entry entries[AT_ONCE];
+    static char names[AT_ONCE][CHANNEL_NAME_SIZE];
     for (uint32_t i = 0; i < CHANNELS;) {
         for (uint32_t j = 0; j < AT_ONCE; j++) {
             entries[j] = (struct wire_entry){
@@ -225,13 +225,15 @@ static void run_saturated(struct bench *bench, double seconds, const char *what)
     }
     until_quiet(bench);
     const uint64_t messages = bench->done - done;
-    report_messages(what, messages, seconds_since(began_ns),
-                    sectors_written(bench->path) - sectors, &bench->commits);
+    report_messages(what, messages, seconds_since(began_ns), sectors_written(bench->path) - sectors,
+                    &bench->commits);
     latencies_deinit(&bench->commits);
 }
 
-/* Until the page, or the whole answer of the bare process, is there; meanwhile messages are written as
- * they come due from `*next_ns` on, or none when that is 0. */
+/*
+ * Until the page, or the whole answer of the bare process, is there; meanwhile messages are written
+ * as they come due from `*next_ns` on, or none when that is 0.
+ */
 static uint64_t await_answer(struct bench *bench, uint64_t *next_ns)
 {
     const uint64_t began_ns = monotime_read();
@@ -247,8 +249,7 @@ static uint64_t await_answer(struct bench *bench, uint64_t *next_ns)
 static void ask_store(struct bench *bench)
 {
     char name[CHANNEL_NAME_SIZE];
-    const struct wire_read read = {.channel =
-                                       channel_name(messages_choose(bench->messages), name),
+    const struct wire_read read = {.channel = channel_name(messages_choose(bench->messages), name),
                                    .since = 50,
                                    .count_max = 50,
                                    .bytes_max = WIRE_PAGE_BYTES_MAX,

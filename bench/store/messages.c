@@ -85,6 +85,6 @@ uint32_t messages_choose(struct messages *messages)
 
 struct bytes channel_name(uint32_t channel, char name[static CHANNEL_NAME_SIZE])
 {
-    return (struct bytes){(const uint8_t *)name, (size_t)snprintf(name, CHANNEL_NAME_SIZE,
-                                                                  "room:%08" PRIu32, channel)};
+    return (struct bytes){(const uint8_t *)name,
+                          (size_t)snprintf(name, CHANNEL_NAME_SIZE, "room:%08" PRIu32, channel)};
 }
