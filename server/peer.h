@@ -54,9 +54,9 @@ struct peer {
         struct { /* until it is upgraded */
             struct http_reader http;
             struct api_request *request; /* once it has asked the server API something */
-            bool is_idle;                /* between two requests */
-            bool closes_after_answer;    /* PEER_API */
-            bool reads_no_more;          /* PEER_API: what it still sends is dropped */
+            bool is_idle; /* nothing of its next request has come; its deadline then changes */
+            bool closes_after_answer; /* PEER_API */
+            bool reads_no_more;       /* PEER_API: what it still sends is dropped */
         };
         struct stream stream; /* afterwards */
     };

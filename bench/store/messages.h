@@ -3,8 +3,8 @@
 #define BENCH_STORE_MESSAGES_H
 /*
  * What parley-store-bench writes and reads: messages of MESSAGE_SIZE bytes of random words (they
- * compress like chat, to about a half), for CHANNELS channels that are chosen by Zipf's law (s = 1).
- * The same in each run.
+ * compress like chat, to about a half), for CHANNELS channels that Zipf's law chooses (s = 1). The
+ * same in each run.
  */
 #include <stdint.h>
 
