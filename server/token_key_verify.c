@@ -48,7 +48,7 @@ static bool verify_secret(const struct token_key *key, const EVP_MD *hash, struc
            size == signature.size && CRYPTO_memcmp(own, signature.data, size) == 0;
 }
 
-/* r and s, each in half of the bytes (RFC 7518, section 3.4), as OpenSSL takes them. 0: no memory. */
+/* r and s, each in half of the bytes (RFC 7518, section 3.4), as OpenSSL takes them. 0: failed. */
 static size_t to_der(struct bytes signature, uint8_t der[DER_SIZE_MAX])
 {
     const int half = (int)signature.size / 2;

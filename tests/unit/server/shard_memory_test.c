@@ -7,8 +7,8 @@
  * new server: the Nth request fails, or that one and all that come later, until they have gone.
  * Then each question has had its answer, error 100, 503, or its connection is closed with nothing
  * that a client takes for the end; what was acknowledged has been heard by a bystander at the other
- * shard, or it was cut off, too; often the same with memory finds nothing amiss; and in the end, when
- * OpenSSL has given up what it keeps, no block is left.
+ * shard, or it was cut off, too; often the same with memory finds nothing amiss; and in the end,
+ * when OpenSSL has given up what it keeps, no block is left.
  */
 #include <openssl/crypto.h>
 #include <stdarg.h>
@@ -206,15 +206,15 @@ static bool chat(void)
 }
 
 /* One request on a connection of its own, which is closed behind it. */
-static bool request(uint16_t shard, size_t listener, const char *line, const char *headers,
-                    const char *body, const char *wanted)
+static bool request(uint16_t shard, size_t listener, const char *head, const char *body,
+                    const char *wanted)
 {
     struct client *client = &script.backend;
     char text[2048];
     const int size = snprintf(text, sizeof(text),
-                              "%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-API-Key: " KEY
-                              "\r\nContent-Length: %zu\r\n%s\r\n%s",
-                              line, strlen(body), headers, body);
+                              "%s\r\nHost: a\r\nConnection: close\r\nX-API-Key: " KEY
+                              "\r\nContent-Length: %zu\r\n\r\n%s",
+                              head, strlen(body), body);
     client_dial(client, shard, listener);
     client_say(client, (struct bytes){(const uint8_t *)text, (size_t)size});
     (void)client_comes(client, until_the_end);
@@ -230,10 +230,10 @@ static bool request(uint16_t shard, size_t listener, const char *line, const cha
 
 static bool post(uint16_t shard, const char *path, const char *body, const char *wanted)
 {
-    char line[64];
-    (void)snprintf(line, sizeof(line), "POST /api%s", path);
-    return request(shard, 1, line, path[0] == '\0' ? "Content-Type: application/x-ndjson\r\n" : "",
-                   body, wanted);
+    char head[128];
+    (void)snprintf(head, sizeof(head), "POST /api%s HTTP/1.1%s", path,
+                   path[0] == '\0' ? "\r\nContent-Type: application/x-ndjson" : "");
+    return request(shard, 1, head, body, wanted);
 }
 
 static bool ask_as_backend(void)
@@ -270,8 +270,8 @@ static bool ask_as_backend(void)
 
 static bool look_at_pages(void)
 {
-    const bool metrics = request(0, 1, "GET /metrics", "", "", "parley_sessions");
-    const bool page = request(1, 0, "GET /", "", "", "</html>");
+    const bool metrics = request(0, 1, "GET /metrics HTTP/1.1", "", "parley_sessions");
+    const bool page = request(1, 0, "GET / HTTP/1.1", "", "</html>");
     return metrics && page;
 }
 
@@ -291,21 +291,25 @@ static bool run_all(void)
     return has_chatted && was_served && has_seen;
 }
 
+/* Some things are tried again until there is memory. */
+static bool gives_up(int turns)
+{
+    return memory.goes_on && memory.failed > 0 && turns >= PATIENCE_MIN;
+}
+
 /* Returns whether anything has failed. */
 static bool run_with(uint64_t fails_at, bool goes_on)
 {
-    world.patience = TURNS_MAX;
+    world.gives_up = gives_up;
     world_open();
     script.bystander.fd = -1;
     bring_bystander();
     fail_from(fails_at, goes_on);
-    world.patience = goes_on && fails_at > 0 ? PATIENCE_MIN : TURNS_MAX;
     const bool is_good = run_all();
     const bool has_failed = memory.failed > 0;
     ck_assert(is_good || has_failed);
 
     fail_from(0, false);
-    world.patience = TURNS_MAX;
     if (fails_at % OFTEN == 0) {
         bring_bystander();
         ck_assert(run_all());
