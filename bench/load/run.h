@@ -2,9 +2,10 @@
 #ifndef BENCH_LOAD_RUN_H
 #define BENCH_LOAD_RUN_H
 /*
- * One run: connect everybody, load, measure, drain, close; and what its threads share.
+ * What the threads of one run share.
  *
- * Owner     the main thread, which conducts it: it moves the phase on, and the workers follow.
+ * Owner     the main thread, which conducts it (conductor.h): it moves the phase on, and the
+ *           workers follow.
  * Threads   everything here is constant during the run, or atomic.
  */
 #include <stdatomic.h>
@@ -17,9 +18,9 @@
 
 struct backend_ops;
 struct payload_source;
-struct report;
 struct simd_ops;
 struct tls_config;
+struct tokens;
 struct worker;
 
 enum run_phase {
@@ -37,6 +38,7 @@ struct run_slot {
 
 struct run {
     const struct options *options;
+    const struct tokens *tokens; /* of the sessions */
     const struct backend_ops *backend;
     const struct simd_ops *simd;
     struct payload_source *source;
@@ -71,8 +73,5 @@ static inline uint32_t run_publishers_per_room(const struct run *run)
 {
     return (run->options->publishers + run->options->rooms - 1) / run->options->rooms;
 }
-
-/* The whole of it: threads, phases, report on standard output, files. The exit status. */
-NODISCARD int run_conduct(const struct options *options, const char *command_line);
 
 #endif /* BENCH_LOAD_RUN_H */
