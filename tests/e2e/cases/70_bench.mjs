@@ -306,7 +306,7 @@ async function floorConnect(backend) {
     assertClean(run, `connects to floor ${backend} by ${generator}`);
     assert.ok(run.json.results.connects > 0, run.stdout);
     assert.ok(run.json.latency.count > 0, run.stdout);
-    assert.ok(run.json.server.system_ns > 0, run.stdout);
+    assert.ok(run.json.server.user_ns + run.json.server.system_ns > 0, run.stdout); /* split by ticks */
   }
   await floor.stop();
 }
