@@ -59,7 +59,7 @@ static bool find_server(struct options *options)
     return true;
 }
 
-static bool find_tokens(const struct options *options, struct tokens *tokens)
+static bool find_tokens(const struct options *options, struct tokens **tokens)
 {
     char error[TOKENS_ERROR_SIZE];
 
@@ -131,14 +131,14 @@ static int run_many(const struct options *options, const struct tokens *tokens, 
 int load_run(const struct options *wanted, struct stop *stop, const char *command_line)
 {
     struct options options = *wanted;
-    struct tokens tokens = {0};
+    struct tokens *tokens = NULL;
 
     if (!can_write(options.json_file) || !can_write(options.html_file) ||
         !has_open_files(&options) || !find_server(&options) || !find_tokens(&options, &tokens)) {
         return EXIT_FAILURE;
     }
-    const int status = options.find_max ? run_many(&options, &tokens, stop, command_line)
-                                        : run_once(&options, &tokens, stop, command_line);
-    tokens_free(&tokens);
+    const int status = options.find_max ? run_many(&options, tokens, stop, command_line)
+                                        : run_once(&options, tokens, stop, command_line);
+    tokens_destroy(tokens);
     return stop->signal == 0 ? status : EXIT_SIGNAL + stop->signal;
 }

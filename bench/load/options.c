@@ -54,7 +54,7 @@ static const struct argp_option option_table[] = {
     {"session", KEY_SESSION, NULL, 0,
      "connect, idle: also Centrifuge connect and subscribe, in rooms as for chat", 1},
     {"tokens", KEY_TOKENS, "FILE", 0,
-     "Sessions show a token (JWT) with their connect: one of this file's lines, in turn", 1},
+     "chat, --session: sign in with the tokens (JWT) in FILE, one in each line, by turns", 1},
     {"seed", KEY_SEED, "N", 0, "Of times, sizes and texts (1)", 1},
 
     {NULL, 0, NULL, 0, "The time:", 2},

@@ -72,7 +72,7 @@ struct options {
     const char *channel;     /* how the rooms' names begin */
     bool excludes_sender;    /* the server does not send back to who published */
     bool session;            /* connect, idle: a Centrifuge session with one subscription each */
-    const char *tokens_file; /* what sessions say who they are with; NULL: nothing */
+    const char *tokens_file; /* what sessions sign in with; NULL: nothing */
     double reconnect_rate;   /* connections cut and made again, per second in all */
     bool recovers;           /* chat: who comes back is given what it missed */
     bool has_storm;          /* nearly all are cut at once */

@@ -38,12 +38,12 @@ struct run_slot {
 
 struct run {
     const struct options *options;
-    const struct tokens *tokens; /* of the sessions */
     const struct backend_ops *backend;
     const struct simd_ops *simd;
     struct payload_source *source;
-    struct tls_config *tls;  /* NULL: not over TLS */
-    struct worker **workers; /* options->threads of them */
+    struct tls_config *tls;      /* NULL: not over TLS */
+    const struct tokens *tokens; /* NULL: nobody signs in */
+    struct worker **workers;     /* options->threads of them */
 
     _Atomic uint32_t phase;      /* enum run_phase; release, so that the times are seen */
     _Atomic uint64_t start_ns;   /* of the load */

@@ -47,11 +47,15 @@ static void write_subscribe(struct client *client, struct json_writer *writer)
 
 void session_write_opening(struct client *client, struct json_writer *writer)
 {
+    const struct tokens *tokens = client->worker->run->tokens;
     const struct command connect = {
         .id = ++client->command,
         .method = COMMAND_CONNECT,
-        .connect = {.token = tokens_of(client->worker->run->tokens, client->index),
-                    .name = {(const uint8_t *)"parley-bench", 12}},
+        .connect =
+            {
+                .name = {(const uint8_t *)"parley-bench", 12},
+                .token = tokens == NULL ? (struct bytes){0} : tokens_of(tokens, client->index),
+            },
     };
     command_write(writer, &connect);
     json_writer_text(writer, "\n");

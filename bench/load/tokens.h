@@ -2,33 +2,31 @@
 #ifndef BENCH_LOAD_TOKENS_H
 #define BENCH_LOAD_TOKENS_H
 /*
- * The file of --tokens: what sessions show who they are with, one a line. They take turns.
+ * The connection tokens (JWT) that sessions sign in with: those of a file, one in each line.
  *
- * Owner     main; read before any other thread begins, then constant.
+ * Owner     the run. Immutable once read, so any thread may ask.
+ * Failures  -errno; a line that is no token is -EINVAL. `error` then has the file, the line's
+ *           number and what was expected, never the token.
  */
-#include <stddef.h>
 #include <stdint.h>
 
 #include "core/annot.h"
 #include "core/bytes.h"
 
 enum {
-    TOKENS_SIZE_MAX = 4096,  /* bytes of one */
-    TOKENS_ERROR_SIZE = 256, /* bytes with the NUL */
+    TOKENS_SIZE_MAX = 4096,    /* bytes of one */
+    TOKENS_FILE_MAX = 1 << 28, /* bytes */
+    TOKENS_ERROR_SIZE = 320,   /* bytes, with the NUL */
 };
 
-/* Zeroed: there are none. */
-struct tokens {
-    char *text;
-    struct bytes *lines; /* of `text`; empty ones are left out */
-    size_t count;
-};
+struct tokens; /* opaque */
 
-/* 0, or -errno and one line in `error`; then `tokens` is zeroed. */
-NODISCARD int tokens_read(const char *path, struct tokens *tokens, char error[TOKENS_ERROR_SIZE]);
-void tokens_free(struct tokens *tokens);
+NODISCARD int tokens_read(const char *path, struct tokens **tokens, char error[TOKENS_ERROR_SIZE]);
 
-/* The one of this client; empty where there are none. */
-NODISCARD struct bytes tokens_of(const struct tokens *tokens, uint32_t client);
+/* NULL: nothing. */
+void tokens_destroy(struct tokens *tokens);
+
+/* They are given out by turns: that of client number `index`. */
+NODISCARD struct bytes tokens_of(const struct tokens *tokens, uint32_t index);
 
 #endif /* BENCH_LOAD_TOKENS_H */

@@ -14,7 +14,6 @@ import { promisify } from 'node:util';
 import { WebSocketServer } from 'ws';
 
 import { runBench } from '../lib/bench.mjs';
-import { freshFile } from '../lib/certificates.mjs';
 import { closeAtEnd } from '../lib/cleanup.mjs';
 import { group } from '../lib/runner.mjs';
 import { settings } from '../lib/server.mjs';
@@ -219,25 +218,7 @@ async function findMaxEndsEarly() {
   assert.equal(run.json.knee_is_exact, false);
 }
 
-/* -- tokens ------------------------------------------------------------------------------------ */
-
-async function tokens() {
-  const seen = [];
-  const url = await startWs((text, send) => {
-    const [connect, subscribe] = text.split('\n').map((line) => JSON.parse(line));
-    seen.push(connect.connect.token);
-    send(JSON.stringify({ id: connect.id, connect: { client: 'x', version: '' } }));
-    send(JSON.stringify({ id: subscribe.id, subscribe: {} }));
-  });
-  const long = 'x'.repeat(4000);
-  const file = freshFile('tokens', `one\n\n${long}\n`);
-  const run = await runBench(['idle', url, '--session', '--tokens', file, '--warmup', '0', '-d', '0.1', '-c', '3']);
-  assert.equal(run.status, 0, run.stderr);
-  assert.deepEqual(seen.sort(), ['one', 'one', long]);
-  const none = await runBench(['idle', url, '--session', '--tokens', '/nowhere', ...SHORT]);
-  assert.equal(none.status, 1);
-  assert.match(none.stderr, /--tokens: \/nowhere: No such file/);
-}
+/* -- and else ------------------------------------------------------------------------------------ */
 
 /* More connections than one address is used for by default; of ::1 there is no second one. */
 async function version6() {
@@ -262,7 +243,6 @@ group({
     ['stopped while connecting', stoppedWhileConnecting],
     ['stopped twice', stoppedTwice],
     ['find-max, and the server goes', findMaxEndsEarly],
-    ['tokens', tokens],
     ['IPv6', version6],
   ],
 });
