@@ -194,38 +194,7 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_HISTORY:
         *hash = post->history.hash;
         return blob_bytes(post->history.blob);
-    case POST_PUBLISH_ANSWER:
-    case POST_INTEREST_ANSWER:
-    case POST_LEAVE:
-    case POST_RECOVER:
-    case POST_PAGE:
-    case POST_PUBLICATION:
-    case POST_GAP:
-    case POST_LATER:
-    case POST_PRESENCE:
-    case POST_PRESENCE_PART:
-    case POST_PLACE:
-    case POST_PLACE_ANSWER:
-    case POST_PLACE_BACK:
-    case POST_LEASE:
-    case POST_LEASE_ANSWER:
-    case POST_NEWS:
-    case POST_NEWS_COPY:
-    case POST_STOP:
-    case POST_SETTINGS:
-    case POST_SETTINGS_TAKEN:
-    case POST_RELOAD:
-    case POST_KEY_SET:
-    case POST_WANT_KEYS:
-    case POST_DESERTED:
-    case POST_CLOSE:
-    case POST_DRAINED:
-    case POST_EXIT:
-    case POST_OVERLOAD:
-    case POST_ARCHIVE_APPEND:
-    case POST_ARCHIVE_APPENDED:
-    case POST_ARCHIVE_READ:
-    case POST_ARCHIVE_PAGE:
+    default:
         break;
     }
     NEVER("a post that no channel is asked by");

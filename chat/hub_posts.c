@@ -354,8 +354,10 @@ void hub_take(struct hub *hub, const struct post *post)
         take_publish_answer(hub, post);
         return;
     case POST_INTEREST:
+        take_interest(hub, post);
+        return;
     case POST_INTEREST_ANSWER:
-        (post->kind == POST_INTEREST ? take_interest : take_interest_answer)(hub, post);
+        take_interest_answer(hub, post);
         return;
     case POST_HISTORY:
         take_history(hub, post);
@@ -382,8 +384,10 @@ void hub_take(struct hub *hub, const struct post *post)
         take_from_archive(channel_ledger(hub->home), post);
         return;
     case POST_PRESENCE:
+        hub_take_presence(hub, post);
+        return;
     case POST_PRESENCE_PART:
-        (post->kind == POST_PRESENCE ? hub_take_presence : hub_take_presence_part)(hub, post);
+        hub_take_presence_part(hub, post);
         return;
     case POST_PLACE:
     case POST_PLACE_ANSWER:
@@ -395,22 +399,12 @@ void hub_take(struct hub *hub, const struct post *post)
         hub_take_lease(hub, post);
         return;
     case POST_NEWS:
-    case POST_NEWS_COPY:
-        (post->kind == POST_NEWS ? hub_take_news : hub_take_news_copy)(hub, post);
+        hub_take_news(hub, post);
         return;
-    case POST_STOP:
-    case POST_SETTINGS:
-    case POST_SETTINGS_TAKEN:
-    case POST_RELOAD:
-    case POST_KEY_SET:
-    case POST_WANT_KEYS:
-    case POST_DESERTED:
-    case POST_CLOSE:
-    case POST_DRAINED:
-    case POST_EXIT:
-    case POST_OVERLOAD:
-    case POST_ARCHIVE_APPEND:
-    case POST_ARCHIVE_READ:
+    case POST_NEWS_COPY:
+        hub_take_news_copy(hub, post);
+        return;
+    default: /* the control's, and what the archive is asked */
         break;
     }
     NEVER("a post that is not the hub's");

@@ -295,7 +295,6 @@ NODISCARD bool hub_places_are_quiet(const struct hub *hub);
 void hub_gauge_places(const struct hub *hub);
 struct quota *hub_quota(const struct hub *hub, enum quota_kind kind);
 NODISCARD uint16_t hub_home_of(const struct hub *hub, const struct quota_key *key);
-NODISCARD struct quota_key hub_key_of_user(const struct hub *hub, const struct session *session);
 
 /* hub_leases.c: what waits until its home may be asked (chat/leases.h); posts about leases. */
 void hub_ask_leases(struct hub *hub);
