@@ -365,8 +365,13 @@ void channel_send_out(struct channel_home *home, struct channel *channel, struct
     if (lagging && !list_is_linked(&channel->lagging)) {
         list_push_back(&home->lagging, &channel->lagging);
     }
-    if (channel_has_history(channel)) {
+    if (!channel_has_history(channel)) {
+        return;
+    }
+    if (channel->stream.count > 0) {
         channel_set_age(home, channel, &age_of(home, channel)->kept);
+    } else {
+        channel_settle(home, channel); /* the store had it so long that it is too old */
     }
 }
 
@@ -398,6 +403,7 @@ void channel_begin(struct channel_home *home, struct channel *channel, uint64_t 
         channel->interests[i].gap = true;
         metrics_add(home->options.metrics, METRIC_GAPS, 1);
     }
+    home->has_lost = home->has_lost || find_interest(channel, home->options.reactor) != NULL;
     if (channel->interest_count > 0 && !list_is_linked(&channel->lagging)) {
         list_push_back(&home->lagging, &channel->lagging);
     }
@@ -515,8 +521,12 @@ enum codes_error channel_publish(struct channel_home *home, const struct post_pu
 
 /* -- catching up ------------------------------------------------------------------------------- */
 
+/* Of who is here channel_next_lost() tells. */
 static bool tell_gap(struct channel_home *home, struct ids_handle room)
 {
+    if (room.reactor == home->options.reactor) {
+        return false;
+    }
     struct post post = {.kind = POST_GAP, .gap = {.room = room}};
     const struct bus_post packed = post_pack(&post);
     return bus_tell(home->options.bus, home->options.reactor, room.reactor, &packed) == BUS_POSTED;
@@ -579,6 +589,23 @@ void channel_catch_up(struct channel_home *home)
         channel_trim(home, channel);
         channel_settle(home, channel);
     }
+}
+
+bool channel_next_lost(struct channel_home *home, struct ids_handle *room)
+{
+    struct list_link *link = home->has_lost ? list_first(&home->lagging) : NULL;
+
+    for (; link != NULL; link = list_after(&home->lagging, link)) {
+        struct channel *channel = LIST_OWNER(link, struct channel, lagging);
+        struct interest *own = find_interest(channel, home->options.reactor);
+        if (own != NULL && own->gap) {
+            *room = own->room;
+            drop_interest(channel, own);
+            return true;
+        }
+    }
+    home->has_lost = false;
+    return false;
 }
 
 bool channel_is_lagging(const struct channel_home *home)

@@ -70,6 +70,7 @@ struct channel_home {
     struct age *ages;           /* one for each place of a policy */
     struct ledger *ledger;      /* NULL: nothing is stored */
     size_t history_bytes;
+    bool has_lost; /* perhaps: rooms of this reactor that are owed a gap */
     uint64_t now_ns;
     uint64_t expiry_ns;  /* when to look again */
     uint32_t renew_slot; /* the next channel whose book is told of another configuration */

@@ -320,16 +320,20 @@ static void take_publication(struct hub *hub, const struct post *post)
     }
 }
 
-/* Publications were lost for this room. */
-static void take_gap(struct hub *hub, const struct post *post)
+/* Publications were lost for this room, and its home has forgotten it. */
+static void take_gap(struct hub *hub, struct ids_handle handle)
 {
-    struct room *room = roster_at(hub->roster, post->gap.room);
-    if (room != NULL) {
-        lose_room(hub, room);
-        room->state = ROOM_LOST;
-        room->asked_from = 0; /* if a page is still on the way, nobody waits for it */
-        hub_room_maybe_left(hub, room);
+    struct room *room = roster_at(hub->roster, handle);
+    if (room == NULL) {
+        return;
     }
+    lose_room(hub, room);
+    room->state = ROOM_LOST;
+    room->asked_from = 0; /* if a page is still on the way, nobody waits for it */
+    if (list_is_linked(&room->recovering)) {
+        list_remove(&room->recovering); /* nor for one that was to be asked for */
+    }
+    hub_room_maybe_left(hub, room);
 }
 
 static void take_from_archive(struct ledger *ledger, const struct post *post)
@@ -375,7 +379,7 @@ void hub_take(struct hub *hub, const struct post *post)
         take_publication(hub, post);
         return;
     case POST_GAP:
-        take_gap(hub, post);
+        take_gap(hub, post->gap.room);
         return;
     case POST_LATER:
         return; /* only the credit is back */
@@ -497,6 +501,7 @@ void hub_flush(struct hub *hub)
 void hub_catch_up(struct hub *hub)
 {
     struct ledger *ledger = channel_ledger(hub->home);
+    struct ids_handle lost;
 
     hub_expire(hub);
     hub_tell_news(hub);
@@ -505,6 +510,9 @@ void hub_catch_up(struct hub *hub)
     hub_ask_leases(hub);
     if (ledger != NULL) {
         go_on_with_ledger(hub, ledger);
+    }
+    while (channel_next_lost(hub->home, &lost)) {
+        take_gap(hub, lost);
     }
     channel_catch_up(hub->home);
 }
