@@ -250,8 +250,8 @@ void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error
 
 void hub_room_maybe_left(struct hub *hub, struct room *room)
 {
-    if (room->state == ROOM_JOINING || room->member_count > 0 || room->waiter_count > 0 ||
-        hub_news_are_owed(hub, room)) {
+    if (room->state == ROOM_JOINING || room->is_admitting || room->member_count > 0 ||
+        room->waiter_count > 0 || hub_news_are_owed(hub, room)) {
         return;
     }
     const struct hub_leave leave = {room->channel, roster_handle(hub->roster, room)};

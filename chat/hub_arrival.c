@@ -206,10 +206,10 @@ static struct roster_waiter *waiter_of(const struct hub *hub, const struct sessi
     return &(*room)->waiters[subscription->member];
 }
 
-/* Has its page been overtaken by what was published since? */
+/* Has its page been overtaken by what was published since? One that is cut would not be longer. */
 static bool is_overtaken(const struct room *room, const struct roster_waiter *waiter)
 {
-    return waiter->page != NULL &&
+    return waiter->page != NULL && !waiter->is_cut &&
            page_first(waiter->page) + page_count(waiter->page) - 1 < room_position(room);
 }
 
@@ -222,6 +222,7 @@ static void read_again(struct hub *hub, struct hub_arrival *arrival, struct room
     if (waiter->page != NULL) {
         blob_drop(waiter->page, hub->options.pool);
         waiter->page = NULL;
+        waiter->is_cut = false;
     }
     hub_wish(hub, room);
 }
@@ -264,11 +265,15 @@ static bool write_one(struct hub *hub, const struct session *session, uint32_t i
         answer.verdict = RECOVERY_COMPLETE; /* after so many rounds, with nothing */
     }
     hub_describe(hub, room, waiter, answer, &told);
-    if (told.result.publications.size > *left) {
+    const size_t size = told.result.publications.size;
+    if (size <= *left) {
+        *left -= size;
+    } else if (*left == hub->options.page_bytes_max) {
+        *left = 0; /* the first ones always fit, as in a page: else it would never have them */
+    } else {
         told.result.publications = (struct bytes){NULL, 0};
         told.has_all = false;
     }
-    *left -= told.result.publications.size;
     if (index > 0) {
         json_writer_text(writer, ",");
     }

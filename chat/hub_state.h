@@ -169,7 +169,10 @@ void hub_wish(struct hub *hub, struct room *room);
 void hub_tell_unsubscribed(struct hub *hub, struct session *session, const struct room *room,
                            const struct grant *grant, enum codes_unsubscribe code);
 
-/* As many as may: all whose answer is known without reading, or from the page that was read. */
+/*
+ * As many as may: all whose answer is known without reading, or from the page that was read. Then
+ * hub_room_maybe_left().
+ */
 void hub_admit_waiters(struct hub *hub, struct room *room, struct blob *page);
 void hub_refuse_waiters(struct hub *hub, struct room *room, enum codes_error error);
 

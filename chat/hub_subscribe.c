@@ -212,11 +212,12 @@ static void admit(struct hub *hub, struct room *room, uint32_t index, struct rec
 }
 
 /* It comes in together with others, for which it may still have to wait. */
-static void keep_page(struct roster_waiter *waiter, struct blob *page)
+static void keep_page(const struct room *room, struct roster_waiter *waiter, struct blob *page)
 {
     if (page != NULL && waiter->page == NULL) {
         blob_share(page, 1);
         waiter->page = page;
+        waiter->is_cut = page_first(page) + page_count(page) <= room->top; /* it has just come */
     }
 }
 
@@ -235,6 +236,7 @@ void hub_admit_waiters(struct hub *hub, struct room *room, struct blob *page)
     CHECK(room->state == ROOM_JOINED);
     bool waits = false; /* for a later iteration, and for nothing else */
 
+    room->is_admitting = true; /* an arrival that fails leaves all its rooms */
     /* From the end: whoever moves into a gap has been looked at. */
     for (uint32_t i = room->waiter_count; i > 0; i--) {
         if (hub->recovery_bytes >= RECOVERY_BYTES_MAX || !outbox_is_roomy(hub->options.outbox)) {
@@ -245,12 +247,13 @@ void hub_admit_waiters(struct hub *hub, struct room *room, struct blob *page)
         if (answer.verdict == RECOVERY_READ) {
             waits = waits || !session_of(hub, &room->waiters[i - 1])->is_held;
         } else if (room->waiters[i - 1].origin == ROSTER_BY_CONNECT) {
-            keep_page(&room->waiters[i - 1], page);
+            keep_page(room, &room->waiters[i - 1], page);
             hub_arrive(hub, session_of(hub, &room->waiters[i - 1]));
         } else {
             admit(hub, room, i - 1, answer, page);
         }
     }
+    room->is_admitting = false;
     if (waits && !list_is_linked(&room->recovering)) {
         list_push_back(&hub->recovering, &room->recovering);
     }
