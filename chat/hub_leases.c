@@ -14,6 +14,7 @@
 #include "chat/post.h"
 #include "chat/quota.h"
 #include "chat/session.h"
+#include "chat/users.h"
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
