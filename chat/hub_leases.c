@@ -83,8 +83,7 @@ static bool find(struct hub *hub, const struct session *session, const struct qu
         is_found = costs[QUOTA_ADDRESS] != NULL;
     }
     if (session->identity != NULL && session->identity->has_place && is_limited(hub, QUOTA_USER)) {
-        costs[QUOTA_USER] =
-            leases_of(hub->leases, QUOTA_USER, &session->identity->user->key);
+        costs[QUOTA_USER] = leases_of(hub->leases, QUOTA_USER, &session->identity->user->key);
         is_found = is_found && costs[QUOTA_USER] != NULL;
     }
     return is_found;

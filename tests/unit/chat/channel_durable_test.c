@@ -218,8 +218,8 @@ START_TEST(is_not_forgotten_while_it_is_read)
     struct archive_page *page = ask_for("d:a", &blob);
     page->first = TOP;
     ck_assert(archive_post_reserve(page, 1, 3));
-    archive_post_add_record(page, (struct archive_record){
-                                      .offset = TOP, .age_ms = 20000, .value = view("\"3\"")});
+    archive_post_add_record(
+        page, (struct archive_record){.offset = TOP, .age_ms = 20000, .value = view("\"3\"")});
     find(page);
     ck_assert_int_eq(take_answer().error, CODES_ERROR_NONE);
     blob_drop(blob, world.sides[0].pool);

@@ -42,8 +42,8 @@ static struct client *come_again(uint16_t reactor)
         return NULL;
     }
     world.client_count++;
-    int size = snprintf(message, sizeof(message),
-                        "{\"id\":1,\"connect\":{\"token\":\"all\",\"subs\":{");
+    int size =
+        snprintf(message, sizeof(message), "{\"id\":1,\"connect\":{\"token\":\"all\",\"subs\":{");
     for (int i = 0; i < CHANNELS; i++) {
         size += snprintf(message + size, sizeof(message) - (size_t)size,
                          "%s\"%s\":{\"recover\":true,\"offset\":1}", i == 0 ? "" : ",", names[i]);

@@ -217,8 +217,8 @@ static void publish_sized(struct client *client, const char *channel, int size)
 {
     char *message = malloc((size_t)size + 256);
     ck_assert_ptr_nonnull(message);
-    (void)sprintf(message, "{\"id\":9,\"publish\":{\"channel\":\"%s\",\"data\":\"%*s\"}}",
-                  channel, size, "");
+    (void)sprintf(message, "{\"id\":9,\"publish\":{\"channel\":\"%s\",\"data\":\"%*s\"}}", channel,
+                  size, "");
     ck_assert_uint_eq(say(client, message), 0);
     free(message);
 }
@@ -240,8 +240,7 @@ START_TEST(more_than_a_page_is_no_end)
         settle();
         const struct event event = hear(ann, EVENT_CONNECTED, 1);
         ck_assert_int_eq(count_recovered(event.subs, names[_i], 2 * time), 2);
-        ck_assert_uint_eq(ann->disconnected,
-                          time == 0 ? CODES_DISCONNECT_INSUFFICIENT_STATE : 0);
+        ck_assert_uint_eq(ann->disconnected, time == 0 ? CODES_DISCONNECT_INSUFFICIENT_STATE : 0);
         offsets[_i] = 2;
     }
     close_world();

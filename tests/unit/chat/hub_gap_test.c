@@ -111,8 +111,8 @@ START_TEST(nobody_is_asked_for_a_room_that_is_lost)
     const struct room *room = roster_find(roster, table_hash(&world_key, view(name)), view(name));
     ck_assert_ptr_nonnull(room);
     const struct post gap = {.kind = POST_GAP, .gap = {.room = roster_handle(roster, room)}};
-    const struct post gone = {
-        .kind = POST_LEAVE, .leave = {.channel = room->channel, .room = gap.gap.room}};
+    const struct post gone = {.kind = POST_LEAVE,
+                              .leave = {.channel = room->channel, .room = gap.gap.room}};
     hub_take(hub_of(publisher), &gone); /* a home forgets whom it tells of a gap */
     hub_take(hub_of(ann), &gap);
     settle();
