@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole, and sessions. Commands are in hub_commands.c, rooms in hub_rooms.c, how a session comes
- * into one in hub_subscribe.c, posts in hub_posts.c, the encoding of what clients are told in
+ * The whole, and sessions. Commands are in hub_commands.c, rooms in hub_rooms.c, how a session
+ * comes into one in hub_subscribe.c, posts in hub_posts.c, the encoding of what clients are told in
  * hub_reply.c.
  */
 #include "chat/hub.h"

@@ -115,7 +115,7 @@ struct blob *presence_list(struct room *room, struct slab *sessions,
     };
 
     list_fill(&measured, room);
-    /* The same members, who are remembered by now: no more of them, though there be memory again. */
+    /* The same members, who are remembered by now; no more, though there may be memory again. */
     const struct presence_limits measured_limits = {measured.count, limits->bytes_max};
     struct list list = {
         .blob = blob_create(pool, measured.size),

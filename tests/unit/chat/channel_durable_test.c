@@ -208,7 +208,7 @@ START_TEST(is_not_forgotten_while_the_store_is_told)
 }
 END_TEST
 
-/* What the store has is too old to be kept, and there is no room for more: who asked is answered. */
+/* What the store has is too old to be kept, and there is no room: who asked is answered. */
 START_TEST(is_not_forgotten_while_it_is_read)
 {
     struct blob *blob;

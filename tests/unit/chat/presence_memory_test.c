@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A list of who is there, while memory is out for a moment: it has fewer of them, who are those that
- * are remembered as known, or there is none.
+ * A list of who is there, while memory is out for a moment: it has fewer of them, who are those
+ * that are remembered as known, or there is none.
  */
 #include "chat/herald.h"
 #include "chat/policy.h"
