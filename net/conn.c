@@ -87,6 +87,22 @@ void conn_close(struct conn *conn, uint32_t linger_ms)
     conn_begin_closing(conn, 0, linger_ms * MONOTIME_NS_PER_MS);
 }
 
+void conn_hang_up(struct conn *conn)
+{
+    if (conn->held) {
+        conn_abort(conn, 0);
+        return;
+    }
+    if (conn->state == CONN_STATE_FINISHED) {
+        conn_die(conn, false);
+        return;
+    }
+    conn->ended = true; /* whether it was, or will be, matters to nobody: see conn_flush() */
+    if (conn->state == CONN_STATE_OPEN) {
+        conn_begin_closing(conn, 0, conn->reactor->options.write_stall_ns);
+    }
+}
+
 /* Input that came before the end of it, and was not delivered yet, is kept. */
 static bool holds_input(const struct conn *conn)
 {

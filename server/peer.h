@@ -72,7 +72,7 @@ struct peer {
     bool is_connected;         /* `connect` succeeded: pings instead of the connect deadline */
     bool ping_sent;            /* and not yet answered */
     bool closed_by_client;     /* its close frame came before ours */
-    bool is_idle;              /* between two requests */
+    bool is_idle;              /* nothing of its next request has come; its deadline then changes */
     bool closes_after_answer;  /* PEER_API */
     bool reads_no_more;        /* PEER_API: what it still sends is dropped */
     bool waits_for_hub;        /* in gateway->waiting: its commands, or its wish for a place */
