@@ -220,7 +220,7 @@ static void answer(struct hub *hub, struct session *session)
 void hub_arrive(struct hub *hub, struct session *session)
 {
     CHECK(session->state == SESSION_ARRIVING);
-    if (session->arrival->is_whole && !session->arrival->waits_for_place &&
+    if (session->arrival->is_whole && !session->arrival->waits_for_place && !session->is_ending &&
         all_know(hub, session)) {
         answer(hub, session);
     }

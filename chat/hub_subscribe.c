@@ -80,7 +80,9 @@ static void admit(struct hub *hub, struct room *room, uint32_t index, struct rec
     const struct roster_waiter waiter = room->waiters[index];
     struct session *session = hub_session_at(hub, waiter.session);
 
-    if (membership_admit(hub->sessions, room, index) != 0) {
+    if (session->is_ending) {
+        hub_untie(hub, session, waiter.subscription); /* it would be given what it is not told of */
+    } else if (membership_admit(hub->sessions, room, index) != 0) {
         refuse(hub, &waiter, CODES_ERROR_INTERNAL);
     } else if (!confirm(hub, room, &waiter, answer, page)) {
         hub_tell_unsubscribed(hub, session, room, session->subscriptions[waiter.subscription].grant,
