@@ -170,7 +170,7 @@ void channel_settle(struct channel_home *home, struct channel *channel)
     if (is_busy || (channel->interest_count > 0 && channel->keys == NULL)) {
         channel_set_age(home, channel, NULL);
     } else if (channel->interest_count > 0) {
-        channel_set_age(home, channel, &age_of(home, channel)->keyed);
+        channel_set_age(home, channel, &channel_age_of(home, channel)->keyed);
     } else if (channel_has_history(channel)) {
         channel_set_age(home, channel, &channel_age_of(home, channel)->idle);
     } else {
