@@ -14,7 +14,7 @@
 enum {
     FLUSH_SENDS_MAX = 8,        /* per connection and iteration; the rest in the next one */
     PENDING_CAPACITY_MIN = 240, /* bytes */
-    APPEND_ROOM = 900,          /* bytes of a packet that small messages share */
+    APPEND_ROOM_MIN = 900,      /* bytes of a packet that small messages share */
 };
 
 static uint32_t now_ms(const struct conn *conn)
@@ -95,6 +95,22 @@ void conn_close(struct conn *conn, uint32_t linger_ms)
         return;
     }
     conn_begin_closing(conn, 0, linger_ms * MONOTIME_NS_PER_MS);
+}
+
+void conn_hang_up(struct conn *conn)
+{
+    if (conn->held) {
+        conn_abort(conn, 0);
+        return;
+    }
+    if (conn->state == CONN_STATE_FINISHED) {
+        die(conn, false);
+        return;
+    }
+    conn->ended = true; /* whether it was, or will be, matters to nobody: see conn_flush() */
+    if (conn->state == CONN_STATE_OPEN) {
+        conn_begin_closing(conn, 0, conn->reactor->options.write_stall_ns);
+    }
 }
 
 /* Input that came before the end of it, and was not delivered yet, is kept. */
@@ -451,6 +467,19 @@ enum conn_queued conn_queue_latest(struct conn *conn, struct packet *packet, siz
     return push(conn, packet, CONN_NORMAL);
 }
 
+/*
+ * Where one message follows another, more may: the next ones find room in the packet of this one.
+ * As much again as waits already, so that many messages are few packets; 0: it is the first one.
+ */
+static size_t room_behind(const struct conn *conn)
+{
+    if (conn->outq.normal == NULL) {
+        return 0;
+    }
+    const size_t room = conn->outq.bytes < PACKET_POOLED_MAX ? conn->outq.bytes : PACKET_POOLED_MAX;
+    return room < APPEND_ROOM_MIN ? APPEND_ROOM_MIN : room;
+}
+
 enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes body)
 {
     const size_t size = head.size + body.size;
@@ -462,9 +491,8 @@ enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes 
     if (!lends_queue(conn) && has_room(conn, size, false) && outq_append(&conn->outq, head, body)) {
         return note_queued(conn);
     }
-    /* Where one message follows another, more may: the next ones find room in this packet. */
-    const bool follows = conn->outq.normal != NULL && size < APPEND_ROOM;
-    struct packet *packet = packet_create(conn->reactor->packets, follows ? APPEND_ROOM : size);
+    const size_t room = room_behind(conn);
+    struct packet *packet = packet_create(conn->reactor->packets, size < room ? room : size);
     if (packet == NULL) {
         return CONN_TOO_SLOW;
     }

@@ -133,6 +133,13 @@ NODISCARD bool conn_mark(const struct conn *conn) ON_REACTOR;
  */
 void conn_close(struct conn *conn, uint32_t linger_ms) ON_REACTOR;
 
+/*
+ * The same, but the peer's FIN is not awaited, after conn_close() not any longer: for one on which
+ * nothing is under way. The kernel goes on delivering what it was given, and answers what the peer
+ * still sends with a reset.
+ */
+void conn_hang_up(struct conn *conn) ON_REACTOR;
+
 /* Ends it at once, with a reset; `reason` (0 or -errno) is what on_close gets. */
 void conn_abort(struct conn *conn, int reason) ON_REACTOR;
 

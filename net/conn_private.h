@@ -64,7 +64,7 @@ struct conn {
     bool was_high : 1;            /* above the high mark since it was last below the low one */
     bool drained_due : 1;         /* on_drained is owed */
     bool feed_due : 1;            /* resumed with pending bytes, or with the end of input */
-    bool ended : 1;               /* the peer's FIN was received */
+    bool ended : 1;               /* the peer's FIN was received, or is not waited for */
     bool paused : 1;
     bool large : 1; /* its queue may hold queue_bytes_max_large */
     bool reset : 1; /* DYING: drop it with a reset */

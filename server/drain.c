@@ -44,6 +44,7 @@ static void begin_paced(struct drain *drain) ON_REACTOR
 
     drain->phase = DRAIN_PACED;
     gateway_stop_listening(drain->gateway);
+    metrics_add(drain->metrics, METRIC_DRAIN_TOLD, gateway_end_requests(drain->gateway, true));
     count_remaining(drain);
     pace_begin(&drain->pace, now_ns, told_by_ns(drain, now_ns), interval_ns, drain->seed);
 }
@@ -118,7 +119,7 @@ void drain_end(struct drain *drain)
     drain->has_cut = false;
     drain->deadline_ns = drain->deadline_ns > least_ns ? drain->deadline_ns : least_ns;
     reactor_stop_listening(drain->reactor);
-    gateway_drain_internal(drain->gateway);
+    (void)gateway_end_requests(drain->gateway, false);
 }
 
 void drain_begin(struct drain *drain)

@@ -6,16 +6,17 @@
  *
  *   grace    /ready says no; everything else goes on, also for who still comes, until load
  *            balancers have noticed (shutdown.grace)
- *   paced    the public listener is closed; one connection after the other is told 3001, behind
- *            everything that it is owed: as slowly as the time allows, not below
- *            shutdown.close_rate, so that those who come back elsewhere are no storm there. Who has
- *            not asked for anything yet may, for websocket.close_timeout: it may be under way
+ *   paced    the public listener is closed. Who speaks HTTP does not come back for being sent away,
+ *            so all at once are: a request that has begun is answered, what is silent is closed a
+ *            moment later. One WebSocket after the other is told 3001, behind everything that it is
+ *            owed: as slowly as the time allows, not below shutdown.close_rate, so that those who
+ *            come back elsewhere are no storm there
  *   told     nobody is left to be told; who was has the rest of shutdown.timeout to take what it is
  *            owed and to answer, then it is cut
  *   deserted no client is there any more. The internal listener stays, for /ready and /metrics are
  *            asked of any reactor and speak of all
- *   last     so it is on every reactor: the internal listener goes, too, and who asks there, behind
- *            an answer to what was asked
+ *   last     so it is on every reactor: the internal listener goes, too, and who asks there as who
+ *            asked outside
  *
  * Owner     a shard. ON its reactor. A plain value; zeroed: no drain.
  * Not here  what still is under way in the hub, and who is told that it is over (shard.c); how far

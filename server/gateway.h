@@ -137,11 +137,15 @@ void gateway_shed(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 /* Bytes that it makes us keep: what it has not read, messages that it has not said to the end. */
 NODISCARD size_t gateway_kept_bytes(const struct conn *conn) ON_REACTOR;
 
-/* To one that stays: it is to come back elsewhere (3001), which is said behind what it is owed. */
+/*
+ * To one that stays. A client of the chat is to come back elsewhere (3001), which is said behind
+ * what it is owed. Of who speaks HTTP a request that has begun is answered, with Connection: close;
+ * one that may be on its way has a moment to come; nothing else is waited for.
+ */
 void gateway_say_goodbye(struct gateway *gateway, struct conn *conn) ON_REACTOR;
 
-/* Closes the connections of the internal listener, behind what they have asked. */
-void gateway_drain_internal(struct gateway *gateway) ON_REACTOR;
+/* To all who speak HTTP: clients, or who came by the internal listener. How many that are. */
+uint32_t gateway_end_requests(struct gateway *gateway, bool of_clients) ON_REACTOR;
 
 /* Memory of what is known of connections beside their sockets. */
 NODISCARD size_t gateway_bytes(const struct gateway *gateway);

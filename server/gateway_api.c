@@ -386,7 +386,7 @@ void gateway_begin_api(struct gateway *gateway, struct peer *peer,
     }
     gateway->api_count++;
     peer->state = PEER_API;
-    peer->closes_after_answer = request->close;
+    peer->closes_after_answer = request->close || peer->is_sent_away;
     peer->phase_deadline = 0;
     api_request_begin(peer->request, target.form, target.method);
     http_body_begin(&peer->request->reader, request);
@@ -398,9 +398,12 @@ void gateway_begin_api(struct gateway *gateway, struct peer *peer,
             .status = 200,
             .content_type = lines_type,
             .chunked = true,
-            .close = request->close,
+            .close = peer->closes_after_answer,
         };
         hold_if_high(peer, gateway_say(gateway, peer, &response, nothing));
+    }
+    if (!conn_is_closing(peer->conn) && peer->is_sent_away) {
+        gateway_drain_api(gateway, peer);
     }
     if (!conn_is_closing(peer->conn)) {
         (void)gateway_read_api(gateway, peer, (struct span){NULL, 0}); /* it may have no body */

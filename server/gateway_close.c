@@ -163,29 +163,41 @@ void gateway_say_goodbye(struct gateway *gateway, struct conn *conn)
     peer->is_sent_away = true;
     if (peer->state == PEER_HTTP) {
         gateway_expect_last_request(gateway, peer);
+    } else if (peer->state == PEER_API) {
+        gateway_drain_api(gateway, peer);
     } else {
         gateway_end(gateway, peer, CODES_DISCONNECT_SHUTDOWN);
     }
 }
 
-static void close_internal(struct conn *conn, void *context) ON_REACTOR
-{
-    struct peer *peer = conn_user(conn);
+/* Who is to be sent away, and how many were. */
+struct requesters {
+    struct gateway *gateway;
+    bool are_clients;
+    uint32_t count;
+};
 
-    if (gateway_is_client(conn)) {
+static void end_requests_of(struct conn *conn, void *context) ON_REACTOR
+{
+    struct requesters *requesters = context;
+    const struct peer *peer = conn_user(conn);
+
+    if (peer->is_stream || gateway_is_client(conn) != requesters->are_clients) {
         return;
     }
-    peer->is_sent_away = true;
-    if (peer->state == PEER_API) {
-        gateway_drain_api(context, peer); /* what it has asked is answered */
-    } else {
-        conn_close(conn, GATEWAY_HTTP_LINGER_MS);
+    if (!conn_is_closing(conn)) {
+        gateway_say_goodbye(requesters->gateway, conn);
+        requesters->count++;
+    } else if (peer->is_idle) {
+        conn_hang_up(conn); /* it had been silent for too long, and we wait for its FIN */
     }
 }
 
-void gateway_drain_internal(struct gateway *gateway)
+uint32_t gateway_end_requests(struct gateway *gateway, bool of_clients)
 {
-    reactor_each_conn(gateway->reactor, close_internal, gateway);
+    struct requesters requesters = {.gateway = gateway, .are_clients = of_clients};
+    reactor_each_conn(gateway->reactor, end_requests_of, &requesters);
+    return requesters.count;
 }
 
 void gateway_shed(struct gateway *gateway, struct conn *conn)

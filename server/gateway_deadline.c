@@ -7,6 +7,9 @@
 #include "server/config.h"
 #include "server/gateway_state.h"
 
+/* For a request that its client has sent already, or is about to: it does not know that we end. */
+static const uint64_t last_request_ns = UINT64_C(250) * GATEWAY_NS_PER_MS;
+
 uint32_t gateway_now_ms(const struct gateway *gateway)
 {
     const uint64_t elapsed_ns = reactor_now(gateway->reactor) - gateway->began_ns;
@@ -58,6 +61,42 @@ static uint64_t next_random(struct gateway *gateway)
     gateway->random ^= gateway->random >> 7;
     gateway->random ^= gateway->random << 17;
     return gateway->random;
+}
+
+static void expect_head(struct gateway *gateway, struct peer *peer, uint64_t timeout_ns)
+{
+    peer->phase_deadline = gateway_after_ns(gateway, timeout_ns);
+    gateway_arm(gateway, peer);
+}
+
+/* An idle connection is of no use to anybody, unless a back end keeps it for its next request. */
+void gateway_expect_request(struct gateway *gateway, struct peer *peer)
+{
+    const struct config *config = gateway->options.config;
+
+    peer->is_idle = peer->request != NULL;
+    expect_head(gateway, peer,
+                peer->is_idle ? config->http_api.idle_timeout_ns
+                              : config->http_server.handshake_timeout_ns);
+}
+
+/* Somebody who is cut off while it asks does not know whether it was heard. */
+void gateway_expect_last_request(struct gateway *gateway, struct peer *peer)
+{
+    peer->is_idle = peer->http.scanned == 0;
+    expect_head(gateway, peer,
+                peer->is_idle ? last_request_ns
+                              : gateway->options.config->websocket.close_timeout_ns);
+}
+
+void gateway_expect_rest(struct gateway *gateway, struct peer *peer)
+{
+    const struct config *config = gateway->options.config;
+
+    peer->is_idle = false;
+    expect_head(gateway, peer,
+                peer->is_sent_away ? config->websocket.close_timeout_ns
+                                   : config->http_server.handshake_timeout_ns);
 }
 
 void gateway_expect_connect(struct gateway *gateway, struct peer *peer)

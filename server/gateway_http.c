@@ -73,29 +73,6 @@ enum conn_queued gateway_say(struct gateway *gateway, struct peer *peer,
     return queue(gateway, peer, (struct bytes){head, size}, body);
 }
 
-static void expect_head(struct gateway *gateway, struct peer *peer, uint64_t timeout_ns)
-{
-    peer->phase_deadline = gateway_after_ns(gateway, timeout_ns);
-    gateway_arm(gateway, peer);
-}
-
-/* An idle connection is of no use to anybody, unless a back end keeps it for its next request. */
-void gateway_expect_request(struct gateway *gateway, struct peer *peer)
-{
-    const struct config *config = gateway->options.config;
-
-    peer->is_idle = peer->request != NULL;
-    expect_head(gateway, peer,
-                peer->is_idle ? config->http_api.idle_timeout_ns
-                              : config->http_server.handshake_timeout_ns);
-}
-
-/* It may be on the way: somebody who is cut off now does not know whether it was heard. */
-void gateway_expect_last_request(struct gateway *gateway, struct peer *peer)
-{
-    expect_head(gateway, peer, gateway->options.config->websocket.close_timeout_ns);
-}
-
 static void close_after_answer(struct peer *peer) ON_REACTOR
 {
     peer->state = PEER_CLOSING;
@@ -118,14 +95,28 @@ static void refuse(struct gateway *gateway, struct peer *peer, unsigned status) 
     gateway_refuse(gateway, peer, &response, (struct bytes){NULL, 0});
 }
 
-void gateway_head_timeout(struct gateway *gateway, struct peer *peer)
+/* It said nothing, or nothing more: there is nothing to answer. */
+static void end_silence(struct gateway *gateway, struct peer *peer) ON_REACTOR
 {
-    if (peer->http.scanned == 0 && conn_queued_bytes(peer->conn) > 0 && !peer->is_sent_away) {
-        gateway_expect_request(gateway, peer); /* it is still reading the last answer */
+    if (conn_queued_bytes(peer->conn) > 0) { /* it is still reading the last answer */
+        if (peer->is_sent_away) {
+            gateway_expect_last_request(gateway, peer);
+        } else {
+            gateway_expect_request(gateway, peer);
+        }
         return;
     }
+    peer->is_idle = true;
+    close_after_answer(peer);
+    if (peer->is_sent_away) {
+        conn_hang_up(peer->conn); /* browsers keep what they opened ahead, whatever we say */
+    }
+}
+
+void gateway_head_timeout(struct gateway *gateway, struct peer *peer)
+{
     if (peer->http.scanned == 0) {
-        close_after_answer(peer); /* said nothing, or nothing more: there is nothing to answer */
+        end_silence(gateway, peer);
         return;
     }
     metrics_add(gateway->options.metrics, METRIC_REJECTED_HEAD_TIMEOUT, 1);
@@ -159,7 +150,7 @@ static void answer_page(struct gateway *gateway, struct peer *peer,
     metrics_add(gateway->options.metrics, answer.count, 1);
 
     uint8_t head[HTTP_RESPONSE_SIZE_MAX];
-    const bool closes = request->close || request->body != HTTP_BODY_NONE ||
+    const bool closes = request->close || request->body != HTTP_BODY_NONE || peer->is_sent_away ||
                         (gateway->draining && !is_internal(gateway, peer));
     const struct http_response response = {
         .status = answer.status,
@@ -250,6 +241,7 @@ static void become_stream(struct gateway *gateway, struct peer *peer, bool compr
 {
     const uint32_t now_ms = gateway_now_ms(gateway);
 
+    gateway_close_api(gateway, peer); /* what it asked before lies where the stream will */
     stream_init(&peer->stream,
                 is_chat ? &gateway->chat_limits[compression] : &gateway->echo_limits[compression]);
     conn_set_mark(peer->conn, compression);
@@ -368,8 +360,7 @@ size_t gateway_read_http(struct gateway *gateway, struct peer *peer, struct span
             return consumed;
         }
         if (peer->is_idle) {
-            peer->is_idle = false;
-            expect_head(gateway, peer, gateway->options.config->http_server.handshake_timeout_ns);
+            gateway_expect_rest(gateway, peer);
         }
         struct http_request request;
         const struct bytes head = {rest.data, rest.size};

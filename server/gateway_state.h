@@ -83,6 +83,16 @@ void gateway_arm(struct gateway *gateway, struct peer *peer);
 /* gateway_deadline.c: what the present phase waits for now, with its deadline. */
 void gateway_expect_connect(struct gateway *gateway, struct peer *peer);
 void gateway_begin_pings(struct gateway *gateway, struct peer *peer) ON_REACTOR;
+void gateway_expect_request(struct gateway *gateway, struct peer *peer);
+
+/* gateway_deadline.c: the first bytes of a request have come to an idle one. */
+void gateway_expect_rest(struct gateway *gateway, struct peer *peer);
+
+/*
+ * gateway_deadline.c: the server ends. A request head that has begun has as long as others have to
+ * say goodbye, one that may be on its way has a moment.
+ */
+void gateway_expect_last_request(struct gateway *gateway, struct peer *peer);
 
 /* gateway_deadline.c: an answer to our ping. False: nobody asked. */
 bool gateway_take_pong(struct gateway *gateway, struct peer *peer);
@@ -130,9 +140,6 @@ enum conn_queued gateway_say(struct gateway *gateway, struct peer *peer,
 void gateway_refuse(struct gateway *gateway, struct peer *peer,
                     const struct http_response *response, struct bytes body) ON_REACTOR;
 
-/* gateway_http.c: the next request has its time from now on. */
-void gateway_expect_request(struct gateway *gateway, struct peer *peer);
-
 /* gateway_api.c: a request for /api, whose body comes to gateway_read_api(). */
 void gateway_begin_api(struct gateway *gateway, struct peer *peer,
                        const struct http_request *request) ON_REACTOR;
@@ -175,9 +182,6 @@ NODISCARD enum gateway_run gateway_admit(struct gateway *gateway, struct peer *p
 
 /* gateway_rate.c: one more control frame? False: the peer is over. */
 bool gateway_admit_control(struct gateway *gateway, struct peer *peer) ON_REACTOR;
-
-/* gateway_http.c: the server ends; the peer has as long to ask as others have to say goodbye. */
-void gateway_expect_last_request(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
 /* gateway_http.c: no whole request head came in time. */
 void gateway_head_timeout(struct gateway *gateway, struct peer *peer) ON_REACTOR;

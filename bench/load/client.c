@@ -9,6 +9,7 @@
 #include "bench/load/floor.h"
 #include "bench/load/run.h"
 #include "bench/load/session.h"
+#include "bench/load/tokens.h"
 #include "bench/load/worker.h"
 #include "core/check.h"
 #include "net/conn.h"
@@ -24,7 +25,7 @@
 
 enum {
     REQUEST_SIZE_MAX = 4096, /* bytes */
-    COMMANDS_SIZE_MAX = 1024,
+    COMMANDS_SIZE_MAX = 1024 + TOKENS_SIZE_MAX,
     LINGER_MS = 1000, /* for the server's close frame */
     ASSEMBLY_SIZE_MIN = 4096,
 };

@@ -32,6 +32,7 @@ enum option_key {
     KEY_ROOMS,
     KEY_EXCLUDES_SENDER,
     KEY_SESSION,
+    KEY_TOKENS,
     KEY_CHANNEL,
     KEY_RECONNECTS,
     KEY_RECOVER,
@@ -94,6 +95,8 @@ static const struct argp_option option_table[] = {
      "fanout: this server does not send back to who sent", 1},
     {"session", KEY_SESSION, NULL, 0,
      "connect, idle: also Centrifuge connect and subscribe, in rooms as for chat", 1},
+    {"tokens", KEY_TOKENS, "FILE", 0,
+     "chat, --session: sign in with the tokens (JWT) in FILE, one in each line, by turns", 1},
     {"seed", KEY_SEED, "N", 0, "Of times, sizes and texts (1)", 1},
 
     {NULL, 0, NULL, 0, "The time:", 2},
@@ -356,6 +359,9 @@ static int read_load_option(int key, char *text, struct parse *parse)
     case KEY_SESSION:
         options->session = true;
         return 0;
+    case KEY_TOKENS:
+        options->tokens_file = text;
+        return 0;
     case KEY_SEED: {
         uint32_t seed = 0;
         const int result = read_count(parse, "--seed", text, UINT32_MAX, &seed);
@@ -610,6 +616,9 @@ static const char *find_fault(const struct parse *parse)
     }
     if (options->ca_file != NULL && options->tls_insecure) {
         return "--ca and --tls-insecure exclude each other";
+    }
+    if (options->tokens_file != NULL && options->scenario != OPTIONS_CHAT && !options->session) {
+        return "--tokens is for chat and --session";
     }
     if (options->compress && (is_tcp || options->scenario == OPTIONS_FLOOR)) {
         return "--compress is for ws:// and wss://";

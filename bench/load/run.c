@@ -12,6 +12,7 @@
 #include "bench/load/report.h"
 #include "bench/load/scenario.h"
 #include "bench/load/tally.h"
+#include "bench/load/tokens.h"
 #include "bench/load/worker.h"
 #include "core/check.h"
 #include "core/cpu.h"
@@ -433,6 +434,21 @@ static int create_tls(struct run *run)
     return 0;
 }
 
+/* 0 or -errno, and then the reason was printed. */
+static int read_tokens(struct run *run)
+{
+    char error[TOKENS_ERROR_SIZE];
+
+    if (run->options->tokens_file == NULL) {
+        return 0;
+    }
+    const int result = tokens_read(run->options->tokens_file, &run->tokens, error);
+    if (result != 0) {
+        (void)fprintf(stderr, "parley-bench: --tokens: %s\n", error);
+    }
+    return result;
+}
+
 static int create(struct conductor *conductor)
 {
     char reason[BACKEND_REASON_SIZE];
@@ -443,6 +459,9 @@ static int create(struct conductor *conductor)
         return result;
     }
     result = create_tls(&conductor->run);
+    if (result == 0) {
+        result = read_tokens(&conductor->run);
+    }
     if (result != 0) {
         return result;
     }
@@ -479,6 +498,7 @@ static void destroy(struct conductor *conductor)
     }
     payload_source_destroy(run->source);
     tls_config_unref(run->tls);
+    tokens_destroy(run->tokens);
     free(run->slots);
     free(run->completed);
     free(run->numbers);

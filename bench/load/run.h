@@ -20,6 +20,7 @@ struct payload_source;
 struct report;
 struct simd_ops;
 struct tls_config;
+struct tokens;
 struct worker;
 
 enum run_phase {
@@ -41,6 +42,7 @@ struct run {
     const struct simd_ops *simd;
     struct payload_source *source;
     struct tls_config *tls;  /* NULL: not over TLS */
+    struct tokens *tokens;   /* NULL: nobody signs in */
     struct worker **workers; /* options->threads of them */
 
     _Atomic uint32_t phase;      /* enum run_phase; release, so that the times are seen */

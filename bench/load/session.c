@@ -7,6 +7,7 @@
 #include "bench/load/client.h"
 #include "bench/load/run.h"
 #include "bench/load/scenario.h"
+#include "bench/load/tokens.h"
 #include "bench/load/worker.h"
 #include "proto/command.h"
 #include "proto/event.h"
@@ -46,10 +47,15 @@ static void write_subscribe(struct client *client, struct json_writer *writer)
 
 void session_write_opening(struct client *client, struct json_writer *writer)
 {
+    const struct tokens *tokens = client->worker->run->tokens;
     const struct command connect = {
         .id = ++client->command,
         .method = COMMAND_CONNECT,
-        .connect.name = {(const uint8_t *)"parley-bench", 12},
+        .connect =
+            {
+                .name = {(const uint8_t *)"parley-bench", 12},
+                .token = tokens == NULL ? (struct bytes){0} : tokens_of(tokens, client->index),
+            },
     };
     command_write(writer, &connect);
     json_writer_text(writer, "\n");

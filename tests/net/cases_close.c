@@ -109,6 +109,40 @@ START_TEST(closing_throws_input_away)
 }
 END_TEST
 
+/* Whoever keeps its socket open is told, and not waited for: at once, or from then on. */
+START_TEST(hangs_up)
+{
+    static const bool closes_first[] = {false, true};
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+
+    for (size_t i = 0; i < sizeof(closes_first) / sizeof(closes_first[0]); i++) {
+        struct fixture_peer *peer = NULL;
+        const int client = fixture_connect(fixture, &peer);
+        int end = -1;
+        for (int n = 0; n < 100; n++) {
+            ck_assert_int_ne(fixture_queue(peer, 0, 30000, CONN_NORMAL), CONN_TOO_SLOW);
+        }
+        if (closes_first[i]) {
+            conn_close(peer->conn, LONG_MS);
+        } else {
+            conn_hang_up(peer->conn);
+        }
+        ck_assert_uint_eq(fixture_read_rest(fixture, client, &end), 3000000);
+        ck_assert_int_eq(end, 0);
+        if (closes_first[i]) {
+            ck_assert_uint_eq(peer->close_calls, 0);
+            conn_hang_up(peer->conn);
+        }
+        fixture_until_closed(fixture, peer);
+        ck_assert_int_eq(peer->reason, 0);
+        fixture_until_empty(fixture);
+        fixture->plug->close(fixture->world, client);
+    }
+    fixture_end(fixture);
+}
+END_TEST
+
 START_TEST(patience_ends)
 {
     const struct reactor_options options = fixture_options();
@@ -338,7 +372,7 @@ static uint32_t draw(uint32_t *seed, uint32_t below)
 static size_t take_some(struct fixture_peer *peer, struct span in)
 {
     uint32_t *seed = peer->fixture->context;
-    switch (draw(seed, 12)) {
+    switch (draw(seed, 13)) {
     case 0:
         conn_pause(peer->conn);
         break;
@@ -347,6 +381,9 @@ static size_t take_some(struct fixture_peer *peer, struct span in)
         break;
     case 2:
         conn_abort(peer->conn, -EPROTO);
+        break;
+    case 3:
+        conn_hang_up(peer->conn);
         break;
     default:
         (void)fixture_queue(peer, 1, 1 + draw(seed, 70000), CONN_NORMAL);
@@ -439,6 +476,7 @@ TCase *cases_close(void)
     tcase_add_loop_test(tcase, close_sends_everything_first, 0, count);
     tcase_add_loop_test(tcase, ends_behind_a_send, 0, count);
     tcase_add_loop_test(tcase, closing_throws_input_away, 0, count);
+    tcase_add_loop_test(tcase, hangs_up, 0, count);
     tcase_add_loop_test(tcase, patience_ends, 0, count);
     tcase_add_loop_test(tcase, abort_resets, 0, count);
     tcase_add_loop_test(tcase, reset_by_peer, 0, count);

@@ -118,7 +118,7 @@ async function binary(server) {
 
 group({
   name: 'utf8',
-  on: 'matrix',
+  on: 'backends',
   server: { echo: true },
   cases: [
     ['good text', good],

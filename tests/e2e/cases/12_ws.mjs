@@ -89,7 +89,7 @@ async function noProtocol(server) {
 
 group({
   name: 'ws',
-  on: 'matrix',
+  on: 'backends',
   server: {
     config: {
       client: { insecure: true, control_rate: 10000, control_burst: 10000 },

@@ -7,7 +7,7 @@ import { group } from '../lib/runner.mjs';
 
 group({
   name: 'python websockets',
-  on: 'matrix',
+  on: 'backends',
   server: {
     config: {
       client: { insecure: true, control_rate: 1000, control_burst: 1000 },

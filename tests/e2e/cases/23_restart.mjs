@@ -9,7 +9,7 @@ import { FrameClient, TEXT } from '../lib/frames.mjs';
 import { Wire, head } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server } from '../lib/server.mjs';
-import { within } from '../lib/wait.mjs';
+import { SLOWNESS, within } from '../lib/wait.mjs';
 
 /* Every client is told 3001, comes back by itself, and the talk goes on. */
 async function reconnects(_, point) {
@@ -39,7 +39,11 @@ async function reconnects(_, point) {
 
 /* Whatever state a connection is in, it does not hold the server up. */
 async function manyStates(_, point) {
-  const server = await Server.start({ ...point, echo: true, config: { client: { insecure: true } } });
+  const server = await Server.start({
+    ...point,
+    echo: true,
+    config: { client: { insecure: true }, websocket: { close_timeout: `${SLOWNESS}s` } },
+  });
   const chats = await Promise.all(Array.from({ length: 20 }, () => RawChat.connect(server)));
   await Promise.all(chats.map((chat, i) => chat.subscribe(`states-${i % 3}`)));
   const fresh = await RawChat.open(server);

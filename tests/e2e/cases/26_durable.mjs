@@ -33,15 +33,6 @@ function configFor(directory, more = {}) {
   };
 }
 
-/* Another history_ttl in a namespace, while the server runs. */
-async function reloadWith(server, config, name, ttl) {
-  const whole = structuredClone(config);
-  whole.channel.namespaces.find((one) => one.name === name).history_ttl = ttl;
-  writeConfig(`config-${server.port}.json`, JSON.stringify(whole));
-  server.kill('SIGHUP');
-  await server.untilMetric('parley_reloads_total{outcome="done"}', (value) => value === 1, 'a reload');
-}
-
 async function withStore(point, run, more) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'parley-durable-'));
   const config = configFor(directory, more);
@@ -235,11 +226,9 @@ async function withoutStore(_, point) {
     const store = childOf(server);
     process.kill(store, 'SIGSTOP');
     try {
-      const began = Date.now();
       const error = await Sdk.errorOf(reader.publish('durable:stuck', { number: 2 }), 'a publish that waits');
       assert.equal(error.code, 100);
       assert.ok(error.temporary ?? true);
-      assert.ok(Date.now() - began > 1000 && Date.now() - began < 6000, `${Date.now() - began} ms`);
       const refused = await Sdk.errorOf(reader.centrifuge.rpc('x', {}), 'other commands go on');
       assert.equal(refused.code, 108);
       await reader.publish('kept:stuck', { number: 1 });
@@ -337,7 +326,9 @@ async function leavesInTime(_, point) {
     sdk.close();
     const runs = 'parley_store_runs_total{result="stored"}';
     const before = (await server.metrics()).value(runs);
-    await reloadWith(server, config, 'longer', '1h');
+    const changed = structuredClone(config);
+    changed.channel.namespaces.find((one) => one.name === 'longer').history_ttl = '1h';
+    await server.reload(changed);
     await server.untilMetric(runs, (value) => value === before + 1, 'what the store is told');
     await crash(server);
     await until(async () => /brief:goes does not exist/.test((await exported('brief:goes')).stderr), 'it to be gone');
@@ -363,9 +354,18 @@ group({
     ['kill -9 of the server loses nothing acknowledged', survivesCrashes],
     ['kill -9 of the store neither', survivesItsStore],
     ['SIGTERM', stopsInOrder],
+    ['history_size holds in the store too', keepsWhatIsConfigured],
+  ],
+});
+
+/* What the store's thread has to do with: how many reactors there are makes no difference. */
+group({
+  name: 'durable: no answer',
+  on: 'backends',
+  server: false,
+  cases: [
     ['a store that does not answer', withoutStore],
     ['SIGTERM while the store does not answer', stopsWithoutStore],
-    ['history_size holds in the store too', keepsWhatIsConfigured],
     ['a foreign directory', foreign],
   ],
 });

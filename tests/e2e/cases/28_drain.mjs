@@ -6,6 +6,7 @@
  */
 import assert from 'node:assert/strict';
 
+import { BackEnd } from '../lib/api.mjs';
 import { CHAT, RawChat } from '../lib/chat.mjs';
 import { FrameClient, CLOSE } from '../lib/frames.mjs';
 import { UPGRADE, Wire, head, request } from '../lib/http.mjs';
@@ -155,33 +156,76 @@ async function cuts(_, point) {
   reader.destroy();
 }
 
-/* Accepted, and not asked yet: a request that was under way is answered, a new client sent elsewhere. */
-async function answersTheLast(_, point) {
-  const server = await start(point, { grace: '0s', timeout: '10m' },
-    { websocket: { close_timeout: '1m' } });
-  const [asks, comes] = await Promise.all([Wire.open(server.port), Wire.open(server.port)]);
-  await server.untilMetric('parley_connections_open', (value) => value === 3, 'the two, and who asks');
+const SLOW_PEERS = { websocket: { close_timeout: '1m' }, http_api: { insecure: true } };
+
+const halves = (text) => [text.slice(0, -2), text.slice(-2)];
+
+const ended = (wires) => within(Promise.all(wires.map((wire) => wire.whenEnded)), 'them to be closed');
+
+/*
+ * A request that has begun is answered, and a new client sent elsewhere; who is silent is closed
+ * meanwhile. They keep their ends open, as browsers do, and hold nobody up.
+ */
+async function endsRequests(_, point) {
+  const server = await start(point, { grace: '0s', timeout: '10m' }, SLOW_PEERS);
+  const [asks, comes, kept, silent] = await Promise.all(
+    Array.from({ length: 4 }, () => Wire.open(server.port)));
+  kept.write(head('GET', '/'));
+  assert.notEqual((await kept.response()).headers.get('connection'), 'close');
+  const [page, pageEnd] = halves(head('GET', '/'));
+  const [upgrade, upgradeEnd] = halves(head('GET', CHAT, UPGRADE));
+  asks.write(page);
+  comes.write(upgrade);
+  await server.untilMetric('parley_connections_open', (value) => value === 5, 'the four, and who looks');
   server.kill('SIGTERM');
-  await server.untilMetric('parley_drain_connections_total{outcome="told"}', (value) => value === 2);
-  asks.write(head('GET', '/'));
-  const page = await asks.response();
-  assert.equal(page.status, 200);
-  assert.equal(page.headers.get('connection'), 'close');
+  assert.deepEqual(await ended([kept, silent]), ['end', 'end']);
+  asks.write(pageEnd);
+  const got = await asks.response();
+  assert.equal(got.status, 200);
+  assert.equal(got.headers.get('connection'), 'close');
   assert.equal(await asks.closed(), 'end');
-  comes.write(head('GET', CHAT, UPGRADE));
+  comes.write(upgradeEnd);
   assert.equal((await comes.response()).status, 503);
   assert.equal(await comes.closed(), 'end');
   assert.deepEqual(await within(server.exited, 'the exit'), { status: 0, signal: null });
+  assert.match(server.log(), /drained.* told=4 waiting=0 open=0 cut=0/);
 }
 
-/* Who never asks does not hold the others up. */
-async function endsTheSilent(_, point) {
-  const server = await start(point, { grace: '0s', timeout: '10m' },
-    { websocket: { close_timeout: '100ms' } });
-  const silent = await Wire.open(server.port);
-  await server.untilMetric('parley_connections_open', (value) => value === 2, 'it, and who asks');
+/*
+ * The same inside, once no client is left: until then a back end's connections go on as they are.
+ * What has begun by then is answered.
+ */
+async function endsRequestsInside(_, point) {
+  const server = await start(point, { grace: '0s', timeout: '10m' }, SLOW_PEERS);
+  const chat = await RawChat.connect(server);
+  const [backEnd, other] = [new BackEnd(server, { sockets: 4 }), new BackEnd(server)];
+  const [asks, silent] = await Promise.all([Wire.open(server.internalPort), Wire.open(server.internalPort)]);
+  const [health, healthEnd] = halves(head('GET', '/health'));
+  asks.write(health);
+  let posting;
+  const posted = other.post('/api/info', (request) => {
+    posting = request;
+    request.write('{');
+  });
+  chat.frames.wire.socket.pause();
   server.kill('SIGTERM');
-  assert.equal(await silent.closed(), 'end');
+  await server.untilMetric('parley_drain_connections_total{outcome="told"}', (value) => value === 1);
+  for (let i = 0; i < 2; i += 1) {
+    await Promise.all(Array.from({ length: 4 }, () => backEnd.result('info', {})));
+    assert.equal(backEnd.sockets.size, 4, 'they are kept');
+  }
+  chat.frames.wire.socket.resume();
+  await chat.expectClose(3001, 'shutdown');
+  assert.deepEqual(await ended([silent]), ['end']);
+  await until(() => Object.keys(backEnd.agent.freeSockets).length === 0, 'the kept ones to be closed');
+  await assert.rejects(Wire.open(server.internalPort), 'nobody new');
+  posting.end('}');
+  const { status, headers } = await posted;
+  assert.deepEqual([status, headers.connection], [200, 'close']);
+  asks.write(healthEnd);
+  const got = await asks.response();
+  assert.deepEqual([got.status, got.headers.get('connection')], [200, 'close']);
+  assert.equal(await asks.closed(), 'end');
   assert.deepEqual(await within(server.exited, 'the exit'), { status: 0, signal: null });
   assert.match(server.log(), /drained.* told=1 waiting=0 open=0 cut=0/);
 }
@@ -196,7 +240,7 @@ group({
     ['what is queued is flushed', flushes],
     ['who asks inside is answered to the end', answersInside],
     ['who does not read is cut', cuts],
-    ['a request that was under way is answered', answersTheLast],
-    ['who never asks is no reason to wait', endsTheSilent],
+    ['requests are answered, silence is not waited for', endsRequests],
+    ['and the same inside, in the end', endsRequestsInside],
   ],
 });

@@ -16,7 +16,7 @@ import { closeAtEnd } from '../lib/cleanup.mjs';
 import { TEXT, frame } from '../lib/frames.mjs';
 import { UPGRADE, Wire, head } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
-import { findPorts, writeConfig } from '../lib/server.mjs';
+import { findPorts } from '../lib/server.mjs';
 import { SECRET, makeKey, makeToken } from '../lib/tokens.mjs';
 import { until, within } from '../lib/wait.mjs';
 
@@ -419,11 +419,7 @@ async function reload(server) {
   const eve = await signIn(server, 'eve', EXEMPT.split('.')[3]);
   const wires = await fill(server, '127.0.0.12');
   wires.push((await handshake(server, '127.0.0.12')).wire);
-  const done = 'parley_reloads_total{outcome="done"}';
-  const before = (await server.metrics()).value(done);
-  writeConfig(`config-${server.port}.json`, JSON.stringify({ ...config(false), shutdown: { grace: '0s' } }));
-  server.kill('SIGHUP');
-  await server.untilMetric(done, (value) => value === before + 1, 'a reload');
+  await server.reload(config(false));
   await counted(server, rejected('address_connection_limit'),
     () => expectRefusal(server, '127.0.0.12'));
   assert.ok(wires.every((wire) => wire.ended === null));

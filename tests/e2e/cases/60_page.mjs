@@ -43,8 +43,12 @@ async function open(browser, address, name, { room = 'lobby', problems, prepare,
   return page;
 }
 
+/* The longer a server was away, the longer the SDK waits before it tries again: up to this. */
+const RETRY_MS = 20000;
+
 function hasState(page, state) {
-  return page.waitForSelector(`[data-testid="connection-state"][data-state="${state}"]`);
+  const timeout = PATIENCE_MS + (state === 'connected' ? RETRY_MS : 0);
+  return page.waitForSelector(`[data-testid="connection-state"][data-state="${state}"]`, { timeout });
 }
 
 /* A page is connected a moment before it is in its rooms. */
@@ -425,7 +429,19 @@ async function notOffered({ enter }) {
   assert.equal(await byId(page, 'notice').textContent(), '');
 }
 
-/* A case in a browser of its own, with a server of its own. */
+/* One for all cases of this process, each with contexts of its own, as long as nothing fails. */
+let browser = null;
+
+function launch() {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    timeout: 60000,
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+}
+
+/* A case with a server of its own. */
 function inChromium(name, run, configFor = () => undefined) {
   return [name, async (_, point) => {
     if (!fs.existsSync(CHROMIUM)) {
@@ -433,26 +449,27 @@ function inChromium(name, run, configFor = () => undefined) {
     }
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'parley-page-'));
     const server = await Server.start({ ...point, config: configFor(directory) });
-    const browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      timeout: 60000,
-      args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-        '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-    });
+    browser ??= await launch();
+    const mine = browser;
+    browser = null; /* until all has gone well */
     const problems = [];
     const pages = [];
     const enter = async (who, { address = server.page, ...more } = {}) => {
-      pages.push(await open(browser, address, who, { problems, ...more }));
+      pages.push(await open(mine, address, who, { problems, ...more }));
       return pages.at(-1);
     };
     try {
       await run({ server, enter });
       assert.deepEqual(problems, [], 'no page had a problem');
+      browser = mine;
     } finally {
       const file = `chat-${run.name}-${point.backend}`;
       await Promise.all(pages.filter((page) => !page.isClosed()).map((page, index) =>
         page.screenshot({ path: path.join(settings.artefacts, `${file}-${index + 1}.png`) }).catch(() => {})));
-      await browser.close();
+      await Promise.all(mine.contexts().map((context) => context.close()));
+      if (browser === null) {
+        await mine.close();
+      }
       await server.stop();
       fs.rmSync(directory, { recursive: true, force: true });
     }
@@ -497,10 +514,18 @@ group({
     inChromium('somebody comes later', comesLater),
     inChromium('who is there', whoIsThere),
     inChromium('slow history', slowHistory, () => recoversNothing),
+    inChromium('little is offered', notOffered, () => readOnly),
+  ],
+});
+
+group({
+  name: 'page, in trouble',
+  on: 'backends',
+  server: false,
+  cases: [
     inChromium('the connection is cut', cutOff),
     inChromium('too much was missed', missesTooMuch, () => recoversLittle),
     inChromium('a restart with a durable store', durable, withStore),
     inChromium('nothing is kept', nothingIsKept, () => ({ client: { insecure: true } })),
-    inChromium('little is offered', notOffered, () => readOnly),
   ],
 });

@@ -16,7 +16,8 @@ import { runBench } from '../lib/bench.mjs';
 import { certificate } from '../lib/certificates.mjs';
 import { closeAtEnd } from '../lib/cleanup.mjs';
 import { group } from '../lib/runner.mjs';
-import { settings } from '../lib/server.mjs';
+import { Server, settings } from '../lib/server.mjs';
+import { makeKey, makeToken, SECRET } from '../lib/tokens.mjs';
 import { until, within } from '../lib/wait.mjs';
 
 const SHORT = ['--warmup', '0', '-d', '0.5'];
@@ -98,6 +99,38 @@ group({
     ['idle', idle],
     ['connect', connect],
   ],
+});
+
+/* Nobody comes in without a token. */
+async function signsIn(_, point) {
+  const server = await Server.start({
+    ...point,
+    config: {
+      client: { token: { hmac_secret_key: SECRET } },
+      channel: {
+        without_namespace: { allow_subscribe_for_client: true, allow_publish_for_subscriber: true },
+      },
+    },
+  });
+  const key = makeKey('HS256');
+  const file = path.join(settings.artefacts, 'tokens.txt');
+  const chat = ['chat', server.url, ...SHORT, '-c', '6', '-r', '100'];
+  fs.writeFileSync(file, ['41', '42', '43'].map((sub) => `${makeToken(key, { sub })}\n`).join(''));
+  assertClean(await runBench([...chat, '--tokens', file]), 'chat with tokens');
+  assert.equal((await runBench(chat)).status, 1, 'chat without');
+
+  fs.appendFileSync(file, '{"no": "token"}\n');
+  const refusal = await runBench([...chat, '--tokens', file]);
+  assert.equal(refusal.status, 1);
+  assert.match(refusal.stderr, /--tokens: .*tokens\.txt:4: expected a token/);
+  assert.match((await runBench([...chat, '--tokens', '/no/file'])).stderr, /--tokens: \/no\/file: No such file/);
+  await server.stop();
+}
+
+group({
+  name: 'parley-bench signs in',
+  server: false,
+  cases: [['tokens', signsIn]],
 });
 
 /* -- others ------------------------------------------------------------------------------------ */
@@ -498,6 +531,7 @@ const refused = [
   [['chat', 'ws://127.0.0.1:1/', '--storm', '1', '--recover', '-w', '1'], /neither --window/],
   [['chat', 'ws://127.0.0.1:1/', '--channel', 'a b'], /--channel: /],
   [['chat', 'ws://127.0.0.1:1/', '--dials', '0'], /--dials: /],
+  [['idle', 'ws://127.0.0.1:1/', '--tokens', 'x'], /--tokens is for chat and --session/],
 ];
 
 group({

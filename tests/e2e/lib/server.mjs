@@ -156,11 +156,15 @@ export class Server {
       list.push('--echo');
     }
     if (config !== undefined) {
-      /* No load balancer has to notice that it ends, unless the test is about that. */
-      const whole = { ...config, shutdown: { grace: '0s', ...config.shutdown } };
-      list.push('--config', writeConfig(`config-${this.port}.json`, JSON.stringify(whole)));
+      list.push('--config', this.#writeConfig(config));
     }
     return [...list, ...args];
+  }
+
+  #writeConfig(config) {
+    /* No load balancer has to notice that it ends, unless the test is about that. */
+    const whole = { ...config, shutdown: { grace: '0s', ...config.shutdown } };
+    return writeConfig(`config-${this.port}.json`, JSON.stringify(whole));
   }
 
   async #spawn() {
@@ -220,6 +224,15 @@ export class Server {
   /* The same ports again, after stop(). */
   async restart() {
     await this.#spawn();
+  }
+
+  /* Another configuration, by SIGHUP; until all of it is taken. */
+  async reload(config) {
+    const name = 'parley_reloads_total{outcome="done"}';
+    const before = (await this.metrics()).value(name);
+    this.#writeConfig(config);
+    this.kill('SIGHUP');
+    await this.untilMetric(name, (value) => value === before + 1, 'a reload');
   }
 
   metrics() {
