@@ -13,8 +13,8 @@ import { MemoryGroup } from './memory_group.mjs';
 
 const SHORT = '1500ms'; /* time limits that an attack has to outlast */
 
-export const MEMORY = 96 << 20; /* bytes, where that is little */
-export const QUEUE = 2 << 20; /* bytes that wait for a client there */
+export const MEMORY = 192 << 20; /* bytes, where that is little */
+export const QUEUE = 4 << 20; /* bytes that wait for a client there */
 export const CONNECTIONS = 64; /* of clients, where there are few */
 
 export const ORIGINS = ['https://a.example', 'http://b.example:8080', 'http://[::1]:3000'];
