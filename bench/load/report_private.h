@@ -39,8 +39,8 @@ struct report_spread {
 };
 
 /*
- * Of messages, deliveries and connects. An interval shorter than half of the longest does not count:
- * its rate is chance. 0 or -ENOMEM.
+ * Of messages, deliveries and connects. An interval shorter than half of the longest does not
+ * count: its rate is chance. 0 or -ENOMEM.
  */
 struct report_spreads {
     struct report_spread sent;

@@ -37,8 +37,8 @@ NODISCARD enum sequence_verdict sequence_take(struct sequence *sequence, uint32_
 void sequence_open(struct sequence *sequence);
 
 /*
- * The same, and nothing below `sent` is waited for, as far as it has not come. Returns how many that
- * are which were not excused before.
+ * The same, and nothing below `sent` is waited for, as far as it has not come. Returns how many
+ * that are which were not excused before.
  */
 NODISCARD uint32_t sequence_excuse(struct sequence *sequence, uint32_t sent);
 
