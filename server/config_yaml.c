@@ -370,6 +370,19 @@ static int judge_item(struct reader *reader, const struct scope *scope, enum con
     return -EINVAL;
 }
 
+/* A rule that looks further than at the namespace has to say where this stands. */
+static void note_durable(struct reader *reader, const struct scope *scope)
+{
+    const struct config_namespace *namespace = scope->base;
+    struct config_mark *mark = &reader->result->durable;
+
+    if (mark->line == 0 && namespace->options.durability >= POLICY_DURABILITY_PROCESS) {
+        const struct config_option *option = config_options_find(scope->table, "durability");
+        CHECK(option != NULL);
+        *mark = scope->options[option - scope->table.rows];
+    }
+}
+
 /* From the start of one mapping of the list to its end. */
 static int read_section_item(struct reader *reader, const struct list *list)
 {
@@ -394,6 +407,7 @@ static int read_section_item(struct reader *reader, const struct list *list)
     result = result != 0 ? result : judge_item(reader, &scope, list->option->kind, start);
     if (result == 0 && list->option->kind == CONFIG_KIND_NAMESPACES) {
         result = judge_name(reader, list, prefix, start);
+        note_durable(reader, &scope);
     }
     return result;
 }
@@ -461,6 +475,7 @@ int config_yaml_read(const char *name, struct bytes text, struct config_yaml_res
         .name = name, .text = text, .error = error, .error_size = error_size, .result = result};
 
     memset(result->marks, 0, sizeof(result->marks));
+    result->durable = (struct config_mark){0, 0};
     if (yaml_parser_initialize(&reader.parser) == 0) {
         return fail_no_memory(&reader);
     }
