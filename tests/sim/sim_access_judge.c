@@ -269,6 +269,10 @@ void sim_access_judge(struct sim_client *client)
         sim_world_fail(world, "connection %u: token %u is over, and it is still here",
                        client->connection, client->term.token);
     }
+    if (client->kept_owed_ns != 0 && is_overdue(client, client->kept_owed_ns)) {
+        sim_world_fail(world, "connection %u was not told that it has no end any more",
+                       client->connection);
+    }
     for (uint16_t i = 0; i < SIM_CHANNEL_MAX; i++) {
         judge_membership(client, i);
     }
