@@ -202,13 +202,15 @@ bool sim_access_may_have_left(const struct sim_client *client, const struct sim_
     const struct sim_world *world = client->world;
     const struct sim_membership *membership = &client->memberships[asked->channel];
     const struct sim_term *term = &membership->term;
+    const uint64_t since_at =
+        asked->method == COMMAND_SUBSCRIBE ? asked->asked_at : membership->confirmed_at;
 
     if (!membership->subscription.is_on || world->profile.is_unsubscribed) {
         return true;
     }
     if (client->user != SIM_NOBODY &&
         sim_orders_may_reach(&world->orders.users[client->user].unsubscribed[asked->channel],
-                             asked->asked_at)) {
+                             since_at)) {
         return true;
     }
     return term->has_end && world->net.now_ns >= term->first_end_ns &&
