@@ -22,6 +22,7 @@ int ledger_create(const struct ledger_options *options, struct ledger **ledger)
     list_init(&created->waiting);
     list_init(&created->done);
     list_init(&created->dirty);
+    list_init(&created->resting);
     list_init(&created->wanted);
     list_init(&created->deliveries);
     *ledger = created;
@@ -80,10 +81,16 @@ enum codes_error ledger_ask(struct ledger *ledger, struct ledger_book *book,
                             const struct post *post)
 {
     CHECK(!ledger_is_certain(book));
+    const size_t size = post->kind == POST_PUBLISH ? blob_bytes(post->publish.blob).size : 0;
+    if (ledger->bytes + size > ledger->options.bytes_max) {
+        return CODES_ERROR_INTERNAL;
+    }
     struct ledger_item *const item = ledger_add_item(ledger, book, post);
     if (item == NULL) {
         return CODES_ERROR_INTERNAL;
     }
+    item->asked_bytes = size;
+    ledger->bytes += size;
     item->answer.is_question = true;
     list_push_back(&book->questions, &item->place);
     ledger_want_page(ledger, book);
@@ -96,8 +103,8 @@ void ledger_destroy(struct ledger *ledger)
         return;
     }
     CHECK(list_is_empty(&ledger->waiting));
-    CHECK(ledger->bytes == 0);
     ledger_forget_done(ledger);
+    CHECK(ledger->bytes == 0);
     CHECK(ledger->item_count == 0);
     for (uint32_t i = 0; i < ledger->batch_count; i++) {
         archive_post_destroy_batch(ledger->batches[i]);
@@ -227,6 +234,19 @@ void ledger_remove(struct ledger *ledger, struct ledger_book *book)
     ledger_mark_dirty(ledger, book);
 }
 
+void ledger_set_idle(const struct ledger *ledger, struct ledger_book *book, uint64_t idle_ms)
+{
+    book->idle_ms = idle_ms;
+    book->idle_ns = ledger->now_ns;
+}
+
+void ledger_mark_delivery(struct ledger *ledger, struct ledger_book *book)
+{
+    if (!list_is_linked(&book->delivery)) {
+        list_push_back(&ledger->deliveries, &book->delivery);
+    }
+}
+
 /* -- time and answers -------------------------------------------------------------------------- */
 
 /* A publication that the archive has stays where it is: it may be stored all the same. */
@@ -248,6 +268,9 @@ static void expire(struct ledger *ledger, struct ledger_item *item)
 void ledger_tick(struct ledger *ledger, uint64_t now_ns)
 {
     ledger->now_ns = now_ns;
+    if (now_ns >= ledger->rested_ns) {
+        ledger_end_rest(ledger);
+    }
     for (struct list_link *link = list_first(&ledger->waiting); link != NULL;
          link = list_first(&ledger->waiting)) {
         struct ledger_item *item = LIST_OWNER(link, struct ledger_item, age);

@@ -35,6 +35,7 @@ enum {
     OPTIONS_ERROR_SIZE = 256,  /* bytes, with the NUL */
     OPTIONS_WINDOW_MAX = 4096,
     OPTIONS_CHANNEL_SIZE_MAX = 100, /* bytes, without the number behind it */
+    OPTIONS_SUBPROTOCOL_SIZE_MAX = 100,
 };
 
 struct options {
@@ -61,6 +62,7 @@ struct options {
     uint64_t seed;
 
     struct payload_sizes sizes;
+    const char *size_text; /* the same, as it was given */
     enum payload_script script;
     bool compress; /* permessage-deflate: the server is to compress what it sends */
     bool binary;   /* messages are binary ones; raw WebSocket only */

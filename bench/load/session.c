@@ -117,7 +117,7 @@ static void take_missed(struct client *client, struct bytes publications, struct
             return;
         case EVENT_BAD_JSON:
         case EVENT_BAD_FIELD:
-            client_fail(client);
+            client_fail(client, CAUSE_MESSAGE, 0);
             return;
         }
     }
@@ -143,7 +143,7 @@ static void take_subscribed(struct client *client, const struct event *event, st
     }
     if (!event->recoverable || event->epoch.size == 0 ||
         event->epoch.size > CLIENT_EPOCH_SIZE_MAX) {
-        client_refuse(client, "the channel has no history to recover from");
+        client_fail(client, CAUSE_NO_HISTORY, 0);
         return;
     }
     if (!asked || !event->recovered) {
@@ -164,7 +164,7 @@ static void take_subscribed(struct client *client, const struct event *event, st
 static void take_unsubscribed(struct client *client, const struct event *event) ON_REACTOR
 {
     if (!recovers(client) || event->code < CODES_UNSUBSCRIBE_INSUFFICIENT_STATE) {
-        client_fail(client);
+        client_fail(client, CAUSE_UNSUBSCRIBED, event->code);
         return;
     }
     tally_add(&client->worker->tally, TALLY_RESUBSCRIBED, 1);
@@ -195,7 +195,7 @@ static void take_event(struct client *client, const struct event *event, struct 
         client_send_commands(client, write_pong);
         return;
     case EVENT_ERROR:
-        client_fail(client);
+        client_fail(client, CAUSE_REPLY, event->code);
         return;
     case EVENT_SUBSCRIBED:
         take_subscribed(client, event, message);
@@ -246,7 +246,7 @@ void session_take(struct client *client, struct span message)
             return;
         case EVENT_BAD_JSON:
         case EVENT_BAD_FIELD:
-            client_fail(client);
+            client_fail(client, CAUSE_MESSAGE, 0);
             return;
         }
     }

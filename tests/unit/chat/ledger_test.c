@@ -451,6 +451,37 @@ START_TEST(has_bounds)
 }
 END_TEST
 
+static struct post post_of(const char *value)
+{
+    const struct publication_source source = {.channel = view("room"), .data = view(value)};
+    return (struct post){
+        .kind = POST_PUBLISH,
+        .publish = {.blob = publication_create(pool, &source), .name_size = 4},
+    };
+}
+
+/* A publication may be a question first: it is kept all that time. */
+START_TEST(what_asks_has_its_bytes)
+{
+    ledger_close(ledger, owner.book);
+    ledger_destroy(ledger);
+    blob_pool_destroy(pool);
+    bus_destroy(bus);
+    open_ledger(10, 4, 8);
+    const struct post first = post_of("12345");
+    const struct post second = post_of("123456");
+    ck_assert_int_eq(ledger_ask(ledger, owner.book, &first), CODES_ERROR_NONE);
+    ck_assert_int_eq(ledger_ask(ledger, owner.book, &second), CODES_ERROR_INTERNAL);
+    ck_assert_int_eq(publish("123456"), CODES_ERROR_INTERNAL);
+    say_page(take_page(), ARCHIVE_REFUSED);
+    const struct ledger_answer answer = done();
+    ck_assert_ptr_eq(answer.post.publish.blob, first.publish.blob);
+    blob_drop(first.publish.blob, pool);
+    blob_drop(second.publish.blob, pool);
+    ck_assert_int_eq(publish("1234567890"), CODES_ERROR_NONE);
+}
+END_TEST
+
 START_TEST(refuses_what_no_record_can_hold)
 {
     struct blob *large = blob_create(pool, ARCHIVE_VALUE_SIZE_MAX + 1);
@@ -708,6 +739,8 @@ START_TEST(says_how_long_now)
     say_batch(batch, ARCHIVE_DONE);
     deliver();
     say_batch(take_keep("T1", 4000, 5000), ARCHIVE_REFUSED);
+    nothing_is_asked();
+    ledger_tick(ledger, 1 + TIMEOUT);
     say_batch(take_keep("T1", 4000, 5000), ARCHIVE_UNKNOWN);
     struct archive_page *page = take_page();
     page->epoch = 101;
@@ -809,6 +842,38 @@ START_TEST(trims_and_removes)
 }
 END_TEST
 
+/* The store is away: what is only to be trimmed is tried again later, or with a publication. */
+START_TEST(what_nobody_waits_for_rests)
+{
+    begin();
+    ck_assert_int_eq(publish("a"), CODES_ERROR_NONE);
+    say_batch(take_batch(), ARCHIVE_DONE);
+    deliver();
+    (void)done();
+    ledger_trim(ledger, owner.book, 2, true);
+    struct archive_batch *batch = take_batch();
+    batch_is(batch, "T2");
+    say_batch(batch, ARCHIVE_REFUSED);
+    nothing_is_asked();
+    ck_assert(ledger_is_flushed(ledger) && !ledger_is_idle(owner.book));
+
+    ck_assert_int_eq(publish("b"), CODES_ERROR_NONE);
+    batch = take_batch();
+    batch_is(batch, " 2:bT2");
+    say_batch(batch, ARCHIVE_REFUSED);
+    ck_assert_int_eq(done().error, CODES_ERROR_INTERNAL);
+    nothing_is_asked();
+    ledger_tick(ledger, TIMEOUT);
+    nothing_is_asked();
+    ledger_tick(ledger, 1 + TIMEOUT);
+    batch = take_batch();
+    batch_is(batch, "T2");
+    say_batch(batch, ARCHIVE_DONE);
+    ck_assert(ledger_is_idle(owner.book));
+    nothing_is_asked();
+}
+END_TEST
+
 /* Without a credit it waits, and is not lost. */
 START_TEST(waits_for_credits)
 {
@@ -850,6 +915,7 @@ int main(void)
     tcase_add_test(tcase, nobody_waits_for_ever);
     tcase_add_test(tcase, what_failed_is_not_sent_again);
     tcase_add_test(tcase, has_bounds);
+    tcase_add_test(tcase, what_asks_has_its_bytes);
     tcase_add_test(tcase, refuses_what_no_record_can_hold);
     tcase_add_test(tcase, loads);
     tcase_add_test(tcase, is_refused_while_nobody_knows);
@@ -862,6 +928,7 @@ int main(void)
     tcase_add_test(tcase, says_how_long_later);
     tcase_add_test(tcase, goes_on_after_a_change);
     tcase_add_test(tcase, trims_and_removes);
+    tcase_add_test(tcase, what_nobody_waits_for_rests);
     tcase_add_test(tcase, waits_for_credits);
     Suite *suite = suite_create("chat/ledger");
     suite_add_tcase(suite, tcase);
