@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "net/cidr.h"
+#include "server/config_guess.h"
 #include "server/config_list.h"
 #include "server/config_rules.h"
 #include "server/config_value.h"
@@ -161,7 +162,7 @@ static int fail_unknown(struct reader *reader, const struct scope *scope, const 
         return fail(reader, "%s%s: expected sections inside each other, found dots in a key",
                     scope->prefix, key);
     }
-    if (config_options_nearest(scope->table, key, nearest)) {
+    if (config_guess(scope->table, key, nearest)) {
         return fail(reader, "%s%s: expected a known key, did you mean %s%s?", scope->prefix, key,
                     scope->prefix, nearest);
     }

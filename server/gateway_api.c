@@ -49,10 +49,11 @@ static void count_refusal(struct gateway *gateway, unsigned status)
     }
 }
 
-/* Its body is not read, so the connection is of no more use. */
+/* Its body is not read, so the connection is of no more use. `why` is a line. */
 static void refuse(struct gateway *gateway, struct peer *peer, unsigned status, const char *why)
     ON_REACTOR
 {
+    const struct bytes line = {(const uint8_t *)why, strlen(why)};
     const struct http_response response = {
         .status = status,
         .content_type = "text/plain; charset=utf-8",
@@ -62,7 +63,9 @@ static void refuse(struct gateway *gateway, struct peer *peer, unsigned status, 
         .close = true,
     };
     count_refusal(gateway, status);
-    gateway_refuse(gateway, peer, &response, (struct bytes){(const uint8_t *)why, strlen(why)});
+    gateway_log(gateway, peer, "back end refused", log_uint("status", status),
+                log_bytes("why", (struct bytes){line.data, line.size - 1}));
+    gateway_refuse(gateway, peer, &response, line);
 }
 
 /* -- answers ----------------------------------------------------------------------------------- */
@@ -296,6 +299,13 @@ static void take_piece(struct gateway *gateway, struct peer *peer, struct bytes 
     if (may_read(peer) && api_body_is_too_big(&peer->request->body)) {
         fail_body(gateway, peer, 413, CODES_ERROR_LIMIT_EXCEEDED,
                   "the body is above http_api.max_body_bytes\n");
+        return;
+    }
+    /* Who is not read any more, for he has asked enough, sends nothing that would bring it here. */
+    if (peer->state == PEER_API && !conn_is_closing(peer->conn) && !peer->request->body.has_ended &&
+        http_body_is_over(&peer->request->reader)) {
+        api_body_end(&peer->request->body);
+        (void)gateway_go_on_api(gateway, peer);
     }
 }
 

@@ -551,6 +551,8 @@ START_TEST(limits_by_key_are_those_of_the_design)
     config_init_defaults(&config);
 
     ck_assert_uint_eq(config.client.user_connection_limit, 256);
+    ck_assert_uint_eq(config.client.user_connect_rate, 20);
+    ck_assert_uint_eq(config.client.user_connect_burst, 1000);
     ck_assert_uint_eq(config.client.user_command_rate, 0);
     ck_assert_uint_eq(config.client.user_command_burst, 500);
     ck_assert(!config.client.user_limits_dry_run);
@@ -678,6 +680,7 @@ static const char everything_changed[] =
     "  command_rate: 51\n  command_burst: 101\n  control_rate: 11\n  control_burst: 21\n"
     "  connection_limit: 1000\n  max_messages_per_frame: 1\n"
     "  user_connection_limit: 1\n  user_limits_dry_run: true\n"
+    "  user_connect_rate: 13\n  user_connect_burst: 14\n"
     "  user_command_rate: 9\n  user_command_burst: 10\n"
     "  address_command_rate: 11\n  address_command_burst: 12\n"
     "  address_connection_limit: 1000000\n  address_handshake_rate: 7\n"
