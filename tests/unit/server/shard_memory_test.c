@@ -199,7 +199,9 @@ static bool chat(void)
         is_good = client_comes(client, "are you there");
         say(client, 0x88, "\x03\xe8");
         (void)client_comes(client, until_the_end);
-        ck_assert(client->close_code == 0 || client->close_code == CLOSE_NORMAL);
+        if (client->close_code != CLOSE_NORMAL) {
+            expect_cut_off(client); /* there was no memory to say so */
+        }
     }
     client_hang_up(client);
     return is_good;
