@@ -5,8 +5,9 @@
 usage: compare.py [--rounds N] [--seconds S] [--quick] [--servers A,B] [--only REGEX] [--json FILE]
                   [--add FILE]
 
-The exit status is 1 when a server got no figure for something that it can do, 128 and the number of
-the signal when one ended it: then the table has what there was until then, and no server is left.
+The exit status is 1 when a server got no figure for something that it can do, 2 when the command
+line is wrong, 128 and the number of the signal when one ended it: then the table has what there was
+until then, and no server is left.
 
 Method: server and generator each on a CPU of its own, never two servers at once. Runs are
 interleaved: a round takes every case, a case every server, so that what the machine does at the
@@ -161,6 +162,36 @@ def command_of(name, case, port, folder, files):
     }[name]
 
 
+def version_command(name):
+    """What prints its version, in the folder of the peers."""
+    if name.startswith(("floor", "parleyd")):
+        return [PARLEYD, "--version"]
+    if name.startswith("bun"):
+        return [find_bun(PEERS / "node_modules", platform.machine()), "--version"]
+    return {
+        "npm ws": ["node", "-p",
+                   "`${require('ws/package.json').version}, node ${process.version}`"],
+        "libwebsockets": ["pkg-config", "--modversion", "libwebsockets"],
+        "python websockets": ["/usr/bin/python3", "-c",
+                              "import websockets.version; print(websockets.version.version)"],
+        "nginx + nchan": ["dpkg-query", "--show", "--showformat=${Package} ${Version}  ",
+                          "nginx", "libnginx-mod-nchan"],
+    }[name]
+
+
+def versions_of(servers):
+    """{server: version}; None where it cannot be told. The floor is ours."""
+    found = {}
+    for name in servers:
+        key = "parleyd" if name.startswith(("floor", "parleyd")) else name
+        if key not in found:
+            try:
+                found[key] = compare_machine.first_line(version_command(name), PEERS)
+            except Failure:
+                found[key] = None
+    return found
+
+
 def check_server(name, pid):
     """That it runs as its authors recommend, as far as it can be seen from outside."""
     if name == "npm ws" and platform.machine() == "x86_64":
@@ -298,6 +329,7 @@ def write_json(path, setting, found, notes, stopped):
     pathlib.Path(path).write_text(json.dumps({
         **setting_of(setting), "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **{key: setting[key] for key in keys},
+        "processor": compare_machine.processor(), "versions": setting["versions"],
         "notes": notes, "stopped": stopped,
         "rows": [{"case": case, "server": name,
                   "figures": compare_figures.figures_in(runs), "runs": runs}
@@ -322,6 +354,15 @@ def read_arguments():
     for name in servers:
         if name not in SERVERS:
             parser.error(f"no server {name!r}; there are: {', '.join(SERVERS)}")
+    try:
+        re.compile(args.only)
+    except re.error as error:
+        parser.error(f"--only {args.only!r} is no regular expression: {error}")
+    if not any(re.search(args.only, case.name) for case in cases(args.quick)):
+        names = "".join(f"\n  {case.name}" for case in cases(args.quick))
+        parser.error(f"--only {args.only!r} fits no case; there are:{names}")
+    if args.json and not compare_machine.can_write(args.json):
+        parser.error(f"--json {args.json}: no file can be written there")
     return args, servers
 
 
@@ -331,7 +372,8 @@ def main():
     setting = {"rounds": 1 if args.quick else args.rounds,
                "seconds": 1 if args.quick else args.seconds,
                "files": compare_machine.raise_open_files(),
-               "server_cpu": server_cpu, "generator_cpu": generator_cpu}
+               "server_cpu": server_cpu, "generator_cpu": generator_cpu,
+               "versions": versions_of(servers)}
     chosen = [case for case in cases(args.quick) if re.search(args.only, case.name)]
     left_out = (too_many(chosen, setting["files"]) +
                 too_large(chosen, compare_machine.tcp_bytes_max()))
@@ -346,7 +388,8 @@ def main():
         try:
             found, setting["rounds_before"] = read_earlier(args.add, setting)
         except Failure as error:
-            sys.exit(f"compare.py: {error}")
+            print(f"compare.py: error: {error}", file=sys.stderr)
+            return 2
         setting["rounds"] += setting["rounds_before"]
     try:
         with compare_machine.Processes() as processes:
@@ -358,6 +401,10 @@ def main():
     for line in notes:
         print(line + "\n")
     print("\n".join(compare_figures.table(chosen, servers, found)))
+    print(f"\n{compare_machine.processor()}, {platform.system()} {platform.release()},"
+          f" {time.strftime('%Y-%m-%d')}, {setting['rounds']} rounds of {setting['seconds']} s: "
+          + "; ".join(f"{name} {version or '(version unknown)'}"
+                      for name, version in setting["versions"].items()))
     if args.json:
         write_json(args.json, setting, found, notes, stopped)
     if status is not None:

@@ -5,6 +5,7 @@
 # takes the flags (--help).
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+case " $* " in *" --help "* | *" -h "*) exec python3 bench/compare.py --help ;; esac
 # shellcheck source=deploy/packages.sh
 source deploy/packages.sh
 

@@ -9,6 +9,7 @@ that comes while a process is begun or ended has to wait for that.
 import contextlib
 import os
 import pathlib
+import platform
 import resource
 import select
 import signal
@@ -54,10 +55,35 @@ def choose_cpus(allowed, siblings=siblings_of):
     return server, rest[0], f"CPUs {server} and {rest[0]} share a core: each slows the other down."
 
 
+def processor():
+    """What this machine calls its CPU."""
+    for line in pathlib.Path("/proc/cpuinfo").read_text(errors="replace").split("\n"):
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def first_line(command, folder):
+    """What a program says first when it is run there; None: it does not, or is not there."""
+    try:
+        done = subprocess.run([str(word) for word in command], cwd=folder, capture_output=True,
+                              text=True, timeout=END_SECONDS_MAX, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip().split("\n")[0] or None
+
+
 def tcp_bytes_max():
     """What the kernel keeps for all TCP sockets, at most."""
     pages = pathlib.Path("/proc/sys/net/ipv4/tcp_mem").read_text().split()[2]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def can_write(path):
+    """Whether a file can be there, before hours are spent on what it gets."""
+    target = pathlib.Path(path)
+    there = target if target.exists() else target.absolute().parent
+    return not target.is_dir() and os.access(there, os.W_OK)
 
 
 def raise_open_files():

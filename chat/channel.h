@@ -184,6 +184,12 @@ void channel_tell_news(struct channel_home *home, struct ids_handle channel, str
 /* Posts what lagging reactors have not got yet, as far as there is room. */
 void channel_catch_up(struct channel_home *home);
 
+/*
+ * The next room of this reactor that has lost publications, for nobody posts it a POST_GAP: it is
+ * no longer interested. False: none.
+ */
+NODISCARD bool channel_next_lost(struct channel_home *home, struct ids_handle *room);
+
 /* Is somebody behind in some channel? */
 NODISCARD bool channel_is_lagging(const struct channel_home *home);
 

@@ -36,7 +36,10 @@ static void on_begin(void *context, void *owner, uint64_t epoch, uint64_t top)
     channel_begin(context, owner, epoch, top);
 }
 
-/* The key of what is stored now: it was added when it was taken, or it is read from the store. */
+/*
+ * The key of what is stored now: it was added when it was taken, or it is read from the store. If
+ * it was forgotten meanwhile, and is that of another publication now, it stays so.
+ */
 static void remember_key(struct channel_home *home, struct channel *channel,
                          const struct blob *blob, const struct ledger_stored *stored)
 {
@@ -44,9 +47,11 @@ static void remember_key(struct channel_home *home, struct channel *channel,
     const uint64_t offset = channel->stream.top + 1;
     uint64_t known = 0;
 
-    if (channel_judge_key(home, channel, &key, &known) != IDEMPOTENCY_NEW) {
+    const enum idempotency_verdict verdict = channel_judge_key(home, channel, &key, &known);
+    if (verdict == IDEMPOTENCY_REPEAT) {
         idempotency_settle(channel->keys, key.text, offset);
-    } else if (channel_add_key(home, channel, &key, offset, age_ns(stored)) != 0) {
+    } else if (verdict == IDEMPOTENCY_NEW &&
+               channel_add_key(home, channel, &key, offset, age_ns(stored)) != 0) {
         metrics_add(home->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
     }
 }
@@ -73,8 +78,13 @@ static void on_stored(void *context, void *owner, struct blob *blob,
 
 static void on_refused(void *context, void *owner, const struct blob *blob, uint8_t key_size)
 {
-    if (key_size > 0) {
-        channel_remove_key(context, owner, publication_key(blob, key_size).text);
+    if (key_size == 0) {
+        return;
+    }
+    const struct idempotency_key key = publication_key(blob, key_size);
+    uint64_t known = 0;
+    if (channel_judge_key(context, owner, &key, &known) == IDEMPOTENCY_REPEAT && known == 0) {
+        channel_remove_key(context, owner, key.text);
     }
 }
 
@@ -172,10 +182,14 @@ bool channel_is_renewing(const struct channel_home *home)
 void channel_renew_books(struct channel_home *home)
 {
     for (int i = 0; i < RENEWED_AT_ONCE && home->renew_slot < home->renew_end; i++) {
-        const struct channel *channel = directory_slot(home->channels, home->renew_slot++);
-        if (channel != NULL && channel->book != NULL) {
-            const struct ledger_keep keep = keep_of(channel->policy);
-            ledger_set_keep(home->ledger, channel->book, &keep);
+        struct channel *channel = directory_slot(home->channels, home->renew_slot++);
+        if (channel == NULL || channel->book == NULL) {
+            continue;
+        }
+        const struct ledger_keep keep = keep_of(channel->policy);
+        ledger_set_keep(home->ledger, channel->book, &keep);
+        if (!ledger_is_idle(channel->book)) {
+            channel_settle(home, channel); /* not to be forgotten while the store is told */
         }
     }
 }
@@ -194,38 +208,7 @@ static struct bytes channel_of(const struct post *post, uint64_t *hash)
     case POST_HISTORY:
         *hash = post->history.hash;
         return blob_bytes(post->history.blob);
-    case POST_PUBLISH_ANSWER:
-    case POST_INTEREST_ANSWER:
-    case POST_LEAVE:
-    case POST_RECOVER:
-    case POST_PAGE:
-    case POST_PUBLICATION:
-    case POST_GAP:
-    case POST_LATER:
-    case POST_PRESENCE:
-    case POST_PRESENCE_PART:
-    case POST_PLACE:
-    case POST_PLACE_ANSWER:
-    case POST_PLACE_BACK:
-    case POST_LEASE:
-    case POST_LEASE_ANSWER:
-    case POST_NEWS:
-    case POST_NEWS_COPY:
-    case POST_STOP:
-    case POST_SETTINGS:
-    case POST_SETTINGS_TAKEN:
-    case POST_RELOAD:
-    case POST_KEY_SET:
-    case POST_WANT_KEYS:
-    case POST_DESERTED:
-    case POST_CLOSE:
-    case POST_DRAINED:
-    case POST_EXIT:
-    case POST_OVERLOAD:
-    case POST_ARCHIVE_APPEND:
-    case POST_ARCHIVE_APPENDED:
-    case POST_ARCHIVE_READ:
-    case POST_ARCHIVE_PAGE:
+    default:
         break;
     }
     NEVER("a post that no channel is asked by");

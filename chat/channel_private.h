@@ -5,7 +5,9 @@
  * The state of a home and its channels, and the steps that its files share. Private to
  * chat/channel*.c.
  *
- *   channel.c           order, who is interested
+ *   channel.c           their life
+ *   channel_publish.c   what is published, its order
+ *   channel_interest.c  who is interested, and who lags
  *   channel_kept.c      what is kept, and when that goes
  *   channel_read.c      what is said of it
  *   channel_keys.c      what was published under an idempotency key
@@ -70,6 +72,7 @@ struct channel_home {
     struct age *ages;           /* one for each place of a policy */
     struct ledger *ledger;      /* NULL: nothing is stored */
     size_t history_bytes;
+    bool has_lost; /* perhaps: rooms of this reactor that are owed a gap */
     uint64_t now_ns;
     uint64_t expiry_ns;  /* when to look again */
     uint32_t renew_slot; /* the next channel whose book is told of another configuration */
@@ -91,6 +94,11 @@ static inline struct channel_position channel_position_of(const struct channel *
     return (struct channel_position){channel->stream.epoch, channel->stream.top};
 }
 
+static inline struct age *channel_age_of(struct channel_home *home, const struct channel *channel)
+{
+    return &home->ages[channel->policy->index];
+}
+
 /* channel.c */
 struct channel *channel_find_or_open(struct channel_home *home, uint64_t hash, struct bytes name);
 /* Puts it at the end of the list, as used now, or in none (NULL). */
@@ -99,13 +107,23 @@ void channel_set_age(struct channel_home *home, struct channel *channel, struct 
 void channel_settle(struct channel_home *home, struct channel *channel);
 void channel_close(struct channel_home *home, struct channel *channel);
 void channel_drop_before(struct channel_home *home, struct channel *channel, uint64_t offset);
-/* The interest that a room has in a channel, or NULL: it is not there any more. */
-struct interest *channel_interest_of(struct channel *channel, struct ids_handle room);
-void channel_begin(struct channel_home *home, struct channel *channel, uint64_t epoch,
-                   uint64_t top);
+uint64_t channel_new_epoch(struct channel_home *home);
+
+/* channel_publish.c */
 void channel_send_out(struct channel_home *home, struct channel *channel, struct blob *blob,
                       uint64_t time_ns);
-uint64_t channel_new_epoch(struct channel_home *home);
+
+/*
+ * channel_interest.c. Sends the publication of an offset to who has all before it. Returns true if
+ * somebody lags.
+ */
+bool channel_fan_out(struct channel_home *home, struct channel *channel, struct blob *blob,
+                     uint64_t offset);
+/* The interest that a room has in a channel, or NULL: it is not there any more. */
+struct interest *channel_interest_of(struct channel *channel, struct ids_handle room);
+/* It begins another life, of which nobody who is interested knows anything. */
+void channel_begin(struct channel_home *home, struct channel *channel, uint64_t epoch,
+                   uint64_t top);
 
 /* channel_kept.c */
 uint64_t channel_history_first(const struct channel_home *home, const struct channel *channel);

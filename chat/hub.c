@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions and rooms. Commands are in hub_commands.c, how a session comes into a room in
- * hub_subscribe.c, posts in hub_posts.c, the encoding of what clients are told in hub_reply.c.
+ * The whole, and sessions. Commands are in hub_commands.c, rooms in hub_rooms.c, how a session
+ * comes into one in hub_subscribe.c, posts in hub_posts.c, the encoding of what clients are told in
+ * hub_reply.c.
  */
 #include "chat/hub.h"
 
@@ -26,9 +27,6 @@
 #include "core/metrics_namespace.h"
 #include "core/slab.h"
 #include "core/timerwheel.h"
-
-_Static_assert(METRIC_LAGS_RESYNC + POLICY_SLOW_DISCONNECT == METRIC_LAGS_DISCONNECT,
-               "one for each policy");
 
 enum {
     UUID_VERSION = 0x40, /* RFC 9562: version 4 ... */
@@ -223,69 +221,6 @@ void hub_close(struct hub *hub, struct session *session)
     hub_sign_out(hub, session);
     session_deinit(session);
     slab_give(hub->sessions, session->slot);
-}
-
-/* -- rooms ------------------------------------------------------------------------------------- */
-
-void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest)
-{
-    CHECK(room->state == ROOM_JOINING);
-    room->state = ROOM_JOINED;
-    room->channel = interest->channel;
-    room->epoch = interest->position.epoch;
-    room->top = interest->position.top;
-
-    hub_admit_waiters(hub, room, NULL);
-    hub_room_maybe_left(hub, room);
-}
-
-void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error)
-{
-    CHECK(room->state == ROOM_JOINING);
-
-    hub_refuse_waiters(hub, room, error);
-    room->state = ROOM_LOST;
-    hub_room_maybe_left(hub, room);
-}
-
-void hub_room_maybe_left(struct hub *hub, struct room *room)
-{
-    if (room->state == ROOM_JOINING || room->member_count > 0 || room->waiter_count > 0 ||
-        hub_news_are_owed(hub, room)) {
-        return;
-    }
-    const struct hub_leave leave = {room->channel, roster_handle(hub->roster, room)};
-    if (room->state == ROOM_LOST) {
-        roster_close(hub->roster, room);
-        return; /* there is no leave to post */
-    }
-
-    roster_close(hub->roster, room);
-    if (leave.channel.reactor == hub->options.reactor) {
-        channel_remove_interest(hub->home, leave.channel, leave.room);
-        return;
-    }
-    CHECK(hub->leave_count < hub->leave_capacity);
-    hub->leaves[hub->leave_count++] = leave;
-}
-
-enum policy_slow_consumer hub_lag(struct hub *hub, struct room *room, uint32_t member)
-{
-    CHECK(member < room->member_count);
-    const struct roster_member lagging = room->members[member];
-    const struct policy *policy = room->policy;
-
-    metrics_add(hub->options.metrics, METRIC_LAGS_RESYNC + policy->slow_consumer, 1);
-    metrics_add_for(hub->options.metrics, policy->counts_as, NAMESPACE_LAGS, 1);
-    if (policy->slow_consumer == POLICY_SLOW_RESYNC) {
-        struct session *session = slab_at(hub->sessions, lagging.session);
-        CHECK(session != NULL);
-        hub_tell_unsubscribed(hub, session, room,
-                              session->subscriptions[lagging.subscription].grant,
-                              CODES_UNSUBSCRIBE_INSUFFICIENT_STATE);
-        hub_leave_room(hub, session, lagging.subscription);
-    }
-    return policy->slow_consumer;
 }
 
 void hub_tick(struct hub *hub, uint64_t now_ns)

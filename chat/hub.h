@@ -139,7 +139,7 @@ enum hub_verdict {
 
 struct hub_spending {
     enum hub_verdict verdict;
-    enum quota_kind of; /* is_short: whose rate it is */
+    enum quota_kind of; /* is_short: whose rate it is; of who waits, the one that it waits for */
     bool is_short;      /* somebody had to wait for that in the last second */
 };
 

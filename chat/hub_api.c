@@ -250,9 +250,13 @@ static enum codes_error judge_history(struct hub *hub, struct bytes channel)
 static enum codes_error ask_removal(struct hub *hub, struct hub_asker asker, struct bytes channel)
 {
     const enum codes_error error = judge_history(hub, channel);
-    struct blob *name = error == CODES_ERROR_NONE ? hub_copy_name(hub, channel) : NULL;
+    if (error != CODES_ERROR_NONE) {
+        return error;
+    }
+    struct blob *name = hub_copy_name(hub, channel);
     if (name == NULL) {
-        return error == CODES_ERROR_NONE ? CODES_ERROR_INTERNAL : error;
+        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        return CODES_ERROR_INTERNAL;
     }
     const uint64_t hash = table_hash(&hub->options.key, channel);
     const struct post post = {

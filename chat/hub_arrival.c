@@ -9,21 +9,18 @@
  * what there is and told to come again, from there on.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "chat/claims.h"
 #include "chat/grant.h"
 #include "chat/hub_state.h"
-#include "chat/identity.h"
+#include "chat/hub_wishes.h"
 #include "chat/membership.h"
 #include "chat/page.h"
-#include "chat/policy.h"
 #include "chat/roster.h"
 #include "chat/session.h"
 #include "core/blob.h"
 #include "core/check.h"
 #include "core/metrics.h"
-#include "core/slab.h"
 #include "proto/command.h"
 
 enum { ROUNDS_MAX = 4 }; /* in which something is read again */
@@ -39,139 +36,6 @@ struct hub_arrival {
     bool waits_for_place; /* among its user's connections */
     bool is_over;         /* answered */
 };
-
-/* -- what there is to subscribe to ------------------------------------------------------------- */
-
-/* One channel of an arrival. */
-struct wish {
-    struct bytes channel;
-    uint64_t hash;
-    struct grant_source source;
-    struct command_subscribe wanted;
-};
-
-struct wishes {
-    struct wish *list;
-    size_t count;
-    uint8_t personal[UINT8_MAX]; /* the name of that channel */
-};
-
-static bool bytes_equal(struct bytes a, struct bytes b)
-{
-    return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
-}
-
-static struct wish *find_wish(const struct wishes *wishes, struct bytes channel)
-{
-    for (size_t i = 0; i < wishes->count; i++) {
-        if (bytes_equal(wishes->list[i].channel, channel)) {
-            return &wishes->list[i];
-        }
-    }
-    return NULL;
-}
-
-static bool source_is_good(const struct grant_source *source)
-{
-    return identity_json_is_good(source->info) && identity_json_is_good(source->data);
-}
-
-/* The same channel twice is one. */
-static enum codes_error add_wish(struct hub *hub, struct wishes *wishes, struct bytes channel,
-                                 struct grant_source source)
-{
-    const struct permission_subject back_end = {.is_back_end = true};
-    const struct permission_answer answer =
-        permission_judge(hub->options.policies, back_end, channel, PERMISSION_SUBSCRIBE);
-    const enum codes_error error = hub_error_for(hub, answer.verdict);
-
-    if (error != CODES_ERROR_NONE || find_wish(wishes, channel) != NULL) {
-        return error;
-    }
-    if (!source_is_good(&source)) {
-        return CODES_ERROR_BAD_REQUEST;
-    }
-    if (wishes->count == hub->options.channel_limit) {
-        metrics_add(hub->options.metrics, METRIC_REJECTED_CHANNEL_LIMIT, 1);
-        return CODES_ERROR_LIMIT_EXCEEDED;
-    }
-    CHECK(wishes->list != NULL);
-    struct wish *wish = &wishes->list[wishes->count++];
-    *wish = (struct wish){
-        .channel = channel,
-        .hash = table_hash(&hub->options.key, channel),
-        .source = source,
-    };
-    wish->source.by_server = true;
-    return CODES_ERROR_NONE;
-}
-
-/* `#user`, behind the namespace for it. Empty: the name would be that of others, or none. */
-static struct bytes personal_channel(const struct hub *hub, struct bytes user,
-                                     uint8_t target[static UINT8_MAX])
-{
-    const struct bytes space = hub->options.personal_namespace;
-    const size_t before = space.size == 0 ? 0 : space.size + 1;
-    const size_t size = before + 1 + user.size;
-
-    if (user.size == 0 || size > UINT8_MAX || memchr(user.data, ',', user.size) != NULL) {
-        return (struct bytes){NULL, 0};
-    }
-    if (before > 0) {
-        memcpy(target, space.data, space.size);
-        target[space.size] = POLICY_NAMESPACE_BOUNDARY;
-    }
-    target[before] = POLICY_USER_BOUNDARY;
-    memcpy(target + before + 1, user.data, user.size);
-    return (struct bytes){target, size};
-}
-
-static enum codes_error add_personal(struct hub *hub, struct wishes *wishes, struct bytes user)
-{
-    if (!hub->options.personal_channels || user.size == 0) {
-        return CODES_ERROR_NONE;
-    }
-    const struct bytes channel = personal_channel(hub, user, wishes->personal);
-    if (channel.size == 0) {
-        return hub_error_for(hub, PERMISSION_BAD_NAME);
-    }
-    return add_wish(hub, wishes, channel, (struct grant_source){.by_server = true});
-}
-
-/* Where the client had been before it came again. What it says of other channels is of no use. */
-static bool add_positions(struct wishes *wishes, struct bytes subs)
-{
-    struct command_subs reader;
-    struct command_subscribe wanted;
-    struct bytes channel;
-    enum command_verdict verdict;
-
-    command_subs_init(&reader, subs);
-    while ((verdict = command_subs_next(&reader, &channel, &wanted)) == COMMAND_OK) {
-        struct wish *wish = find_wish(wishes, channel);
-        if (wish != NULL) {
-            wish->wanted = wanted;
-        }
-    }
-    return verdict == COMMAND_END;
-}
-
-static enum codes_error collect(struct hub *hub, const struct session *session,
-                                const struct claims *claims, struct wishes *wishes)
-{
-    enum codes_error error = CODES_ERROR_NONE;
-
-    for (size_t i = 0; i < claims->subscription_count && error == CODES_ERROR_NONE; i++) {
-        const struct claims_subscription *subscription = &claims->subscriptions[i];
-        error = add_wish(hub, wishes, subscription->channel,
-                         (struct grant_source){
-                             .info = subscription->info,
-                             .data = subscription->data,
-                             .overrides = subscription->overrides,
-                         });
-    }
-    return error == CODES_ERROR_NONE ? add_personal(hub, wishes, session_user(session)) : error;
-}
 
 /* -- the answer -------------------------------------------------------------------------------- */
 
@@ -206,10 +70,10 @@ static struct roster_waiter *waiter_of(const struct hub *hub, const struct sessi
     return &(*room)->waiters[subscription->member];
 }
 
-/* Has its page been overtaken by what was published since? */
+/* Has its page been overtaken by what was published since? One that is cut would not be longer. */
 static bool is_overtaken(const struct room *room, const struct roster_waiter *waiter)
 {
-    return waiter->page != NULL &&
+    return waiter->page != NULL && !waiter->is_cut &&
            page_first(waiter->page) + page_count(waiter->page) - 1 < room_position(room);
 }
 
@@ -222,6 +86,7 @@ static void read_again(struct hub *hub, struct hub_arrival *arrival, struct room
     if (waiter->page != NULL) {
         blob_drop(waiter->page, hub->options.pool);
         waiter->page = NULL;
+        waiter->is_cut = false;
     }
     hub_wish(hub, room);
 }
@@ -264,11 +129,15 @@ static bool write_one(struct hub *hub, const struct session *session, uint32_t i
         answer.verdict = RECOVERY_COMPLETE; /* after so many rounds, with nothing */
     }
     hub_describe(hub, room, waiter, answer, &told);
-    if (told.result.publications.size > *left) {
+    const size_t size = told.result.publications.size;
+    if (size <= *left) {
+        *left -= size;
+    } else if (*left == hub->options.page_bytes_max) {
+        *left = 0; /* the first ones always fit, as in a page: else it would never have them */
+    } else {
         told.result.publications = (struct bytes){NULL, 0};
         told.has_all = false;
     }
-    *left -= told.result.publications.size;
     if (index > 0) {
         json_writer_text(writer, ",");
     }
@@ -351,7 +220,7 @@ static void answer(struct hub *hub, struct session *session)
 void hub_arrive(struct hub *hub, struct session *session)
 {
     CHECK(session->state == SESSION_ARRIVING);
-    if (session->arrival->is_whole && !session->arrival->waits_for_place &&
+    if (session->arrival->is_whole && !session->arrival->waits_for_place && !session->is_ending &&
         all_know(hub, session)) {
         answer(hub, session);
     }
@@ -396,7 +265,7 @@ enum codes_error hub_subscribe_for(struct hub *hub, struct session *session, str
 
 /* It waits for all of them, and a place of its user's. One that is refused refuses the whole. */
 static enum codes_error begin(struct hub *hub, struct session *session, uint32_t command,
-                              uint32_t ttl_s, const struct wishes *wishes)
+                              uint32_t ttl_s, const struct hub_wishes *wishes)
 {
     struct hub_arrival *arrival = calloc(1, sizeof(*arrival));
     if (arrival == NULL) {
@@ -413,7 +282,7 @@ static enum codes_error begin(struct hub *hub, struct session *session, uint32_t
         hub_ask_place_of_user(hub, session);
     }
     for (size_t i = 0; i < wishes->count && !arrival->is_over; i++) {
-        const struct wish *wish = &wishes->list[i];
+        const struct hub_wish *wish = &wishes->list[i];
         const enum codes_error error =
             hub_subscribe_for(hub, session, wish->channel, &wish->source, &wish->wanted);
         if (error != CODES_ERROR_NONE && !arrival->is_over) {
@@ -431,23 +300,19 @@ enum codes_error hub_begin_arrival(struct hub *hub, struct session *session,
                                    const struct command *command, const struct claims *claims,
                                    uint32_t ttl_s)
 {
-    const size_t most = claims->subscription_count + (hub->options.personal_channels ? 1 : 0);
-    struct wishes wishes = {.list = most == 0 ? NULL : calloc(most, sizeof(*wishes.list))};
-    if (most > 0 && wishes.list == NULL) {
-        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
-        return CODES_ERROR_INTERNAL;
+    struct hub_wishes wishes;
+    enum codes_error error =
+        hub_wishes_collect(hub, session, claims, command->connect.subs, &wishes);
+    if (error != CODES_ERROR_NONE) {
+        return error;
     }
-    enum codes_error error = collect(hub, session, claims, &wishes);
-    if (error == CODES_ERROR_NONE && most > 0 && !add_positions(&wishes, command->connect.subs)) {
-        error = CODES_ERROR_BAD_REQUEST;
-    }
-    if (error == CODES_ERROR_NONE && wishes.count == 0 && session_user(session).size == 0) {
+    if (wishes.count == 0 && session_user(session).size == 0) {
         session->state = SESSION_CONNECTED;
         hub_greet(hub, session, command->id, ttl_s, (struct bytes){NULL, 0});
-    } else if (error == CODES_ERROR_NONE) {
+    } else {
         error = begin(hub, session, command->id, ttl_s, &wishes);
     }
-    free(wishes.list);
+    hub_wishes_free(&wishes);
     return error;
 }
 

@@ -118,7 +118,8 @@ void hub_unsubscribe(struct hub *hub, struct session *session, uint32_t index,
 
 /*
  * Only `connect` opens a session, once, and whatever comes before it is no client of ours. What a
- * client sent together with a `connect` that was refused is not answered.
+ * client sent together with a `connect` that was refused is not answered; nor is what came in while
+ * its connection had to end: it was to have no effect any more, and could not be told of one.
  */
 static bool is_welcome(const struct session *session, const struct command *command)
 {
@@ -133,7 +134,7 @@ uint16_t hub_apply(struct hub *hub, struct session *session, const struct comman
         return CODES_DISCONNECT_BAD_REQUEST;
     }
     CHECK(session->state != SESSION_ARRIVING);
-    if (session->state == SESSION_REFUSED) {
+    if (session->state == SESSION_REFUSED || session->is_ending) {
         return stay;
     }
     switch (command->method) {

@@ -264,9 +264,8 @@ static void fire(struct timerwheel_timer *timer, void *context)
 {
     struct hub *hub = context;
     const struct identity_expiry *expiry = LIST_OWNER(timer, struct identity_expiry, timer);
-    struct session *session = slab_at(hub->sessions, expiry->session);
+    struct session *session = hub_session_at(hub, expiry->session);
 
-    CHECK(session != NULL);
     if (expiry->room != UINT32_MAX) {
         hub_expire_subscription(hub, session, expiry->room);
         return;

@@ -14,6 +14,7 @@
 #include "chat/post.h"
 #include "chat/quota.h"
 #include "chat/session.h"
+#include "chat/users.h"
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
@@ -82,19 +83,30 @@ static bool find(struct hub *hub, const struct session *session, const struct qu
         is_found = costs[QUOTA_ADDRESS] != NULL;
     }
     if (session->identity != NULL && session->identity->has_place && is_limited(hub, QUOTA_USER)) {
-        const struct quota_key user = hub_key_of_user(hub, session);
-        costs[QUOTA_USER] = leases_of(hub->leases, QUOTA_USER, &user);
+        costs[QUOTA_USER] = leases_of(hub->leases, QUOTA_USER, &session->identity->user->key);
         is_found = is_found && costs[QUOTA_USER] != NULL;
     }
     return is_found;
+}
+
+/* Because of that lease: NULL, of none. */
+static struct hub_spending spending_of(const struct hub *hub, enum hub_verdict verdict,
+                                       const struct lease *lease)
+{
+    struct hub_spending spending = {.verdict = verdict};
+    if (lease != NULL) {
+        spending.of = (enum quota_kind)lease->kind;
+        spending.is_short = leases_is_short(lease, hub->now_ns);
+    }
+    return spending;
 }
 
 struct hub_spending hub_spend(struct hub *hub, struct session *session,
                               const struct quota_key *address)
 {
     struct lease *costs[QUOTA_KIND_COUNT] = {NULL};
+    const struct lease *scarce = NULL;
     struct lease *missing = NULL;
-    struct hub_spending spending = {.verdict = HUB_SPENT};
 
     if (!find(hub, session, address, costs)) {
         return (struct hub_spending){.verdict = HUB_SPENDS_LATER};
@@ -107,14 +119,12 @@ struct hub_spending hub_spend(struct hub *hub, struct session *session,
             missing = costs[kind];
         }
         if (leases_is_short(costs[kind], hub->now_ns)) {
-            spending.is_short = true;
-            spending.of = (enum quota_kind)kind;
+            scarce = costs[kind];
         }
     }
     if (missing != NULL) {
-        spending.verdict =
-            leases_wait(hub->leases, missing, session) == 0 ? HUB_WAITS_TO_SPEND : HUB_SPENDS_LATER;
-        return spending;
+        const bool waits = leases_wait(hub->leases, missing, session) == 0;
+        return spending_of(hub, waits ? HUB_WAITS_TO_SPEND : HUB_SPENDS_LATER, missing);
     }
     leases_stop_waiting(hub->leases, session);
     for (int kind = 0; kind < QUOTA_KIND_COUNT; kind++) {
@@ -122,7 +132,7 @@ struct hub_spending hub_spend(struct hub *hub, struct session *session,
             leases_spend(hub->leases, costs[kind], hub->now_ns);
         }
     }
-    return spending;
+    return spending_of(hub, HUB_SPENT, scarce);
 }
 
 bool hub_next_to_spend(struct hub *hub, struct conn_id *conn)

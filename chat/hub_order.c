@@ -67,18 +67,10 @@ static void disconnect(struct hub *hub, struct session *session, const struct or
     session->is_ending = true;
 }
 
-/* The session's subscription to the channel, or -1. */
-static int find_subscription(const struct hub *hub, const struct session *session,
-                             struct bytes channel)
-{
-    const struct room *room =
-        roster_find(hub->roster, table_hash(&hub->options.key, channel), channel);
-    return room == NULL ? -1 : session_find(session, room->slot);
-}
-
 static void unsubscribe(struct hub *hub, struct session *session, const struct order *order)
 {
-    const int index = find_subscription(hub, session, order->channel);
+    const uint64_t hash = table_hash(&hub->options.key, order->channel);
+    const int index = hub_find(hub, session, order->channel, hash);
     if (index >= 0) {
         hub_unsubscribe(hub, session, (uint32_t)index, CODES_UNSUBSCRIBE_SERVER);
     }
@@ -95,14 +87,12 @@ static enum codes_error subscribe(struct hub *hub, struct session *session,
         .overrides = order->overrides,
         .by_server = true,
     };
-    if (find_subscription(hub, session, order->channel) >= 0) {
-        return CODES_ERROR_NONE;
+    const uint64_t hash = table_hash(&hub->options.key, order->channel);
+    const enum codes_error error = hub_has_place(hub, session, order->channel, hash);
+    if (error == CODES_ERROR_NONE) {
+        return hub_subscribe_for(hub, session, order->channel, &source, &wanted);
     }
-    if (session->subscription_count >= hub->options.channel_limit) {
-        metrics_add(hub->options.metrics, METRIC_REJECTED_CHANNEL_LIMIT, 1);
-        return CODES_ERROR_LIMIT_EXCEEDED;
-    }
-    return hub_subscribe_for(hub, session, order->channel, &source, &wanted);
+    return error == CODES_ERROR_ALREADY_SUBSCRIBED ? CODES_ERROR_NONE : error;
 }
 
 /* An anonymous session needs an identity to have an end. */

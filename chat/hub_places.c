@@ -17,6 +17,7 @@
 #include "chat/post.h"
 #include "chat/quota.h"
 #include "chat/session.h"
+#include "chat/users.h"
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
@@ -185,18 +186,13 @@ bool hub_ask_place(struct hub *hub, const struct quota_key *address, struct conn
     return true;
 }
 
-struct quota_key hub_key_of_user(const struct hub *hub, const struct session *session)
-{
-    return quota_key_of(&hub->options.key, session_user(session));
-}
-
 void hub_ask_place_of_user(struct hub *hub, struct session *session)
 {
-    const struct quota_key key = hub_key_of_user(hub, session);
-    const uint16_t home = hub_home_of(hub, &key);
+    const struct quota_key *key = &session->identity->user->key;
+    const uint16_t home = hub_home_of(hub, key);
 
     if (may_ask(hub, home)) {
-        ask(hub, QUOTA_USER, &key, hub_handle(hub, session), home);
+        ask(hub, QUOTA_USER, key, hub_handle(hub, session), home);
     } else {
         hub_fail_arrival(hub, session, CODES_ERROR_INTERNAL);
     }
@@ -227,9 +223,8 @@ void hub_give_place(struct hub *hub, const struct quota_key *address)
 void hub_give_place_of_user(struct hub *hub, struct session *session)
 {
     if (session->identity != NULL && session->identity->has_place) {
-        const struct quota_key key = hub_key_of_user(hub, session);
         session->identity->has_place = false;
-        give(hub, QUOTA_USER, &key);
+        give(hub, QUOTA_USER, &session->identity->user->key);
     }
 }
 

@@ -7,7 +7,8 @@
 #include "core/blob.h"
 #include "core/metrics.h"
 
-enum { AROUND_LIST = 512 }; /* bytes of a reply that are not publications, or members */
+/* Bytes of a message that are not publications, members or data: a name of 255 '"' is 510. */
+enum { AROUND_LIST = 1024 };
 
 static struct json_writer begin(const struct hub_reply *to)
 {

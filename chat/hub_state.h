@@ -2,7 +2,7 @@
 #ifndef CHAT_HUB_STATE_H
 #define CHAT_HUB_STATE_H
 /*
- * The hub's state, and the steps that commands (hub.c) and posts (hub_posts.c) share.
+ * The hub's state, and the steps that its files share.
  *
  * Private to chat/hub*.c. ON the hub's reactor.
  */
@@ -22,7 +22,9 @@
 #include "chat/stream.h"
 #include "core/annot.h"
 #include "core/bytes.h"
+#include "core/check.h"
 #include "core/list.h"
+#include "core/slab.h"
 #include "proto/codes.h"
 
 struct blob;
@@ -35,7 +37,6 @@ struct hub_places;
 struct leases;
 struct publication_source;
 struct revocations;
-struct slab;
 struct timerwheel;
 struct users;
 
@@ -46,6 +47,12 @@ struct hub_leave {
 };
 
 enum { HUB_INFO_SIZE_MAX = 10 << 10 }; /* bytes */
+
+/*
+ * Bytes of recovered publications that are said in one iteration. It is what live traffic waits for
+ * while many come back; four times as much brings them back no sooner (bench/README.md).
+ */
+enum { HUB_RECOVERY_BYTES_MAX = 128 << 10 };
 
 struct hub {
     struct hub_options options; /* .policies: our own */
@@ -96,6 +103,15 @@ static inline void hub_use_allowance(struct hub *hub)
 }
 
 struct session *hub_session(struct hub *hub, struct ids_handle handle); /* NULL: stale */
+
+/* One that is there: a room, or a timer, knows its slot. */
+static inline struct session *hub_session_at(const struct hub *hub, uint32_t slot)
+{
+    struct session *session = slab_at(hub->sessions, slot);
+    CHECK(session != NULL);
+    return session;
+}
+
 struct ids_handle hub_handle(const struct hub *hub, const struct session *session);
 
 static inline struct hub_asker hub_asker_of(const struct hub *hub, const struct session *session,
@@ -104,7 +120,7 @@ static inline struct hub_asker hub_asker_of(const struct hub *hub, const struct 
     return (struct hub_asker){.handle = hub_handle(hub, session), .number = command};
 }
 
-/* The home has answered for a room that was JOINING: who waits is admitted, or refused. */
+/* hub_rooms.c. The home has answered for a room that was JOINING: who waits is admitted, or not. */
 void hub_room_joined(struct hub *hub, struct room *room, const struct channel_interest *interest);
 void hub_room_refused(struct hub *hub, struct room *room, enum codes_error error);
 
@@ -139,7 +155,27 @@ void hub_ask_homes(struct hub *hub);
 NODISCARD int hub_enter_room(struct hub *hub, struct session *session, struct room *room,
                              const struct hub_entry *entry);
 
-/* What a waiter is told. `page`: what the home has read from room->asked_from on, or NULL. */
+/*
+ * Says that a subscription has ended, which is then the caller's to untie. One that the server made
+ * cannot be made again by the client: where it should be, the connection has to come again.
+ */
+void hub_tell_unsubscribed(struct hub *hub, struct session *session, const struct room *room,
+                           const struct grant *grant, enum codes_unsubscribe code);
+
+/*
+ * As many as may: all whose answer is known without reading, or from the page that was read. Then
+ * hub_room_maybe_left().
+ */
+void hub_admit_waiters(struct hub *hub, struct room *room, struct blob *page);
+void hub_refuse_waiters(struct hub *hub, struct room *room, enum codes_error error);
+
+/* The answer to what was read for a room: takes one share of the page; NULL: it failed. */
+void hub_take_recovered(struct hub *hub, struct room *room, struct blob *page);
+
+/*
+ * hub_recovery.c. What a waiter is told. `page`: what the home has read from room->asked_from on,
+ * or NULL.
+ */
 NODISCARD struct recovery_answer hub_judge(const struct hub *hub, const struct room *room,
                                            const struct roster_waiter *waiter,
                                            const struct blob *page);
@@ -161,20 +197,6 @@ void hub_count_recovery(const struct hub *hub, const struct room *room,
 
 /* Somebody waits there for what the home has to read, which may not be under way. */
 void hub_wish(struct hub *hub, struct room *room);
-
-/*
- * Says that a subscription has ended, which is then the caller's to untie. One that the server made
- * cannot be made again by the client: where it should be, the connection has to come again.
- */
-void hub_tell_unsubscribed(struct hub *hub, struct session *session, const struct room *room,
-                           const struct grant *grant, enum codes_unsubscribe code);
-
-/* As many as may: all whose answer is known without reading, or from the page that was read. */
-void hub_admit_waiters(struct hub *hub, struct room *room, struct blob *page);
-void hub_refuse_waiters(struct hub *hub, struct room *room, enum codes_error error);
-
-/* The answer to what was read for a room: takes one share of the page; NULL: it failed. */
-void hub_take_recovered(struct hub *hub, struct room *room, struct blob *page);
 
 /* Ends one subscription of a session, and the room if that was its last member. */
 void hub_leave_room(struct hub *hub, struct session *session, uint32_t index);
@@ -295,7 +317,6 @@ NODISCARD bool hub_places_are_quiet(const struct hub *hub);
 void hub_gauge_places(const struct hub *hub);
 struct quota *hub_quota(const struct hub *hub, enum quota_kind kind);
 NODISCARD uint16_t hub_home_of(const struct hub *hub, const struct quota_key *key);
-NODISCARD struct quota_key hub_key_of_user(const struct hub *hub, const struct session *session);
 
 /* hub_leases.c: what waits until its home may be asked (chat/leases.h); posts about leases. */
 void hub_ask_leases(struct hub *hub);
@@ -338,7 +359,24 @@ void hub_tell_news(struct hub *hub);
 void hub_take_news(struct hub *hub, const struct post *post);
 void hub_take_news_copy(struct hub *hub, const struct post *post);
 
-/* hub_posts.c: leaves that wait go out now, as far as there is room. */
+/* hub_rooms.c: leaves that wait go out now, as far as there is room. */
 void hub_post_leaves(struct hub *hub);
+
+/* hub_rooms.c: publications were lost for this room, and its home has forgotten it. */
+void hub_lose_room(struct hub *hub, struct ids_handle room);
+
+/* hub_rooms.c: posts from a room's home. */
+void hub_take_interest_answer(struct hub *hub, const struct post *post);
+void hub_take_publication(struct hub *hub, const struct post *post);
+
+/* hub_home.c: posts to a home, and to it from the archive. */
+void hub_take_publish(struct hub *hub, const struct post *post);
+void hub_take_interest(struct hub *hub, const struct post *post);
+void hub_take_history(struct hub *hub, const struct post *post);
+void hub_take_recover(struct hub *hub, const struct post *post);
+void hub_take_from_archive(struct hub *hub, const struct post *post);
+
+/* hub_home.c: what is stored is delivered and answered, as far as there is room. */
+void hub_go_on_with_ledger(struct hub *hub);
 
 #endif /* CHAT_HUB_STATE_H */

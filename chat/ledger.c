@@ -80,10 +80,16 @@ enum codes_error ledger_ask(struct ledger *ledger, struct ledger_book *book,
                             const struct post *post)
 {
     CHECK(!ledger_is_certain(book));
+    const size_t size = post->kind == POST_PUBLISH ? blob_bytes(post->publish.blob).size : 0;
+    if (ledger->bytes + size > ledger->options.bytes_max) {
+        return CODES_ERROR_INTERNAL;
+    }
     struct ledger_item *const item = ledger_add_item(ledger, book, post);
     if (item == NULL) {
         return CODES_ERROR_INTERNAL;
     }
+    item->asked_bytes = size;
+    ledger->bytes += size;
     item->answer.is_question = true;
     list_push_back(&book->questions, &item->place);
     ledger_want_page(ledger, book);
@@ -96,8 +102,8 @@ void ledger_destroy(struct ledger *ledger)
         return;
     }
     CHECK(list_is_empty(&ledger->waiting));
-    CHECK(ledger->bytes == 0);
     ledger_forget_done(ledger);
+    CHECK(ledger->bytes == 0);
     CHECK(ledger->item_count == 0);
     for (uint32_t i = 0; i < ledger->batch_count; i++) {
         archive_post_destroy_batch(ledger->batches[i]);

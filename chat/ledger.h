@@ -71,7 +71,7 @@ struct ledger_options {
     uint16_t reactor;
     uint16_t archive; /* port */
     uint64_t timeout_ns;
-    size_t bytes_max;        /* of publications that are not delivered */
+    size_t bytes_max;        /* of publications that are not delivered, or wait with a question */
     uint32_t item_count_max; /* posts that wait or are not answered */
     struct bus *bus;
     struct blob_pool *pool;

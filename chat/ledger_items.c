@@ -102,6 +102,7 @@ void ledger_forget(struct ledger *ledger, struct ledger_item *item)
     struct ledger_book *const book = item->book;
 
     list_remove(&item->age);
+    ledger->bytes -= item->asked_bytes;
     if (!ledger_is_publication(item) && book != NULL) {
         list_remove(&item->place);
         item->book = NULL;

@@ -27,6 +27,7 @@ struct ledger_item {
     struct ledger_book *book; /* NULL: done, and of no book any more */
     struct blob *blob;        /* of a publication that was not delivered; else NULL */
     uint64_t deadline_ns;
+    size_t asked_bytes; /* of a publication that is a question; in ledger->bytes */
     struct ledger_answer answer;
 };
 

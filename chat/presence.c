@@ -113,10 +113,16 @@ struct blob *presence_list(struct room *room, struct slab *sessions,
         .limits = limits,
         .size = sizeof(uint32_t),
     };
-    struct list list = measured;
 
     list_fill(&measured, room);
-    list.blob = blob_create(pool, measured.size);
+    /* The same members, who are remembered by now; no more, though there may be memory again. */
+    const struct presence_limits measured_limits = {measured.count, limits->bytes_max};
+    struct list list = {
+        .blob = blob_create(pool, measured.size),
+        .sessions = sessions,
+        .limits = &measured_limits,
+        .size = sizeof(uint32_t),
+    };
     if (list.blob == NULL) {
         return NULL;
     }

@@ -82,6 +82,7 @@ struct roster_waiter {
     bool has_epoch;   /* false: it sent none, and any will do */
     bool bad_epoch;   /* it sent one that is none of ours */
     bool knew;        /* ROSTER_BY_CONNECT: all that it missed, once */
+    bool is_cut;      /* `page` ends where it does because more would be too long */
 };
 
 struct room {
@@ -107,6 +108,7 @@ struct room {
     struct herald *herald;       /* tells who comes and goes; the hub's; NULL: nobody is told */
     uint16_t home;
     uint8_t state;     /* enum room_state */
+    bool is_admitting; /* its waiters are looked at: it stays, whoever leaves; hub_subscribe.c's */
     uint8_t name_size; /* bytes */
     uint8_t name[];
 };

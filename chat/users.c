@@ -55,6 +55,7 @@ static struct user *create_user(struct users *users, struct bytes name)
     }
     *user = (struct user){
         .hash = table_hash(&users->key, name),
+        .key = quota_key_of(&users->key, name),
         .name_size = (uint16_t)name.size,
     };
     list_init(&user->sessions);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "chat/quota.h"
 #include "core/annot.h"
 #include "core/bytes.h"
 #include "core/list.h"
@@ -20,6 +21,7 @@ struct users; /* opaque */
 
 struct user {
     uint64_t hash;             /* of its name, by the key that all reactors share */
+    struct quota_key key;      /* what it is counted as: quota_key_of() its name */
     struct list_link sessions; /* each is the `link` of a struct identity */
     uint32_t session_count;
     uint16_t name_size; /* bytes */

@@ -77,7 +77,9 @@ function(failing_memory_test target libraries)
     set_target_properties(${target} PROPERTIES
         LINK_LIBRARIES "${copies};${ARGN};Threads::Threads;PkgConfig::check;test_warnings")
 endfunction()
-failing_memory_test(chat_hub_memory_test "${seen_by_chat}" OpenSSL::Crypto)
+foreach(test hub hub_arrival presence)
+    failing_memory_test(chat_${test}_memory_test "${seen_by_chat}" OpenSSL::Crypto)
+endforeach()
 failing_memory_test(net_conn_memory_test "${seen_by_net}" OpenSSL::SSL PkgConfig::liburing)
 
 # They forge tokens with OpenSSL.

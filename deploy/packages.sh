@@ -10,7 +10,7 @@ packages_build=(build-essential cmake ninja-build pkg-config git ca-certificates
     libcurl4-openssl-dev zlib1g-dev scdoc)
 # shellcheck disable=SC2034
 packages_test=(check curl chromium openssl procps python3-websockets strace prometheus
-    haproxy nginx iproute2)
+    haproxy nginx iproute2 libwebsockets-dev libnginx-mod-nchan)
 # shellcheck disable=SC2034
 packages_ci=(clang clang-format clang-tidy libclang-rt-14-dev slowhttptest testssl.sh)
 # shellcheck disable=SC2034

@@ -11,16 +11,7 @@
 #include "net/reactor_private.h"
 #include "net/tls.h"
 
-enum {
-    FLUSH_SENDS_MAX = 8,        /* per connection and iteration; the rest in the next one */
-    PENDING_CAPACITY_MIN = 240, /* bytes */
-    APPEND_ROOM = 900,          /* bytes of a packet that small messages share */
-};
-
-static uint32_t now_ms(const struct conn *conn)
-{
-    return (uint32_t)(conn->reactor->now_ns / MONOTIME_NS_PER_MS);
-}
+enum { PENDING_CAPACITY_MIN = 240 }; /* bytes */
 
 static const struct conn_handler *handler_of(const struct conn *conn)
 {
@@ -42,8 +33,7 @@ static void set_reason(struct conn *conn, int reason)
     conn->error = (unsigned)-reason & (unsigned)ERROR_MAX;
 }
 
-/* The sweep of this iteration drops it. */
-static void die(struct conn *conn, bool reset)
+void conn_die(struct conn *conn, bool reset)
 {
     CHECK(conn->state < CONN_STATE_DYING);
     conn->state = CONN_STATE_DYING;
@@ -59,7 +49,7 @@ void conn_fail(struct conn *conn, int reason)
     if (conn->state == CONN_STATE_OPEN) {
         set_reason(conn, reason);
     }
-    die(conn, true);
+    conn_die(conn, true);
 }
 
 void conn_abort(struct conn *conn, int reason)
@@ -68,7 +58,7 @@ void conn_abort(struct conn *conn, int reason)
         return;
     }
     set_reason(conn, reason);
-    die(conn, true);
+    conn_die(conn, true);
 }
 
 void conn_begin_closing(struct conn *conn, int reason, uint64_t delay_ns)
@@ -104,7 +94,7 @@ void conn_hang_up(struct conn *conn)
         return;
     }
     if (conn->state == CONN_STATE_FINISHED) {
-        die(conn, false);
+        conn_die(conn, false);
         return;
     }
     conn->ended = true; /* whether it was, or will be, matters to nobody: see conn_flush() */
@@ -131,7 +121,7 @@ static void end_input(struct conn *conn)
         conn_begin_closing(conn, -ESHUTDOWN, conn->reactor->options.write_stall_ns);
         break;
     case CONN_STATE_FINISHED:
-        die(conn, false);
+        conn_die(conn, false);
         break;
     case CONN_STATE_CLOSING: /* the flush goes on, and ends it after our FIN */
     case CONN_STATE_DYING:
@@ -143,7 +133,7 @@ static void end_input(struct conn *conn)
 void conn_expire(struct conn *conn)
 {
     if (conn->state == CONN_STATE_CLOSING || conn->state == CONN_STATE_FINISHED) {
-        die(conn, true);
+        conn_die(conn, true);
         return;
     }
     if (conn->state != CONN_STATE_OPEN) {
@@ -162,7 +152,7 @@ void conn_expire(struct conn *conn)
     }
     /* progress_ms was rounded down: a millisecond more is never early. */
     const uint64_t stall_ns = conn->reactor->options.write_stall_ns + MONOTIME_NS_PER_MS;
-    const uint32_t waited_ms = now_ms(conn) - conn->progress_ms;
+    const uint32_t waited_ms = reactor_now_ms(conn->reactor) - conn->progress_ms;
     const uint64_t waited_ns = waited_ms * MONOTIME_NS_PER_MS;
     if (waited_ns >= stall_ns) {
         conn_fail(conn, -ETIMEDOUT);
@@ -376,256 +366,6 @@ bool conn_is_held(const struct conn *conn)
     return conn->held;
 }
 
-/* --- Sending ------------------------------------------------------------------------------- */
-
-bool conn_has_output(const struct conn *conn)
-{
-    if (conn->tls == NULL) {
-        return !outq_is_empty(&conn->outq);
-    }
-    return tls_output_size(conn->tls) > 0 ||
-           (tls_is_open(conn->tls) && !outq_is_empty(&conn->outq));
-}
-
-/* The kernel looks at bytes of the queue. With TLS it never does: it looks at ciphertext. */
-static bool lends_queue(const struct conn *conn)
-{
-    return conn->sending && conn->tls == NULL;
-}
-
-/* How much the queue may hold when a packet comes: of a flow, or another one. */
-static uint32_t bytes_max_for(const struct conn *conn, bool is_flow) ON_REACTOR
-{
-    const struct reactor_options *options = &conn->reactor->options;
-
-    if (conn->large || !conn_is_blocked(conn)) {
-        return options->queue_bytes_max_large;
-    }
-    return is_flow ? options->queue_bytes_high : options->queue_bytes_max;
-}
-
-static bool has_room(const struct conn *conn, size_t size, bool is_flow) ON_REACTOR
-{
-    const uint32_t bytes_max = bytes_max_for(conn, is_flow);
-    const uint32_t bytes = conn_queued_bytes(conn);
-    return bytes <= bytes_max && size <= bytes_max - bytes;
-}
-
-/* Something was put into the queue. */
-static enum conn_queued note_queued(struct conn *conn) ON_REACTOR
-{
-    reactor_touch(conn->reactor, conn);
-    if (conn_queued_bytes(conn) > conn->reactor->options.queue_bytes_high) {
-        conn->was_high = true;
-        return CONN_QUEUED_HIGH;
-    }
-    return CONN_QUEUED;
-}
-
-/* Puts it into the queue, for which there is room. */
-static enum conn_queued push(struct conn *conn, struct packet *packet, enum conn_lane lane)
-    ON_REACTOR
-{
-    struct outq *outq = &conn->outq;
-
-    if (outq_is_empty(outq) && !conn_has_output(conn)) {
-        conn->progress_ms = now_ms(conn);
-    }
-    if (outq_push(conn->reactor->nodes, outq, packet, lane == CONN_URGENT) != 0) {
-        return CONN_TOO_SLOW;
-    }
-    return note_queued(conn);
-}
-
-enum conn_queued conn_queue(struct conn *conn, struct packet *packet, enum conn_lane lane)
-{
-    const bool is_flow = packet_flow(packet) != 0;
-
-    if (conn->state != CONN_STATE_OPEN) {
-        return CONN_QUEUED;
-    }
-    if (conn_is_blocked(conn) && packet_is_replaceable(packet) &&
-        outq_replace(&conn->outq, packet)) {
-        return CONN_QUEUED;
-    }
-    if (!has_room(conn, packet_bytes(packet).size + CONN_PACKET_COST, is_flow)) {
-        return is_flow ? CONN_LAGS : CONN_TOO_SLOW;
-    }
-    return push(conn, packet, lane);
-}
-
-enum conn_queued conn_queue_latest(struct conn *conn, struct packet *packet, size_t *dropped)
-{
-    *dropped = 0;
-    if (conn->state != CONN_STATE_OPEN) {
-        return CONN_QUEUED;
-    }
-    *dropped = conn_drop_flow(conn, packet_flow(packet));
-    if (!has_room(conn, packet_bytes(packet).size + CONN_PACKET_COST, false)) {
-        return CONN_TOO_SLOW;
-    }
-    return push(conn, packet, CONN_NORMAL);
-}
-
-enum conn_queued conn_append(struct conn *conn, struct bytes head, struct bytes body)
-{
-    const size_t size = head.size + body.size;
-
-    CHECK(head.size > 0);
-    if (conn->state != CONN_STATE_OPEN) {
-        return CONN_QUEUED;
-    }
-    if (!lends_queue(conn) && has_room(conn, size, false) && outq_append(&conn->outq, head, body)) {
-        return note_queued(conn);
-    }
-    /* Where one message follows another, more may: the next ones find room in this packet. */
-    const bool follows = conn->outq.normal != NULL && size < APPEND_ROOM;
-    struct packet *packet = packet_create(conn->reactor->packets, follows ? APPEND_ROOM : size);
-    if (packet == NULL) {
-        return CONN_TOO_SLOW;
-    }
-    packet_shorten(packet, size);
-    memcpy(packet_span(packet).data, head.data, head.size);
-    if (body.size > 0) {
-        memcpy(packet_span(packet).data + head.size, body.data, body.size);
-    }
-    const enum conn_queued queued = conn_queue(conn, packet, CONN_NORMAL);
-    packet_unref(packet);
-    return queued;
-}
-
-size_t conn_drop_flow(struct conn *conn, uint32_t flow)
-{
-    CHECK(flow > 0);
-    return outq_drop_normal(conn->reactor->nodes, &conn->outq, flow);
-}
-
-void conn_drop_queue(struct conn *conn)
-{
-    (void)outq_drop_normal(conn->reactor->nodes, &conn->outq, 0);
-}
-
-void conn_set_large(struct conn *conn, bool large)
-{
-    conn->large = large;
-}
-
-void conn_set_mark(struct conn *conn, bool mark)
-{
-    conn->marked = mark;
-}
-
-bool conn_mark(const struct conn *conn)
-{
-    return conn->marked;
-}
-
-/* The kernel took bytes. */
-static void account_sent(struct conn *conn, size_t written) ON_REACTOR
-{
-    if (written == 0) {
-        return;
-    }
-    conn->progress_ms = now_ms(conn);
-    reactor_count(conn->reactor, METRIC_BYTES_SENT, written);
-    if (conn->tls == NULL) {
-        outq_advance(conn->reactor->nodes, &conn->outq, written);
-    } else {
-        tls_advance(conn->tls, written);
-    }
-    if (conn->was_high && conn_queued_bytes(conn) <= conn->reactor->options.queue_bytes_low) {
-        conn->was_high = false;
-        conn->drained_due = true;
-        reactor_ready(conn->reactor, conn);
-    }
-}
-
-void conn_sent(struct conn *conn, int32_t result)
-{
-    CHECK(conn->sending);
-    conn->sending = false;
-    if (conn->state >= CONN_STATE_DYING) {
-        return;
-    }
-    if (result < 0) {
-        conn_fail(conn, result);
-        return;
-    }
-    account_sent(conn, (size_t)result);
-    const bool has_more = conn_has_output(conn);
-    if (!has_more) {
-        conn->io.slow = false;
-    }
-    if (has_more || conn->state == CONN_STATE_CLOSING) {
-        reactor_touch(conn->reactor, conn);
-    }
-}
-
-/* One send. False when no more makes sense now. */
-static bool send_once(struct conn *conn) ON_REACTOR
-{
-    struct iovec pieces[BACKEND_IOVEC_MAX];
-    size_t count = 0;
-    bool is_rest = false; /* something stays in the queue, and waits for this send */
-    if (conn->tls == NULL) {
-        count = outq_gather(&conn->outq, pieces, BACKEND_IOVEC_MAX);
-        is_rest = count == BACKEND_IOVEC_MAX;
-    } else {
-        count = conn_tls_gather(conn, pieces, BACKEND_IOVEC_MAX);
-        is_rest = !outq_is_empty(&conn->outq) && tls_is_open(conn->tls);
-    }
-    if (count == 0) {
-        return false; /* encrypting failed */
-    }
-    conn->io.awaited = conn->state != CONN_STATE_OPEN || conn->was_high || is_rest;
-    const ssize_t sent = conn->reactor->ops->send(conn->reactor->backend, &conn->io, pieces, count);
-    if (sent >= 0) {
-        account_sent(conn, (size_t)sent);
-        return conn_has_output(conn);
-    }
-    if (sent != -EINPROGRESS && sent != -EAGAIN) {
-        conn_fail(conn, (int)sent);
-        return false;
-    }
-    conn->sending = true;
-    if (!conn->io.quiet && conn->state == CONN_STATE_OPEN && !timerwheel_is_armed(&conn->timer)) {
-        conn_arm(conn, conn->reactor->options.write_stall_ns);
-    }
-    return false;
-}
-
-void conn_flush(struct conn *conn)
-{
-    if (conn->sending || conn->state > CONN_STATE_CLOSING) {
-        return;
-    }
-    if (conn->tls != NULL && conn->state == CONN_STATE_CLOSING && outq_is_empty(&conn->outq)) {
-        tls_finish(conn->tls);
-    }
-    if (conn_has_output(conn)) {
-        int sends = 1;
-        while (send_once(conn)) {
-            if (sends == FLUSH_SENDS_MAX) {
-                reactor_touch(conn->reactor, conn);
-                return;
-            }
-            sends++;
-        }
-    }
-    /* With TLS the queue may have to wait for the handshake, which goes on. */
-    if (conn->state != CONN_STATE_CLOSING || conn_has_output(conn) || !outq_is_empty(&conn->outq)) {
-        return;
-    }
-    const int result = conn->reactor->ops->shutdown(conn->reactor->backend, &conn->io);
-    if (result != 0) {
-        conn_fail(conn, result);
-    } else if (conn->ended) {
-        die(conn, false);
-    } else {
-        conn->state = CONN_STATE_FINISHED;
-    }
-}
-
 /* --- Questions ----------------------------------------------------------------------------- */
 
 bool conn_is_closing(const struct conn *conn)
@@ -653,17 +393,6 @@ void *conn_handler_context(const struct conn *conn)
 unsigned conn_listener(const struct conn *conn)
 {
     return conn->listener;
-}
-
-uint32_t conn_queued_bytes(const struct conn *conn)
-{
-    const size_t encrypted = conn->tls == NULL ? 0 : tls_output_size(conn->tls);
-    return conn->outq.bytes + (uint32_t)encrypted;
-}
-
-bool conn_is_blocked(const struct conn *conn)
-{
-    return conn->sending && !conn->io.quiet;
 }
 
 int conn_peer(const struct conn *conn, struct address *address)

@@ -79,7 +79,7 @@ void conn_receive(struct conn *conn, struct span in) ON_REACTOR;
 /* What the ready list owes it. */
 void conn_serve(struct conn *conn) ON_REACTOR;
 
-/* One send of what is queued; FIN when it closes and nothing is left. */
+/* conn_send.c: a few sends of what is queued; FIN when it closes and nothing is left. */
 void conn_flush(struct conn *conn) ON_REACTOR;
 
 /* A pending send ended: bytes or -errno. */
@@ -87,6 +87,9 @@ void conn_sent(struct conn *conn, int32_t result) ON_REACTOR;
 
 /* The socket failed: on_close gets `reason`, unless it was closing for another one already. */
 void conn_fail(struct conn *conn, int reason);
+
+/* The sweep of this iteration drops it. It does not yet. */
+void conn_die(struct conn *conn, bool reset);
 
 /* Plaintext for the handler. The connection is open. */
 void conn_deliver(struct conn *conn, struct span in) ON_REACTOR;

@@ -9,10 +9,11 @@
 #include "core/check.h"
 
 enum {
-    CLASS_COUNT = 5,            /* of 64, 128, 256, 512 and 1024 bytes, header included */
-    CLASS_NONE = CLASS_COUNT,   /* larger: straight from malloc */
-    CLASS_SIZE_SMALLEST = 64,   /* bytes */
-    CLASS_CACHED_MAX = 1 << 12, /* free packets kept per class */
+    CLASS_COUNT = 7,              /* of 64, 128, ... 4096 bytes, header included */
+    CLASS_NONE = CLASS_COUNT,     /* larger: straight from malloc */
+    CLASS_SIZE_SMALLEST = 64,     /* bytes */
+    CLASS_CACHED_MAX = 1 << 12,   /* free packets kept per class, */
+    CLASS_CACHED_BYTES = 4 << 20, /* but not more bytes than these */
 };
 
 #ifdef FULL_CHECKS
@@ -46,6 +47,9 @@ struct packet {
 };
 
 _Static_assert(sizeof(struct packet) == 32, "half of the smallest class");
+_Static_assert(PACKET_POOLED_MAX + sizeof(struct packet) == (size_t)CLASS_SIZE_SMALLEST
+                                                                << (CLASS_COUNT - 1),
+               "the largest class");
 
 struct packet_pool {
     struct blob_pool *blobs;
@@ -62,6 +66,12 @@ static uint32_t class_of(size_t bytes)
         class ++;
     }
     return class;
+}
+
+static uint32_t cached_max(uint32_t class)
+{
+    const uint32_t count = CLASS_CACHED_BYTES / ((uint32_t)CLASS_SIZE_SMALLEST << class);
+    return count < CLASS_CACHED_MAX ? count : CLASS_CACHED_MAX;
 }
 
 struct packet_pool *packet_pool_create(struct blob_pool *blobs)
@@ -273,7 +283,7 @@ void packet_unref(struct packet *packet)
     CHECK(pool->count > 0);
     pool->count--;
     const uint32_t class = packet->class;
-    if (!cache_is_used || class >= CLASS_COUNT || pool->free_count[class] >= CLASS_CACHED_MAX) {
+    if (!cache_is_used || class >= CLASS_COUNT || pool->free_count[class] >= cached_max(class)) {
         free(packet);
         return;
     }

@@ -8,7 +8,7 @@
  * Owner     whoever holds a reference. packet_create() and packet_of_*() give the first one;
  *           each queue takes its own. The last packet_unref() frees it, and drops what it has.
  * Threads   those of its reactor: a packet never leaves it.
- * Memory    small ones come from free lists of the pool.
+ * Memory    those of at most PACKET_POOLED_MAX bytes come from free lists of the pool.
  * Failures  NULL when memory is out.
  */
 #include <stdbool.h>
@@ -17,6 +17,8 @@
 
 #include "core/annot.h"
 #include "core/bytes.h"
+
+enum { PACKET_POOLED_MAX = 4096 - 32 }; /* bytes */
 
 struct blob;
 struct blob_pool;

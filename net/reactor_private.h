@@ -9,6 +9,7 @@
 
 #include "core/annot.h"
 #include "core/metrics.h"
+#include "core/monotime.h"
 #include "core/slab.h"
 #include "core/timerwheel.h"
 #include "net/backend.h"
@@ -98,6 +99,12 @@ NODISCARD int reactor_prepare_tls(struct reactor *reactor, struct tls_config *co
 
 /* Closes a listener. Again: nothing. */
 void reactor_accept_unlisten(struct reactor *reactor, uint32_t listener);
+
+/* Of this iteration; it wraps. */
+static inline uint32_t reactor_now_ms(const struct reactor *reactor)
+{
+    return (uint32_t)(reactor->now_ns / MONOTIME_NS_PER_MS);
+}
 
 static inline void reactor_count(struct reactor *reactor, enum metrics_id id, uint64_t count)
 {

@@ -241,6 +241,7 @@ static void become_stream(struct gateway *gateway, struct peer *peer, bool compr
 {
     const uint32_t now_ms = gateway_now_ms(gateway);
 
+    gateway_close_api(gateway, peer); /* what it asked before lies where the stream will */
     stream_init(&peer->stream,
                 is_chat ? &gateway->chat_limits[compression] : &gateway->echo_limits[compression]);
     conn_set_mark(peer->conn, compression);

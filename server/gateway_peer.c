@@ -11,6 +11,8 @@
 #include "server/gateway_state.h"
 #include "server/listening.h"
 
+_Static_assert(LISTENING_MAX == 8, "the three bits of peer.listener");
+
 static struct gateway *gateway_of(const struct conn *conn) ON_REACTOR
 {
     return conn_handler_context(conn);
@@ -37,7 +39,7 @@ static void *on_open(struct conn *conn) ON_REACTOR
     peer->conn = conn;
     peer->slot = slot;
     peer->state = PEER_HTTP;
-    peer->listener = (uint8_t)conn_listener(conn);
+    peer->listener = conn_listener(conn) & (LISTENING_MAX - 1);
     struct address address;
     if (conn_peer(conn, &address) == 0) {
         peer->client = client_address_of(&address);
@@ -148,8 +150,9 @@ static void on_close(struct conn *conn, int reason) ON_REACTOR
     }
     if (peer->is_stream) {
         gateway_free_assembly(peer);
+    } else {
+        gateway_close_api(gateway, peer);
     }
-    gateway_close_api(gateway, peer);
     gateway_give_place(gateway, peer);
     free(peer->held);
     gateway->client_count -= !gateway_listener(gateway, peer)->is_internal;

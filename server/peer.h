@@ -51,13 +51,28 @@ struct peer {
     struct conn *conn;
     struct timerwheel_timer timer; /* armed for the earliest deadline */
     union {
-        struct http_reader http; /* PEER_HTTP */
-        struct stream stream;    /* afterwards */
+        struct { /* until it is upgraded */
+            struct http_reader http;
+            struct api_request *request; /* once it has asked the server API something */
+            bool is_idle; /* nothing of its next request has come; its deadline then changes */
+            bool closes_after_answer; /* PEER_API */
+            bool reads_no_more;       /* PEER_API: what it still sends is dropped */
+        };
+        struct stream stream; /* afterwards */
     };
-    struct session *session;     /* PEER_CHAT */
-    struct api_request *request; /* once it has asked the server API something */
-    struct peer_held *held;      /* commands that wait; reading is paused while there are any */
+    struct session *session; /* PEER_CHAT */
+    struct peer_held *held;  /* commands that wait; reading is paused while there are any */
     struct client_address client;
+    uint8_t state : 3;         /* enum peer_state */
+    uint8_t place : 2;         /* enum peer_place */
+    uint8_t listener : 3;      /* its index in gateway_options.listening */
+    bool is_stream : 1;        /* `stream` is the member of the union: upgraded */
+    bool is_connected : 1;     /* `connect` succeeded: pings instead of the connect deadline */
+    bool ping_sent : 1;        /* and not yet answered */
+    bool closed_by_client : 1; /* its close frame came before ours */
+    bool waits_for_hub : 1;    /* in gateway->waiting: its commands, or its wish for a place */
+    bool waits_for_reply : 1;  /* its connect is not answered yet: it is not read */
+    bool is_sent_away : 1;     /* it was told goodbye: the server drains */
     struct limits_bucket commands;
     struct limits_bucket controls;
     uint32_t phase_deadline;   /* head, connect, next ping, or pong: by state and ping_sent */
@@ -65,21 +80,8 @@ struct peer {
     uint32_t resume_at;        /* held back by a rate of commands until then, at most */
     uint32_t over_rate_since;  /* above such a rate since then, or its home is asked */
     uint32_t slot;             /* its own, in the gateway's slab */
-    uint8_t state;             /* enum peer_state */
-    uint8_t place;             /* enum peer_place */
-    uint8_t listener;          /* its index in gateway_options.listening */
-    bool is_stream;            /* `stream` is the member of the union: upgraded */
-    bool is_connected;         /* `connect` succeeded: pings instead of the connect deadline */
-    bool ping_sent;            /* and not yet answered */
-    bool closed_by_client;     /* its close frame came before ours */
-    bool is_idle;              /* nothing of its next request has come; its deadline then changes */
-    bool closes_after_answer;  /* PEER_API */
-    bool reads_no_more;        /* PEER_API: what it still sends is dropped */
-    bool waits_for_hub;        /* in gateway->waiting: its commands, or its wish for a place */
-    bool waits_for_reply;      /* its connect is not answered yet: it is not read */
-    bool is_sent_away;         /* it was told goodbye: the server drains */
 };
 
-_Static_assert(sizeof(struct peer) <= 192, "one per connection, idle ones too");
+_Static_assert(sizeof(struct peer) <= 152, "one per connection, idle ones too");
 
 #endif /* SERVER_PEER_H */

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/load/cause.h"
 #include "bench/load/sequence.h"
 #include "core/annot.h"
 #include "core/bytes.h"
@@ -29,6 +30,7 @@ enum client_state {
     CLIENT_HANDSHAKE, /* until the 101 */
     CLIENT_OPENING,   /* a session: until the reply to its subscribe */
     CLIENT_READY,
+    CLIENT_CLOSED,  /* it was ready, and the server said goodbye: until the connection is gone */
     CLIENT_LEAVING, /* we want it to end */
 };
 
@@ -56,6 +58,7 @@ struct client {
     bool is_new;                /* nobody knows all that it has to get */
     bool was_cut;               /* by us: it is to come back */
     bool is_away;               /* struck by a storm, and not back */
+    bool has_failed;            /* this connection; why is in the tally */
     uint8_t nonce[16];
 };
 
@@ -73,19 +76,18 @@ void client_send(struct client *client, struct span payload) ON_REACTOR;
 
 /*
  * For session.c: what somebody published; the subscription stands; a message is to be sent, of what
- * `write` writes; the server cannot do what was asked for, and why.
+ * `write` writes.
  */
 void client_deliver(struct client *client, const struct scenario_delivery *delivery) ON_REACTOR;
 void client_is_subscribed(struct client *client) ON_REACTOR;
 void client_send_commands(struct client *client,
                           void (*write)(struct client *client, struct json_writer *writer))
     ON_REACTOR;
-void client_refuse(struct client *client, const char *fault) ON_REACTOR;
 
 /* Says goodbye and closes: with a close frame, or with a reset. */
 void client_leave(struct client *client, bool reset) ON_REACTOR;
 
-/* Counts a fault of the server, and ends the connection. */
-void client_fail(struct client *client) ON_REACTOR;
+/* Counts a fault of the server with its cause, and ends the connection. */
+void client_fail(struct client *client, enum cause_kind kind, uint32_t code) ON_REACTOR;
 
 #endif /* BENCH_LOAD_CLIENT_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * parley-bench: reads the command line and hands over to the run, or to the floor.
+ * parley-bench: reads the command line and hands over to the load, or to the floor.
  */
 #include <errno.h>
 #include <signal.h>
@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "bench/load/floor.h"
+#include "bench/load/load.h"
 #include "bench/load/options.h"
-#include "bench/load/run.h"
+#include "bench/load/stop.h"
 #include "net/backend_choose.h"
 #include "net/listener.h"
 
@@ -33,25 +33,11 @@ static void raise_open_files(void)
     }
 }
 
-/* Readable at the first SIGTERM or SIGINT. -1: no. */
-static int open_stop(void)
-{
-    sigset_t signals;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGINT);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0) {
-        return -1;
-    }
-    return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static int serve_floor(const struct options *options)
+static int serve_floor(const struct options *options, const struct stop *stop)
 {
     const struct listener_options listener = {.address = options->listen, .backlog = BACKLOG};
-    struct floor_options floor = {.stop_fd = open_stop(),
-                                  .kind = options->floor_kind,
-                                  .conn_count_max = FLOOR_CONN_COUNT_MAX};
+    struct floor_options floor = {
+        .stop_fd = stop->fd, .kind = options->floor_kind, .conn_count_max = FLOOR_CONN_COUNT_MAX};
     char text[ADDRESS_TEXT_SIZE_MAX];
 
     int result = listener_open(&listener, &floor.listener_fd);
@@ -67,11 +53,9 @@ static int serve_floor(const struct options *options)
             options->backend == BACKEND_EPOLL ? floor_run_epoll(&floor) : floor_run_uring(&floor);
         (void)close(floor.listener_fd);
     }
-    if (floor.stop_fd >= 0) {
-        (void)close(floor.stop_fd);
-    }
     if (result != 0) {
-        (void)fprintf(stderr, "parley-bench: floor: %s\n", strerror(-result));
+        (void)address_format(&options->listen, text);
+        (void)fprintf(stderr, "parley-bench: floor on %s: %s\n", text, strerror(-result));
         return EXIT_FAILURE;
     }
     return EXIT_SUCCESS;
@@ -94,6 +78,7 @@ int main(int argc, char **argv)
     char command_line[COMMAND_LINE_SIZE];
     char error[OPTIONS_ERROR_SIZE];
     struct options options;
+    struct stop stop;
 
     (void)signal(SIGPIPE, SIG_IGN);
     join_words(argc, argv, command_line);
@@ -107,6 +92,13 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     raise_open_files();
-    return options.scenario == OPTIONS_FLOOR ? serve_floor(&options)
-                                             : run_conduct(&options, command_line);
+    const int result = stop_open(&stop);
+    if (result != 0) {
+        (void)fprintf(stderr, "parley-bench: signals: %s\n", strerror(-result));
+        return EXIT_FAILURE;
+    }
+    const int status = options.scenario == OPTIONS_FLOOR ? serve_floor(&options, &stop)
+                                                         : load_run(&options, &stop, command_line);
+    stop_close(&stop);
+    return status;
 }

@@ -8,53 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "bench/load/options_private.h"
 #include "core/check.h"
 #include "core/monotime.h"
-
-enum option_key {
-    KEY_CONNECTIONS = 'c',
-    KEY_DURATION = 'd',
-    KEY_RATE = 'r',
-    KEY_SIZE = 's',
-    KEY_WINDOW = 'w',
-    KEY_HELP = 'h',
-    KEY_VERSION = 'V',
-    KEY_WARMUP = 0x100,
-    KEY_DRAIN,
-    KEY_CONNECT_TIMEOUT,
-    KEY_BURST,
-    KEY_SEED,
-    KEY_SCRIPT,
-    KEY_BINARY,
-    KEY_COMPRESS,
-    KEY_PUBLISHERS,
-    KEY_ROOMS,
-    KEY_EXCLUDES_SENDER,
-    KEY_SESSION,
-    KEY_CHANNEL,
-    KEY_RECONNECTS,
-    KEY_RECOVER,
-    KEY_STORM,
-    KEY_STORM_AWAY,
-    KEY_HEADER,
-    KEY_SUBPROTOCOL,
-    KEY_CA,
-    KEY_TLS_INSECURE,
-    KEY_THREADS,
-    KEY_CPU,
-    KEY_BACKEND,
-    KEY_SOURCES,
-    KEY_DIALS,
-    KEY_SERVER_PID,
-    KEY_JSON,
-    KEY_HTML,
-    KEY_FIND_MAX,
-    KEY_P99,
-    KEY_LISTEN,
-    KEY_FANOUT,
-    KEY_CONNECT,
-};
 
 static const char *const scenario_names[] = {
     [OPTIONS_ECHO] = "echo",       [OPTIONS_FANOUT] = "fanout", [OPTIONS_CHAT] = "chat",
@@ -78,7 +36,8 @@ static const struct argp_option option_table[] = {
     {"publishers", KEY_PUBLISHERS, "N", 0,
      "fanout, chat: how many connections publish (fanout 1, chat: one in each room)", 1},
     {"rooms", KEY_ROOMS, "N", 0, "chat: channels; connections are shared out among them (1)", 1},
-    {"channel", KEY_CHANNEL, "NAME", 0, "chat: the channels are NAME0, NAME1, ... (bench-)", 1},
+    {"channel", KEY_CHANNEL, "NAME", 0, "The channels of the rooms are NAME0, NAME1, ... (bench-)",
+     1},
     {"reconnects", KEY_RECONNECTS, "R", 0,
      "chat: cut and renew R connections a second, none of which publishes (0)", 1},
     {"recover", KEY_RECOVER, NULL, 0,
@@ -94,6 +53,8 @@ static const struct argp_option option_table[] = {
      "fanout: this server does not send back to who sent", 1},
     {"session", KEY_SESSION, NULL, 0,
      "connect, idle: also Centrifuge connect and subscribe, in rooms as for chat", 1},
+    {"tokens", KEY_TOKENS, "FILE", 0,
+     "chat, --session: sign in with the tokens (JWT) in FILE, one in each line, by turns", 1},
     {"seed", KEY_SEED, "N", 0, "Of times, sizes and texts (1)", 1},
 
     {NULL, 0, NULL, 0, "The time:", 2},
@@ -156,29 +117,24 @@ static const char doc[] =
     "\n"
     "Examples:\n"
     "  parley-bench echo ws://127.0.0.1:8000/echo -c 1000 -r 50000\n"
-    "  parley-bench echo ws://127.0.0.1:8000/echo -c 100 -w 16 -s 20 --server-pid 4711\n"
+    "  parley-bench echo ws://127.0.0.1:8000/echo -c 100 -w 16 --server-pid 4711\n"
+    "  parley-bench echo ws://127.0.0.1:8000/echo -r 20000 --find-max --p99 5\n"
     "  parley-bench echo wss://localhost:8443/echo --ca ca.pem\n"
-    "  parley-bench fanout ws://127.0.0.1:9001/all -c 1000 -r 100\n"
-    "  parley-bench chat ws://127.0.0.1:8000/connection/websocket -c 1000 --rooms 10 -r 500\n"
-    "  parley-bench chat ws://127.0.0.1:8000/connection/websocket -c 5000 --recover --storm 4\n"
     "  parley-bench idle ws://127.0.0.1:8000/echo -c 10000 --server-pid 4711\n"
+    "  parley-bench fanout ws://127.0.0.1:9001/all -c 1000 -r 100\n"
+    "\n"
+    "  U=ws://127.0.0.1:8000/connection/websocket\n"
+    "  parley-bench chat $U -c 1000 --rooms 10 -r 500 --json r.json --html r.html\n"
+    "  parley-bench chat $U -c 5000 --recover --storm 4\n"
+    "  parley-bench connect $U --session --tokens FILE\n"
+    "\n"
     "  parley-bench floor --backend epoll --listen 127.0.0.1:7000\n"
     "  parley-bench echo tcp://127.0.0.1:7000 -c 100 -w 1 -s 20\n"
     "\n"
-    "The exit status is 0 when every message came once, in order and whole, 1 when not, 2 when "
-    "the command line is wrong.";
-
-struct parse {
-    struct options options;
-    bool has_rate;
-    bool has_window;
-    bool has_publishers;
-    bool has_sources;
-    bool has_scenario;
-    bool help;
-    bool version;
-    char *error;
-};
+    "The exit status is 0 when every message came once, in order and whole, 1 when not or when "
+    "there was no run, 2 when the command line is wrong, 130 or 143 when SIGINT or SIGTERM ended "
+    "it "
+    "early: what there was until then is reported.";
 
 /* Always EINVAL, for argp: `error` has the line. */
 static int refuse(struct parse *parse, const char *flag, const char *expected, const char *found)
@@ -228,6 +184,15 @@ static int read_seconds(struct parse *parse, const char *flag, const char *text,
     return result;
 }
 
+/* Likewise, but 0 is too little. */
+static int read_some_seconds(struct parse *parse, const char *flag, const char *text,
+                             uint64_t *value_ns)
+{
+    const int result = read_seconds(parse, flag, text, value_ns);
+    return result == 0 && *value_ns == 0 ? refuse(parse, flag, "more than 0 seconds", text)
+                                         : result;
+}
+
 static int read_cpus(struct parse *parse, const char *text)
 {
     struct options *options = &parse->options;
@@ -249,14 +214,44 @@ static int read_cpus(struct parse *parse, const char *text)
     }
 }
 
+/* Bytes at its beginning that may stand in the name of a header or of a sub-protocol. */
+static size_t token_size(const char *text)
+{
+    return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                        "!#$%&'*+-.^_`|~");
+}
+
+/* What the handshake has already. */
+static bool is_own_header(const char *text, size_t name_size)
+{
+    static const char *const names[] = {
+        "Host",
+        "Upgrade",
+        "Connection",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Protocol",
+        "Sec-WebSocket-Extensions",
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strlen(names[i]) == name_size && strncasecmp(text, names[i], name_size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int read_header(struct parse *parse, const char *text)
 {
     char *extra = parse->options.extra_head;
     const size_t used = strlen(extra);
-    const char *colon = strchr(text, ':');
+    const size_t name_size = token_size(text);
 
-    if (colon == NULL || colon == text || strpbrk(text, "\r\n") != NULL) {
+    if (name_size == 0 || text[name_size] != ':' || strpbrk(text, "\r\n") != NULL) {
         return refuse(parse, "--header", "'Name: value'", text);
+    }
+    if (is_own_header(text, name_size)) {
+        return refuse(parse, "--header", "one that the handshake does not have already", text);
     }
     if (used + strlen(text) + 3 > OPTIONS_EXTRA_SIZE) {
         return refuse(parse, "--header", "at most 2,045 bytes of headers in all", text);
@@ -314,14 +309,13 @@ static int read_load_option(int key, char *text, struct parse *parse)
     case KEY_CONNECTIONS:
         return read_count(parse, "--connections", text, 1000000, &options->connections);
     case KEY_RATE:
-        parse->has_rate = true;
         return read_real(parse, "--rate", text, 1e9, &options->rate);
     case KEY_WINDOW:
-        parse->has_window = true;
         return read_count(parse, "--window", text, OPTIONS_WINDOW_MAX, &options->window);
     case KEY_BURST:
         return read_count(parse, "--burst", text, OPTIONS_WINDOW_MAX, &options->burst);
     case KEY_SIZE:
+        options->size_text = text;
         return payload_sizes_parse(text, &options->sizes)
                    ? 0
                    : refuse(parse, "--size", "sizes from 16 to 16777216", text);
@@ -336,7 +330,6 @@ static int read_load_option(int key, char *text, struct parse *parse)
         options->binary = true;
         return 0;
     case KEY_PUBLISHERS:
-        parse->has_publishers = true;
         return read_count(parse, "--publishers", text, 1000000, &options->publishers);
     case KEY_ROOMS:
         return read_count(parse, "--rooms", text, 1000000, &options->rooms);
@@ -356,6 +349,9 @@ static int read_load_option(int key, char *text, struct parse *parse)
     case KEY_SESSION:
         options->session = true;
         return 0;
+    case KEY_TOKENS:
+        options->tokens_file = text;
+        return 0;
     case KEY_SEED: {
         uint32_t seed = 0;
         const int result = read_count(parse, "--seed", text, UINT32_MAX, &seed);
@@ -373,13 +369,13 @@ static int read_time_option(int key, char *text, struct parse *parse)
 
     switch (key) {
     case KEY_DURATION:
-        return read_seconds(parse, "--duration", text, &options->duration_ns);
+        return read_some_seconds(parse, "--duration", text, &options->duration_ns);
     case KEY_WARMUP:
         return read_seconds(parse, "--warmup", text, &options->warmup_ns);
     case KEY_DRAIN:
         return read_seconds(parse, "--drain", text, &options->drain_ns);
     case KEY_CONNECT_TIMEOUT:
-        return read_seconds(parse, "--connect-timeout", text, &options->connect_ns);
+        return read_some_seconds(parse, "--connect-timeout", text, &options->connect_ns);
     case KEY_STORM:
         options->has_storm = true;
         return read_seconds(parse, "--storm", text, &options->storm_ns);
@@ -392,7 +388,9 @@ static int read_time_option(int key, char *text, struct parse *parse)
         double ms = 0;
         const int result = read_real(parse, "--p99", text, 1e6, &ms);
         options->p99_limit_ns = (uint64_t)(ms * (double)MONOTIME_NS_PER_MS);
-        return result;
+        return result == 0 && options->p99_limit_ns == 0
+                   ? refuse(parse, "--p99", "more than 0 milliseconds", text)
+                   : result;
     }
     default:
         return ARGP_ERR_UNKNOWN;
@@ -408,7 +406,11 @@ static int read_other_option(int key, char *text, struct parse *parse)
         return read_header(parse, text);
     case KEY_SUBPROTOCOL:
         options->subprotocol = text;
-        return 0;
+        return token_size(text) == strlen(text) && text[0] != '\0' &&
+                       strlen(text) <= OPTIONS_SUBPROTOCOL_SIZE_MAX
+                   ? 0
+                   : refuse(parse, "--subprotocol", "1 to 100 letters, digits, '.' and the like",
+                            text);
     case KEY_CA:
         options->ca_file = text;
         return 0;
@@ -416,7 +418,6 @@ static int read_other_option(int key, char *text, struct parse *parse)
         options->tls_insecure = true;
         return 0;
     case KEY_SOURCES:
-        parse->has_sources = true;
         return read_count(parse, "--sources", text, 65000, &options->sources);
     case KEY_DIALS:
         return read_count(parse, "--dials", text, 100000, &options->dials);
@@ -479,12 +480,12 @@ static error_t read_option(int key, char *text, struct argp_state *state)
 {
     struct parse *parse = state->input;
 
+    if (key > 0 && key < KEY_END) {
+        parse->given[key] = true;
+    }
     switch (key) {
     case KEY_HELP:
-        parse->help = true;
-        return 0;
     case KEY_VERSION:
-        parse->version = true;
         return 0;
     case ARGP_KEY_ARG:
         return read_argument(parse, text, state->arg_num);
@@ -504,122 +505,6 @@ static error_t read_option(int key, char *text, struct argp_state *state)
     return result == ARGP_ERR_UNKNOWN ? read_other_option(key, text, parse) : result;
 }
 
-static bool is_traffic(enum options_scenario scenario)
-{
-    return scenario == OPTIONS_ECHO || scenario == OPTIONS_FANOUT || scenario == OPTIONS_CHAT;
-}
-
-/* What was left open gets its value. */
-static void complete(struct parse *parse)
-{
-    struct options *options = &parse->options;
-
-    if (options->scenario == OPTIONS_ECHO) {
-        options->publishers = options->connections;
-        options->rooms = options->connections;
-    } else if (options->scenario == OPTIONS_FANOUT) {
-        options->rooms = 1;
-    }
-    if (options->rooms > options->connections) {
-        options->rooms = options->connections;
-    }
-    if (!parse->has_publishers && options->scenario == OPTIONS_CHAT) {
-        options->publishers = options->rooms;
-    }
-    if (options->publishers > options->connections) {
-        options->publishers = options->connections;
-    }
-    if (!parse->has_sources && options->connections > 1000) {
-        options->sources = (options->connections + 999) / 1000;
-    }
-    if (!parse->has_sources && options->scenario == OPTIONS_CONNECT) {
-        options->sources = 64; /* ports of cut connections are not free at once */
-    }
-    if (!parse->has_rate && !parse->has_window && is_traffic(options->scenario)) {
-        options->rate = 1000;
-    }
-}
-
-/* The same of recovery. */
-static const char *find_storm_fault(const struct parse *parse)
-{
-    const struct options *options = &parse->options;
-
-    if (options->recovers && options->scenario != OPTIONS_CHAT) {
-        return "--recover is for chat";
-    }
-    if (!options->has_storm) {
-        return NULL;
-    }
-    if (!options->recovers) {
-        return "--storm needs --recover";
-    }
-    if (parse->has_window || options->find_max || options->reconnect_rate > 0) {
-        return "--storm goes with neither --window, --find-max nor --reconnects";
-    }
-    if (options->storm_ns + options->away_ns >= options->duration_ns) {
-        return "--storm: expected that all may come back within --duration";
-    }
-    return NULL;
-}
-
-/* What cannot be together. NULL, or the line. */
-static const char *find_fault(const struct parse *parse)
-{
-    const struct options *options = &parse->options;
-    const bool is_tcp = options->url != NULL && options->target.scheme == TARGET_TCP;
-
-    if (!parse->has_scenario) {
-        return "no scenario: echo, fanout, chat, connect, idle or floor; --help tells more";
-    }
-    if (options->scenario == OPTIONS_FLOOR) {
-        return NULL;
-    }
-    if (options->url == NULL) {
-        return "no URL, such as ws://127.0.0.1:8000/echo";
-    }
-    if (parse->has_rate && parse->has_window) {
-        return "--rate (open loop) and --window (closed loop) exclude each other";
-    }
-    if (parse->has_rate && options->rate <= 0) {
-        return "--rate: expected a number above 0";
-    }
-    if (!is_traffic(options->scenario) && (parse->has_rate || parse->has_window)) {
-        return "--rate and --window are for echo, fanout and chat";
-    }
-    if (options->find_max && parse->has_window) {
-        return "--find-max raises the rate, and --window has none";
-    }
-    if (options->find_max && !is_traffic(options->scenario)) {
-        return "--find-max is for echo, fanout and chat";
-    }
-    if (options->window > 0 && options->burst > options->window) {
-        return "--burst: expected at most --window";
-    }
-    if (is_tcp && (options->scenario == OPTIONS_CHAT || options->session)) {
-        return "tcp:// has no messages to carry a chat";
-    }
-    if (is_tcp && is_traffic(options->scenario) &&
-        (options->sizes.count != 1 ||
-         options->sizes.ranges[0].min != options->sizes.ranges[0].max)) {
-        return "tcp:// wants one --size: nothing else tells where a message ends";
-    }
-    if ((options->ca_file != NULL || options->tls_insecure) &&
-        options->target.scheme != TARGET_WSS) {
-        return "--ca and --tls-insecure are for wss://";
-    }
-    if (options->ca_file != NULL && options->tls_insecure) {
-        return "--ca and --tls-insecure exclude each other";
-    }
-    if (options->compress && (is_tcp || options->scenario == OPTIONS_FLOOR)) {
-        return "--compress is for ws:// and wss://";
-    }
-    if (options->binary && options->scenario == OPTIONS_CHAT) {
-        return "--binary: the JSON protocol is text";
-    }
-    return find_storm_fault(parse);
-}
-
 enum options_outcome options_parse(int argc, char **argv, struct options *options,
                                    char error[OPTIONS_ERROR_SIZE])
 {
@@ -635,6 +520,7 @@ enum options_outcome options_parse(int argc, char **argv, struct options *option
         .drain_ns = 5 * MONOTIME_NS_PER_S,
         .connect_ns = 60 * MONOTIME_NS_PER_S,
         .burst = 1,
+        .size_text = "64",
         .seed = 1,
         .publishers = 1,
         .rooms = 1,
@@ -643,7 +529,7 @@ enum options_outcome options_parse(int argc, char **argv, struct options *option
         .p99_limit_ns = 100 * MONOTIME_NS_PER_MS,
         .away_ns = MONOTIME_NS_PER_S,
     };
-    CHECK(payload_sizes_parse("64", &parse.options.sizes));
+    CHECK(payload_sizes_parse(parse.options.size_text, &parse.options.sizes));
     CHECK(address_parse("127.0.0.1:7000", &parse.options.listen) == 0);
 
     error[0] = '\0';
@@ -651,22 +537,20 @@ enum options_outcome options_parse(int argc, char **argv, struct options *option
     if (argp_parse(&argp, argc, argv, flags, NULL, &parse) != 0) {
         return OPTIONS_BAD;
     }
-    if (parse.help) {
+    if (parse.given[KEY_HELP]) {
         argp_help(&argp, stdout,
                   ARGP_HELP_SHORT_USAGE | ARGP_HELP_PRE_DOC | ARGP_HELP_LONG | ARGP_HELP_POST_DOC,
                   name);
         return OPTIONS_DONE;
     }
-    if (parse.version) {
+    if (parse.given[KEY_VERSION]) {
         (void)printf("parley-bench %s\n", PARLEY_VERSION PARLEY_COMMIT);
         return OPTIONS_DONE;
     }
-    const char *fault = find_fault(&parse);
-    if (fault != NULL) {
-        (void)snprintf(error, OPTIONS_ERROR_SIZE, "%s", fault);
+    options_complete(&parse);
+    if (!options_check(&parse)) {
         return OPTIONS_BAD;
     }
-    complete(&parse);
     *options = parse.options;
     return OPTIONS_RUN;
 }

@@ -35,6 +35,7 @@ enum {
     OPTIONS_ERROR_SIZE = 256,  /* bytes, with the NUL */
     OPTIONS_WINDOW_MAX = 4096,
     OPTIONS_CHANNEL_SIZE_MAX = 100, /* bytes, without the number behind it */
+    OPTIONS_SUBPROTOCOL_SIZE_MAX = 100,
 };
 
 struct options {
@@ -61,20 +62,22 @@ struct options {
     uint64_t seed;
 
     struct payload_sizes sizes;
+    const char *size_text; /* the same, as it was given */
     enum payload_script script;
     bool compress; /* permessage-deflate: the server is to compress what it sends */
     bool binary;   /* messages are binary ones; raw WebSocket only */
 
     uint32_t publishers;
     uint32_t rooms;
-    const char *channel;   /* how the rooms' names begin */
-    bool excludes_sender;  /* the server does not send back to who published */
-    bool session;          /* connect, idle: a Centrifuge session with one subscription each */
-    double reconnect_rate; /* connections cut and made again, per second in all */
-    bool recovers;         /* chat: who comes back is given what it missed */
-    bool has_storm;        /* nearly all are cut at once */
-    uint64_t storm_ns;     /* when, since the measured part began */
-    uint64_t away_ns;      /* before they come back */
+    const char *channel;     /* how the rooms' names begin */
+    bool excludes_sender;    /* the server does not send back to who published */
+    bool session;            /* connect, idle: a Centrifuge session with one subscription each */
+    const char *tokens_file; /* what sessions sign in with; NULL: nothing */
+    double reconnect_rate;   /* connections cut and made again, per second in all */
+    bool recovers;           /* chat: who comes back is given what it missed */
+    bool has_storm;          /* nearly all are cut at once */
+    uint64_t storm_ns;       /* when, since the measured part began */
+    uint64_t away_ns;        /* before they come back */
 
     const char *subprotocol;             /* NULL: none */
     char extra_head[OPTIONS_EXTRA_SIZE]; /* header lines of --header, each with its CR LF */

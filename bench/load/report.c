@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "bench/load/options.h"
 #include "bench/load/report_private.h"
 #include "bench/load/tally.h"
 #include "core/check.h"
 
-static const double busy_share_max = 0.9;  /* of the time of all threads */
+static const double busy_share_max = 0.9;  /* of the time of a thread */
 static const double late_share_max = 0.01; /* of the messages: then p99 is ours and not theirs */
 
 const struct report_percentile report_percentiles[REPORT_PERCENTILE_COUNT] = {
@@ -24,12 +26,17 @@ double report_ratio(double a, double b)
 double report_generator_share(const struct report *report)
 {
     const double used_ns = (double)report->generator.user_ns + (double)report->generator.system_ns;
-    return report_ratio(used_ns, report->seconds * 1e9 * (double)report->threads);
+    return report_ratio(used_ns, report->seconds * 1e9 * (double)report->options->threads);
+}
+
+double report_busiest_share(const struct report *report)
+{
+    return report_ratio((double)report->busiest_ns, report->seconds * 1e9);
 }
 
 double report_bytes_per_conn(const struct report *report, uint64_t before, uint64_t after)
 {
-    return report_ratio((double)after - (double)before, (double)report->connections);
+    return report_ratio((double)after - (double)before, (double)report->options->connections);
 }
 
 static int compare_doubles(const void *left, const void *right)
@@ -102,7 +109,8 @@ static double late_share(const struct report *report)
 
 bool report_is_generator_bound(const struct report *report)
 {
-    return report_generator_share(report) > busy_share_max || late_share(report) > late_share_max;
+    return report_generator_share(report) > busy_share_max ||
+           report_busiest_share(report) > busy_share_max || late_share(report) > late_share_max;
 }
 
 /* --- Text ----------------------------------------------------------------------------------------
@@ -112,18 +120,25 @@ bool report_is_generator_bound(const struct report *report)
 
 static void write_head(const struct report *report, FILE *out)
 {
-    (void)fprintf(out, "%s, %s\n", report->scenario, report->url);
-    (void)fprintf(out, "%" PRIu32 " connections, %" PRIu32 " thread%s on %s, ", report->connections,
-                  report->threads, report->threads == 1 ? "" : "s", report->backend);
-    if (report->rate > 0) {
-        (void)fprintf(out, "%.0f messages/s asked for", report->rate);
-    } else {
-        (void)fprintf(out, "%" PRIu32 " in flight", report->window);
+    const struct options *options = report->options;
+
+    (void)fprintf(out, "%s, %s\n", options_scenario_name(options->scenario), options->url);
+    (void)fprintf(out, "%" PRIu32 " connections, %" PRIu32 " thread%s on %s, ",
+                  options->connections, options->threads, options->threads == 1 ? "" : "s",
+                  report->backend);
+    if (options->rate > 0) {
+        (void)fprintf(out, "%.0f messages/s asked for, ", options->rate);
+    } else if (options->window > 0) {
+        (void)fprintf(out, "%" PRIu32 " in flight, ", options->window);
     }
-    (void)fprintf(out, ", %.1f s\n", report->seconds);
+    (void)fprintf(out, "%.1f s\n", report->seconds);
+    if (report->signal != 0) {
+        (void)fprintf(out, "STOPPED by SIG%s: this is what there was until then\n",
+                      sigabbrev_np(report->signal));
+    }
     if (report->connect_seconds > 0) {
         (void)fprintf(out, "connected in %.2f s, %.0f/s\n", report->connect_seconds,
-                      report->connections / report->connect_seconds);
+                      options->connections / report->connect_seconds);
     }
 }
 
@@ -202,7 +217,7 @@ static void write_recovery(const struct report *report, FILE *out)
 {
     const struct tally *tally = report->tally;
 
-    if (!report->recovers) {
+    if (!report->options->recovers) {
         return;
     }
     (void)fprintf(out, "\nrecovery\n");
@@ -253,15 +268,16 @@ static void write_storm(const struct report *report, FILE *out)
                   ((double)storm->generator.user_ns + (double)storm->generator.system_ns) / 1e9);
 }
 
-static void write_codes(const struct tally *tally, FILE *out)
+void report_write_causes(const struct report *report, const char *prefix, FILE *out)
 {
-    for (size_t i = 0; i < TALLY_CODE_COUNT_MAX; i++) {
-        const uint32_t code = atomic_load_explicit(&tally->codes[i].code, memory_order_relaxed);
-        const uint32_t count = atomic_load_explicit(&tally->codes[i].count, memory_order_relaxed);
-        if (code != 0) {
-            (void)fprintf(out, "    with %-5" PRIu32 " %16" PRIu32 "%s\n", code, count,
-                          code == 1006 ? " (without a code)" : "");
-        }
+    struct tally_cause_row row;
+
+    for (size_t i = 0; tally_read_cause(report->tally, i, &row); i++) {
+        char text[CAUSE_TEXT_SIZE];
+        const bool has_more = row.kind == CAUSE_TLS && report->tls_fault[0] != '\0';
+        cause_describe(row.kind, row.code, text);
+        (void)fprintf(out, "%s %8" PRIu64 " x %s%s%s\n", prefix, row.count, text,
+                      has_more ? ": " : "", has_more ? report->tls_fault : "");
     }
 }
 
@@ -281,7 +297,7 @@ static void write_faults(const struct report *report, FILE *out)
         (void)fprintf(out, "  %-13s %13" PRIu64 "\n", rows[i].name,
                       tally_read(report->tally, rows[i].id));
     }
-    write_codes(report->tally, out);
+    report_write_causes(report, "  ", out);
 }
 
 static void write_cpu(const struct report *report, FILE *out, const char *name, enum tally_id id)
@@ -306,7 +322,8 @@ static void write_server(const struct report *report, FILE *out)
         (void)fprintf(out, "  %-12s %14.2f CPUs\n", "in all",
                       report_ratio(used_ns, report->seconds * 1e9));
     }
-    if (report->connections == 0 || (!report->has_server && report->kernel_bytes_before == 0)) {
+    if (report->options->connections == 0 ||
+        (!report->has_server && report->kernel_bytes_before == 0)) {
         return;
     }
     (void)fprintf(out, "\nmemory per connection\n");
@@ -322,6 +339,21 @@ static void write_server(const struct report *report, FILE *out)
     }
 }
 
+/* The lowest rate above the knee that failed. NULL: none did. */
+static const struct report_step *find_limit(const struct report *report)
+{
+    const struct report_step *limit = NULL;
+
+    for (size_t i = 0; i < report->step_count; i++) {
+        const struct report_step *step = &report->steps[i];
+        if (step->fault != NULL && step->rate > report->knee_rate &&
+            (limit == NULL || step->rate < limit->rate)) {
+            limit = step;
+        }
+    }
+    return limit;
+}
+
 static void write_steps(const struct report *report, FILE *out)
 {
     if (report->steps == NULL) {
@@ -332,20 +364,27 @@ static void write_steps(const struct report *report, FILE *out)
         const struct report_step *step = &report->steps[i];
         (void)fprintf(out, "  %17.0f %15.0f %15.2f %15" PRIu64 "  %s\n", step->rate,
                       step->sent_rate, (double)step->p99_ns / 1e6, step->lost,
-                      step->passed ? "passed" : "failed");
+                      step->fault == NULL ? "passed" : step->fault);
     }
     if (report->knee_rate > 0) {
-        (void)fprintf(out, "knee: %.0f messages/s\n", report->knee_rate);
+        (void)fprintf(out, "knee: %.0f messages/s%s\n", report->knee_rate,
+                      report->is_knee_exact ? "" : " or more: the search ended early");
     } else {
         (void)fprintf(out, "knee: none, no rate passed\n");
+    }
+    const struct report_step *limit = find_limit(report);
+    if (limit != NULL && strcmp(limit->fault, REPORT_FAULT_GENERATOR) == 0) {
+        (void)fprintf(out, "WARNING: above it the generator was the limit, and not the server\n");
     }
 }
 
 static void write_generator(const struct report *report, FILE *out)
 {
-    (void)fprintf(out, "\ngenerator: %.1f %% of its threads, %" PRIu64 " sent late (%.2f %%)\n",
-                  100 * report_generator_share(report), tally_read(report->tally, TALLY_LATE_SENDS),
-                  100 * late_share(report));
+    (void)fprintf(out,
+                  "\ngenerator: %.1f %% of its threads, the busiest %.1f %%, %" PRIu64
+                  " sent late (%.2f %%)\n",
+                  100 * report_generator_share(report), 100 * report_busiest_share(report),
+                  tally_read(report->tally, TALLY_LATE_SENDS), 100 * late_share(report));
     if (report_is_generator_bound(report)) {
         (void)fprintf(out,
                       "WARNING: the generator was the limit. Its latencies and rates say little "

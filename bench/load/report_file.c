@@ -49,6 +49,13 @@ static bool is_device(const char *path)
     return stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
 }
 
+/* The name of the file that is written beside, on the heap. NULL: no memory. */
+static char *beside(const char *path)
+{
+    char *name = NULL;
+    return asprintf(&name, "%s.%d.part", path, (int)getpid()) < 0 ? NULL : name;
+}
+
 int report_save(const char *path, const struct bytes *pieces, size_t piece_count)
 {
     CHECK(path != NULL);
@@ -56,22 +63,45 @@ int report_save(const char *path, const struct bytes *pieces, size_t piece_count
     if (is_device(path)) {
         return write_file(path, 0, pieces, piece_count);
     }
-    char *beside = NULL;
-    if (asprintf(&beside, "%s.%d.part", path, (int)getpid()) < 0) {
+    char *part = beside(path);
+    if (part == NULL) {
         return -ENOMEM;
     }
-    int result = write_file(beside, O_CREAT | O_EXCL, pieces, piece_count);
+    int result = write_file(part, O_CREAT | O_EXCL, pieces, piece_count);
     if (result == -EEXIST) {
-        goto free_beside; /* it is not ours */
+        goto free_part; /* it is not ours */
     }
-    if (result == 0 && rename(beside, path) != 0) {
+    if (result == 0 && rename(part, path) != 0) {
         result = -errno;
     }
     if (result != 0) {
         /* The first failure is the one to report. */
-        (void)unlink(beside);
+        (void)unlink(part);
     }
-free_beside:
-    free(beside);
+free_part:
+    free(part);
+    return result;
+}
+
+/* Nothing is left of it. */
+int report_try(const char *path)
+{
+    struct stat status;
+
+    if (is_device(path)) {
+        return access(path, W_OK) == 0 ? 0 : -errno;
+    }
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        return -EISDIR;
+    }
+    char *part = beside(path);
+    if (part == NULL) {
+        return -ENOMEM;
+    }
+    const int result = write_file(part, O_CREAT | O_EXCL, NULL, 0);
+    if (result != -EEXIST) {
+        (void)unlink(part);
+    }
+    free(part);
     return result;
 }

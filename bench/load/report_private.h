@@ -24,6 +24,9 @@ NODISCARD double report_ratio(double a, double b);
 /* How busy the threads of the generator were: 1 when all of them were all the time. */
 NODISCARD double report_generator_share(const struct report *report);
 
+/* And the one of them that was it most. */
+NODISCARD double report_busiest_share(const struct report *report);
+
 /* What each connection costs of what is after and was not before: bytes, below 0 when less is. */
 NODISCARD double report_bytes_per_conn(const struct report *report, uint64_t before,
                                        uint64_t after);
@@ -41,6 +44,10 @@ struct report_spread {
  */
 NODISCARD int report_find_spread(const struct report *report, struct report_spread *sent,
                                  struct report_spread *received);
+
+/* Its member "options": what the run was made with, defaults too. */
+struct sheet;
+void report_add_options(struct sheet *sheet, const struct report *report);
 
 /* The report as JSON, on the heap: the caller frees `json->data`. 0 or -ENOMEM. */
 NODISCARD int report_render_json(const struct report *report, struct span *json);

@@ -2,9 +2,10 @@
 #ifndef BENCH_LOAD_RUN_H
 #define BENCH_LOAD_RUN_H
 /*
- * One run: connect everybody, load, measure, drain, close; and what its threads share.
+ * What the threads of one run share.
  *
- * Owner     the main thread, which conducts it: it moves the phase on, and the workers follow.
+ * Owner     the main thread, which conducts it (conductor.h): it moves the phase on, and the
+ *           workers follow.
  * Threads   everything here is constant during the run, or atomic.
  */
 #include <stdatomic.h>
@@ -17,9 +18,9 @@
 
 struct backend_ops;
 struct payload_source;
-struct report;
 struct simd_ops;
 struct tls_config;
+struct tokens;
 struct worker;
 
 enum run_phase {
@@ -40,8 +41,9 @@ struct run {
     const struct backend_ops *backend;
     const struct simd_ops *simd;
     struct payload_source *source;
-    struct tls_config *tls;  /* NULL: not over TLS */
-    struct worker **workers; /* options->threads of them */
+    struct tls_config *tls;      /* NULL: not over TLS */
+    const struct tokens *tokens; /* NULL: nobody signs in */
+    struct worker **workers;     /* options->threads of them */
 
     _Atomic uint32_t phase;      /* enum run_phase; release, so that the times are seen */
     _Atomic uint64_t start_ns;   /* of the load */
@@ -71,8 +73,5 @@ static inline uint32_t run_publishers_per_room(const struct run *run)
 {
     return (run->options->publishers + run->options->rooms - 1) / run->options->rooms;
 }
-
-/* The whole of it: threads, phases, report on standard output, files. The exit status. */
-NODISCARD int run_conduct(const struct options *options, const char *command_line);
 
 #endif /* BENCH_LOAD_RUN_H */

@@ -135,6 +135,7 @@ static uint64_t send_due(struct worker *worker, uint64_t now_ns) ON_REACTOR
         } else {
             client->number++; /* its turn is over */
             tally_add(&worker->tally, TALLY_ERRORS, 1);
+            tally_add_cause(&worker->tally, CAUSE_TURN, 0);
         }
     }
     return UINT64_MAX;

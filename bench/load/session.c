@@ -7,6 +7,7 @@
 #include "bench/load/client.h"
 #include "bench/load/run.h"
 #include "bench/load/scenario.h"
+#include "bench/load/tokens.h"
 #include "bench/load/worker.h"
 #include "proto/command.h"
 #include "proto/event.h"
@@ -46,10 +47,15 @@ static void write_subscribe(struct client *client, struct json_writer *writer)
 
 void session_write_opening(struct client *client, struct json_writer *writer)
 {
+    const struct tokens *tokens = client->worker->run->tokens;
     const struct command connect = {
         .id = ++client->command,
         .method = COMMAND_CONNECT,
-        .connect.name = {(const uint8_t *)"parley-bench", 12},
+        .connect =
+            {
+                .name = {(const uint8_t *)"parley-bench", 12},
+                .token = tokens == NULL ? (struct bytes){0} : tokens_of(tokens, client->index),
+            },
     };
     command_write(writer, &connect);
     json_writer_text(writer, "\n");
@@ -111,7 +117,7 @@ static void take_missed(struct client *client, struct bytes publications, struct
             return;
         case EVENT_BAD_JSON:
         case EVENT_BAD_FIELD:
-            client_fail(client);
+            client_fail(client, CAUSE_MESSAGE, 0);
             return;
         }
     }
@@ -137,7 +143,7 @@ static void take_subscribed(struct client *client, const struct event *event, st
     }
     if (!event->recoverable || event->epoch.size == 0 ||
         event->epoch.size > CLIENT_EPOCH_SIZE_MAX) {
-        client_refuse(client, "the channel has no history to recover from");
+        client_fail(client, CAUSE_NO_HISTORY, 0);
         return;
     }
     if (!asked || !event->recovered) {
@@ -158,7 +164,7 @@ static void take_subscribed(struct client *client, const struct event *event, st
 static void take_unsubscribed(struct client *client, const struct event *event) ON_REACTOR
 {
     if (!recovers(client) || event->code < CODES_UNSUBSCRIBE_INSUFFICIENT_STATE) {
-        client_fail(client);
+        client_fail(client, CAUSE_UNSUBSCRIBED, event->code);
         return;
     }
     tally_add(&client->worker->tally, TALLY_RESUBSCRIBED, 1);
@@ -189,7 +195,7 @@ static void take_event(struct client *client, const struct event *event, struct 
         client_send_commands(client, write_pong);
         return;
     case EVENT_ERROR:
-        client_fail(client);
+        client_fail(client, CAUSE_REPLY, event->code);
         return;
     case EVENT_SUBSCRIBED:
         take_subscribed(client, event, message);
@@ -240,7 +246,7 @@ void session_take(struct client *client, struct span message)
             return;
         case EVENT_BAD_JSON:
         case EVENT_BAD_FIELD:
-            client_fail(client);
+            client_fail(client, CAUSE_MESSAGE, 0);
             return;
         }
     }

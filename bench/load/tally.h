@@ -9,8 +9,11 @@
  *           is a relaxed atomic.
  */
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "bench/load/cause.h"
 #include "bench/load/histogram.h"
 #include "bench/load/storm.h"
 #include "core/annot.h"
@@ -39,18 +42,18 @@ enum tally_id {
     TALLY_COUNT,
 };
 
-enum { TALLY_CODE_COUNT_MAX = 16 };
+enum { TALLY_CAUSE_COUNT_MAX = 24 };
 
-/* How many connections the server closed with a code; 1006 stands for "without one". */
-struct tally_code {
-    _Atomic uint32_t code; /* 0: unused */
-    _Atomic uint32_t count;
+/* How often something went wrong for one reason. Read by tally_read_cause(). */
+struct tally_cause {
+    _Atomic uint64_t key; /* kind + 1 in the upper half, code in the lower; 0: unused */
+    _Atomic uint64_t count;
 };
 
 struct tally {
     _Atomic uint64_t counts[TALLY_COUNT];
-    struct tally_code codes[TALLY_CODE_COUNT_MAX];
-    struct histogram latency;   /* of the measured part of the run */
+    struct tally_cause causes[TALLY_CAUSE_COUNT_MAX]; /* of errors, failed and closed ones */
+    struct histogram latency;                         /* of the measured part of the run */
     struct histogram recovered; /* the same of what was given by a recovery, which is late */
     struct histogram live[STORM_PART_COUNT]; /* of `latency` that of who stayed in a storm */
     struct histogram back; /* how long the struck took to be back, from when they might */
@@ -72,10 +75,19 @@ static inline void tally_subtract(struct tally *tally, enum tally_id id, uint64_
     atomic_store_explicit(&tally->counts[id], tally_read(tally, id) - count, memory_order_relaxed);
 }
 
-/* Where all places are taken by other codes, it counts as the last of them. */
-void tally_add_code(struct tally *tally, uint16_t code);
+/* Once more for this reason. Where all places but one are taken, it is CAUSE_OTHER. */
+void tally_add_cause(struct tally *tally, enum cause_kind kind, uint32_t code);
 
-/* Adds what is in `from`, histogram and codes too. */
+/* The reason at a place below TALLY_CAUSE_COUNT_MAX. False: there is none, and none behind it. */
+struct tally_cause_row {
+    enum cause_kind kind;
+    uint32_t code;
+    uint64_t count;
+};
+NODISCARD bool tally_read_cause(const struct tally *tally, size_t place,
+                                struct tally_cause_row *row);
+
+/* Adds what is in `from`, histograms and causes too. */
 void tally_merge(struct tally *tally, const struct tally *from);
 
 #endif /* BENCH_LOAD_TALLY_H */

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/load/target.h"
 
+#include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "core/check.h"
 
 enum {
     PORT_WS = 80,
@@ -26,25 +31,55 @@ static bool is_path(const char *text)
     return true;
 }
 
-/* `authority` as an address, with a port of its own or the default one. */
-static bool read_address(const char *authority, unsigned port_default, struct address *address)
+/* `host` without its port, and an address of version 6 without its brackets. */
+static void read_name(const char *host, char name[TARGET_HOST_SIZE_MAX])
 {
-    static const char local[] = "localhost";
-    char text[TARGET_HOST_SIZE_MAX + 32];
-    const bool is_local = strncmp(authority, local, sizeof(local) - 1) == 0;
-    const char *rest = is_local ? authority + sizeof(local) - 1 : authority;
-    const char *bracket = strrchr(authority, ']');
-    const bool has_port = strchr(bracket == NULL ? authority : bracket, ':') != NULL;
+    const bool is_bracketed = host[0] == '[';
+    const char *begin = is_bracketed ? host + 1 : host;
+    const size_t size = strcspn(begin, is_bracketed ? "]" : ":");
+    memcpy(name, begin, size);
+    name[size] = '\0';
+}
 
-    if (!has_port && port_default == 0) {
+/* The port behind the last ':', or the default one; 0 there: it has to be given. */
+static bool read_port(const char *host, unsigned port_default, uint16_t *port)
+{
+    const char *bracket = strrchr(host, ']');
+    const char *colon = strchr(bracket == NULL ? host : bracket, ':');
+    char *end = NULL;
+
+    if (colon == NULL) {
+        *port = (uint16_t)port_default;
+        return port_default != 0 && (bracket == NULL || bracket[1] == '\0');
+    }
+    const unsigned long read = strtoul(colon + 1, &end, 10);
+    *port = (uint16_t)read;
+    return colon[1] >= '0' && colon[1] <= '9' && *end == '\0' && read > 0 && read <= UINT16_MAX &&
+           (bracket == NULL || colon == bracket + 1);
+}
+
+/* What may be asked for: letters, digits, '-', '_' and '.'. */
+static bool is_name(const char *text)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789-_.";
+    return *text != '\0' && text[strspn(text, allowed)] == '\0';
+}
+
+/* Host and port of a URL: as an address where it is one, else as a name. */
+static bool read_authority(struct target *target, unsigned port_default)
+{
+    char text[TARGET_HOST_SIZE_MAX + 32];
+
+    if (!read_port(target->host, port_default, &target->port)) {
         return false;
     }
-    int size = snprintf(text, sizeof(text), "%s%s", is_local ? "127.0.0.1" : "", rest);
-    if (!has_port && size > 0 && (size_t)size < sizeof(text)) {
-        size += snprintf(text + size, sizeof(text) - (size_t)size, ":%u", port_default);
-    }
-    return size > 0 && (size_t)size < sizeof(text) && address_parse(text, address) == 0 &&
-           address_port(address) != 0;
+    read_name(target->host, target->name);
+    const bool is_bracketed = target->host[0] == '[';
+    const bool is_local = strcmp(target->name, "localhost") == 0;
+    (void)snprintf(text, sizeof(text), is_bracketed ? "[%s]:%u" : "%s:%u",
+                   is_local ? "127.0.0.1" : target->name, target->port);
+    return address_parse(text, &target->address) == 0 || (!is_bracketed && is_name(target->name));
 }
 
 /* The scheme, and what is behind it. NULL: it is none of ours. */
@@ -78,16 +113,6 @@ static unsigned port_of(enum target_scheme scheme)
     return 0;
 }
 
-/* `host` without its port, and an address of version 6 without its brackets. */
-static void read_name(const char *host, char name[TARGET_HOST_SIZE_MAX])
-{
-    const bool is_bracketed = host[0] == '[';
-    const char *begin = is_bracketed ? host + 1 : host;
-    const size_t size = strcspn(begin, is_bracketed ? "]" : ":");
-    memcpy(name, begin, size);
-    name[size] = '\0';
-}
-
 bool target_parse(const char *url, struct target *target, char error[TARGET_ERROR_SIZE])
 {
     struct target read = {0};
@@ -103,10 +128,9 @@ bool target_parse(const char *url, struct target *target, char error[TARGET_ERRO
         return refuse(error, "an address and a port behind ://", url);
     }
     memcpy(read.host, rest, host_size);
-    if (!read_address(read.host, port_of(read.scheme), &read.address)) {
-        return refuse(error, "127.0.0.1:8000, [::1]:8000 or localhost:8000 behind ://", url);
+    if (!read_authority(&read, port_of(read.scheme))) {
+        return refuse(error, "127.0.0.1:8000, [::1]:8000 or name:8000 behind ://", url);
     }
-    read_name(read.host, read.name);
     if (read.scheme == TARGET_TCP && *path != '\0') {
         return refuse(error, "no path: tcp:// has none", url);
     }
@@ -115,5 +139,28 @@ bool target_parse(const char *url, struct target *target, char error[TARGET_ERRO
     }
     (void)snprintf(read.path, sizeof(read.path), "%s%s", *path == '/' ? "" : "/", path);
     *target = read;
+    return true;
+}
+
+bool target_resolve(struct target *target, char error[TARGET_ERROR_SIZE])
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    char port[8];
+
+    if (target->address.size > 0) {
+        return true;
+    }
+    (void)snprintf(port, sizeof(port), "%u", target->port);
+    const int result = getaddrinfo(target->name, port, &hints, &found);
+    if (result != 0) {
+        (void)snprintf(error, TARGET_ERROR_SIZE, "%.80s: %s", target->name,
+                       result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));
+        return false;
+    }
+    CHECK(found->ai_addrlen <= sizeof(struct sockaddr_in6));
+    memcpy(&target->address.any, found->ai_addr, found->ai_addrlen);
+    target->address.size = found->ai_addrlen;
+    freeaddrinfo(found);
     return true;
 }

@@ -55,8 +55,10 @@ void worker_dial_again(struct worker *worker, const struct client *client)
 
 static void dial_client(struct worker *worker, uint32_t index) ON_REACTOR
 {
-    if (client_dial(&worker->clients[index]) != 0) {
+    const int result = client_dial(&worker->clients[index]);
+    if (result != 0) {
         tally_add(&worker->tally, TALLY_CONNECT_FAILED, 1);
+        tally_add_cause(&worker->tally, CAUSE_SYSTEM, (uint32_t)-result);
     }
 }
 

@@ -24,7 +24,7 @@ struct permessage_inflater;
 struct run;
 struct transcript;
 
-enum { WORKER_FAULT_SIZE = 128 }; /* bytes with the NUL */
+enum { WORKER_TLS_FAULT_SIZE = 128 }; /* bytes with the NUL */
 
 struct worker {
     struct run *run;
@@ -58,10 +58,10 @@ struct worker {
         uint32_t next;   /* client that it cuts next, of those that do not publish */
         bool has_struck; /* the storm */
     } renewal;
-    _Atomic bool poked;     /* another worker has completed a message of ours */
-    _Atomic bool done;      /* nothing more will be counted */
-    _Atomic bool has_fault; /* `fault` is there, and will not change */
-    char fault[WORKER_FAULT_SIZE];
+    _Atomic bool poked;         /* another worker has completed a message of ours */
+    _Atomic bool done;          /* nothing more will be counted */
+    _Atomic bool has_tls_fault; /* `tls_fault` is there, and will not change */
+    char tls_fault[WORKER_TLS_FAULT_SIZE];
     struct tally tally;
 };
 

@@ -8,7 +8,8 @@ usage: compare.py BEFORE.json AFTER.json
 A case has changed when both hold: a two-sided Mann-Whitney test over the repetitions says
 p < 0.001 (there are a hundred cases, so 0.05 would cry wolf five times), and the medians differ by
 3 % at least (within one run repetitions are alike; from run to run they are less so).
-Exit status: 0, or 1 when a case has become slower. Runs of two machines are not compared: 2.
+Exit status: 0, or 1 when a case has become slower. 2: the command line is wrong, a file is no such
+run, or the runs are of two machines, which are not compared.
 """
 
 import json
@@ -98,8 +99,14 @@ def trim(raw, commit):
 
 
 def load(path):
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    """A run; None, after a line that says why, when it is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            run = json.load(file)
+        return {"machine": run["machine"], "cases": run["cases"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"compare.py: {path} is no run: {error!r}", file=sys.stderr)
+        return None
 
 
 def write(result):
@@ -111,12 +118,15 @@ def write(result):
 
 def main(arguments):
     if len(arguments) == 3 and arguments[0] == "--trim":
-        write(trim(load(arguments[1]), arguments[2]))
+        with open(arguments[1], encoding="utf-8") as file:
+            write(trim(json.load(file), arguments[2]))
         return 0
     if len(arguments) != 2:
         print(__doc__, file=sys.stderr)
         return 2
     before, after = map(load, arguments)
+    if before is None or after is None:
+        return 2
     if before["machine"] != after["machine"]:
         print(f"two machines: {before['machine']} and {after['machine']}", file=sys.stderr)
         return 2

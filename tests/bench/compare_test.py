@@ -2,9 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """bench/micro/compare.py: what it calls a change, and what not."""
 
+import contextlib
+import io
+import json
 import pathlib
 import random
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench/micro"))
@@ -55,6 +59,26 @@ class Compare(unittest.TestCase):
         lines, _ = compare.compare(run(a=noisy(1, 1)), run(b=noisy(1, 1)))
         self.assertTrue(any("only before" in line for line in lines))
         self.assertTrue(any("only after" in line for line in lines))
+
+    def test_what_is_no_run_is_said(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "run.json")
+            path.write_text('{"cases": []}')
+            for other in (path, f"{folder}/nothing"):
+                errors = io.StringIO()
+                with contextlib.redirect_stderr(errors):
+                    self.assertEqual(compare.main([str(path), str(other)]), 2)
+                self.assertIn("is no run", errors.getvalue())
+
+    def test_two_machines_are_not_compared(self):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [f"{folder}/{name}" for name in "ab"]
+            for path in paths:
+                pathlib.Path(path).write_text(json.dumps({"machine": path, "cases": []}))
+            errors = io.StringIO()
+            with contextlib.redirect_stderr(errors):
+                self.assertEqual(compare.main(paths), 2)
+            self.assertIn("two machines", errors.getvalue())
 
     def test_errors_are_left_out(self):
         raw = {"context": {"date": "today"}, "benchmarks": [

@@ -211,6 +211,8 @@ class Machine(unittest.TestCase):
         self.assertIn(f"Only CPU {cpu}", written["notes"][0])
         self.assertEqual((written["server_cpu"], written["generator_cpu"]), (cpu, cpu))
         self.assertEqual(len(written["rows"]), 1)
+        self.assertIn("libwebsockets", written["versions"])
+        self.assertIn(written["processor"], done.stdout)
 
     def test_open_files(self):
         code = ("import compare_machine, resource; hard = compare_machine.raise_open_files();"
@@ -238,8 +240,26 @@ class Machine(unittest.TestCase):
         self.assertEqual(compare.too_large(chosen, 2 * 9900 * 16 * 16384), [])
         self.assertGreater(compare_machine.tcp_bytes_max(), 1 << 20)
 
+    def test_what_cannot_be_is_said_at_once(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for flags, text in ((["--only", "echo ("], "is no regular expression"),
+                                (["--only", "nobody"], "fits no case; there are:\n  echo 20 B"),
+                                (["--servers", "apache"], "no server 'apache'"),
+                                (["--rounds", "0"], "expected more than 0"),
+                                (["--json", f"{folder}/no/file"], "no file can be written"),
+                                (["--json", folder], "no file can be written"),
+                                (["--add", f"{folder}/nothing"], "no JSON of compare.py")):
+                done = subprocess.run([sys.executable, BENCH / "compare.py", "--servers",
+                                       "libwebsockets", *flags], capture_output=True, text=True,
+                                      timeout=PATIENCE_S, check=False)
+                self.assertEqual(done.returncode, 2, (flags, done.stderr))
+                self.assertIn(text, done.stderr)
+            self.assertTrue(compare_machine.can_write(f"{folder}/file"))
+            self.assertEqual(list(pathlib.Path(folder).iterdir()), [])
+
     def test_rounds_are_added_to_earlier_ones(self):
-        setting = {"rounds": 2, "seconds": 1, "files": 4096, "server_cpu": 0, "generator_cpu": 1}
+        setting = {"rounds": 2, "seconds": 1, "files": 4096, "server_cpu": 0, "generator_cpu": 1,
+                   "versions": {"npm ws": "8"}}
         runs = [{"round": 1, "figure": 4.5, "reason": None}, {"round": 2, "figure": 5.5,
                                                               "reason": None}]
         with tempfile.TemporaryDirectory() as folder:
@@ -254,6 +274,19 @@ class Machine(unittest.TestCase):
             path.write_text("[]")
             with self.assertRaisesRegex(compare.Failure, "no JSON of compare.py"):
                 compare.read_earlier(path, setting)
+
+    def test_versions(self):
+        found = compare.versions_of(["python websockets", "floor epoll", "parleyd uring"])
+        self.assertEqual(list(found), ["python websockets", "parleyd"])
+        self.assertRegex(found["python websockets"], r"^\d+\.\d+")
+        self.assertIsNone(compare_machine.first_line(["/nowhere"], BENCH))
+        self.assertIsNone(compare_machine.first_line(["false"], BENCH))
+        self.assertIsNone(compare_machine.first_line(["true"], BENCH))
+        self.assertEqual(compare_machine.first_line(["echo", "1.2\n3"], BENCH), "1.2")
+        for name in compare.SERVERS:
+            if not name.startswith("bun"):
+                self.assertTrue(compare.version_command(name))
+        self.assertTrue(compare_machine.processor())
 
     def test_bun_of_the_architecture(self):
         with tempfile.TemporaryDirectory() as folder:

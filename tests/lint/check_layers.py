@@ -45,8 +45,8 @@ ARROWS = {
 }
 
 SIMD = ("proto/*_sse4.c", "proto/*_avx2.c", "proto/*_avx512.c", "proto/simd_*.h")
-SOCKETS = ("net/*", "tests/*", "bench/load/*", "store/child.c", "store/lane.c", "store/reader.c",
-           "store/spawn.c", "server/notify.c")
+SOCKETS = ("net/*", "tests/*", "bench/load/*", "bench/store/bare.c", "store/child.c",
+           "store/lane.c", "store/reader.c", "store/spawn.c", "server/notify.c")
 THREADS = ("core/*", "server/*", "tests/*", "bench/*")
 
 # server/libraries.c asks the foreign libraries for their versions, and nothing else.

@@ -11,13 +11,16 @@
 enum {
     READ_MAX = 4096,   /* bytes at once */
     PATIENCE_MS = 300, /* what a sound connection survives */
+    SIGNED_LIVES = 6,  /* more connections, where they do not last */
 };
 
 void sim_client_init(struct sim_client *client, struct sim_world *world, size_t index)
 {
     *client = (struct sim_client){.world = world, .index = index};
     client->lives_left = (uint32_t)sim_random_range(&world->random, 1, 4);
+    client->lives_left += world->profile.is_signed ? SIGNED_LIVES : 0;
     client->quiet_until_ns = world->net.now_ns + sim_random_below(&world->random, 4) * 20 * SIM_MS;
+    sim_access_init(client);
 }
 
 static void forget(struct sim_client *client)
@@ -38,13 +41,20 @@ void sim_client_deinit(struct sim_client *client)
 
 /* -- begin and end ----------------------------------------------------------------------------- */
 
+/* Of its own accord it does nothing before that. */
+static uint64_t quiet_until_ns(const struct sim_client *client)
+{
+    const uint64_t lull_ns = client->world->lull_until_ns;
+    return client->quiet_until_ns > lull_ns ? client->quiet_until_ns : lull_ns;
+}
+
 static bool begin(struct sim_client *client)
 {
     struct sim_world *world = client->world;
     struct sim_random *random = &world->random;
 
-    if (client->lives_left == 0 || !world->is_talking ||
-        world->net.now_ns < client->quiet_until_ns ||
+    if (client->lives_left == 0 || (!world->is_talking && !client->is_probe) ||
+        world->net.now_ns < quiet_until_ns(client) ||
         world->connection_count == SIM_CONNECTION_MAX) {
         return false;
     }
@@ -53,7 +63,8 @@ static bool begin(struct sim_client *client)
     if (link == NULL) {
         return false;
     }
-    const bool is_bad = world->profile.fault_in > 0 && sim_random_once_in(random, 8);
+    const bool is_bad =
+        !client->is_probe && world->profile.fault_in > 0 && sim_random_once_in(random, 8);
     if (!world->profile.has_history || is_bad || client->is_bad) {
         forget(client);
     }
@@ -68,11 +79,15 @@ static bool begin(struct sim_client *client)
         .link = link,
         .phase = SIM_CLIENT_OPENING,
         .is_bad = is_bad,
+        .is_probe = client->is_probe,
         .compresses = world->profile.has_compression && world->connection_count % 3 != 0,
         .commands_left = (uint32_t)sim_random_range(random, 1, world->profile.commands_max),
         .lives_left = client->lives_left - 1,
         .next_id = 1,
+        .user = client->user,
+        .last_token = client->term.token != 0 ? client->term.token : client->last_token,
     };
+    world->users[client->connection] = client->user;
     for (size_t i = 0; i < SIM_CHANNEL_MAX; i++) {
         sim_presence_forget(&memberships[i].views);
         /* What it had, and where it was; nothing of what it wanted. */
@@ -86,8 +101,8 @@ static bool begin(struct sim_client *client)
     sim_stats_add(world->stats, SIM_CONNECTIONS, 1);
     sim_stats_add(world->stats, SIM_LATECOMERS, world->is_stopping);
     sim_stats_add(world->stats, SIM_GARBAGE, client->is_bad);
-    sim_world_tell(world, "client %zu is connection %u at shard %zu%s", client->index,
-                   client->connection, shard, client->is_bad ? ", bad" : "");
+    sim_world_tell(world, "client %zu of user %u is connection %u at shard %zu%s", client->index,
+                   client->user, client->connection, shard, client->is_bad ? ", bad" : "");
     return true;
 }
 
@@ -104,6 +119,8 @@ void sim_client_finish(struct sim_client *client)
         sim_net_close(client->link);
     }
     client->phase = SIM_CLIENT_OFF;
+    world->ended_ns = world->net.now_ns;
+    world->over_ns[client->connection] = world->net.now_ns;
     client->quiet_until_ns = world->net.now_ns + sim_random_below(&world->random, 100) * SIM_MS;
     for (size_t i = 0; i < SIM_CHANNEL_MAX; i++) {
         sim_model_end(&client->memberships[i].subscription);
@@ -125,12 +142,13 @@ static bool may_close_with(const struct sim_client *client, uint16_t code)
     case CODES_DISCONNECT_SLOW:
         return client->is_excused || world->profile.is_narrow;
     case CODES_DISCONNECT_STALE:
-        return client->is_excused || !client->has_said_connect;
+        return client->is_excused || !client->has_said_connect || client->is_turned_away ||
+               (world->profile.is_signed && !client->is_connected); /* it fell into a lull */
     case CODES_DISCONNECT_NO_PONG:
     case CLOSE_POLICY_VIOLATION: /* the message timeout */
         return client->is_excused;
     default:
-        return false;
+        return world->profile.is_signed && sim_access_may_close(client, code);
     }
 }
 
@@ -147,6 +165,13 @@ static void hear_end(struct sim_client *client, const char *how)
         sim_stats_add(world->stats, SIM_THROTTLED,
                       client->closed_code == CODES_DISCONNECT_TOO_MANY_REQUESTS);
         sim_stats_add(world->stats, SIM_DRAINED, client->closed_code == CODES_DISCONNECT_SHUTDOWN);
+        sim_stats_add(world->stats, SIM_EXPIRED, client->closed_code == CODES_DISCONNECT_EXPIRED);
+        sim_stats_add(world->stats, SIM_TOKEN_REFUSED,
+                      client->closed_code == CODES_DISCONNECT_INVALID_TOKEN ||
+                          client->closed_code == CODES_DISCONNECT_SUBSCRIPTION_EXPIRED);
+        sim_stats_add(world->stats, SIM_FORBIDDEN, client->over.at != 0);
+        sim_stats_add(world->stats, SIM_FULL,
+                      client->closed_code == CODES_DISCONNECT_CONNECTION_LIMIT);
         if (!client->is_bad && !may_close_with(client, client->closed_code)) {
             sim_world_fail(world, "connection %u was closed with %u", client->connection,
                            client->closed_code);
@@ -198,7 +223,7 @@ static bool read_some(struct sim_client *client)
 static bool may_talk(const struct sim_client *client)
 {
     return client->phase == SIM_CLIENT_OPEN && client->world->is_talking && !client->is_leaving &&
-           client->world->net.now_ns >= client->quiet_until_ns && client->commands_left > 0;
+           client->world->net.now_ns >= quiet_until_ns(client) && client->commands_left > 0;
 }
 
 /* Something of its own accord that ends the connection, or nearly. */
@@ -217,11 +242,29 @@ static void leave(struct sim_client *client)
     sim_client_say_close(client, CLOSE_NORMAL);
 }
 
+/* What its connect was answered with is for the application; it tries again. */
+static bool go(struct sim_client *client)
+{
+    if (!client->is_turned_away || client->is_leaving || client->phase != SIM_CLIENT_OPEN) {
+        return false;
+    }
+    client->is_leaving = true;
+    sim_client_say_close(client, CLOSE_NORMAL);
+    return true;
+}
+
 static bool talk(struct sim_client *client)
 {
     struct sim_world *world = client->world;
     struct sim_random *random = &world->random;
 
+    if (go(client)) {
+        return true;
+    }
+    if (client->is_probe && client->phase == SIM_CLIENT_OPEN && !client->has_said_connect) {
+        sim_client_say_connect(client);
+        return true;
+    }
     if (!may_talk(client)) {
         return false;
     }
@@ -248,6 +291,12 @@ bool sim_client_act(struct sim_client *client)
     if (client->link->client_is_gone) {
         sim_client_finish(client);
         return true;
+    }
+    if (client->world->profile.is_signed) {
+        sim_access_judge(client);
+        if (sim_access_refresh(client)) {
+            return true;
+        }
     }
     const uint64_t first = sim_random_below(&client->world->random, 3);
     for (uint64_t i = 0; i < 3; i++) {
@@ -280,11 +329,12 @@ uint64_t sim_client_next_ns(const struct sim_client *client)
     const bool would_act = client->phase == SIM_CLIENT_OFF
                                ? client->lives_left > 0 && !world->is_stopping
                                : client->phase == SIM_CLIENT_OPEN && client->commands_left > 0;
-    if (world->is_talking && would_act && client->quiet_until_ns > world->net.now_ns &&
-        client->quiet_until_ns < next_ns) {
-        next_ns = client->quiet_until_ns;
+    if (world->is_talking && would_act && quiet_until_ns(client) > world->net.now_ns &&
+        quiet_until_ns(client) < next_ns) {
+        next_ns = quiet_until_ns(client);
     }
-    return next_ns;
+    const uint64_t refresh_ns = sim_access_next_ns(client);
+    return refresh_ns < next_ns ? refresh_ns : next_ns;
 }
 
 bool sim_client_is_sound(const struct sim_client *client)

@@ -3,17 +3,19 @@
  * What a client says: commands, several in a message, messages in several frames; and garbage.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/check.h"
 #include "proto/codes.h"
+#include "tests/sim/sim_access.h"
 #include "tests/sim/sim_client.h"
 
 enum {
     MESSAGE_SIZE = 60 << 10, /* bytes of a message at most */
     BATCH_MAX = 6,           /* commands */
-    NAME_SIZE = 32,
-    DATA_ROOM = 64, /* bytes of a publication beside its padding */
+    SHORT_SIZE = 1 << 10,    /* bytes of a message with one command and no data */
+    DATA_ROOM = 64,          /* bytes of a publication beside its padding */
 };
 
 static struct bytes text_bytes(const char *text)
@@ -25,25 +27,14 @@ static struct sim_asked *ask(struct sim_client *client, enum command_method meth
 {
     CHECK(client->asked_count < SIM_ASKED_MAX);
     struct sim_asked *asked = &client->asked[client->asked_count++];
-    *asked = (struct sim_asked){.id = client->next_id++, .method = method};
+    *asked = (struct sim_asked){
+        .id = client->next_id++,
+        .method = method,
+        .asked_at = client->world->step,
+        .asked_ns = client->world->net.now_ns,
+    };
     sim_stats_add(client->world->stats, SIM_COMMANDS, 1);
     return asked;
-}
-
-/* {"p":12,"u":3,"x":"mnopq"}: number, publisher, and padding that the number decides. */
-static struct bytes write_data(uint32_t publication, uint32_t publisher, size_t padding,
-                               uint8_t *target, size_t room)
-{
-    const int head =
-        snprintf((char *)target, room, "{\"p\":%u,\"u\":%u,\"x\":\"", publication, publisher);
-    CHECK(head > 0 && (size_t)head + padding + 2 <= room);
-    uint8_t *at = target + head;
-    for (size_t i = 0; i < padding; i++) {
-        *at++ = (uint8_t)('a' + (publication + i) % 26);
-    }
-    *at++ = '"';
-    *at++ = '}';
-    return (struct bytes){target, (size_t)(at - target)};
 }
 
 static struct bytes epoch_of(const struct sim_world *world, uint16_t channel)
@@ -56,9 +47,13 @@ static void write_command(struct json_writer *writer, struct sim_client *client,
 {
     struct command command = {.id = asked->id, .method = asked->method};
     uint8_t data[(8 << 10) + DATA_ROOM];
+    char *const token = asked->token == 0 ? NULL : sim_token_write(client->world, asked->token);
+    const struct bytes shown = token == NULL ? (struct bytes){NULL, 0} : text_bytes(token);
 
+    sim_stats_add(client->world->stats, SIM_TOKENS, token != NULL);
     if (asked->method == COMMAND_SUBSCRIBE) {
         command.subscribe.channel = channel;
+        command.subscribe.token = shown;
         if (asked->recovers) {
             command.subscribe.recover = true;
             command.subscribe.epoch = epoch_of(client->world, asked->channel);
@@ -81,6 +76,14 @@ static void write_command(struct json_writer *writer, struct sim_client *client,
         command.presence_stats.channel = channel;
     } else if (asked->method == COMMAND_CONNECT) {
         command.connect.name = text_bytes("sim");
+        command.connect.token = shown;
+        command.connect.subs =
+            sim_client_write_subs(client, asked, (struct span){data, sizeof(data)});
+    } else if (asked->method == COMMAND_REFRESH) {
+        command.refresh.token = shown;
+    } else if (asked->method == COMMAND_SUB_REFRESH) {
+        command.sub_refresh.channel = channel;
+        command.sub_refresh.token = shown;
     } else if (asked->method == COMMAND_RPC) {
         command.rpc.method = text_bytes("nothing");
         command.rpc.data = text_bytes("[1]");
@@ -88,10 +91,26 @@ static void write_command(struct json_writer *writer, struct sim_client *client,
         const size_t padding =
             (size_t)sim_random_below(&client->world->random, client->world->profile.payload_max);
         command.publish.channel = channel;
-        command.publish.data =
-            write_data(asked->publication, client->connection, padding, data, sizeof(data));
+        command.publish.data = sim_client_write_data(asked->publication, client->connection,
+                                                     padding, (struct span){data, sizeof(data)});
     }
     command_write(writer, &command);
+    free(token);
+}
+
+/* One command in a message of its own. */
+static void say_alone(struct sim_client *client, const struct sim_asked *asked)
+{
+    uint8_t text[SHORT_SIZE];
+    char name[SIM_NAME_SIZE];
+    struct json_writer writer;
+
+    sim_channel_write(asked->channel, name);
+    json_writer_init(&writer, (struct span){text, sizeof(text)});
+    write_command(&writer, client, asked, text_bytes(name));
+    CHECK(json_writer_fits(&writer));
+    (void)sim_wire_put_message(&client->out, &client->world->random, json_writer_bytes(&writer),
+                               client->compresses, &client->pings_sent);
 }
 
 /* The next subscribe or unsubscribe for a channel; false: none now. */
@@ -99,7 +118,7 @@ static bool choose_membership(struct sim_client *client, uint16_t channel)
 {
     struct sim_membership *membership = &client->memberships[channel];
     const struct sim_profile *profile = &client->world->profile;
-    const bool is_unsubscribed = profile->is_unsubscribed || profile->is_durable;
+    const bool is_unsubscribed = sim_world_unsubscribes(client->world);
 
     /* Where the server may end or refuse a subscription, only one thing at a time is sure. */
     if (is_unsubscribed && membership->pending > 0) {
@@ -113,6 +132,12 @@ static bool choose_membership(struct sim_client *client, uint16_t channel)
     if (repeats) {
         asked->error = CODES_ERROR_ALREADY_SUBSCRIBED;
         return true;
+    }
+    if (profile->is_signed && asked->method == COMMAND_SUBSCRIBE) {
+        sim_access_choose_sub_token(client, asked);
+        if (asked->error != 0) {
+            return true;
+        }
     }
     if (asked->method == COMMAND_SUBSCRIBE && membership->has_position &&
         membership->pending == 0 && !sim_random_once_in(&client->world->random, 6)) {
@@ -136,16 +161,27 @@ static void choose_history(struct sim_client *client, uint16_t channel)
     asked->since = sim_random_below(random, client->memberships[channel].offset + 1);
 }
 
+static struct sim_asked *ask_connect(struct sim_client *client)
+{
+    client->has_said_connect = true;
+    client->connect_at = client->world->step;
+    struct sim_asked *asked = ask(client, COMMAND_CONNECT);
+    asked->channel = SIM_CHANNEL_MAX;
+    if (client->world->profile.is_signed) {
+        sim_access_choose_token(client, asked);
+    }
+    return asked;
+}
+
 static bool choose_command(struct sim_client *client)
 {
     struct sim_world *world = client->world;
     struct sim_random *random = &world->random;
-    const uint16_t channel = (uint16_t)sim_random_below(random, world->profile.channel_count);
+    uint16_t channel = (uint16_t)sim_random_below(random, world->profile.channel_count);
     struct sim_asked *asked;
 
     if (!client->has_said_connect) {
-        client->has_said_connect = true;
-        (void)ask(client, COMMAND_CONNECT);
+        (void)ask_connect(client);
         return true;
     }
     const uint64_t choice = sim_random_below(random, 100);
@@ -164,10 +200,13 @@ static bool choose_command(struct sim_client *client)
         return true;
     }
     if (choice < 90) {
+        if (world->profile.is_signed && sim_random_once_in(random, 8)) {
+            channel = (uint16_t)(SIM_NEWS_FIRST + sim_random_below(random, SIM_NEWS_MAX));
+        }
         asked = ask(client, COMMAND_PUBLISH);
         asked->channel = channel;
-        asked->publication =
-            sim_model_publish(&world->model, client->connection, channel, world->step);
+        asked->publication = sim_model_publish(&world->model, client->connection, channel,
+                                               world->step, world->net.now_ns);
         sim_stats_add(world->stats, SIM_PUBLICATIONS, 1);
         return true;
     }
@@ -183,11 +222,6 @@ static bool choose_command(struct sim_client *client)
     return true;
 }
 
-static void write_name(uint16_t channel, char name[NAME_SIZE])
-{
-    (void)snprintf(name, NAME_SIZE, channel == SIM_CHANNEL_MAX ? "none:%u" : "room-%u", channel);
-}
-
 /* Appends one command to the message. False: none fits, or none is wanted. */
 static bool add_command(struct sim_client *client, struct json_writer *writer)
 {
@@ -198,9 +232,9 @@ static bool add_command(struct sim_client *client, struct json_writer *writer)
         return false;
     }
     client->commands_left--;
-    char name[NAME_SIZE];
+    char name[SIM_NAME_SIZE];
     const struct sim_asked *asked = &client->asked[client->asked_count - 1];
-    write_name(asked->channel, name);
+    sim_channel_write(asked->channel, name);
     sim_world_tell(client->world, "connection %u: command %u, %s %s, publication %u",
                    client->connection, asked->id, command_method_name(asked->method), name,
                    asked->publication);
@@ -237,24 +271,36 @@ bool sim_client_say(struct sim_client *client)
     return true;
 }
 
+static void ask_at_rest(struct sim_client *client, enum command_method method, uint16_t channel)
+{
+    struct sim_asked *asked = ask(client, method);
+    asked->channel = channel;
+    asked->at_rest = true;
+    say_alone(client, asked);
+}
+
 void sim_client_ask_presence(struct sim_client *client)
 {
-    for (uint16_t channel = 0; channel < client->world->profile.channel_count; channel++) {
-        if (!client->memberships[channel].subscription.is_on) {
-            continue;
+    for (uint16_t channel = 0; channel < SIM_CHANNEL_MAX; channel++) {
+        if (client->memberships[channel].subscription.is_on) {
+            ask_at_rest(client, COMMAND_PRESENCE, channel);
+            ask_at_rest(client, COMMAND_PRESENCE_STATS, channel);
         }
-        uint8_t text[256];
-        char name[NAME_SIZE];
-        struct json_writer writer;
-        struct sim_asked *asked = ask(client, COMMAND_PRESENCE);
-        asked->channel = channel;
-        asked->at_rest = true;
-        write_name(channel, name);
-        json_writer_init(&writer, (struct span){text, sizeof(text)});
-        write_command(&writer, client, asked, text_bytes(name));
-        (void)sim_wire_put_message(&client->out, &client->world->random, json_writer_bytes(&writer),
-                                   client->compresses, &client->pings_sent);
     }
+}
+
+void sim_client_say_connect(struct sim_client *client)
+{
+    say_alone(client, ask_connect(client));
+}
+
+void sim_client_say_refresh(struct sim_client *client, uint16_t channel, uint32_t token)
+{
+    struct sim_asked *asked =
+        ask(client, channel == SIM_CHANNEL_MAX ? COMMAND_REFRESH : COMMAND_SUB_REFRESH);
+    asked->channel = channel;
+    asked->token = token;
+    say_alone(client, asked);
 }
 
 void sim_client_say_close(struct sim_client *client, uint16_t code)

@@ -22,7 +22,7 @@ void sim_model_forget(struct sim_subscription *subscription)
 }
 
 uint32_t sim_model_publish(struct sim_model *model, uint32_t publisher, uint16_t channel,
-                           uint64_t now)
+                           uint64_t now, uint64_t now_ns)
 {
     if (model->count == model->capacity) {
         model->capacity = 2 * model->capacity + 64;
@@ -34,6 +34,7 @@ uint32_t sim_model_publish(struct sim_model *model, uint32_t publisher, uint16_t
         .publisher = publisher,
         .channel = channel,
         .sent_at = now,
+        .sent_ns = now_ns,
     };
     return (uint32_t)model->count++;
 }

@@ -24,6 +24,7 @@ struct sim_publication {
     uint32_t publisher; /* number of the connection */
     uint16_t channel;
     uint64_t sent_at;
+    uint64_t sent_ns;  /* by the clock */
     uint64_t acked_at; /* 0: not acknowledged */
     bool is_stored;    /* where channels are durable: nobody sees what is not */
     uint32_t next;     /* index + 1; 0: not known */
@@ -53,7 +54,7 @@ void sim_model_forget(struct sim_subscription *subscription);
 
 /* Returns its index, which goes into the data. */
 uint32_t sim_model_publish(struct sim_model *model, uint32_t publisher, uint16_t channel,
-                           uint64_t now);
+                           uint64_t now, uint64_t now_ns);
 /* It is in the store now. A crash after this loses nothing of it. */
 void sim_model_store(struct sim_model *model, uint32_t index);
 NODISCARD bool sim_model_is_stored(const struct sim_model *model, uint32_t index);

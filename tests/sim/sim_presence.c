@@ -56,10 +56,24 @@ enum fact { FACT_UNKNOWN, FACT_HERE, FACT_GONE };
 /* Where something goes wrong with it, the server may know less than we do. */
 static enum fact fact_of(const struct sim_client *client, uint16_t channel)
 {
-    if (!sim_client_is_sound(client)) {
+    if (!sim_client_is_sound(client) || !sim_access_is_settled(client, channel)) {
         return FACT_UNKNOWN;
     }
     return client->memberships[channel].subscription.is_on ? FACT_HERE : FACT_GONE;
+}
+
+/* Where tokens end, connections do, also when all is quiet: the others hear of it later. */
+static bool has_ended_lately(const struct sim_world *world)
+{
+    return world->profile.is_signed && world->ended_ns != 0 &&
+           world->ended_ns + SIM_TOLD_NS > world->net.now_ns;
+}
+
+/* It may be in the channel as others see it, where nothing goes wrong. */
+static bool may_be_here(const struct sim_client *client, enum fact fact)
+{
+    return client->world->profile.is_signed && fact == FACT_UNKNOWN &&
+           (client->phase != SIM_CLIENT_OFF || has_ended_lately(client->world));
 }
 
 static const char *id_of(const struct sim_client *client)
@@ -113,7 +127,7 @@ void sim_presence_judge(const struct sim_client *client, const struct sim_client
 {
     const struct sim_profile *profile = &client->world->profile;
 
-    for (uint16_t channel = 0; channel < profile->channel_count; channel++) {
+    for (uint16_t channel = 0; channel < SIM_CHANNEL_MAX; channel++) {
         if (!profile->has_presence || profile->is_lossy || fact_of(client, channel) != FACT_HERE) {
             continue;
         }
@@ -122,7 +136,7 @@ void sim_presence_judge(const struct sim_client *client, const struct sim_client
                 judge_pair(client, &clients[i], channel);
             }
         }
-        if (profile->fault_in == 0) {
+        if (profile->fault_in == 0 && !has_ended_lately(client->world)) {
             judge_ghosts(client, clients, client_count, channel);
         }
     }
@@ -148,12 +162,14 @@ void sim_presence_judge_list(const struct sim_client *client, uint16_t channel,
 {
     struct sim_world *world = client->world;
     size_t here = 0;
+    size_t unknown = 0;
 
     for (size_t i = 0; i < world->client_count; i++) {
         const struct sim_client *other = &world->clients[i];
         const enum fact fact = fact_of(other, channel);
         const bool named = is_named(members, id_of(other));
         here += fact == FACT_HERE;
+        unknown += may_be_here(other, fact);
         if ((fact == FACT_HERE && !named && !world->profile.is_sampled) ||
             (fact == FACT_GONE && named)) {
             sim_world_fail(world, "connection %u is told that %u is %s in room-%u",
@@ -161,10 +177,36 @@ void sim_presence_judge_list(const struct sim_client *client, uint16_t channel,
         }
     }
     const size_t count = count_names(members);
-    if ((world->profile.fault_in == 0 && count > here) ||
+    if ((world->profile.fault_in == 0 && count > here + unknown) ||
         (world->profile.is_sampled && count > SIM_PRESENCE_SAMPLE)) {
         sim_world_fail(world, "connection %u is told of %zu in room-%u, where there are %zu",
                        client->connection, count, channel, here);
+    }
+    sim_stats_add(world->stats, SIM_LISTS, 1);
+}
+
+void sim_presence_judge_numbers(const struct sim_client *client, uint16_t channel,
+                                uint32_t client_count, uint32_t user_count)
+{
+    struct sim_world *world = client->world;
+    uint32_t here = 0;
+    uint32_t unknown = 0;
+    uint32_t users = 0; /* bits */
+
+    for (size_t i = 0; i < world->client_count; i++) {
+        const enum fact fact = fact_of(&world->clients[i], channel);
+        here += fact == FACT_HERE;
+        unknown += may_be_here(&world->clients[i], fact);
+        users |= fact == FACT_HERE ? 1U << world->clients[i].user : 0;
+    }
+    const uint32_t least = (uint32_t)__builtin_popcount(users);
+    const bool is_exact = world->profile.fault_in == 0;
+    if (client_count < here || user_count < least ||
+        (is_exact && (client_count > here + unknown || user_count > least + unknown))) {
+        sim_world_fail(world,
+                       "connection %u is told of %u connections of %u users in channel %u, where "
+                       "there are %u of %u",
+                       client->connection, client_count, user_count, channel, here, least);
     }
     sim_stats_add(world->stats, SIM_LISTS, 1);
 }

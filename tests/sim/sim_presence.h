@@ -39,4 +39,8 @@ void sim_presence_judge(const struct sim_client *client, const struct sim_client
 void sim_presence_judge_list(const struct sim_client *client, uint16_t channel,
                              struct bytes members);
 
+/* Likewise, how many connections there are, of how many users: all who are anonymous are one. */
+void sim_presence_judge_numbers(const struct sim_client *client, uint16_t channel,
+                                uint32_t client_count, uint32_t user_count);
+
 #endif /* TESTS_SIM_SIM_PRESENCE_H */

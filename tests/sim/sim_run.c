@@ -4,13 +4,17 @@
 #include <inttypes.h>
 
 #include "core/check.h"
+#include "tests/sim/sim_api.h"
 #include "tests/sim/sim_client.h"
+#include "tests/sim/sim_probe.h"
 #include "tests/sim/sim_server.h"
 #include "tests/sim/sim_world.h"
 
 enum {
     STEPS_MAX = 2000000, /* of one phase: more is no progress */
     STEP_NS_MAX = 20000, /* what a step costs, by the clock */
+    LULL_IN = 400,       /* where tokens end: once in so many steps nobody talks for a while */
+    LULL_MS_MAX = 2500,
 };
 
 struct run {
@@ -18,15 +22,19 @@ struct run {
     struct sim_server server;
     struct sim_client clients[SIM_CLIENT_MAX];
     size_t client_count;
+    struct sim_api api;
 };
 
 /* -- one step ---------------------------------------------------------------------------------- */
 
+/* A client, or the back end behind the last of them. */
 static bool act_one(struct run *run)
 {
-    const size_t first = sim_random_below(&run->world.random, run->client_count);
-    for (size_t i = 0; i < run->client_count; i++) {
-        if (sim_client_act(&run->clients[(first + i) % run->client_count])) {
+    const size_t count = run->client_count + (run->world.profile.is_signed ? 1 : 0);
+    const size_t first = sim_random_below(&run->world.random, count);
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = (first + i) % count;
+        if (at < run->client_count ? sim_client_act(&run->clients[at]) : sim_api_act(&run->api)) {
             return true;
         }
     }
@@ -78,7 +86,10 @@ static void jump(struct run *run)
     uint64_t next_ns = sim_server_next_ns(&run->server);
     const uint64_t net_ns = sim_net_next_ns(&world->net);
 
+    const uint64_t api_ns = sim_api_next_ns(&run->api);
+
     next_ns = net_ns < next_ns ? net_ns : next_ns;
+    next_ns = api_ns < next_ns ? api_ns : next_ns;
     for (size_t i = 0; i < run->client_count; i++) {
         const uint64_t client_ns = sim_client_next_ns(&run->clients[i]);
         next_ns = client_ns < next_ns ? client_ns : next_ns;
@@ -131,13 +142,18 @@ static void talk(struct run *run)
 
     world->is_talking = true;
     for (uint32_t i = 0; i < world->profile.step_count && !world->is_failed; i++) {
+        if (world->profile.is_signed && sim_random_once_in(&world->random, LULL_IN)) {
+            world->lull_until_ns =
+                world->net.now_ns + sim_random_range(&world->random, 1, LULL_MS_MAX) * SIM_MS;
+        }
         go_on(run);
     }
+    world->lull_until_ns = 0;
 }
 
 static size_t count_owed(const struct run *run)
 {
-    size_t owed = 0;
+    size_t owed = run->api.has_order;
     for (size_t i = 0; i < run->client_count; i++) {
         if (sim_client_is_sound(&run->clients[i])) {
             owed += run->clients[i].asked_count;
@@ -211,7 +227,7 @@ static void check_quiet(struct run *run)
         if (!sim_client_is_sound(client)) {
             continue;
         }
-        for (uint16_t channel = 0; channel < world->profile.channel_count; channel++) {
+        for (uint16_t channel = 0; channel < SIM_CHANNEL_MAX; channel++) {
             const uint32_t missing = sim_model_missing(
                 &world->model, &client->memberships[channel].subscription, channel);
             if (missing != 0) {
@@ -220,7 +236,7 @@ static void check_quiet(struct run *run)
             }
         }
     }
-    for (uint16_t channel = 0; channel < world->profile.channel_count; channel++) {
+    for (uint16_t channel = 0; channel < SIM_CHANNEL_MAX; channel++) {
         if (world->profile.slow_consumer != POLICY_SLOW_DROP) {
             check_newest(run, channel);
         }
@@ -257,6 +273,30 @@ static void idle(struct run *run)
 
     while (world->net.now_ns < end_ns && !world->is_failed) {
         go_on(run);
+    }
+}
+
+static bool is_probe_answered(struct run *run)
+{
+    return sim_probe_is_answered(&run->clients[run->client_count - 1]);
+}
+
+/* One user, as far as it can be said of it how many connections it has. */
+static void probe_places(struct run *run)
+{
+    struct sim_world *world = &run->world;
+    const uint16_t user =
+        world->profile.is_signed && !world->profile.is_scarce ? sim_probe_user(world) : SIM_NOBODY;
+    uint32_t count;
+    bool goes_on = user != SIM_NOBODY;
+
+    while (goes_on && !world->is_failed && run->client_count < SIM_CLIENT_MAX &&
+           sim_probe_count(world, user, &count)) {
+        struct sim_client *client = &run->clients[run->client_count];
+        sim_probe_init(client, world, user);
+        world->client_count = ++run->client_count;
+        run_until(run, is_probe_answered, "a connect");
+        goes_on = !world->is_failed && sim_probe_judge(client, count);
     }
 }
 
@@ -312,12 +352,13 @@ static void hear_the_end(struct run *run)
 static void tell_profile(const struct sim_world *world)
 {
     const struct sim_profile *profile = &world->profile;
-    sim_world_tell(
-        world, "%u shards, %u clients, %u channels, bus %u/%u, tail %u%s%s%s%s%s",
-        profile->shard_count, profile->client_count, profile->channel_count, profile->bus_slots,
-        profile->bus_reserve, profile->tail_count, profile->is_throttled ? ", throttled" : "",
-        profile->is_limited ? ", limited" : "", profile->is_narrow ? ", narrow" : "",
-        profile->is_scarce ? ", scarce" : "", profile->stops_in_flight ? ", stops in flight" : "");
+    sim_world_tell(world, "%u shards, %u clients, %u channels, bus %u/%u, tail %u%s%s%s%s%s%s",
+                   profile->shard_count, profile->client_count, profile->channel_count,
+                   profile->bus_slots, profile->bus_reserve, profile->tail_count,
+                   profile->is_throttled ? ", throttled" : "",
+                   profile->is_limited ? ", limited" : "", profile->is_narrow ? ", narrow" : "",
+                   profile->is_signed ? ", signed" : "", profile->is_scarce ? ", scarce" : "",
+                   profile->stops_in_flight ? ", stops in flight" : "");
 }
 
 bool sim_run_seed(uint64_t seed, bool is_verbose, struct sim_stats *stats)
@@ -334,6 +375,7 @@ bool sim_run_seed(uint64_t seed, bool is_verbose, struct sim_stats *stats)
     for (size_t i = 0; i < run.client_count; i++) {
         sim_client_init(&run.clients[i], &run.world, i);
     }
+    sim_api_init(&run.api, &run.world);
     talk(&run);
     if (!run.world.profile.stops_in_flight) {
         fall_quiet(&run);
@@ -343,6 +385,7 @@ bool sim_run_seed(uint64_t seed, bool is_verbose, struct sim_stats *stats)
         fall_quiet(&run);
         check_quiet(&run);
         check_presence(&run);
+        probe_places(&run);
     }
     stop(&run);
     hear_the_end(&run);
@@ -355,6 +398,7 @@ bool sim_run_seed(uint64_t seed, bool is_verbose, struct sim_stats *stats)
     for (size_t i = 0; i < run.client_count; i++) {
         sim_client_deinit(&run.clients[i]);
     }
+    sim_api_deinit(&run.api);
     sim_world_deinit(&run.world);
     return true;
 }

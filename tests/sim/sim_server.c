@@ -8,78 +8,11 @@
 #include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
-#include "net/cidr.h"
 #include "net/reactor.h"
 #include "proto/simd.h"
 #include "server/shard.h"
+#include "tests/sim/sim_config.h"
 #include "tests/sim/sim_fiber.h"
-
-/* All clients have one address, of this machine, which is limited as others are then. */
-static void limit_address(struct config *config, const struct sim_profile *profile)
-{
-    struct cidr *elsewhere = calloc(1, sizeof(*elsewhere));
-    CHECK(elsewhere != NULL);
-    elsewhere->prefix = 128;
-    config->client.unlimited_addresses = (struct config_networks){elsewhere, 1};
-    config->client.address_handshake_rate = 1000000;
-    config->client.address_handshake_burst = 1000000;
-    config->client.address_command_rate = profile->is_throttled ? 40 : 1000000;
-    config->client.address_command_burst = profile->is_throttled ? 30 : 1000000;
-}
-
-static struct config choose_config(const struct sim_profile *profile)
-{
-    struct config config;
-
-    config_init_defaults(&config);
-    config.client.insecure = true;
-    config.client.ping_interval_ns = 5 * SIM_S;
-    config.client.pong_timeout_ns = 2 * SIM_S;
-    config.client.stale_close_delay_ns = 5 * SIM_S;
-    config.client.queue_max_size = profile->queue_max;
-    config.channel.without_namespace.slow_consumer = profile->slow_consumer;
-    if (profile->has_history) {
-        config.channel.without_namespace.history_size = profile->history_size;
-        config.channel.without_namespace.history_ttl_ns = profile->history_ttl_ns;
-        config.channel.without_namespace.history_meta_ttl_ns = 7200 * SIM_S;
-        config.channel.without_namespace.force_recovery = true;
-        config.client.recovery_max_publication_limit = profile->recovery_max;
-    }
-    config.channel.history_memory_max = UINT64_C(1) << 30;
-    config.overload.memory_budget = UINT64_C(1) << 40;
-    config.channel.without_namespace.presence = profile->has_presence;
-    config.channel.without_namespace.join_leave = profile->has_presence;
-    config.channel.without_namespace.force_push_join_leave = profile->has_presence;
-    if (profile->is_durable) {
-        config.store.engine = CONFIG_STORE_ROCKSDB;
-        config.store.timeout_ns = SIM_STORE_TIMEOUT;
-        config.channel.without_namespace.durability = POLICY_DURABILITY_PROCESS;
-    }
-    if (profile->is_sampled) {
-        config.client.presence_max_list = SIM_PRESENCE_SAMPLE;
-    }
-    config.client.write_stall_timeout_ns = 5 * SIM_S;
-    config.client.command_rate = profile->command_rate;
-    config.client.command_burst = profile->command_burst;
-    if (profile->is_limited) {
-        limit_address(&config, profile);
-    }
-    config.client.control_rate = 1000000;
-    config.client.control_burst = 1000000;
-    config.client.connection_limit = profile->connection_limit;
-    config.http_server.handshake_timeout_ns = 5 * SIM_S;
-    config.websocket.compression = profile->has_compression;
-    config.websocket.compression_min_size = 64;
-    config.websocket.message_timeout_ns = 5 * SIM_S;
-    config.websocket.close_timeout_ns = 2 * SIM_S;
-    config.reactor.count = profile->shard_count;
-    config.bus.slots = profile->bus_slots;
-    config.bus.reserve = profile->bus_reserve;
-    config.shutdown.grace_ns = profile->grace_ns;
-    config.shutdown.timeout_ns = 10 * SIM_S;
-    config.shutdown.close_rate = profile->close_rate;
-    return config;
-}
 
 static void fill_random(void *context, void *target, size_t size)
 {
@@ -90,6 +23,25 @@ static void fill_random(void *context, void *target, size_t size)
 static void wake(void *context)
 {
     reactor_wake(context);
+}
+
+static uint64_t read_wall(void *context)
+{
+    const struct sim_world *world = context;
+    return sim_token_second(0) * 1000 + world->net.now_ns / SIM_MS;
+}
+
+static struct token_verifier *create_verifier(struct sim_server *server, struct metrics *metrics)
+{
+    const struct token_verifier_options options = {
+        .keys = server->keys,
+        .now_ms = read_wall,
+        .now_context = server->world,
+        .metrics = metrics,
+    };
+    struct token_verifier *verifier = token_verifier_create(&options);
+    CHECK(verifier != NULL);
+    return verifier;
 }
 
 /* The reactor would ask the kernel: the others' turn. */
@@ -112,9 +64,13 @@ static void begin_member(struct sim_server *server, size_t index, struct table_k
         .sleep = sleep_on_fiber,
         .context = member,
     };
+    if (world->profile.is_signed) {
+        member->verifier = create_verifier(server, member->metrics);
+    }
     const struct shard_options options = {
         .config = &server->config,
         .policies = &server->policies.table,
+        .tokens = member->verifier,
         .site = &server->site,
         .listening = &server->listening,
         .simd = simd_choose((enum cpu_simd)sim_random_below(&world->random, CPU_SIMD_AVX512 + 1)),
@@ -136,7 +92,8 @@ static void begin_member(struct sim_server *server, size_t index, struct table_k
     world->listeners[index] = sim_net_listen(&world->net);
     result = shard_listen(member->shard, 0, world->listeners[index]);
     CHECK(result == 0);
-    result = shard_listen(member->shard, 1, sim_net_listen(&world->net));
+    world->internal_listeners[index] = sim_net_listen(&world->net);
+    result = shard_listen(member->shard, 1, world->internal_listeners[index]);
     CHECK(result == 0);
     member->fiber = sim_fiber_create(shard_run, member->shard);
     CHECK(member->fiber != NULL);
@@ -146,7 +103,7 @@ void sim_server_begin(struct sim_server *server, struct sim_world *world)
 {
     *server = (struct sim_server){
         .world = world,
-        .config = choose_config(&world->profile),
+        .config = sim_config_choose(&world->profile),
         .count = world->profile.shard_count,
     };
     char error[CONFIG_ERROR_SIZE];
@@ -154,6 +111,8 @@ void sim_server_begin(struct sim_server *server, struct sim_world *world)
     CHECK(result == 0);
     result = policies_init(&server->policies, &server->config);
     CHECK(result == 0);
+    server->keys = token_keys_create(&server->config.client, error);
+    CHECK(server->keys != NULL);
     server->bus =
         bus_create(server->count + 2, server->config.bus.slots, server->config.bus.reserve);
     CHECK(server->bus != NULL);
@@ -370,10 +329,12 @@ void sim_server_end(struct sim_server *server)
     for (size_t i = 0; i < server->count; i++) {
         sim_fiber_destroy(server->members[i].fiber);
         shard_destroy(server->members[i].shard);
+        token_verifier_destroy(server->members[i].verifier);
         free(server->members[i].metrics);
     }
     sim_archive_end(&server->archive);
     bus_destroy(server->bus);
+    token_keys_unref(server->keys);
     policies_deinit(&server->policies);
     config_destroy(&server->config);
 }

@@ -15,6 +15,8 @@
 #include "server/listening.h"
 #include "server/policies.h"
 #include "server/site.h"
+#include "server/token.h"
+#include "server/token_keys.h"
 #include "tests/sim/backend_sim.h"
 #include "tests/sim/sim_archive.h"
 #include "tests/sim/sim_world.h"
@@ -32,15 +34,17 @@ struct sim_member {
     struct shard *shard;
     struct sim_fiber *fiber;
     struct metrics *metrics;
-    uint64_t frozen_until_step; /* does not get the processor */
-    bool is_told;               /* has the present order */
-    uint8_t answered;           /* POST_DESERTED, then POST_DRAINED */
+    struct token_verifier *verifier; /* where clients sign in */
+    uint64_t frozen_until_step;      /* does not get the processor */
+    bool is_told;                    /* has the present order */
+    uint8_t answered;                /* POST_DESERTED, then POST_DRAINED */
 };
 
 struct sim_server {
     struct sim_world *world;
     struct config config;
     struct policies policies;
+    struct token_keys *keys;
     struct site site;
     struct listening listening; /* nothing listens: the world has sockets of its own */
     struct bus *bus;

@@ -45,6 +45,18 @@ static const char *const names[SIM_STAT_COUNT] = {
     [SIM_DRAINED] = "drained",
     [SIM_STORE_DEATHS] = "store-deaths",
     [SIM_STORE_REFUSED] = "store-refused",
+    [SIM_TOKENS] = "tokens",
+    [SIM_RENEWED] = "renewed",
+    [SIM_TOKEN_REFUSED] = "token-refused",
+    [SIM_EXPIRED] = "expired",
+    [SIM_SUBS_ENDED] = "subs-ended",
+    [SIM_ORDERS] = "orders",
+    [SIM_FORBIDDEN] = "forbidden",
+    [SIM_SUBS_GIVEN] = "subs-given",
+    [SIM_SUBS_TAKEN] = "subs-taken",
+    [SIM_KEPT] = "kept",
+    [SIM_FULL] = "full",
+    [SIM_PROBES] = "probes",
 };
 
 const char *sim_stats_name(enum sim_stat stat)

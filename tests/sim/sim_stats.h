@@ -51,6 +51,18 @@ enum sim_stat {
     SIM_DRAINED,       /* connections closed with 3001 */
     SIM_STORE_DEATHS,  /* with something that it had been given */
     SIM_STORE_REFUSED, /* error 100: not stored, or not known to be */
+    SIM_TOKENS,        /* shown */
+    SIM_RENEWED,       /* refreshes and sub_refreshes that were accepted */
+    SIM_TOKEN_REFUSED, /* errors 103 and 109, closes for a token that was shown */
+    SIM_EXPIRED,       /* connections closed with 3005 at the end of their token */
+    SIM_SUBS_ENDED,    /* unsubscribe 2501 */
+    SIM_ORDERS,        /* of the back end, about users and tokens */
+    SIM_FORBIDDEN,     /* connections closed with 3500 or 3503 because it forbade them */
+    SIM_SUBS_GIVEN,    /* subscriptions that a token brought, or the back end made */
+    SIM_SUBS_TAKEN,    /* unsubscribe 2000 */
+    SIM_KEPT,          /* refresh pushes */
+    SIM_FULL,          /* connections closed with 3504 */
+    SIM_PROBES,        /* at rest: is there a place, and none where there must not be? */
     SIM_STAT_COUNT,
 };
 

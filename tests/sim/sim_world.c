@@ -55,7 +55,7 @@ static struct sim_profile choose_profile(struct sim_random *random)
     static const uint32_t payloads[] = {20, 20, 100, 1000, 6000};
     struct sim_profile profile = {
         .shard_count = (uint32_t)sim_random_range(random, 1, SIM_SHARD_MAX),
-        .channel_count = (uint32_t)sim_random_range(random, 1, SIM_CHANNEL_MAX),
+        .channel_count = (uint32_t)sim_random_range(random, 1, SIM_ROOM_MAX),
         .client_count = (uint32_t)sim_random_range(random, 2, 24),
         .step_count = (uint32_t)sim_random_range(random, 2000, 9000),
         .outstanding_max = (uint32_t)sim_random_range(random, 1, 32),
@@ -99,11 +99,25 @@ static struct sim_profile choose_profile(struct sim_random *random)
     return profile;
 }
 
+/* Clients sign in, and what they have for that ends sooner or later. */
+static void choose_users(struct sim_profile *profile, struct sim_random *random)
+{
+    profile->is_signed = true;
+    profile->needs_sub_token = sim_random_once_in(random, 3);
+    profile->user_count = (uint32_t)sim_random_range(random, 1, SIM_USER_MAX);
+    profile->has_personal = sim_random_once_in(random, 2);
+    profile->user_limit = (uint32_t)sim_random_range(random, 2, 8);
+    profile->close_delay_ns = sim_random_range(random, 100, 2000) * SIM_MS;
+}
+
 void sim_world_init(struct sim_world *world, uint64_t seed, struct sim_stats *stats)
 {
     *world = (struct sim_world){.seed = seed, .random = {seed}, .stats = stats};
     world->profile = choose_profile(&world->random);
     world->profile.has_compression = seed % 3 == 0;
+    if (seed % 2 == 1) {
+        choose_users(&world->profile, &world->random);
+    }
     world->model.is_lossy = world->profile.is_lossy;
     sim_net_init(&world->net, sim_random_next(&world->random), stats);
     world->net.window_max = (size_t)sim_random_range(&world->random, 1, 64) << 10;
@@ -113,14 +127,24 @@ void sim_world_init(struct sim_world *world, uint64_t seed, struct sim_stats *st
         world->net.attach_fails_in = 20;
     }
     world->client_ids = calloc(SIM_CONNECTION_MAX, sizeof(*world->client_ids));
-    CHECK(world->client_ids != NULL);
+    world->users = calloc(SIM_CONNECTION_MAX, sizeof(*world->users));
+    world->over_ns = calloc(SIM_CONNECTION_MAX, sizeof(*world->over_ns));
+    CHECK(world->client_ids != NULL && world->users != NULL && world->over_ns != NULL);
 }
 
 void sim_world_deinit(struct sim_world *world)
 {
     sim_model_deinit(&world->model);
     sim_net_deinit(&world->net);
+    sim_tokens_deinit(&world->tokens);
     free(world->client_ids);
+    free(world->users);
+    free(world->over_ns);
+}
+
+bool sim_world_unsubscribes(const struct sim_world *world)
+{
+    return world->profile.is_unsubscribed || world->profile.is_durable || world->profile.is_signed;
 }
 
 void sim_world_fail(struct sim_world *world, const char *format, ...)

@@ -10,16 +10,18 @@
 
 #include "chat/policy.h"
 #include "core/annot.h"
+#include "tests/sim/sim_channel.h"
 #include "tests/sim/sim_model.h"
 #include "tests/sim/sim_net.h"
+#include "tests/sim/sim_orders.h"
 #include "tests/sim/sim_random.h"
 #include "tests/sim/sim_stats.h"
+#include "tests/sim/sim_token.h"
 
 struct sim_client;
 
 enum {
     SIM_PRESENCE_SAMPLE = 3, /* members in a list, where that is fewer than there are */
-    SIM_CHANNEL_MAX = 8,
     SIM_CLIENT_MAX = 48,
     SIM_SHARD_MAX = 4,
     SIM_CLIENT_ID_SIZE = 36, /* bytes: of a client id as text */
@@ -28,6 +30,9 @@ enum {
 
 #define SIM_MS ((uint64_t)1000000)
 #define SIM_S  ((uint64_t)1000000000)
+
+/* Until everybody has been told who left. */
+#define SIM_TOLD_NS (4 * SIM_S)
 
 #define SIM_STORE_TIMEOUT (2 * SIM_S)
 
@@ -65,9 +70,15 @@ struct sim_profile {
     bool has_compression;  /* some connections negotiate it */
     bool has_presence;     /* and joins and leaves are told to everybody */
     bool is_sampled;       /* more are there than may be listed */
-    bool stops_in_flight;  /* shut down in the middle of the talking */
-    uint64_t grace_ns;     /* who still comes then is served */
-    uint32_t close_rate;   /* connections a second */
+    bool is_signed;        /* clients show tokens: they have users, rights, and ends of both */
+    bool needs_sub_token;  /* nobody comes into a channel without one */
+    bool has_personal;     /* everybody who is signed in is in the channel of its user */
+    uint32_t user_count;
+    uint32_t user_limit;     /* connections of each */
+    uint64_t close_delay_ns; /* after the end of a token, of connections and of subscriptions */
+    bool stops_in_flight;    /* shut down in the middle of the talking */
+    uint64_t grace_ns;       /* who still comes then is served */
+    uint32_t close_rate;     /* connections a second */
     enum policy_slow_consumer slow_consumer;
 };
 
@@ -81,22 +92,32 @@ struct sim_world {
     struct sim_random random;
     struct sim_net net;
     struct sim_model model;
+    struct sim_tokens tokens;
+    struct sim_orders orders;
     struct sim_stats *stats;
     uint64_t step;
-    bool is_talking;  /* clients begin new things */
-    bool is_stopping; /* the server was told to stop */
+    uint64_t lull_until_ns; /* nobody says anything new: the clock gets on */
+    bool is_talking;        /* clients begin new things */
+    bool is_stopping;       /* the server was told to stop */
     bool is_failed;
     uint64_t paced_ns; /* while is_stopping: nobody is sent away before */
 
     int listeners[SIM_SHARD_MAX]; /* public, one for each shard */
-    struct sim_client *clients;   /* the run's */
+    int internal_listeners[SIM_SHARD_MAX];
+    struct sim_client *clients; /* the run's */
     size_t client_count;
     uint32_t connection_count;
+    uint16_t *users;                        /* by connection */
+    uint64_t *over_ns;                      /* likewise: when it ended; 0: it has not */
+    uint64_t ended_ns;                      /* when one ended last; 0: never */
     char (*client_ids)[SIM_CLIENT_ID_SIZE]; /* by connection; first byte 0: not known */
 };
 
 void sim_world_init(struct sim_world *world, uint64_t seed, struct sim_stats *stats);
 void sim_world_deinit(struct sim_world *world);
+
+/* May a subscription end, or be refused, without its client having done anything about it? */
+NODISCARD bool sim_world_unsubscribes(const struct sim_world *world);
 
 /* A property does not hold. Prints why, once. */
 void sim_world_fail(struct sim_world *world, const char *format, ...)

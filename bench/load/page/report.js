@@ -74,13 +74,20 @@
   function showHead() {
     document.title = `${options.scenario}: parley-bench`;
     $('title').textContent = `${options.scenario} on ${options.url}`;
-    const load = options.rate > 0 ? `${digits(options.rate, 0)} messages/s asked for`
-      : `${options.window} in flight`;
-    $('summary').textContent = `${digits(options.connections, 0)} connections, ${load}, ` +
+    const load = options.rate > 0 ? `${digits(options.rate, 0)} messages/s asked for, `
+      : options.window > 0 ? `${options.window} in flight, ` : '';
+    $('summary').textContent = `${digits(options.connections, 0)} connections, ${load}` +
       `${digits(results.seconds, 1)} s · ${data.machine}, ${data.kernel} · ${data.date}`;
     $('command').firstChild.textContent = data.command_line;
     $('raw').textContent = raw;
 
+    if (data.stopped) {
+      make($('notices'), 'p', `Stopped by ${data.stopped}: this is what there was until then.`,
+        'notice');
+    }
+    if (data.steps && !data.knee_is_exact) {
+      make($('notices'), 'p', 'The search for the highest rate ended before it was found.', 'notice');
+    }
     if (results.generator_bound) {
       make($('notices'), 'p', 'The generator was the limit: these latencies and rates say little ' +
         'of the server. Give it more threads or processors, or ask for less.', 'notice');
@@ -95,8 +102,13 @@
   function showTiles() {
     const percentiles = latency.percentiles_ns;
     const spread = ({ min, max }) => (max > 0 ? `${rate(min)} to ${rate(max)}` : '');
-    addTile('Messages', rate(results.sent_per_s), spread(data.spread_per_s.sent));
-    addTile('Deliveries', rate(results.received_per_s), spread(data.spread_per_s.received));
+    if (results.connects > 0) {
+      addTile('Connects', rate(results.connects_per_s), `${digits(results.connects, 0)} in all`);
+    }
+    if (results.sent > 0 || results.connects === 0) {
+      addTile('Messages', rate(results.sent_per_s), spread(data.spread_per_s.sent));
+      addTile('Deliveries', rate(results.received_per_s), spread(data.spread_per_s.received));
+    }
     addTile('Latency, p50', timed(percentiles['50']), `mean ${timed(latency.mean_ns)}`);
     addTile('Latency, p99', timed(percentiles['99']), `p99.9 ${timed(percentiles['99.9'])}`);
     addTile('Faults', digits(FAULTS.reduce((sum, name) => sum + results[name], 0), 0),
@@ -123,8 +135,7 @@
       ['deliveries', ...rated('received', rate)],
       ['bytes out', ...rated('bytes_sent', (value) => `${bytes(value)}/s`)],
       ['bytes in', ...rated('bytes_received', (value) => `${bytes(value)}/s`)],
-      ['connects', results.connect_seconds > 0
-        ? rate(results.connects / results.connect_seconds) : '–', digits(results.connects, 0)],
+      ['connects', ...rated('connects', rate)],
     ]);
     addTable('Latency', [
       ...Object.entries(latency.percentiles_ns).map(([name, ns]) => [`p${name}`, timed(ns)]),
@@ -135,9 +146,36 @@
     addTable('Faults', [
       ...FAULTS.map((name) => [name.replace('_', ' '),
         { text: digits(results[name], 0), bad: results[name] > 0 }]),
-      ...results.close_codes.map(([code, count]) =>
-        [`closed with ${code}${code === 1006 ? ' (without a code)' : ''}`, digits(count, 0)]),
+      ...results.causes.map(({ text, count }) => [`… ${text}`, digits(count, 0)]),
     ]);
+  }
+
+  function showRecovery() {
+    const { recovery, storm } = data;
+    if (recovery) {
+      addTable('Recovery', [
+        ['recovered', digits(recovery.recovered, 0)],
+        ['not recovered', digits(recovery.not_recovered, 0)],
+        ['publications given', digits(recovery.publications, 0)],
+        ['told to come again', digits(recovery.resubscribed, 0)],
+        ['late, p50', recovery.late.count > 0 ? duration(recovery.late.p50_ns) : '–'],
+        ['late, p99', recovery.late.count > 0 ? duration(recovery.late.p99_ns) : '–'],
+      ]);
+    }
+    if (storm) {
+      const live = (name, part) => [`live, ${name}`, ...(part.count > 0
+        ? [duration(part.p50_ns), duration(part.p99_ns), duration(part.max_ns)] : ['–', '–', '–'])];
+      addTable('Storm', [
+        ['cut', digits(storm.struck, 0), '', ''],
+        ['away for', `${digits(storm.away_seconds, 2)} s`, '', ''],
+        ['are back', digits(storm.back.count, 0), '', ''],
+        ['', 'p50', 'p99', 'max'],
+        live('before', storm.live_before), live('cut', storm.live_cut),
+        live('return', storm.live_return), live('after', storm.live_after),
+        ['back after', ...(storm.back.count > 0 ? [duration(storm.back.p50_ns),
+          duration(storm.back.p99_ns), duration(storm.back.max_ns)] : ['–', '–', '–'])],
+      ]);
+    }
   }
 
   function showCosts() {
@@ -156,6 +194,7 @@
         bytes(data.kernel_both_ends.bytes_per_connection)]);
     }
     rows.push(['generator, share of its threads', percent(data.generator.thread_share)],
+      ['the busiest of them', percent(data.generator.busiest_share)],
       ['sent late', digits(results.late_sends, 0)]);
     addTable('Costs', rows);
   }
@@ -165,7 +204,7 @@
       addTable('Steps', [
         ['asked', 'sent', 'p99', 'lost', ''],
         ...data.steps.map((step) => [rate(step.rate), rate(step.sent_rate), duration(step.p99_ns),
-          digits(step.lost, 0), { text: step.passed ? 'passed' : 'failed', bad: !step.passed }]),
+          digits(step.lost, 0), { text: step.fault ?? 'passed', bad: !step.passed }]),
       ]);
     }
     addTable('Run', [
@@ -318,6 +357,7 @@
   showHead();
   showTiles();
   showResults();
+  showRecovery();
   showCosts();
   showRest();
   draw();

@@ -11,14 +11,18 @@ import { PATIENCE_MS, within } from './wait.mjs';
 
 let runCount = 0;
 
-/* {status, stdout, stderr, json}: json is null when it wrote none. */
-export async function runBench(args, { ms = 2 * PATIENCE_MS } = {}) {
+/*
+ * {status, stdout, stderr, json}: json is null when it wrote none. `prefix`: a program that runs it;
+ * `onStart`: gets the child, to send it signals.
+ */
+export async function runBench(args, { ms = 2 * PATIENCE_MS, prefix = [], onStart } = {}) {
   fs.mkdirSync(settings.artefacts, { recursive: true });
   runCount += 1;
   const file = path.join(settings.artefacts, `bench-${runCount}.json`);
   const program = path.join(path.dirname(settings.parleyd), 'parley-bench');
-  const child = spawn(program, [...args, ...(args.length > 1 ? ['--json', file] : [])],
-    { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [first, ...words] = [...prefix, program, ...args, ...(args.length > 1 ? ['--json', file] : [])];
+  const child = spawn(first, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+  onStart?.(child);
   const result = { stdout: '', stderr: '' };
   child.stdout.on('data', (data) => { result.stdout += data; });
   child.stderr.on('data', (data) => { result.stderr += data; });

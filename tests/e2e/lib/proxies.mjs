@@ -41,7 +41,7 @@ const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGTERM')));
 
 /* Runs it until the case ends; it is there when it listens at this port. `said`: what it prints. */
-async function run(program, args, port) {
+export async function run(program, args, port) {
   const proxy = { said: '' };
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);

@@ -3,7 +3,8 @@
 #define TESTS_UNIT_CHAT_ARCHIVE_WORLD_H
 /*
  * Who stores, for hub_world.h: what it is given is stored at once, in arrays, and stays there for
- * the next page that is asked for. It never refuses, unless there is no memory for a page.
+ * the next page that is asked for, or until the test has it lost. It never refuses, unless there is
+ * no memory for a page.
  */
 #include "chat/archive_post.h"
 #include "tests/unit/chat/hub_world.h"
@@ -83,11 +84,23 @@ static inline void store_entry(struct stored_stream *stream, const struct archiv
     }
 }
 
+/* It has nothing any more. */
+static inline void lose_streams(void)
+{
+    for (int i = 0; i < STREAM_COUNT_MAX; i++) {
+        streams[i].exists = false;
+    }
+}
+
 static inline void store_batch(struct archive_batch *batch)
 {
     for (uint32_t i = 0; i < batch->run_count; i++) {
         struct archive_run *run = &batch->runs[i];
         struct stored_stream *stream = stream_named(run->channel);
+        if (!stream->exists && batch->entries[run->first].kind != ARCHIVE_RESET) {
+            run->result = ARCHIVE_ABSENT;
+            continue;
+        }
         for (uint32_t k = 0; k < run->count; k++) {
             store_entry(stream, run, &batch->entries[run->first + k]);
         }

@@ -50,8 +50,8 @@ static struct ledger_answer take_answer(void)
     return due;
 }
 
-/* Somebody asked for its history, so it is known: a position, and nothing kept. Nobody is there. */
-static void load(const char *name)
+/* Somebody asked for its history. The page that the archive is asked for. */
+static struct archive_page *ask_for(const char *name, struct blob **asked_blob)
 {
     struct blob *blob = blob_create(world.sides[0].pool, strlen(name));
     ck_assert_ptr_nonnull(blob);
@@ -67,25 +67,39 @@ static void load(const char *name)
     ledger_flush(ledger());
     struct post question = next_post(0, ARCHIVE);
     ck_assert_uint_eq(question.kind, POST_ARCHIVE_READ);
-    struct archive_page *page = question.archive_page.page;
+    *asked_blob = blob;
+    return question.archive_page.page;
+}
+
+static void find(struct archive_page *page)
+{
     page->result = ARCHIVE_DONE;
     page->epoch = EPOCH;
     page->top = TOP;
-    page->first = TOP + 1;
     const struct post found = {.kind = POST_ARCHIVE_PAGE, .archive_page = {page}};
     answer(&found);
     const struct post reply = next_post(ARCHIVE, 0);
     ledger_take_page(ledger(), reply.archive_page.page);
+}
+
+/* So it is known: a position, and nothing kept. Nobody is there. */
+static void load(const char *name)
+{
+    struct blob *blob;
+    struct archive_page *page = ask_for(name, &blob);
+    page->first = TOP + 1;
+    find(page);
     ck_assert_int_eq(take_answer().error, CODES_ERROR_NONE);
     blob_drop(blob, world.sides[0].pool);
 }
 
 /* Under a key, or without one. What waits is the home's now. */
-static enum codes_error publish_as(const char *name, const char *idempotency_key, bool *waits)
+static enum codes_error publish_data_as(const char *name, const char *data,
+                                        const char *idempotency_key, bool *waits)
 {
     const struct publication_source source = {
         .channel = view(name),
-        .data = view("\"4\""),
+        .data = view(data),
         .key = view(idempotency_key),
     };
     struct blob *blob = publication_create(world.sides[0].pool, &source);
@@ -105,6 +119,11 @@ static enum codes_error publish_as(const char *name, const char *idempotency_key
         blob_drop(blob, world.sides[0].pool);
     }
     return error;
+}
+
+static enum codes_error publish_as(const char *name, const char *idempotency_key, bool *waits)
+{
+    return publish_data_as(name, "\"4\"", idempotency_key, waits);
 }
 
 /* A publication that the archive has, and has not answered. */
@@ -169,6 +188,48 @@ START_TEST(is_forgotten_when_it_is_idle)
 }
 END_TEST
 
+/* Another configuration: the store is told how long to keep what nobody uses at the moment. */
+START_TEST(is_not_forgotten_while_the_store_is_told)
+{
+    open_world_with(10, 1 << 20, 1, ARCHIVE);
+    load("d:a");
+    policies[2].history_meta_ttl_ns *= 2;
+    channel_home_renew(world.home);
+    channel_home_tick(world.home, 0);
+    policies[2].history_meta_ttl_ns /= 2;
+    ledger_flush(ledger());
+    struct archive_batch *batch = next_post(0, ARCHIVE).archive_batch.batch;
+    publish("h:b", 1); /* for which there is no room: all that may go goes */
+    ck_assert_uint_eq(channel_count(world.home), 1);
+    end_run(batch, ARCHIVE_DONE);
+    publish("h:b", 2);
+    ck_assert_uint_eq(channel_count(world.home), 0);
+    close_world();
+}
+END_TEST
+
+/* What the store has is too old to be kept, and there is no room: who asked is answered. */
+START_TEST(is_not_forgotten_while_it_is_read)
+{
+    struct blob *blob;
+    const uint64_t now_ns = 60000000000;
+    open_world_with(10, 1 << 20, 1, ARCHIVE);
+    channel_home_tick(world.home, now_ns);
+    struct archive_page *page = ask_for("d:a", &blob);
+    page->first = TOP;
+    ck_assert(archive_post_reserve(page, 1, 3));
+    archive_post_add_record(
+        page, (struct archive_record){.offset = TOP, .age_ms = 20000, .value = view("\"3\"")});
+    find(page);
+    ck_assert_int_eq(take_answer().error, CODES_ERROR_NONE);
+    blob_drop(blob, world.sides[0].pool);
+    ck_assert_uint_eq(channel_count(world.home), 1);
+    publish("h:b", 1);
+    ck_assert_uint_eq(channel_count(world.home), 0);
+    close_world();
+}
+END_TEST
+
 /* Who says the same again is not told that it is there before it is. */
 START_TEST(a_repeat_waits_for_the_first)
 {
@@ -196,6 +257,31 @@ START_TEST(a_key_goes_with_what_is_refused)
     const struct ledger_answer due = end_with(begin_to_publish("d:a", "key"), ARCHIVE_DONE);
     ck_assert_int_eq(due.error, CODES_ERROR_NONE);
     ck_assert_uint_eq(due.offset, TOP + 1);
+    close_world();
+}
+END_TEST
+
+/* A key is forgotten while its publication is under way, and used again: it is the other's. */
+START_TEST(a_key_is_of_who_has_it_now)
+{
+    bool waits;
+    open_world_with(10, 1 << 20, 1 << 16, ARCHIVE);
+    load("d:a");
+    struct archive_batch *batch = begin_to_publish("d:a", "key");
+    channel_home_tick(world.home, policies[2].idempotency_ttl_ns);
+    ck_assert_int_eq(take_answer().error, CODES_ERROR_INTERNAL); /* in time */
+    ck_assert_int_eq(publish_data_as("d:a", "5", "key", &waits), CODES_ERROR_NONE);
+    ck_assert(waits);
+    end_run(batch, _i == 0 ? ARCHIVE_DONE : ARCHIVE_REFUSED);
+    (void)ledger_deliver(ledger(), 100);
+    /* The second one is still under way. */
+    ck_assert_int_eq(publish_data_as("d:a", "5", "key", &waits), CODES_ERROR_INTERNAL);
+    ck_assert(!waits);
+    ledger_flush(ledger());
+    ck_assert_int_eq(end_with(next_post(0, ARCHIVE).archive_batch.batch, ARCHIVE_DONE).error,
+                     CODES_ERROR_NONE);
+    ck_assert_int_eq(publish_data_as("d:a", "5", "key", &waits), CODES_ERROR_NONE);
+    ck_assert(!waits);
     close_world();
 }
 END_TEST
@@ -280,8 +366,11 @@ int main(void)
     TCase *durable = tcase_create("durable");
     tcase_add_test(durable, is_not_forgotten_while_it_is_stored);
     tcase_add_test(durable, is_forgotten_when_it_is_idle);
+    tcase_add_test(durable, is_not_forgotten_while_the_store_is_told);
+    tcase_add_test(durable, is_not_forgotten_while_it_is_read);
     tcase_add_test(durable, a_repeat_waits_for_the_first);
     tcase_add_test(durable, a_key_goes_with_what_is_refused);
+    tcase_add_loop_test(durable, a_key_is_of_who_has_it_now, 0, 2);
     tcase_add_test(durable, a_key_is_of_one_life);
     tcase_add_test(durable, a_new_life_is_a_gap);
     tcase_add_test(durable, a_key_under_way_is_not_evicted);

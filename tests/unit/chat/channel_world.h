@@ -59,9 +59,9 @@ static struct world world;
 
 /*
  * Without a namespace: no history. `h:` has five publications for ten seconds, and so has `d:`,
- * which is durable where there is an archive.
+ * which is durable where there is an archive. A test may change what is configured.
  */
-static const struct policy policies[] = {
+static struct policy policies[] = {
     {.index = 0},
     {
         .name = {(const uint8_t *)"h", 1},

@@ -365,6 +365,50 @@ START_TEST(an_end_is_now)
 }
 END_TEST
 
+/* As for who subscribes by itself. */
+START_TEST(memory_is_short_for_orders_too)
+{
+    open_world((struct world_options){.hub_count = 2});
+    struct client *back_end = new_client(0);
+    struct client *member = connected_client(1);
+    const struct id id = id_of(member);
+    const struct order order = {
+        .kind = ORDER_SUBSCRIBE, .client = {id.text, sizeof(id.text)}, .channel = view("a")};
+    hub_refuse_subscriptions(hub_of(member), true);
+    order_as(back_end, 1, order);
+    hear_answer(back_end, "1 106 \n");
+    hear_nothing(member);
+    hub_refuse_subscriptions(hub_of(member), false);
+    order_as(back_end, 2, order);
+    hear_answer(back_end, "2 0 {}\n");
+    (void)hear(member, EVENT_SUBSCRIBE_PUSH, 0);
+    hub_refuse_subscriptions(hub_of(member), true);
+    order_as(back_end, 3, order); /* it is there already */
+    hear_answer(back_end, "3 0 {}\n");
+    close_world();
+}
+END_TEST
+
+/* As text the longest name is twice as long. */
+START_TEST(any_name_fits_its_push)
+{
+    char name[256] = "hist:";
+    open_world((struct world_options){.hub_count = 2});
+    struct client *back_end = new_client(0);
+    struct client *member = connected_client(1);
+    const struct id id = id_of(member);
+    memset(name + strlen(name), '"', sizeof(name) - 1 - strlen(name));
+    order_as(back_end, 1,
+             (struct order){.kind = ORDER_SUBSCRIBE,
+                            .client = {id.text, sizeof(id.text)},
+                            .channel = view(name)});
+    hear_answer(back_end, "1 0 {}\n");
+    ck_assert(is_text(hear(member, EVENT_SUBSCRIBE_PUSH, 0).channel, name));
+    ck_assert_uint_eq(member->disconnect_count, 0);
+    close_world();
+}
+END_TEST
+
 /* What the policy says of a subscription, and what its order says instead. */
 START_TEST(overrides_the_policy)
 {
@@ -492,6 +536,8 @@ int main(void)
     tcase_add_loop_test(tests, an_end_is_set, 0, HUB_COUNT_MAX);
     tcase_add_loop_test(tests, an_end_is_now, 0, 2);
     tcase_add_test(tests, overrides_the_policy);
+    tcase_add_test(tests, memory_is_short_for_orders_too);
+    tcase_add_test(tests, any_name_fits_its_push);
     tcase_add_test(tests, lists_channels);
     tcase_add_loop_test(tests, history_is_skipped, 0, HUB_COUNT_MAX);
     tcase_add_test(tests, versions);

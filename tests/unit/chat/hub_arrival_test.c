@@ -212,6 +212,60 @@ START_TEST(nothing_is_lost_or_there_twice)
 }
 END_TEST
 
+/* With so many bytes of data, of which each publication has some more. */
+static void publish_sized(struct client *client, const char *channel, int size)
+{
+    char *message = malloc((size_t)size + 256);
+    ck_assert_ptr_nonnull(message);
+    (void)sprintf(message, "{\"id\":9,\"publish\":{\"channel\":\"%s\",\"data\":\"%*s\"}}", channel,
+                  size, "");
+    ck_assert_uint_eq(say(client, message), 0);
+    free(message);
+}
+
+/* What was missed is more than a page: it is told what there is, and comes again for the rest. */
+START_TEST(more_than_a_page_is_no_end)
+{
+    const char *epochs[CHANNELS] = {"", "", "", ""};
+    unsigned offsets[CHANNELS] = {0};
+    open_two();
+    struct client *bob = connected_client(1);
+    for (int i = 0; i < 4; i++) {
+        publish_sized(bob, names[_i], 3000); /* a page has 8192 bytes */
+    }
+    settle();
+    for (int time = 0; time < 2; time++) {
+        struct client *ann = new_client(0);
+        come_again(ann, epochs, offsets);
+        settle();
+        const struct event event = hear(ann, EVENT_CONNECTED, 1);
+        ck_assert_int_eq(count_recovered(event.subs, names[_i], 2 * time), 2);
+        ck_assert_uint_eq(ann->disconnected, time == 0 ? CODES_DISCONNECT_INSUFFICIENT_STATE : 0);
+        offsets[_i] = 2;
+    }
+    close_world();
+}
+END_TEST
+
+/* One that is longer than a page is given all the same. */
+START_TEST(one_publication_always_fits)
+{
+    const char *epochs[CHANNELS] = {"", "", "", ""};
+    const unsigned offsets[CHANNELS] = {0};
+    open_two();
+    struct client *bob = connected_client(1);
+    publish_sized(bob, names[_i], 9000);
+    settle();
+    struct client *ann = new_client(0);
+    come_again(ann, epochs, offsets);
+    settle();
+    const struct event event = hear(ann, EVENT_CONNECTED, 1);
+    ck_assert_int_eq(count_recovered(event.subs, names[_i], 0), 1);
+    hear_nothing(ann);
+    close_world();
+}
+END_TEST
+
 START_TEST(what_is_lost_is_said)
 {
     const char *epochs[CHANNELS] = {"zzzz", "zzzz", "", ""};
@@ -382,6 +436,8 @@ int main(void)
     tcase_add_test(arrival, all_come_in_the_reply);
     tcase_add_test(arrival, homes_that_are_here_answer_at_once);
     tcase_add_loop_test(arrival, nothing_is_lost_or_there_twice, 0, 48);
+    tcase_add_loop_test(arrival, more_than_a_page_is_no_end, 0, CHANNELS);
+    tcase_add_loop_test(arrival, one_publication_always_fits, 0, CHANNELS);
     tcase_add_test(arrival, what_is_lost_is_said);
     tcase_add_test(arrival, the_back_end_needs_no_permission);
     tcase_add_loop_test(arrival, a_connect_is_refused_for_one_of_them, 0, COUNT(refusals));

@@ -208,6 +208,27 @@ START_TEST(both_have_to_have_something)
 }
 END_TEST
 
+/* The user had to wait lately, but has a command again; the address has none: that is said. */
+START_TEST(it_is_said_who_has_nothing)
+{
+    struct conn_id conn;
+    open_world(world_with(1, (struct limits_rate){10, 2}, (struct limits_rate){1, 3}));
+    struct client *ann = sign_in(0, "ann");
+    ck_assert_int_eq(spend(ann), HUB_SPENT);
+    ck_assert_int_eq(spend(ann), HUB_SPENT);
+    struct hub_spending spending = hub_spend(hub_of(ann), ann->session, &here);
+    ck_assert_int_eq(spending.verdict, HUB_WAITS_TO_SPEND);
+    ck_assert(spending.is_short && spending.of == QUOTA_USER);
+    pass(100 * MS); /* what its address had been lent meanwhile is lost, and was the last */
+    ck_assert(hub_next_to_spend(hub_of(ann), &conn));
+    spending = hub_spend(hub_of(ann), ann->session, &here);
+    ck_assert_int_eq(spending.verdict, HUB_WAITS_TO_SPEND);
+    ck_assert(spending.is_short);
+    ck_assert_int_eq(spending.of, QUOTA_ADDRESS);
+    close_all();
+}
+END_TEST
+
 START_TEST(who_waits_is_served_in_order)
 {
     enum { WAITERS = 6 };
@@ -377,6 +398,7 @@ int main(void)
     tcase_add_test(tcase, a_user_says_so_much_wherever_it_is);
     tcase_add_test(tcase, no_more_than_the_rate_at_any_times);
     tcase_add_test(tcase, both_have_to_have_something);
+    tcase_add_test(tcase, it_is_said_who_has_nothing);
     tcase_add_loop_test(tcase, who_waits_is_served_in_order, 0, 2);
     tcase_add_test(tcase, who_comes_stands_behind_who_waits);
     tcase_add_loop_test(tcase, a_dry_run_only_counts, 0, 2);

@@ -451,6 +451,37 @@ START_TEST(has_bounds)
 }
 END_TEST
 
+static struct post post_of(const char *value)
+{
+    const struct publication_source source = {.channel = view("room"), .data = view(value)};
+    return (struct post){
+        .kind = POST_PUBLISH,
+        .publish = {.blob = publication_create(pool, &source), .name_size = 4},
+    };
+}
+
+/* A publication may be a question first: it is kept all that time. */
+START_TEST(what_asks_has_its_bytes)
+{
+    ledger_close(ledger, owner.book);
+    ledger_destroy(ledger);
+    blob_pool_destroy(pool);
+    bus_destroy(bus);
+    open_ledger(10, 4, 8);
+    const struct post first = post_of("12345");
+    const struct post second = post_of("123456");
+    ck_assert_int_eq(ledger_ask(ledger, owner.book, &first), CODES_ERROR_NONE);
+    ck_assert_int_eq(ledger_ask(ledger, owner.book, &second), CODES_ERROR_INTERNAL);
+    ck_assert_int_eq(publish("123456"), CODES_ERROR_INTERNAL);
+    say_page(take_page(), ARCHIVE_REFUSED);
+    const struct ledger_answer answer = done();
+    ck_assert_ptr_eq(answer.post.publish.blob, first.publish.blob);
+    blob_drop(first.publish.blob, pool);
+    blob_drop(second.publish.blob, pool);
+    ck_assert_int_eq(publish("1234567890"), CODES_ERROR_NONE);
+}
+END_TEST
+
 START_TEST(refuses_what_no_record_can_hold)
 {
     struct blob *large = blob_create(pool, ARCHIVE_VALUE_SIZE_MAX + 1);
@@ -850,6 +881,7 @@ int main(void)
     tcase_add_test(tcase, nobody_waits_for_ever);
     tcase_add_test(tcase, what_failed_is_not_sent_again);
     tcase_add_test(tcase, has_bounds);
+    tcase_add_test(tcase, what_asks_has_its_bytes);
     tcase_add_test(tcase, refuses_what_no_record_can_hold);
     tcase_add_test(tcase, loads);
     tcase_add_test(tcase, is_refused_while_nobody_knows);

@@ -29,6 +29,8 @@ START_TEST(follows_the_model)
             of[i] = users_enter(users, view(name), &links[i]);
             ck_assert_ptr_nonnull(of[i]);
             ck_assert_uint_eq(of[i]->hash, table_hash(&key, view(name)));
+            const struct quota_key counted = quota_key_of(&key, view(name));
+            ck_assert_mem_eq(&of[i]->key, &counted, sizeof(counted));
             counts[name_of[i]]++;
         } else {
             users_leave(users, of[i], &links[i]);

@@ -9,11 +9,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bench/load/options.h"
 #include "bench/load/tally.h"
 #include "proto/json.h"
 
@@ -25,13 +27,18 @@ static const struct report_point points[] = {
 };
 
 static const struct report_step steps[] = {
-    {.rate = 1000, .sent_rate = 999, .p99_ns = 1500000, .passed = true},
-    {.rate = 2000, .sent_rate = 1700, .p99_ns = 90000000, .lost = 3, .passed = false},
+    {.rate = 1000, .sent_rate = 999, .p99_ns = 1500000},
+    {.rate = 2000,
+     .sent_rate = 1700,
+     .p99_ns = 90000000,
+     .lost = 3,
+     .fault = REPORT_FAULT_MESSAGES},
 };
 
 enum { PATH_SIZE = 256, DEPTH_MAX = 8 };
 
 static struct tally *tally;
+static struct options options; /* of each report; a test may change them */
 static char folder[PATH_SIZE];
 
 static void setup(void)
@@ -84,18 +91,31 @@ static struct report made_up(void)
     for (uint64_t us = 1; us <= 10000; us++) {
         histogram_add(&tally->latency, us * 1000);
     }
-    return (struct report){
-        .scenario = "fanout",
+    options = (struct options){
+        .scenario = OPTIONS_FANOUT,
         .url = "ws://127.0.0.1:8000/connection/websocket",
-        .command_line = "parley-bench fanout",
-        .backend = "epoll",
-        .tally = tally,
-        .seconds = 4,
         .connections = 10,
         .threads = 2,
         .rate = 250,
+        .size_text = "20-512",
+        .publishers = 3,
+        .rooms = 1,
+        .channel = "bench-",
+        .warmup_ns = 1500000000,
+        .duration_ns = 4000000000,
         .seed = 18446744073709551615U,
+        .cpus = {1, 3},
+        .cpu_count = 2,
+    };
+    return (struct report){
+        .options = &options,
+        .command_line = "parley-bench fanout",
+        .backend = "epoll",
+        .tally = tally,
+        .tls_fault = "",
+        .seconds = 4,
         .generator = {.user_ns = 800000000, .system_ns = 1200000000},
+        .busiest_ns = 1600000000,
         .has_server = true,
         .server = {.user_ns = 30000000, .system_ns = 50000000, .user_bytes = 70000},
         .server_user_bytes_before = 20000,
@@ -158,7 +178,7 @@ START_TEST(text_has_the_numbers)
         " in all 0.02 CPUs\n",
         " user, server 5000 bytes\n",
         " kernel, both ends 10000 bytes\n",
-        "generator: 25.0 % of its threads, 0 sent late (0.00 %)\n",
+        "generator: 25.0 % of its threads, the busiest 40.0 %, 0 sent late (0.00 %)\n",
     };
     const struct report report = made_up();
     char *text = text_of(&report);
@@ -168,7 +188,8 @@ START_TEST(text_has_the_numbers)
     ck_has_not(text, "WARNING");
     ck_has_not(text, "knee");
     ck_has_not(text, "by interval");
-    ck_has_not(text, "with ");
+    ck_has_not(text, " x ");
+    ck_has_not(text, "STOPPED");
     ck_assert(report_is_clean(&report));
     free(text);
 }
@@ -197,17 +218,39 @@ START_TEST(each_fault_shows)
 }
 END_TEST
 
-START_TEST(text_has_the_codes)
+static void add_causes(enum cause_kind kind, uint32_t code, int count)
 {
-    const struct report report = made_up();
-    atomic_store(&tally->codes[0].code, 1006);
-    atomic_store(&tally->codes[0].count, 7);
-    atomic_store(&tally->codes[1].code, 3008);
-    atomic_store(&tally->codes[1].count, 9);
+    for (int i = 0; i < count; i++) {
+        tally_add_cause(tally, kind, code);
+    }
+}
+
+START_TEST(text_has_the_causes)
+{
+    struct report report = made_up();
+    add_causes(CAUSE_CLOSED, 1006, 7);
+    add_causes(CAUSE_CLOSED, 3008, 9);
+    add_causes(CAUSE_SYSTEM, ECONNREFUSED, 2);
+    add_causes(CAUSE_STATUS, 503, 1);
+    add_causes(CAUSE_TLS, 0, 1);
+    report.tls_fault = "self-signed certificate";
     char *text = text_of(&report);
 
-    ck_has(text, " with 1006 7 (without a code)\n");
-    ck_has(text, " with 3008 9\n");
+    ck_has(text, " 7 x closed with 1006 (without a code)\n");
+    ck_has(text, " 9 x closed with 3008\n");
+    ck_has(text, " 2 x Connection refused\n");
+    ck_has(text, " 1 x HTTP status 503 and not 101\n");
+    ck_has(text, " 1 x TLS: self-signed certificate\n");
+    free(text);
+}
+END_TEST
+
+START_TEST(text_says_that_it_was_stopped)
+{
+    struct report report = made_up();
+    report.signal = SIGINT;
+    char *text = text_of(&report);
+    ck_has(text, "STOPPED by SIGINT");
     free(text);
 }
 END_TEST
@@ -218,11 +261,25 @@ START_TEST(text_has_the_steps)
     report.steps = steps;
     report.step_count = 2;
     report.knee_rate = 1000;
+    report.is_knee_exact = true;
     char *text = text_of(&report);
     ck_has(text, " 1000 999 1.50 0 passed\n");
-    ck_has(text, " 2000 1700 90.00 3 failed\n");
+    ck_has(text, " 2000 1700 90.00 3 faults\n");
     ck_has(text, "knee: 1000 messages/s\n");
+    ck_has_not(text, "WARNING");
     free(text);
+
+    const struct report_step late[] = {
+        steps[0], steps[1], {.rate = 1500, .fault = REPORT_FAULT_GENERATOR}};
+    report.steps = late;
+    report.step_count = 3;
+    report.is_knee_exact = false;
+    text = text_of(&report);
+    ck_has(text, "knee: 1000 messages/s or more: the search ended early\n");
+    ck_has(text, "WARNING: above it the generator was the limit");
+    free(text);
+    report.steps = steps;
+    report.step_count = 2;
 
     report.knee_rate = 0;
     text = text_of(&report);
@@ -261,7 +318,7 @@ START_TEST(text_has_the_storm)
     ck_has_not(text, "recover");
     free(text);
 
-    report.recovers = true;
+    options.recovers = true;
     report.storm = &storm;
     tally_add(tally, TALLY_RECOVERED, 6);
     tally_add(tally, TALLY_NOT_RECOVERED, 2);
@@ -295,8 +352,8 @@ START_TEST(text_says_less_when_less_is_known)
     struct report report = made_up();
     report.has_server = false;
     report.kernel_bytes_before = 0;
-    report.rate = 0;
-    report.window = 16;
+    options.rate = 0;
+    options.window = 16;
     char *text = text_of(&report);
 
     ck_has(text, " 16 in flight, 4.0 s\n");
@@ -319,21 +376,24 @@ END_TEST
 
 static const struct {
     const char *why;
-    uint64_t used_ns; /* of two threads in four seconds */
-    uint64_t late;    /* of 1000 */
+    uint64_t used_ns;    /* of two threads in four seconds */
+    uint64_t busiest_ns; /* of the one that used the most */
+    uint64_t late;       /* of 1000 */
     bool bound;
 } loads[] = {
-    {"idle", 0, 0, false},
-    {"busy", 7100000000, 0, false},
-    {"nothing left", 7300000000, 0, true},
-    {"a few are late", 0, 10, false},
-    {"late", 0, 11, true},
+    {"idle", 0, 0, 0, false},
+    {"busy", 7100000000, 3550000000, 0, false},
+    {"nothing left", 7300000000, 3600000000, 0, true},
+    {"one has nothing left", 4000000000, 3700000000, 0, true},
+    {"a few are late", 0, 0, 10, false},
+    {"late", 0, 0, 11, true},
 };
 
 START_TEST(knows_when_the_generator_is_the_limit)
 {
     struct report report = made_up();
     report.generator = (struct procstat){.user_ns = loads[_i].used_ns};
+    report.busiest_ns = loads[_i].busiest_ns;
     tally_add(tally, TALLY_LATE_SENDS, loads[_i].late);
     char *text = text_of(&report);
 
@@ -346,12 +406,13 @@ END_TEST
 /* Nothing was sent, nobody connected, it took no time. */
 static struct report empty(void)
 {
+    options = (struct options){.url = "", .size_text = "64", .channel = ""};
     return (struct report){
-        .scenario = "echo",
-        .url = "",
+        .options = &options,
         .command_line = "",
         .backend = "uring",
         .tally = tally,
+        .tls_fault = "",
         .has_server = true,
     };
 }
@@ -435,6 +496,14 @@ START_TEST(json_has_the_numbers)
         {"options/scenario", "\"fanout\""},
         {"options/rate", "250"},
         {"options/seed", "18446744073709551615"},
+        {"options/size", "\"20-512\""},
+        {"options/script", "\"ascii\""},
+        {"options/publishers", "3"},
+        {"options/warmup_s", "1.5"},
+        {"options/duration_s", "4"},
+        {"options/subprotocol", "null"},
+        {"options/cpus", "[1,3]"},
+        {"stopped", "null"},
         {"results/clean", "true"},
         {"results/generator_bound", "false"},
         {"results/seconds", "4"},
@@ -442,11 +511,15 @@ START_TEST(json_has_the_numbers)
         {"results/bytes_received", "640000"},
         {"results/received_per_s", "2500"},
         {"results/close_codes", "[[1006,7]]"},
+        {"results/causes", "[{\"kind\":\"closed\",\"code\":1006,\"count\":7,\"text\":\"closed with "
+                           "1006 (without a code)\"},{\"kind\":\"system\",\"code\":111,\"count\":1,"
+                           "\"text\":\"Connection refused\"}]"},
         {"server/user_us_per_message", "30"},
         {"server/system_us_per_delivery", "5"},
         {"server/user_bytes_per_connection", "5000"},
         {"kernel_both_ends/bytes_per_connection", "10000"},
         {"generator/thread_share", "0.25"},
+        {"generator/busiest_share", "0.4"},
         {"latency/count", "10000"},
         {"latency/mean_ns", "5000500"},
         {"latency/max_ns", "10000000"},
@@ -462,8 +535,8 @@ START_TEST(json_has_the_numbers)
     report.steps = steps;
     report.step_count = sizeof(steps) / sizeof(steps[0]);
     report.knee_rate = 1000;
-    atomic_store(&tally->codes[0].code, 1006);
-    atomic_store(&tally->codes[0].count, 7);
+    add_causes(CAUSE_CLOSED, 1006, 7);
+    add_causes(CAUSE_SYSTEM, ECONNREFUSED, 1);
     char *json = json_of(&report);
 
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
@@ -471,7 +544,7 @@ START_TEST(json_has_the_numbers)
     }
     ck_has(json, "{\"at_s\":4.01,\"seconds\":0.01,\"sent\":100,\"received\":1000,");
     ck_has(json, "{\"rate\":2000,\"sent_rate\":1700,\"p99_ns\":90000000,\"lost\":3,"
-                 "\"passed\":false}");
+                 "\"passed\":false,\"fault\":\"faults\"}");
     /* 2026-11-27T13:00:00Z, in quotes. */
     ck_assert_uint_eq(value_at((struct bytes){(uint8_t *)json, strlen(json)}, "date").size, 22);
     free(json);
@@ -533,7 +606,10 @@ START_TEST(json_says_null_when_it_is_not_known)
     report.has_server = false;
     report.steps = steps;
     report.step_count = 1;
+    report.signal = SIGINT;
     char *json = json_of(&report);
+    ck_value(json, "stopped", "\"SIGINT\"");
+    ck_value(json, "knee_is_exact", "false");
 
     ck_value(json, "server", "null");
     ck_value(json, "knee_rate", "null");
@@ -649,6 +725,18 @@ START_TEST(leaves_nothing_when_it_cannot_write)
 }
 END_TEST
 
+/* Before a run, so that none is lost. */
+START_TEST(tries_whether_it_can_write)
+{
+    ck_assert_int_eq(report_try(in_folder("report")), 0);
+    ck_assert_uint_eq(empty_folder(), 0);
+    ck_assert_int_eq(report_try(in_folder("missing/report")), -ENOENT);
+    ck_assert_int_eq(report_try(folder), -EISDIR);
+    ck_assert_int_eq(report_try("/dev/null"), 0);
+    ck_assert_uint_eq(empty_folder(), 0);
+}
+END_TEST
+
 START_TEST(writes_to_devices)
 {
     const struct report report = made_up();
@@ -667,7 +755,8 @@ static void add_text_tests(Suite *suite)
     tcase_add_checked_fixture(text, setup, teardown);
     tcase_add_test(text, text_has_the_numbers);
     tcase_add_loop_test(text, each_fault_shows, 0, sizeof(faults) / sizeof(faults[0]));
-    tcase_add_test(text, text_has_the_codes);
+    tcase_add_test(text, text_has_the_causes);
+    tcase_add_test(text, text_says_that_it_was_stopped);
     tcase_add_test(text, text_has_the_steps);
     tcase_add_test(text, text_has_the_spread);
     tcase_add_test(text, text_has_the_storm);
@@ -699,6 +788,7 @@ static void add_file_tests(Suite *suite)
     tcase_add_checked_fixture(files, setup, teardown);
     tcase_add_loop_test(files, replaces_what_was_there, 0, form_count);
     tcase_add_loop_test(files, leaves_nothing_when_it_cannot_write, 0, form_count);
+    tcase_add_test(files, tries_whether_it_can_write);
     tcase_add_loop_test(files, writes_to_devices, 0, form_count);
     suite_add_tcase(suite, files);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * target_parse: what it reads, and what it refuses without changing anything.
+ * target_parse: what it reads, and what it refuses without changing anything. target_resolve, as
+ * far as it asks nobody on the network.
  */
 #include "bench/load/target.h"
 
@@ -29,6 +30,52 @@ static const struct {
     {"wss://[::1]:8443/", TARGET_WSS, "[::1]:8443", "[::1]:8443", "/", "::1"},
 };
 
+static const struct {
+    const char *url;
+    const char *host;
+    const char *name;
+    unsigned port;
+} names[] = {
+    {"ws://example.org/", "example.org", "example.org", 80},
+    {"wss://chat.example.org:8443/x", "chat.example.org:8443", "chat.example.org", 8443},
+    {"wss://a-b_c", "a-b_c", "a-b_c", 443},
+    {"tcp://localhosts:7000", "localhosts:7000", "localhosts", 7000},
+};
+
+START_TEST(reads_names)
+{
+    char error[TARGET_ERROR_SIZE];
+    struct target target;
+
+    ck_assert_msg(target_parse(names[_i].url, &target, error), "%s: %s", names[_i].url, error);
+    ck_assert_uint_eq(target.address.size, 0);
+    ck_assert_str_eq(target.host, names[_i].host);
+    ck_assert_str_eq(target.name, names[_i].name);
+    ck_assert_uint_eq(target.port, names[_i].port);
+}
+END_TEST
+
+START_TEST(resolves)
+{
+    char error[TARGET_ERROR_SIZE] = "";
+    char text[ADDRESS_TEXT_SIZE_MAX];
+    struct target target;
+
+    /* An address as inet_aton(3) knows it and we do not: the resolver needs to ask nobody. */
+    ck_assert(target_parse("ws://127.1:8000/", &target, error));
+    ck_assert_uint_eq(target.address.size, 0);
+    ck_assert_msg(target_resolve(&target, error), "%s", error);
+    (void)address_format(&target.address, text);
+    ck_assert_str_eq(text, "127.0.0.1:8000");
+    ck_assert(target_resolve(&target, error));
+
+    /* No name at all, so it does not ask for it either. */
+    ck_assert(target_parse("ws://a..b/", &target, error));
+    ck_assert(!target_resolve(&target, error));
+    ck_assert_msg(strncmp(error, "a..b: ", 6) == 0, "%s", error);
+}
+END_TEST
+
 START_TEST(reads)
 {
     char error[TARGET_ERROR_SIZE];
@@ -45,16 +92,19 @@ START_TEST(reads)
 }
 END_TEST
 
+#define LONG "1111111111111111111111111111111111111111111111111111111111111111"
 static const char *const bad[] = {
     "",
     "127.0.0.1:8000",
     "http://127.0.0.1:8000/",
     "wss://",
-    "wss://example.org/",
+    "ws://example.org:http/",
+    "ws://exa\"mple.org/",
+    "ws://[example.org]/",
+    "ws://[::1]8000/",
     "ws://",
     "ws:///echo",
     "ws://:8000/",
-    "ws://example.org/",
     "ws://127.0.0.1:0/",
     "ws://127.0.0.1:65536/",
     "ws://127.0.0.1:/",
@@ -63,10 +113,10 @@ static const char *const bad[] = {
     "ws://127.0.0.1/a\nb",
     "ws://127.0.0.1/#a",
     "ws://127.0.0.1/\xc3\xa4",
-    "ws://localhosts/",
     "tcp://127.0.0.1",
     "tcp://127.0.0.1:7000/",
-    "ws://11111111111111111111111111111111111111111111111111111111111111111111111/",
+    /* Longer than any name. */
+    "ws://" LONG LONG LONG LONG "/",
 };
 
 START_TEST(refuses)
@@ -87,6 +137,8 @@ int main(void)
 {
     TCase *cases = tcase_create("target");
     tcase_add_loop_test(cases, reads, 0, sizeof(good) / sizeof(good[0]));
+    tcase_add_loop_test(cases, reads_names, 0, sizeof(names) / sizeof(names[0]));
+    tcase_add_test(cases, resolves);
     tcase_add_loop_test(cases, refuses, 0, sizeof(bad) / sizeof(bad[0]));
     Suite *suite = suite_create("load/target");
     suite_add_tcase(suite, cases);
