@@ -35,6 +35,7 @@ int channel_home_create(const struct channel_options *options, struct channel_ho
     }
     for (size_t i = 0; i < POLICY_PLACES_MAX; i++) {
         list_init(&created->ages[i].kept);
+        list_init(&created->ages[i].keyed);
         list_init(&created->ages[i].idle);
     }
     result =
@@ -165,8 +166,11 @@ void channel_settle(struct channel_home *home, struct channel *channel)
     if (channel->stream.count > 0 && channel_has_history(channel)) {
         return; /* it has its place among those that expire */
     }
-    if (channel->interest_count > 0 || is_busy) {
+    channel_expire_keys(home, channel);
+    if (is_busy || (channel->interest_count > 0 && channel->keys == NULL)) {
         channel_set_age(home, channel, NULL);
+    } else if (channel->interest_count > 0) {
+        channel_set_age(home, channel, &channel_age_of(home, channel)->keyed);
     } else if (channel_has_history(channel)) {
         channel_set_age(home, channel, &channel_age_of(home, channel)->idle);
     } else {

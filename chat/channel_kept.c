@@ -122,7 +122,6 @@ static void expire_history(struct channel_home *home, struct channel *channel)
     if (channel->book != NULL) {
         ledger_trim(home->ledger, channel->book, channel->stream.top + 1, true);
     }
-    channel_expire_keys(home, channel);
     forget_history(home, channel);
 }
 
@@ -138,7 +137,7 @@ enum codes_error channel_remove_history(struct channel_home *home, uint64_t hash
     return CODES_ERROR_NONE;
 }
 
-/* There is no room for it: its keys, which are a part of it, go too, but for those under way. */
+/* There is no room for it, or what is left of it. Its keys go too, but for those under way. */
 static void evict_history(struct channel_home *home, struct channel *channel)
 {
     channel->is_partial = channel->book != NULL;
@@ -169,6 +168,9 @@ static void expire(struct channel_home *home)
         struct age *age = &home->ages[i];
         while (is_expired(home, oldest(&age->kept), policy->history_ttl_ns)) {
             expire_history(home, oldest(&age->kept));
+        }
+        while (is_expired(home, oldest(&age->keyed), policy->idempotency_ttl_ns)) {
+            channel_settle(home, oldest(&age->keyed));
         }
         struct channel *channel = oldest(&age->idle);
         while (is_expired(home, channel, policy->history_meta_ttl_ns)) {
@@ -210,6 +212,7 @@ static struct channel *oldest_of_all(const struct channel_home *home)
     for (size_t i = 0; i < home->options.policies->policy_count; i++) {
         const struct age *age = &home->ages[i];
         found = older(found, older(oldest(&age->kept), oldest(&age->idle)));
+        found = older(found, oldest(&age->keyed));
     }
     return found;
 }
@@ -222,7 +225,7 @@ void channel_shrink(struct channel_home *home)
         if (channel == NULL) {
             return; /* what is left is in use */
         }
-        if (channel->stream.count > 0) {
+        if (channel->stream.count > 0 || channel->interest_count > 0) {
             evict_history(home, channel);
         } else {
             channel_close(home, channel);

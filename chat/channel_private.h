@@ -49,7 +49,7 @@ struct channel {
     uint64_t version;         /* of the last publication that had one; 0: none had */
     uint64_t version_epoch;   /* of that; 0: none */
     uint64_t used_ns;         /* the last publication; when idle: since when it is */
-    struct list_link age;     /* in ages[].kept or ages[].idle, or in none */
+    struct list_link age;     /* in a list of ages[], or in none */
     struct list_link lagging; /* in home->lagging while anybody lags */
     struct interest *interests;
     uint16_t interest_count;
@@ -61,8 +61,9 @@ struct channel {
 
 /* The channels of one policy, the one that was used least recently first: so it expires first. */
 struct age {
-    struct list_link kept; /* with history */
-    struct list_link idle; /* with a position only, and nobody is interested */
+    struct list_link kept;  /* with history */
+    struct list_link keyed; /* without, but with keys that outlive it, and somebody is interested */
+    struct list_link idle;  /* with a position only, and nobody is interested */
 };
 
 struct channel_home {

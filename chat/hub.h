@@ -149,6 +149,16 @@ NODISCARD struct hub_spending hub_spend(struct hub *hub, struct session *session
 /* The next connection whose command may cost something now, if it asks before the next call. */
 NODISCARD bool hub_next_to_spend(struct hub *hub, struct conn_id *conn);
 
+/*
+ * Why what the last command showed of a token did not do, though nothing may be wrong with the
+ * token itself; once. A word, and a sentence for people, in which nothing of the token is.
+ */
+struct hub_objection {
+    const char *reason; /* NULL: there is none */
+    const char *why;
+};
+NODISCARD struct hub_objection hub_take_objection(struct hub *hub);
+
 /* Was its `connect` accepted? */
 NODISCARD bool hub_has_admitted(const struct session *session);
 

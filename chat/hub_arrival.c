@@ -226,18 +226,22 @@ void hub_arrive(struct hub *hub, struct session *session)
     }
 }
 
-void hub_place_arrival(struct hub *hub, struct session *session, bool is_refused)
+void hub_place_arrival(struct hub *hub, struct session *session, const struct post_place *answer)
 {
     if (session->state != SESSION_ARRIVING) {
         return; /* it was refused for something else, or its connection ends */
     }
     session->arrival->waits_for_place = false;
-    if (!is_refused) {
+    if (!answer->is_refused) {
         hub_arrive(hub, session);
-        return;
+    } else if (answer->verdict == QUOTA_FULL) {
+        hub_reply_disconnect(&hub->reply, session, CODES_DISCONNECT_CONNECTION_LIMIT);
+        turn_away(hub, session);
+    } else { /* later there may be one */
+        hub_fail_arrival(hub, session,
+                         answer->verdict == QUOTA_TOO_FAST ? CODES_ERROR_TOO_MANY_REQUESTS
+                                                           : CODES_ERROR_INTERNAL);
     }
-    hub_reply_disconnect(&hub->reply, session, CODES_DISCONNECT_CONNECTION_LIMIT);
-    turn_away(hub, session);
 }
 
 /* -- connect ----------------------------------------------------------------------------------- */

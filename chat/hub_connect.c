@@ -35,6 +35,18 @@ struct outcome {
 
 /* -- tokens ------------------------------------------------------------------------------------ */
 
+void hub_object(struct hub *hub, const char *reason, const char *why)
+{
+    hub->objection = (struct hub_objection){reason, why};
+}
+
+struct hub_objection hub_take_objection(struct hub *hub)
+{
+    const struct hub_objection objection = hub->objection;
+    hub->objection.reason = NULL;
+    return objection;
+}
+
 /* Counts. Without a verifier no token is genuine. */
 enum claims_verdict hub_verify(struct hub *hub, enum claims_kind kind, struct bytes token,
                                struct claims *claims)
@@ -46,8 +58,12 @@ enum claims_verdict hub_verify(struct hub *hub, enum claims_kind kind, struct by
                                       ? CLAIMS_INVALID
                                       : verifier->verify(verifier->context, kind, token, claims);
 
+    if (verifier == NULL) {
+        hub_object(hub, "no_key", "no key for tokens is configured");
+    }
     if (verdict == CLAIMS_VALID && revocations_forbid(hub->revocations, claims, hub->now_ns)) {
         metrics_add(metrics, METRIC_REJECTED_REVOKED, 1);
+        hub_object(hub, "revoked", "a back end has forbidden it, or its user");
         verdict = CLAIMS_INVALID;
     }
 
@@ -79,6 +95,7 @@ static struct outcome take_claims(struct hub *hub, struct session *session,
     case IDENTITY_OK:
         return (struct outcome){.disconnect = 0};
     case IDENTITY_BAD_CLAIMS:
+        hub_object(hub, "bad_claims", "its sub, jti, info or meta is too large or too deep");
         return (struct outcome){.disconnect = CODES_DISCONNECT_INVALID_TOKEN};
     case IDENTITY_NO_MEMORY:
         metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
@@ -138,9 +155,11 @@ static struct outcome admit(struct hub *hub, struct session *session, struct byt
     if (token.size > 0 && !hub_ignores_tokens(hub)) {
         return sign_in(hub, session, token, claims);
     }
-    return (struct outcome){
-        .disconnect = hub->options.anonymous_allowed ? 0 : CODES_DISCONNECT_BAD_REQUEST,
-    };
+    if (!hub->options.anonymous_allowed) {
+        hub_object(hub, "none", "none was shown, and nobody may connect without one");
+        return (struct outcome){.disconnect = CODES_DISCONNECT_BAD_REQUEST};
+    }
+    return (struct outcome){.disconnect = 0};
 }
 
 static struct event_connected describe(const struct hub *hub, const struct session *session,
@@ -217,6 +236,7 @@ static struct outcome renew(struct hub *hub, struct session *session, struct byt
     const struct bytes user = session_user(session);
     if (session->identity == NULL || user.size != claims->user.size ||
         (user.size > 0 && memcmp(user.data, claims->user.data, user.size) != 0)) {
+        hub_object(hub, "wrong_user", "it is not of the user who is connected");
         return (struct outcome){.disconnect = CODES_DISCONNECT_INVALID_TOKEN};
     }
     return take_claims(hub, session, claims);

@@ -24,11 +24,22 @@ static bool bytes_equal(struct bytes a, struct bytes b)
 }
 
 /* Is it for this channel and for this user, and can what it says be told? */
-static bool claims_are_for(const struct claims *claims, const struct session *session,
-                           struct bytes channel)
+static bool claims_are_for(struct hub *hub, const struct claims *claims,
+                           const struct session *session, struct bytes channel)
 {
-    return bytes_equal(claims->channel, channel) &&
-           bytes_equal(claims->user, session_user(session)) && identity_json_is_good(claims->info);
+    if (!bytes_equal(claims->channel, channel)) {
+        hub_object(hub, "wrong_channel", "it is for another channel");
+        return false;
+    }
+    if (!bytes_equal(claims->user, session_user(session))) {
+        hub_object(hub, "wrong_user", "it is not of the user who is connected");
+        return false;
+    }
+    if (!identity_json_is_good(claims->info)) {
+        hub_object(hub, "bad_claims", "its info is too large or too deep");
+        return false;
+    }
+    return true;
 }
 
 /* -- subscribe --------------------------------------------------------------------------------- */
@@ -39,7 +50,7 @@ static enum codes_error check_token(struct hub *hub, const struct session *sessi
 {
     switch (hub_verify(hub, CLAIMS_SUBSCRIPTION, wanted->token, claims)) {
     case CLAIMS_VALID:
-        if (claims_are_for(claims, session, wanted->channel)) {
+        if (claims_are_for(hub, claims, session, wanted->channel)) {
             return CODES_ERROR_NONE;
         }
         break;
@@ -171,7 +182,7 @@ static uint16_t renew(struct hub *hub, const struct session *session, struct gra
         *error = CODES_ERROR_INTERNAL;
         return 0;
     }
-    if (!claims_are_for(&claims, session, refresh->channel)) {
+    if (!claims_are_for(hub, &claims, session, refresh->channel)) {
         return CODES_DISCONNECT_INVALID_TOKEN;
     }
     if (grant_renew(grant, claims.info) != 0) {

@@ -259,26 +259,36 @@ void hub_post_places(struct hub *hub)
 
 static void count(const struct hub *hub, enum quota_kind kind, enum quota_verdict verdict)
 {
+    static const struct {
+        enum metrics_id full, too_fast;
+    } ids[2][QUOTA_KIND_COUNT] = {
+        {
+            [QUOTA_ADDRESS] = {METRIC_REJECTED_ADDRESS_CONNECTIONS,
+                               METRIC_REJECTED_ADDRESS_HANDSHAKES},
+            [QUOTA_USER] = {METRIC_REJECTED_USER_CONNECTIONS, METRIC_REJECTED_USER_CONNECTS},
+        },
+        {
+            [QUOTA_ADDRESS] = {METRIC_DRY_RUN_ADDRESS_CONNECTIONS,
+                               METRIC_DRY_RUN_ADDRESS_HANDSHAKES},
+            [QUOTA_USER] = {METRIC_DRY_RUN_USER_CONNECTIONS, METRIC_DRY_RUN_USER_CONNECTS},
+        },
+    };
     const bool is_dry = quota_lets_in(hub->places->quotas[kind], verdict);
-    enum metrics_id id = METRIC_REJECTED_OUT_OF_MEMORY;
 
     switch (verdict) {
     case QUOTA_GRANTED:
         return;
     case QUOTA_FULL:
-        if (kind == QUOTA_USER) {
-            id = is_dry ? METRIC_DRY_RUN_USER_CONNECTIONS : METRIC_REJECTED_USER_CONNECTIONS;
-        } else {
-            id = is_dry ? METRIC_DRY_RUN_ADDRESS_CONNECTIONS : METRIC_REJECTED_ADDRESS_CONNECTIONS;
-        }
-        break;
+        metrics_add(hub->options.metrics, ids[is_dry][kind].full, 1);
+        return;
     case QUOTA_TOO_FAST:
-        id = is_dry ? METRIC_DRY_RUN_ADDRESS_HANDSHAKES : METRIC_REJECTED_ADDRESS_HANDSHAKES;
-        break;
+        metrics_add(hub->options.metrics, ids[is_dry][kind].too_fast, 1);
+        return;
     case QUOTA_NO_MEMORY:
-        break;
+        metrics_add(hub->options.metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        return;
     }
-    metrics_add(hub->options.metrics, id, 1);
+    NEVER("a verdict that is not one");
 }
 
 static void judge(struct hub *hub, const struct post *post)
@@ -289,6 +299,7 @@ static void judge(struct hub *hub, const struct post *post)
 
     count(hub, (enum quota_kind)post->place.kind, verdict);
     reply.place.is_refused = !quota_lets_in(quota, verdict);
+    reply.place.verdict = (uint8_t)verdict;
     hub_answer(hub, post, &reply);
 }
 
@@ -305,7 +316,7 @@ static void tell_session(struct hub *hub, const struct post_place *answer)
         return;
     }
     session->identity->has_place = !answer->is_refused;
-    hub_place_arrival(hub, session, answer->is_refused);
+    hub_place_arrival(hub, session, answer);
 }
 
 static void take_answer(struct hub *hub, const struct post *post)
@@ -367,6 +378,7 @@ void hub_gauge_places(const struct hub *hub)
 {
     struct quota *const *quotas = hub->places->quotas;
 
+    metrics_set(hub->options.metrics, METRIC_USERS, quota_present(quotas[QUOTA_USER]));
     metrics_set(hub->options.metrics, METRIC_LIMITED_ADDRESSES, quota_count(quotas[QUOTA_ADDRESS]));
     metrics_set(hub->options.metrics, METRIC_LIMITED_USERS, quota_count(quotas[QUOTA_USER]));
     metrics_set(hub->options.metrics, METRIC_LIMITS_FORGOTTEN,

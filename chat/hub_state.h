@@ -76,6 +76,7 @@ struct hub {
     struct leases *leases;           /* of users and addresses whose commands are limited */
     struct revocations *revocations; /* what back ends have forbidden */
     struct slab *questions;          /* objects are those of hub_presence.c */
+    struct hub_objection objection;  /* see hub_take_objection() */
     uint64_t now_ns;                 /* of this iteration */
     bool is_draining;                /* see hub_drain() */
     bool refuses_subscriptions;      /* see hub_refuse_subscriptions() */
@@ -223,6 +224,8 @@ NODISCARD uint16_t hub_apply_refresh(struct hub *hub, struct session *session,
                                      const struct command *command);
 NODISCARD enum claims_verdict hub_verify(struct hub *hub, enum claims_kind kind, struct bytes token,
                                          struct claims *claims);
+/* Constant texts: see hub_take_objection(). */
+void hub_object(struct hub *hub, const char *reason, const char *why);
 /* Development without a key: whatever token somebody has, nobody could check it. */
 NODISCARD bool hub_ignores_tokens(const struct hub *hub);
 /* When the claims end, by the hub's clock; 0: never. */
@@ -256,7 +259,7 @@ NODISCARD enum codes_error hub_begin_arrival(struct hub *hub, struct session *se
 /* Another one of its subscriptions knows what it missed, or has gone. */
 void hub_arrive(struct hub *hub, struct session *session);
 /* Its user has a place for it, or not. */
-void hub_place_arrival(struct hub *hub, struct session *session, bool is_refused);
+void hub_place_arrival(struct hub *hub, struct session *session, const struct post_place *answer);
 /* It leaves every room, and its connect is answered with the error. */
 void hub_fail_arrival(struct hub *hub, struct session *session, enum codes_error error);
 void hub_forget_arrival(struct session *session);

@@ -22,6 +22,7 @@ int ledger_create(const struct ledger_options *options, struct ledger **ledger)
     list_init(&created->waiting);
     list_init(&created->done);
     list_init(&created->dirty);
+    list_init(&created->resting);
     list_init(&created->wanted);
     list_init(&created->deliveries);
     *ledger = created;
@@ -233,6 +234,19 @@ void ledger_remove(struct ledger *ledger, struct ledger_book *book)
     ledger_mark_dirty(ledger, book);
 }
 
+void ledger_set_idle(const struct ledger *ledger, struct ledger_book *book, uint64_t idle_ms)
+{
+    book->idle_ms = idle_ms;
+    book->idle_ns = ledger->now_ns;
+}
+
+void ledger_mark_delivery(struct ledger *ledger, struct ledger_book *book)
+{
+    if (!list_is_linked(&book->delivery)) {
+        list_push_back(&ledger->deliveries, &book->delivery);
+    }
+}
+
 /* -- time and answers -------------------------------------------------------------------------- */
 
 /* A publication that the archive has stays where it is: it may be stored all the same. */
@@ -254,6 +268,9 @@ static void expire(struct ledger *ledger, struct ledger_item *item)
 void ledger_tick(struct ledger *ledger, uint64_t now_ns)
 {
     ledger->now_ns = now_ns;
+    if (now_ns >= ledger->rested_ns) {
+        ledger_end_rest(ledger);
+    }
     for (struct list_link *link = list_first(&ledger->waiting); link != NULL;
          link = list_first(&ledger->waiting)) {
         struct ledger_item *item = LIST_OWNER(link, struct ledger_item, age);

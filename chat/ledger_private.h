@@ -6,7 +6,8 @@
  *
  *   ledger.c           books, time, what is taken, delivered and refused
  *   ledger_items.c     who waits, and who is done
- *   ledger_archive.c   runs and pages: what the archive is given, and what follows from its answers
+ *   ledger_runs.c      what the archive is given to store, and what follows from how that ended
+ *   ledger_pages.c     what it is asked for, and what follows from its answers
  */
 #include "chat/archive_post.h"
 #include "chat/ledger.h"
@@ -50,6 +51,7 @@ struct ledger_book {
     bool trims_soon;  /* without waiting for enough to be trimmed */
     bool has_run;     /* with the archive */
     bool is_removed;  /* by that run */
+    bool rests;       /* what it has was refused, and is given again later */
     uint64_t epoch;
     uint64_t stored;  /* the last offset that is known to be stored */
     uint64_t kept;    /* the first that the store keeps, as far as it was told */
@@ -61,11 +63,11 @@ struct ledger_book {
     struct list_link sent;   /* those of the run that is under way; or, without one, unknown */
     struct list_link stored_items; /* those that are to be delivered */
     struct list_link questions;    /* items that wait for the page, or are done and not answered */
-    struct list_link dirty;        /* in ledger->dirty: has something for the archive */
-    struct list_link wanted;       /* in ledger->wanted */
-    struct list_link delivery;     /* in ledger->deliveries */
-    struct archive_page *page;     /* that is being delivered, or NULL */
-    uint32_t page_next;            /* the first record that was not */
+    struct list_link dirty;    /* in ledger->dirty: has something for the archive; or ->resting */
+    struct list_link wanted;   /* in ledger->wanted */
+    struct list_link delivery; /* in ledger->deliveries */
+    struct archive_page *page; /* that is being delivered, or NULL */
+    uint32_t page_next;        /* the first record that was not */
 };
 
 struct ledger {
@@ -74,8 +76,10 @@ struct ledger {
     struct list_link waiting; /* items by deadline */
     struct list_link done;
     struct list_link dirty;
+    struct list_link resting; /* until rested_ns */
     struct list_link wanted;
     struct list_link deliveries;
+    uint64_t rested_ns;
     size_t bytes;
     uint32_t item_count;
     uint32_t batch_count;
@@ -98,11 +102,21 @@ void ledger_drop_publication(struct ledger *ledger, struct ledger_item *item);
 void ledger_refuse_list(struct ledger *ledger, struct list_link *list);
 void ledger_refuse_all(struct ledger *ledger, struct ledger_book *book);
 void ledger_maybe_idle(struct ledger *ledger, struct ledger_book *book);
+/* How old the last publication of the stream is. */
+void ledger_set_idle(const struct ledger *ledger, struct ledger_book *book, uint64_t idle_ms);
+void ledger_mark_delivery(struct ledger *ledger, struct ledger_book *book);
 
-/* ledger_archive.c */
-void ledger_want_page(struct ledger *ledger, struct ledger_book *book);
+/* ledger_runs.c */
 void ledger_mark_dirty(struct ledger *ledger, struct ledger_book *book);
+/* Those that rest have something for the archive again. */
+void ledger_end_rest(struct ledger *ledger);
+/* The store goes by these times; 0: by none. */
+void ledger_compare_keep(struct ledger_book *book, uint64_t record_ms, uint64_t position_ms);
 
+/* ledger_pages.c */
+void ledger_want_page(struct ledger *ledger, struct ledger_book *book);
+/* What finds no room waits for an answer of the archive, which wakes us. */
+void ledger_ask_pages(struct ledger *ledger);
 /* One publication of the book's page. False: the page has none any more, and is gone. */
 bool ledger_deliver_record(struct ledger *ledger, struct ledger_book *book);
 

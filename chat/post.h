@@ -197,6 +197,7 @@ struct post_place {
     struct ids_handle asker; /* session, or a connection's name in that form */
     uint8_t kind;            /* enum quota_kind */
     bool is_refused;
+    uint8_t verdict; /* of an answer: enum quota_verdict */
 };
 
 struct post_lease {

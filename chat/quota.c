@@ -299,6 +299,11 @@ uint32_t quota_count(const struct quota *quota)
     return slab_count(quota->entries);
 }
 
+uint32_t quota_present(const struct quota *quota)
+{
+    return quota_count(quota) - quota->idle_count;
+}
+
 uint64_t quota_forgotten(const struct quota *quota)
 {
     return quota->forgotten;

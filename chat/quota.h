@@ -88,8 +88,12 @@ NODISCARD struct quota_loan quota_lend(struct quota *quota, const struct quota_k
 /* Is the verdict one that lets in? */
 NODISCARD bool quota_lets_in(const struct quota *quota, enum quota_verdict verdict);
 
-/* Keys that it knows; those of them that were forgotten too early, since the start. */
+/*
+ * Keys that it knows; those of them that have a connection; and those that were forgotten too
+ * early, since the start.
+ */
 NODISCARD uint32_t quota_count(const struct quota *quota);
+NODISCARD uint32_t quota_present(const struct quota *quota);
 NODISCARD uint64_t quota_forgotten(const struct quota *quota);
 
 #endif /* CHAT_QUOTA_H */

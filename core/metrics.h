@@ -111,12 +111,14 @@ enum metrics_id {
     METRIC_REJECTED_ADDRESS_CONNECTIONS, /* limits of an address, or a user */
     METRIC_REJECTED_ADDRESS_HANDSHAKES,
     METRIC_REJECTED_USER_CONNECTIONS,
+    METRIC_REJECTED_USER_CONNECTS,
     METRIC_REJECTED_ADDRESS_COMMANDS,
     METRIC_REJECTED_USER_COMMANDS,
 
     METRIC_DRY_RUN_ADDRESS_CONNECTIONS, /* what would have been refused, in the same order */
     METRIC_DRY_RUN_ADDRESS_HANDSHAKES,
     METRIC_DRY_RUN_USER_CONNECTIONS,
+    METRIC_DRY_RUN_USER_CONNECTS,
     METRIC_DRY_RUN_ADDRESS_COMMANDS,
     METRIC_DRY_RUN_USER_COMMANDS,
 
@@ -250,6 +252,7 @@ enum metrics_id {
     METRIC_CHANNELS,      /* gauge, at home */
     METRIC_ROOMS,         /* gauge */
     METRIC_SESSIONS,      /* gauge */
+    METRIC_USERS,         /* gauge, at home; who has no id is none */
     METRIC_SUBSCRIPTIONS, /* gauge */
 
     METRIC_BUS_POSTS,

@@ -67,7 +67,7 @@ http_server:
 CONFIG
 check 'ready behind a proxy' answers http://10.0.0.11:9000/ready 200
 
-cat $cert /etc/parley/key.pem >/etc/haproxy/parley.pem
+(umask 077; cat $cert /etc/parley/key.pem >/etc/haproxy/parley.pem)
 cp $examples/haproxy/haproxy.cfg /etc/haproxy/haproxy.cfg
 sed -i 's/bind :8443/bind 10.0.0.1:8443/' /etc/haproxy/haproxy.cfg # parleyd's is here, too
 check 'HAProxy takes its file' haproxy -c -f /etc/haproxy/haproxy.cfg

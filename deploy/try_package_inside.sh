@@ -80,7 +80,8 @@ client: {insecure: true}
 shutdown: {grace: 500ms, close_rate: 100}
 store: {engine: rocksdb, path: /var/lib/parley/store}
 CONFIG
-check 'the configuration is good' parleyd --config /etc/parley/parley.yaml --check-config
+check 'the configuration is good' \
+    runuser -u parley -- parleyd --config /etc/parley/parley.yaml --check-config
 check 'restarted with a store' is ActiveState active
 check 'ready when the store is open' answers $ready 200
 check 'the store is its own' [ "$(stat -c '%U %a' /var/lib/parley)" = 'parley 700' ]
@@ -90,6 +91,13 @@ check 'the store can be looked into while it is in use' \
 check 'reload' systemctl reload parleyd.service
 check 'serves after it' until_ok is ActiveState active
 check 'said that it reloaded' journal_has 'event=reloaded'
+cp /etc/parley/parley.yaml /root/good.yaml
+echo 'http_server: {tls: {enabled: true, cert_pem_file: /x, key_pem_file: /y}}' \
+    >>/etc/parley/parley.yaml
+check 'a reload of what will not do fails' not systemctl reload parleyd.service
+check 'says why' journal_has 'http_server.tls: .*/x'
+check 'and changes nothing' answers $ready 200
+cat /root/good.yaml >/etc/parley/parley.yaml
 
 # 300 clients, and stop.
 parley-bench idle ws://127.0.0.1:8000/connection/websocket -c 300 -d 30 >/root/bench 2>&1 &

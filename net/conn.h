@@ -184,4 +184,7 @@ NODISCARD bool conn_is_tls(const struct conn *conn) ON_REACTOR;
 /* What went wrong with its TLS, for people; NULL: nothing. Good until on_close returns. */
 NODISCARD const char *conn_tls_fault(const struct conn *conn) ON_REACTOR;
 
+/* A PROXY header has to come, and has not. */
+NODISCARD bool conn_wants_proxy(const struct conn *conn) ON_REACTOR;
+
 #endif /* NET_CONN_H */

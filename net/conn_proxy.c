@@ -12,6 +12,11 @@
 #include "net/proxy.h"
 #include "net/reactor_private.h"
 
+bool conn_wants_proxy(const struct conn *conn)
+{
+    return conn->proxy_due;
+}
+
 void conn_proxy_fail(struct conn *conn, enum metrics_id why)
 {
     reactor_count(conn->reactor, why, 1);

@@ -29,7 +29,7 @@ struct tls_chunk {
 };
 
 struct tls {
-    SSL *ssl;
+    SSL *ssl;                  /* NULL: nothing was read yet */
     struct tls_config *config; /* one reference */
     struct bytes in;           /* fed and not used yet */
     struct tls_chunk *first;   /* NULL: no output */
@@ -192,37 +192,41 @@ static void fail(struct tls *tls)
 struct tls *tls_create(struct tls_config *config)
 {
     struct tls *tls = OPENSSL_zalloc(sizeof(*tls));
-    BIO *bio = BIO_new(config->method);
-    if (tls == NULL || bio == NULL) {
-        goto free_parts;
-    }
-    tls->ssl = SSL_new(config->context);
-    if (tls->ssl == NULL) {
-        goto free_parts;
-    }
-    BIO_set_data(bio, tls);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(tls->ssl, bio, bio); /* takes it */
-    if (config->is_server) {
-        SSL_set_accept_state(tls->ssl);
-    } else {
-        SSL_set_connect_state(tls->ssl);
-        if (config->server_name[0] != '\0' &&
-            SSL_set_tlsext_host_name(tls->ssl, config->server_name) != 1) {
-            SSL_free(tls->ssl);
-            bio = NULL;
-            goto free_parts;
-        }
+
+    if (tls == NULL) {
+        ERR_clear_error();
+        return NULL;
     }
     tls_config_ref(config);
     tls->config = config;
     return tls;
+}
 
-free_parts:
-    (void)BIO_free(bio);
-    OPENSSL_free(tls);
-    ERR_clear_error();
-    return NULL;
+/* OpenSSL's part, which is most of it. False: no memory, and it is as it was. */
+static bool begin(struct tls *tls)
+{
+    const struct tls_config *config = tls->config;
+    SSL *ssl = SSL_new(config->context);
+    BIO *bio = BIO_new(config->method);
+
+    if (ssl == NULL || bio == NULL ||
+        (config->server_name[0] != '\0' &&
+         SSL_set_tlsext_host_name(ssl, config->server_name) != 1)) {
+        (void)BIO_free(bio);
+        SSL_free(ssl);
+        ERR_clear_error();
+        return false;
+    }
+    BIO_set_data(bio, tls);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl, bio, bio); /* takes it */
+    if (config->is_server) {
+        SSL_set_accept_state(ssl);
+    } else {
+        SSL_set_connect_state(ssl);
+    }
+    tls->ssl = ssl;
+    return true;
 }
 
 void tls_destroy(struct tls *tls)
@@ -271,6 +275,10 @@ enum tls_verdict tls_read(struct tls *tls, struct span room, size_t *size)
 {
     CHECK(room.size > 0);
     if (tls->fault != TLS_FAULT_NONE) {
+        return TLS_FAILED;
+    }
+    if (tls->ssl == NULL && !begin(tls)) {
+        tls->fault = TLS_FAULT_MEMORY;
         return TLS_FAILED;
     }
     ERR_clear_error();

@@ -12,8 +12,10 @@
  * after each tls_read(). A client's first flight is made by a tls_read() that was fed nothing.
  *
  * Owner     a connection.
- * Memory    no buffer while nothing is under way, but for a record that has not come whole: at
- *           most 16 KiB of plaintext. What was written and not advanced over stays where it is.
+ * Memory    OpenSSL's part is made by the first tls_read(): who is sent away before it sent
+ *           anything costs next to nothing. No buffer while nothing is under way, but for a record
+ *           that has not come whole: at most 16 KiB of plaintext. What was written and not advanced
+ *           over stays where it is.
  * Failures  the peer's, an enum; after one of them tls_read() says TLS_FAILED for ever. There may
  *           be an alert in the output, which is worth sending.
  * Bounds    before the handshake is done TLS_HANDSHAKE_IN_MAX bytes may come, and at any time

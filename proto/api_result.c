@@ -78,6 +78,7 @@ void api_result_write_node(struct json_writer *writer, const struct api_node *no
     json_writer_text(writer, ",\"version\":");
     json_writer_string(writer, node->version);
     write_number(writer, "num_clients", node->client_count);
+    write_number(writer, "num_users", node->user_count);
     write_number(writer, "num_channels", node->channel_count);
     write_number(writer, "num_subs", node->subscription_count);
     write_number(writer, "uptime", node->uptime_s);

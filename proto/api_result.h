@@ -20,6 +20,7 @@ struct api_node {
     struct bytes name;
     struct bytes version;
     uint64_t client_count;
+    uint64_t user_count;
     uint64_t channel_count;
     uint64_t subscription_count;
     uint64_t uptime_s;

@@ -5,9 +5,6 @@
 #include "core/monotime.h"
 #include "server/archive_private.h"
 
-/* After the last refusal for want of space: then it may have some again. */
-enum { FULL_MS = 10000 };
-
 static enum archive_result result_of(enum wire_result result)
 {
     switch (result) {
@@ -29,18 +26,8 @@ static enum archive_result result_of(enum wire_result result)
 static void take_committed(struct archive *archive, struct job job,
                            const struct wire_committed *committed)
 {
-    const bool was_full = archive->full_until_ns != 0;
     if (committed->result == WIRE_NO_SPACE) {
-        archive->full_until_ns = archive->now_ns + FULL_MS * MONOTIME_NS_PER_MS;
-    } else if (committed->result == WIRE_DONE) {
-        archive->full_until_ns = 0;
-    }
-    if (archive->full_until_ns != 0 && !was_full) {
-        const struct log_field fields[] = {log_text("path", archive->options.path)};
-        log_write(archive->options.log, LOG_ERROR, "store: no space left, nothing is appended",
-                  fields, 1);
-    } else if (archive->full_until_ns == 0 && was_full) {
-        log_write(archive->options.log, LOG_INFO, "store: there is space again", NULL, 0);
+        archive_take_space(archive, true); /* its figures say when there is some again */
     }
     metrics_observe(&archive->options.metrics->store, archive->now_ns - job.began_ns);
     archive_end_run(archive, job.batch, job.run, result_of(committed->result));

@@ -36,8 +36,8 @@ struct archive {
     uint64_t now_ns;
     int wake_fd;
     bool is_exiting;
-    uint64_t full_until_ns; /* 0: there is space, as far as anybody knows */
-    bool is_ready;          /* the store's process is, and takes questions */
+    bool is_full;  /* nothing is appended, for want of space */
+    bool is_ready; /* the store's process is, and takes questions */
     bool was_ready;
     bool was_down;            /* and not ready since */
     _Atomic uint32_t state;   /* enum archive_state; relaxed: it orders nothing */
@@ -75,6 +75,8 @@ void archive_take_completion(struct archive *archive, const struct store_complet
 
 /* The store has another state. */
 void archive_take_change(struct archive *archive, enum store_state state);
+/* Whether there is space; told when it changes. */
+void archive_take_space(struct archive *archive, bool is_full);
 /* The answer to what archive_watch() has asked; NULL: there is none. */
 void archive_take_figures(struct archive *archive, const struct wire_stats *figures);
 /* Is this the tag of that question? */

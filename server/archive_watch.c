@@ -62,7 +62,7 @@ void archive_take_change(struct archive *archive, enum store_state state)
     if (state == STORE_READY) {
         archive->down_ns = 0;
         archive->was_down = false;
-        archive->full_until_ns = 0;
+        archive->is_full = false;
     } else if (state == STORE_DOWN) {
         archive->down_ns = archive->down_ns == 0 ? archive->now_ns : archive->down_ns;
         archive->was_down = true;
@@ -86,6 +86,18 @@ static void ask_figures(struct archive *archive)
         store_ask_stats(archive->store, archive->options.questions_max) == STORE_QUEUED;
 }
 
+void archive_take_space(struct archive *archive, bool is_full)
+{
+    if (is_full && !archive->is_full) {
+        const struct log_field fields[] = {log_text("path", archive->options.path)};
+        log_write(archive->options.log, LOG_ERROR, "store: no space left, nothing is appended",
+                  fields, 1);
+    } else if (!is_full && archive->is_full) {
+        log_write(archive->options.log, LOG_INFO, "store: there is space again", NULL, 0);
+    }
+    archive->is_full = is_full;
+}
+
 void archive_take_figures(struct archive *archive, const struct wire_stats *figures)
 {
     struct metrics *const metrics = archive->options.metrics;
@@ -94,6 +106,7 @@ void archive_take_figures(struct archive *archive, const struct wire_stats *figu
     if (figures == NULL) {
         return;
     }
+    archive_take_space(archive, figures->is_full != 0);
     metrics_set(metrics, METRIC_STORE_TABLE_BYTES, figures->disk_bytes);
     metrics_add(metrics, METRIC_STORE_EXPIRED_PUBLICATIONS,
                 figures->expired_records - before->expired_records);
@@ -122,7 +135,7 @@ static enum archive_state judge(const struct archive *archive, const struct stor
     if (view->oldest_ns != 0 && archive->now_ns - view->oldest_ns >= archive->options.timeout_ns) {
         return ARCHIVE_SLOW;
     }
-    return archive->now_ns < archive->full_until_ns ? ARCHIVE_FULL : ARCHIVE_READY;
+    return archive->is_full ? ARCHIVE_FULL : ARCHIVE_READY;
 }
 
 void archive_watch(struct archive *archive)

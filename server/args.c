@@ -29,7 +29,7 @@ enum option_key {
 static const struct argp_option options[] = {
     {"config", KEY_CONFIG, "FILE", 0, "Read the configuration from this YAML (or JSON) file", 1},
     {"check-config", KEY_CHECK_CONFIG, NULL, 0,
-     "Check the configuration, print all of it with its defaults, and exit", 1},
+     "Check the configuration and the files that it names, print all of it, and exit", 1},
     {"listen", KEY_LISTEN, "ADDR:PORT", 0, "Where clients connect (127.0.0.1:8000)", 2},
     {"internal-listen", KEY_INTERNAL_LISTEN, "ADDR:PORT", 0,
      "Where /health, /ready and /metrics are (127.0.0.1:9000)", 2},

@@ -88,20 +88,37 @@ int config_validate(const struct config *config, char *error, size_t error_size)
     return -EINVAL;
 }
 
-/* The same with the place, when the file gave the option that is to blame. */
+static struct config_mark mark_of(const struct config_yaml_result *read, const char *key)
+{
+    const struct config_table table = config_options_all();
+    const struct config_option *option = config_options_find(table, key);
+    return option == NULL ? (struct config_mark){0, 0} : read->marks[option - table.rows];
+}
+
+/* Where the file gave the option that is to blame, or else what that does not go with. */
+static struct config_mark place_of(const struct config_yaml_result *read,
+                                   const struct config_fault *fault)
+{
+    static const char namespaces[] = "channel.namespaces[";
+
+    /* What a namespace alone can break was judged where it stands, in config_yaml.c. */
+    if (strncmp(fault->key, namespaces, sizeof(namespaces) - 1) == 0) {
+        return read->durable;
+    }
+    const struct config_mark mark = mark_of(read, fault->key);
+    return mark.line == 0 ? mark_of(read, fault->other) : mark;
+}
+
+/* The same with the place, if there is one. */
 static int validate_read(const char *name, const struct config_yaml_result *read, char *error,
                          size_t error_size)
 {
-    const struct config_table table = config_options_all();
     struct config_fault fault;
 
     if (config_rules_hold(&read->config, &fault)) {
         return 0;
     }
-    const struct config_option *option = config_options_find(table, fault.key);
-    /* What a namespace alone can break was judged where it stands, in config_yaml.c. */
-    const struct config_mark nowhere = {0, 0};
-    const struct config_mark mark = option == NULL ? nowhere : read->marks[option - table.rows];
+    const struct config_mark mark = place_of(read, &fault);
     if (mark.line == 0) {
         (void)snprintf(error, error_size, "%s: %s: %s", name, fault.key, fault.what);
     } else {

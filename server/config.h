@@ -212,7 +212,9 @@ struct config_client {
     uint32_t control_burst;
     uint32_t connection_limit;      /* of the whole server; 0 until config_resolve(): auto */
     uint32_t user_connection_limit; /* of one user */
-    uint32_t user_command_rate;     /* commands a second of all connections of one; 0: off */
+    uint32_t user_connect_rate;     /* new ones of it a second */
+    uint32_t user_connect_burst;
+    uint32_t user_command_rate; /* commands a second of all connections of one; 0: off */
     uint32_t user_command_burst;
     bool user_limits_dry_run;          /* limits of users only count */
     uint32_t address_connection_limit; /* of one address, or an IPv6 /64 */

@@ -86,10 +86,6 @@ const struct config_option *config_options_find(struct config_table table, const
 /* The index of the first option below `section`, or SIZE_MAX when it is no section. */
 NODISCARD size_t config_options_section(struct config_table table, const char *section);
 
-/* What somebody who wrote `key` may have meant: an option or a section, or false. */
-NODISCARD bool config_options_nearest(struct config_table table, const char *key,
-                                      char nearest[CONFIG_KEY_SIZE]);
-
 /* Fills the option's field in `base` with its default; a list becomes empty. */
 void config_options_set_default(const struct config_option *option, void *base);
 

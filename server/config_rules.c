@@ -28,6 +28,16 @@ static bool accuse(struct subject subject, struct config_fault *fault, const cha
 {
     (void)snprintf(fault->key, sizeof(fault->key), "%s%s", subject.prefix, key);
     (void)snprintf(fault->what, sizeof(fault->what), "%s", what);
+    fault->other[0] = '\0';
+    return false;
+}
+
+/* Likewise, for what another option is set to. */
+static bool accuse_with(struct subject subject, struct config_fault *fault, const char *key,
+                        const char *other, const char *what)
+{
+    (void)accuse(subject, fault, key, what);
+    (void)snprintf(fault->other, sizeof(fault->other), "%s%s", subject.prefix, other);
     return false;
 }
 
@@ -51,7 +61,7 @@ static bool blame(struct subject subject, struct config_fault *fault, const char
     show_value(subject, than, bound);
     (void)snprintf(what, sizeof(what), "expected %s %s (%s), found %s", relation, than, bound,
                    found);
-    return accuse(subject, fault, key, what);
+    return accuse_with(subject, fault, key, than, what);
 }
 
 /* 0.0.0.0 and ::, however they are written. */
@@ -290,8 +300,8 @@ static bool durability_is_kept(const struct config *config, const struct policy 
 static bool store_has_a_path(const struct config *config, struct config_fault *fault)
 {
     return config->store.engine != CONFIG_STORE_ROCKSDB || config->store.path[0] != '\0' ||
-           accuse(whole(config), fault, "store.path",
-                  "expected a directory with store.engine (rocksdb), found nothing");
+           accuse_with(whole(config), fault, "store.path", "store.engine",
+                       "expected a directory with store.engine (rocksdb), found nothing");
 }
 
 /* Keys that can be used, and a section that is not there for nothing. */
@@ -306,6 +316,7 @@ static bool token_holds(const struct config_token *token, const char *section,
     }
     (void)snprintf(fault->key, sizeof(fault->key), "%s.%s", section, option);
     (void)snprintf(fault->what, sizeof(fault->what), "%s", what);
+    fault->other[0] = '\0';
     return false;
 }
 

@@ -17,6 +17,7 @@ struct policy; /* chat/policy.h */
 /* The first rule that does not hold: which key is to blame, and what was expected of it. */
 struct config_fault {
     char key[CONFIG_KEY_SIZE];
+    char other[CONFIG_KEY_SIZE]; /* with which it does not go together; "": none */
     char what[CONFIG_WHAT_SIZE];
 };
 

@@ -11,12 +11,14 @@
 
 #include "core/annot.h"
 #include "server/config.h"
+#include "server/memory.h"
 
 struct args;
 
 struct config_source {
     const struct args *args;
     struct config_facts facts;
+    struct memory_limit memory; /* that facts.memory_max is of */
 };
 
 /* Checked and resolved. 0, or -errno and one line in `error`; `config` is untouched then. */

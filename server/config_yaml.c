@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "net/cidr.h"
+#include "server/config_guess.h"
 #include "server/config_list.h"
 #include "server/config_rules.h"
 #include "server/config_value.h"
@@ -161,7 +162,7 @@ static int fail_unknown(struct reader *reader, const struct scope *scope, const 
         return fail(reader, "%s%s: expected sections inside each other, found dots in a key",
                     scope->prefix, key);
     }
-    if (config_options_nearest(scope->table, key, nearest)) {
+    if (config_guess(scope->table, key, nearest)) {
         return fail(reader, "%s%s: expected a known key, did you mean %s%s?", scope->prefix, key,
                     scope->prefix, nearest);
     }
@@ -370,6 +371,19 @@ static int judge_item(struct reader *reader, const struct scope *scope, enum con
     return -EINVAL;
 }
 
+/* A rule that looks further than at the namespace has to say where this stands. */
+static void note_durable(struct reader *reader, const struct scope *scope)
+{
+    const struct config_namespace *namespace = scope->base;
+    struct config_mark *mark = &reader->result->durable;
+
+    if (mark->line == 0 && namespace->options.durability >= POLICY_DURABILITY_PROCESS) {
+        const struct config_option *option = config_options_find(scope->table, "durability");
+        CHECK(option != NULL);
+        *mark = scope->options[option - scope->table.rows];
+    }
+}
+
 /* From the start of one mapping of the list to its end. */
 static int read_section_item(struct reader *reader, const struct list *list)
 {
@@ -394,6 +408,7 @@ static int read_section_item(struct reader *reader, const struct list *list)
     result = result != 0 ? result : judge_item(reader, &scope, list->option->kind, start);
     if (result == 0 && list->option->kind == CONFIG_KIND_NAMESPACES) {
         result = judge_name(reader, list, prefix, start);
+        note_durable(reader, &scope);
     }
     return result;
 }
@@ -461,6 +476,7 @@ int config_yaml_read(const char *name, struct bytes text, struct config_yaml_res
         .name = name, .text = text, .error = error, .error_size = error_size, .result = result};
 
     memset(result->marks, 0, sizeof(result->marks));
+    result->durable = (struct config_mark){0, 0};
     if (yaml_parser_initialize(&reader.parser) == 0) {
         return fail_no_memory(&reader);
     }

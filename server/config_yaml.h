@@ -32,6 +32,7 @@ struct config_mark {
 struct config_yaml_result {
     struct config config;
     struct config_mark marks[CONFIG_OPTIONS_MAX];
+    struct config_mark durable; /* the first namespace's durability that needs a store */
 };
 
 /* Sets in `result`, which holds the defaults, what the text gives. Lists are the caller's to free,

@@ -24,6 +24,7 @@
 #include "net/backend_choose.h"
 #include "net/reactor.h"
 #include "proto/simd.h"
+#include "server/config_source.h"
 #include "server/control_state.h"
 #include "server/policies.h"
 #include "server/settings.h"
@@ -346,7 +347,7 @@ static int start_listening(struct control *control)
     const int result =
         listening_init(&control->listening, control->config, control->error, control->error_size);
     if (control->config->overload.is_auto) {
-        memory_limit_find(&control->memory, "");
+        control->memory = control->config_source->memory;
     }
     overload_init(&control->overload, &(struct overload_options){
                                           .bus = control->bus,

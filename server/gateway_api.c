@@ -49,10 +49,11 @@ static void count_refusal(struct gateway *gateway, unsigned status)
     }
 }
 
-/* Its body is not read, so the connection is of no more use. */
+/* Its body is not read, so the connection is of no more use. `why` is a line. */
 static void refuse(struct gateway *gateway, struct peer *peer, unsigned status, const char *why)
     ON_REACTOR
 {
+    const struct bytes line = {(const uint8_t *)why, strlen(why)};
     const struct http_response response = {
         .status = status,
         .content_type = "text/plain; charset=utf-8",
@@ -62,7 +63,9 @@ static void refuse(struct gateway *gateway, struct peer *peer, unsigned status, 
         .close = true,
     };
     count_refusal(gateway, status);
-    gateway_refuse(gateway, peer, &response, (struct bytes){(const uint8_t *)why, strlen(why)});
+    gateway_log(gateway, peer, "back end refused", log_uint("status", status),
+                log_bytes("why", (struct bytes){line.data, line.size - 1}));
+    gateway_refuse(gateway, peer, &response, line);
 }
 
 /* -- answers ----------------------------------------------------------------------------------- */

@@ -5,9 +5,11 @@
  * the user that its token names. What this server decided is told at info, what is daily life at
  * debug.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "chat/hub.h"
 #include "chat/session.h"
 #include "core/log.h"
 #include "net/conn.h"
@@ -71,7 +73,19 @@ void gateway_debug(const struct gateway *gateway, const struct peer *peer, const
     log_at(gateway, peer, LOG_DEBUG, event, &said);
 }
 
-/* By whom, in the words of the metric; and what the socket said, if it did. */
+/* What the socket said; or what it was that could not be understood. */
+static const char *error_text(const struct conn *conn, int reason) ON_REACTOR
+{
+    if (reason == -EPROTO && conn_wants_proxy(conn)) {
+        return "no good PROXY header came";
+    }
+    if (reason == -EPROTO && conn_tls_fault(conn) != NULL) {
+        return conn_tls_fault(conn);
+    }
+    return reason == 0 ? "" : strerrordesc_np(-reason);
+}
+
+/* By whom, in the words of the metric; and what went wrong, if anything did. */
 void gateway_log_closed(const struct gateway *gateway, const struct peer *peer, enum metrics_id why,
                         int reason)
 {
@@ -80,27 +94,32 @@ void gateway_log_closed(const struct gateway *gateway, const struct peer *peer, 
         [METRIC_CLOSED_ERROR] = "error",      [METRIC_CLOSED_TIMEOUT] = "timeout",
         [METRIC_CLOSED_SLOW] = "slow",        [METRIC_CLOSED_SHUTDOWN] = "shutdown",
     };
-    const bool is_telling = why == METRIC_CLOSED_TIMEOUT || why == METRIC_CLOSED_SLOW;
+    const bool is_telling = why == METRIC_CLOSED_TIMEOUT || why == METRIC_CLOSED_SLOW ||
+                            reason == -EPROTO || reason == -ENOMEM;
     const enum log_level level = is_telling ? LOG_INFO : LOG_DEBUG;
     if (!log_is_on(gateway->options.log, level)) {
         return; /* mostly: there is one for each connection */
     }
     const struct said said = {
         log_text("reason", words[why]),
-        log_text("error", reason == 0 ? "" : strerrordesc_np(-reason)),
+        log_text("error", error_text(peer->conn, reason)),
     };
     log_at(gateway, peer, level, "closed", &said);
 }
 
-void gateway_log_token(const struct gateway *gateway, const struct peer *peer)
+void gateway_log_token(const struct gateway *gateway, const struct peer *peer,
+                       enum claims_kind kind)
 {
+    const char *event = kind == CLAIMS_CONNECTION ? "token refused" : "subscription token refused";
+    const struct hub_objection objection = hub_take_objection(gateway->options.hub);
     struct token_fault fault;
 
-    if (gateway->options.tokens == NULL ||
-        !token_verifier_take_fault(gateway->options.tokens, &fault)) {
-        return;
+    if (gateway->options.tokens != NULL &&
+        token_verifier_take_fault(gateway->options.tokens, &fault)) {
+        gateway_log(gateway, peer, event, log_text("reason", token_reason_name(fault.reason)),
+                    log_text("why", fault.why));
+    } else if (objection.reason != NULL) {
+        gateway_log(gateway, peer, event, log_text("reason", objection.reason),
+                    log_text("why", objection.why));
     }
-    gateway_log(gateway, peer,
-                fault.kind == CLAIMS_CONNECTION ? "token refused" : "subscription token refused",
-                log_text("reason", token_reason_name(fault.reason)), log_text("why", fault.why));
 }

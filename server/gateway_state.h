@@ -4,15 +4,16 @@
 /*
  * The gateway's state, and the steps that its files share: gateway.c (itself), gateway_peer.c (the
  * life of a peer), gateway_deadline.c (and its times), gateway_http.c (requests), gateway_api.c
- * (those of back ends), gateway_frames.c (frames and messages), gateway_place.c (who may come),
- * gateway_rate.c (how fast they may talk), gateway_close.c (goodbye), gateway_log.c (what is told
- * of a peer).
+ * (those of back ends), gateway_frames.c (frames and messages), gateway_commands.c (those of the
+ * chat), gateway_place.c (who may come), gateway_rate.c (how fast they may talk), gateway_close.c
+ * (goodbye), gateway_log.c (what is told of a peer).
  *
  * Private to server/gateway*.c. ON the gateway's reactor.
  */
 #include <stddef.h>
 #include <stdint.h>
 
+#include "chat/claims.h"
 #include "chat/limits.h"
 #include "chat/quota.h"
 #include "core/annot.h"
@@ -114,8 +115,9 @@ void gateway_debug(const struct gateway *gateway, const struct peer *peer, const
 void gateway_log_closed(const struct gateway *gateway, const struct peer *peer, enum metrics_id why,
                         int reason) ON_REACTOR;
 
-/* gateway_log.c: after a command that may show a token: what was wrong with it, if anything. */
-void gateway_log_token(const struct gateway *gateway, const struct peer *peer) ON_REACTOR;
+/* gateway_log.c: after a command that may show such a token: why it did not do, if it did not. */
+void gateway_log_token(const struct gateway *gateway, const struct peer *peer,
+                       enum claims_kind kind) ON_REACTOR;
 
 /* gateway_close.c: the input is over; after its replies it gets a close frame with this code. */
 void gateway_end(struct gateway *gateway, struct peer *peer, uint16_t code) ON_REACTOR;
@@ -190,7 +192,11 @@ size_t gateway_read_frames(struct gateway *gateway, struct peer *peer, struct sp
 /* gateway_frames.c: what there is of a message, if there is anything. */
 void gateway_free_assembly(struct peer *peer);
 
-/* gateway_frames.c: goes on with held commands. False: they still wait. */
+/* gateway_commands.c: a whole message of the chat. */
+void gateway_take_commands(struct gateway *gateway, struct peer *peer,
+                           const struct stream_event *event) ON_REACTOR;
+
+/* gateway_commands.c: goes on with held commands. False: they still wait. */
 bool gateway_read_held(struct gateway *gateway, struct peer *peer) ON_REACTOR;
 
 #endif /* SERVER_GATEWAY_STATE_H */

@@ -17,16 +17,16 @@
 #include "net/backend_choose.h"
 #include "net/tls_memory.h"
 #include "proto/simd.h"
-#include "server/api_key.h"
 #include "server/args.h"
 #include "server/config.h"
 #include "server/config_source.h"
 #include "server/control.h"
 #include "server/explain.h"
 #include "server/libraries.h"
+#include "server/listening.h"
 #include "server/memory.h"
+#include "server/settings.h"
 #include "server/store_program.h"
-#include "server/token_keys.h"
 #include "server/token_program.h"
 
 enum { EXIT_USAGE = 2 };
@@ -58,19 +58,29 @@ static uint64_t raise_open_files(void)
     return limit.rlim_cur;
 }
 
-/* All of it as it is used, after a look at the key files that it names. */
+/* Do the files that it names hold what they should? */
+static bool files_are_good(const struct config *config, char *error, size_t error_size)
+{
+    struct listening listening;
+    struct settings *settings = settings_create(config, NULL, NULL, error, error_size);
+    if (settings == NULL) {
+        return false;
+    }
+    settings_destroy(settings);
+    const int result = listening_init(&listening, config, error, error_size);
+    listening_deinit(&listening);
+    return result == 0;
+}
+
+/* All of it as it is used. */
 static int show_config(const struct config *config)
 {
     char error[CONFIG_ERROR_SIZE] = "";
-    struct token_keys *keys = token_keys_create(&config->client, error);
-    struct api_key api_key;
 
-    if (keys == NULL || !api_key_load(&api_key, &config->http_api, error, sizeof(error))) {
-        token_keys_unref(keys);
+    if (!files_are_good(config, error, sizeof(error))) {
         (void)fprintf(stderr, "parleyd: %s\n", error);
         return EXIT_USAGE;
     }
-    token_keys_unref(keys);
     return config_describe(config, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -135,17 +145,12 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "parleyd: %s\n", error);
         return EXIT_FAILURE;
     }
-    struct memory_limit memory;
-    memory_limit_find(&memory, "");
-    const struct config_source source = {
+    struct config_source source = {
         .args = &args,
-        .facts =
-            {
-                .cpu_count = (uint32_t)cpu_count(),
-                .open_files_max = raise_open_files(),
-                .memory_max = memory.bytes,
-            },
+        .facts = {.cpu_count = (uint32_t)cpu_count(), .open_files_max = raise_open_files()},
     };
+    memory_limit_find(&source.memory, "");
+    source.facts.memory_max = source.memory.bytes;
     struct config config;
     if (config_source_read(&source, &config, error, sizeof(error)) != 0) {
         (void)fprintf(stderr, "parleyd: %s\n", error);

@@ -48,8 +48,8 @@ static uint32_t page_bytes(const struct config *config)
     return fair < most ? (uint32_t)fair : most;
 }
 
-/* Of commands; a rate that is off has no burst either. */
-static struct limits_rate command_rate(uint32_t per_second, uint32_t burst)
+/* A rate that is off has no burst either. */
+static struct limits_rate rate_of(uint32_t per_second, uint32_t burst)
 {
     return (struct limits_rate){.per_second = per_second, .burst = per_second == 0 ? 0 : burst};
 }
@@ -95,20 +95,19 @@ struct hub_options shard_hub_options(const struct shard *shard, const struct con
                 [QUOTA_ADDRESS] =
                     {
                         .count_max = config->client.address_connection_limit,
-                        .rate =
-                            {
-                                .per_second = config->client.address_handshake_rate,
-                                .burst = config->client.address_handshake_burst,
-                            },
-                        .commands = command_rate(config->client.address_command_rate,
-                                                 config->client.address_command_burst),
+                        .rate = rate_of(config->client.address_handshake_rate,
+                                        config->client.address_handshake_burst),
+                        .commands = rate_of(config->client.address_command_rate,
+                                            config->client.address_command_burst),
                         .dry_run = config->client.address_limits_dry_run,
                     },
                 [QUOTA_USER] =
                     {
                         .count_max = config->client.user_connection_limit,
-                        .commands = command_rate(config->client.user_command_rate,
-                                                 config->client.user_command_burst),
+                        .rate = rate_of(config->client.user_connect_rate,
+                                        config->client.user_connect_burst),
+                        .commands = rate_of(config->client.user_command_rate,
+                                            config->client.user_command_burst),
                         .dry_run = config->client.user_limits_dry_run,
                     },
             },

@@ -193,6 +193,7 @@ void site_write_node(const struct site *site, struct json_writer *writer)
         .name = text(site->node_name),
         .version = text(PARLEY_VERSION),
         .client_count = sum(site, METRIC_SESSIONS),
+        .user_count = sum(site, METRIC_USERS),
         .channel_count = sum(site, METRIC_CHANNELS),
         .subscription_count = sum(site, METRIC_SUBSCRIPTIONS),
         .uptime_s = (uint64_t)time(NULL) - site->process.started_s,

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chat/post.h"
-#include "core/bus.h"
 #include "core/check.h"
 #include "core/metrics.h"
 #include "core/monotime.h"
@@ -17,33 +15,18 @@
 #include "server/config.h"
 #include "server/jwks.h"
 #include "server/token_keys.h"
+#include "server/token_sets.h"
 
 enum {
     HEADER_DEPTH_MAX = 8,
     MS_PER_S = 1000,
-    SECTION_COUNT = 2,  /* one for each kind of tokens */
-    MISSING_COUNT = 64, /* a name takes the place of another one that falls on it */
-};
-
-/* A name of a key that the set of that generation had not. */
-struct missing {
-    uint64_t generation;
-    size_t kid_size; /* 0: nobody's */
-    uint8_t kid[TOKEN_KEY_NAME_SIZE_MAX];
-};
-
-/* What came from the endpoint of one section. */
-struct fetched {
-    struct jwks *set; /* NULL: nothing yet */
-    bool is_asked;    /* for a newer one */
-    struct missing missing[MISSING_COUNT];
 };
 
 struct token_verifier {
     struct token_verifier_options options;
     struct claims_verifier seam;
     struct token_keys *keys;
-    struct fetched fetched[SECTION_COUNT];
+    struct token_sets sets; /* from endpoints */
     const char *why;
     struct token_fault fault; /* of the last token; TOKEN_GOOD: none, or it was taken */
     struct token_claims claims;
@@ -106,6 +89,11 @@ struct token_verifier *token_verifier_create(const struct token_verifier_options
     if (verifier != NULL) {
         verifier->options = *options;
         verifier->options.keys = NULL; /* those of the first time may go */
+        verifier->sets.source = (struct token_sets_source){
+            .bus = options->bus,
+            .port = options->port,
+            .source_port = options->source_port,
+        };
         verifier->keys = options->keys;
         verifier->seam = (struct claims_verifier){.verify = verify_for_hub, .context = verifier};
         verifier->why = "";
@@ -117,9 +105,7 @@ struct token_verifier *token_verifier_create(const struct token_verifier_options
 void token_verifier_destroy(struct token_verifier *verifier)
 {
     if (verifier != NULL) {
-        for (size_t i = 0; i < SECTION_COUNT; i++) {
-            jwks_unref(verifier->fetched[i].set);
-        }
+        token_sets_deinit(&verifier->sets);
         token_keys_unref(verifier->keys);
         free(verifier);
     }
@@ -134,10 +120,7 @@ void token_verifier_renew_keys(struct token_verifier *verifier, struct token_key
 void token_verifier_renew_set(struct token_verifier *verifier, enum claims_kind kind,
                               struct jwks *set)
 {
-    struct fetched *fetched = &verifier->fetched[kind];
-    jwks_unref(fetched->set);
-    fetched->set = set;
-    fetched->is_asked = false;
+    token_sets_renew(&verifier->sets, kind, set);
 }
 
 const char *token_verifier_why(const struct token_verifier *verifier)
@@ -243,71 +226,30 @@ static enum token_reason read_header(struct token_verifier *verifier, struct byt
 
 /* -- its key ----------------------------------------------------------------------------------- */
 
-static struct missing *place_of(struct fetched *fetched, struct bytes kid)
-{
-    size_t hash = 0;
-    for (size_t i = 0; i < kid.size; i++) {
-        hash = hash * 31 + kid.data[i];
-    }
-    return &fetched->missing[hash % MISSING_COUNT];
-}
-
-static void ask_for_newer(struct token_verifier *verifier, enum claims_kind section)
-{
-    const struct token_verifier_options *const options = &verifier->options;
-    struct fetched *fetched = &verifier->fetched[section];
-    const struct post post = {
-        .kind = POST_WANT_KEYS,
-        .want_keys = {.generation = jwks_generation(fetched->set), .kind = (uint32_t)section},
-    };
-    const struct bus_post packed = post_pack(&post);
-
-    if (!fetched->is_asked) {
-        /* Without room the next one asks. */
-        fetched->is_asked =
-            bus_tell(options->bus, options->port, options->source_port, &packed) == BUS_POSTED;
-    }
-}
-
-/* The set that was fetched last has no such key: has the next one? */
-static enum token_reason miss(struct token_verifier *verifier, enum claims_kind section,
-                              struct bytes kid)
-{
-    struct fetched *fetched = &verifier->fetched[section];
-    const uint64_t generation = jwks_generation(fetched->set);
-    struct missing *missing = place_of(fetched, kid);
-    const bool is_known = missing->kid_size == kid.size && kid.size > 0 &&
-                          memcmp(missing->kid, kid.data, kid.size) == 0;
-
-    const bool is_asked_for = is_known && missing->generation < generation;
-    if (kid.size == 0 || is_asked_for || verifier->options.source_port == 0) {
-        return refuse(verifier, TOKEN_UNKNOWN_KEY, "its key is not in the key set");
-    }
-    if (!is_known) {
-        *missing = (struct missing){.generation = generation, .kid_size = kid.size};
-        memcpy(missing->kid, kid.data, kid.size);
-    }
-    ask_for_newer(verifier, section);
-    return refuse(verifier, TOKEN_UNAVAILABLE, "its key is not in the key set, which may be old");
-}
-
 static enum token_reason find_in_set(struct token_verifier *verifier, enum claims_kind kind,
                                      const struct header *header, enum token_algorithm algorithm,
                                      const struct token_key **key)
 {
-    const enum claims_kind section = token_keys_section(verifier->keys, kind);
+    static const char unknown[] = "its key is not in the key set";
     const struct jwks *const of_file = token_keys_set(verifier->keys, kind);
-    const struct jwks *const set = of_file != NULL ? of_file : verifier->fetched[section].set;
 
-    if (set == NULL) {
-        return refuse(verifier, TOKEN_UNAVAILABLE, "there is no key set yet");
+    if (of_file != NULL) {
+        *key = jwks_find(of_file, header->kid, algorithm);
+        return *key != NULL ? TOKEN_GOOD : refuse(verifier, TOKEN_UNKNOWN_KEY, unknown);
     }
-    *key = jwks_find(set, header->kid, algorithm);
-    if (*key != NULL) {
+    const enum claims_kind section = token_keys_section(verifier->keys, kind);
+    switch (token_sets_find(&verifier->sets, section, header->kid, algorithm, key)) {
+    case TOKEN_SETS_FOUND:
         return TOKEN_GOOD;
+    case TOKEN_SETS_NONE:
+        return refuse(verifier, TOKEN_UNAVAILABLE, "there is no key set yet");
+    case TOKEN_SETS_ASKED:
+        return refuse(verifier, TOKEN_UNAVAILABLE,
+                      "its key is not in the key set, which may be old");
+    case TOKEN_SETS_UNKNOWN:
+        return refuse(verifier, TOKEN_UNKNOWN_KEY, unknown);
     }
-    return of_file == NULL ? miss(verifier, section, header->kid)
-                           : refuse(verifier, TOKEN_UNKNOWN_KEY, "its key is not in the key set");
+    NEVER("a verdict that is not one");
 }
 
 static enum token_reason find_key(struct token_verifier *verifier, enum claims_kind kind,
@@ -469,7 +411,7 @@ enum token_reason token_verify(struct token_verifier *verifier, enum claims_kind
         const int id = METRIC_TOKENS_REJECTED_TOO_LONG + (int)reason - (int)TOKEN_TOO_LONG;
         metrics_add(metrics, (enum metrics_id)id, 1);
     }
-    verifier->fault = (struct token_fault){.kind = kind, .reason = reason};
+    verifier->fault = (struct token_fault){.reason = reason};
     return reason;
 }
 

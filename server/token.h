@@ -12,10 +12,8 @@
  * Owner     who created it. Claims are views of the verifier's memory until it is asked again.
  * Threads   one: each reactor has its own. Keys and rules are frozen and shared.
  * Time      of the clock on the wall, which the caller brings.
- * Sets      of keys that come from an endpoint: whoever names a key that the set has not is told
- *           "not yet", once, and a newer set is asked for; if that has not got it either, it is
- *           unknown. Of such names the last few are remembered.
- * Not here  keys (token_key.h, token_keys.h), reading claims (token_claims.h).
+ * Not here  keys (token_key.h, token_keys.h), sets of them from an endpoint (token_sets.h), reading
+ *           claims (token_claims.h).
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -83,7 +81,6 @@ const char *token_verifier_why(const struct token_verifier *verifier);
 
 /* The last refusal, once: true if there was one that nobody has taken. */
 struct token_fault {
-    enum claims_kind kind;
     enum token_reason reason;
     const char *why; /* as above */
 };

@@ -16,8 +16,9 @@
 #include "store/complain.h"
 #include "store/damage.h"
 #include "store/gather.h"
+#include "store/opening.h"
+#include "store/output.h"
 #include "store/reader.h"
-#include "store/repair.h"
 #include "store/sweep.h"
 
 enum {
@@ -29,7 +30,6 @@ enum {
     SLOW_COMMIT_MS = 1000,
     MOVE_SIZE = 65536,       /* bytes of questions without a group, after which the rest moves */
     LAST_ANSWERS_MS = 10000, /* that the other side may take to read them */
-    REPAIR_TRIES_MAX = 3,
 };
 
 struct answer {
@@ -50,9 +50,7 @@ struct child {
     size_t parsed;
     size_t end;
 
-    uint8_t *output; /* [output_begin, output_end) waits for the socket */
-    size_t output_begin;
-    size_t output_end;
+    struct output output;
 
     struct answer *answers; /* to the batches of the open group, in order */
     size_t answer_count;
@@ -64,57 +62,6 @@ struct child {
     enum child_end end_reason; /* other than CHILD_ENDED: the loop is over */
     struct wire_stats stats;
 };
-
-/* --- Answers --- */
-
-static size_t output_room(const struct child *child)
-{
-    return OUTPUT_SIZE - (child->output_end - child->output_begin);
-}
-
-/* Room for `size` bytes of body at the end of the output; the caller has looked at output_room. */
-static uint8_t *begin_answer(struct child *child, size_t size)
-{
-    if (OUTPUT_SIZE - child->output_end < size + WIRE_HEADER_SIZE) {
-        memmove(child->output, child->output + child->output_begin,
-                child->output_end - child->output_begin);
-        child->output_end -= child->output_begin;
-        child->output_begin = 0;
-    }
-    CHECK(OUTPUT_SIZE - child->output_end >= size + WIRE_HEADER_SIZE);
-    return child->output + child->output_end + WIRE_HEADER_SIZE;
-}
-
-static void end_answer(struct child *child, enum wire_type type, uint64_t id, size_t body_size)
-{
-    const struct wire_header header = {.id = id, .body_size = (uint32_t)body_size, .type = type};
-    wire_write_header(&header, child->output + child->output_end);
-    child->output_end += WIRE_HEADER_SIZE + body_size;
-}
-
-static void flush_output(struct child *child)
-{
-    while (child->output_begin < child->output_end) {
-        const ssize_t sent =
-            send(child->options->fd, child->output + child->output_begin,
-                 child->output_end - child->output_begin, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            if (errno != EAGAIN) {
-                /* Nobody hears us any more; what has come is stored all the same. */
-                child->output_begin = child->output_end;
-                child->input_ended = true;
-            }
-            break;
-        }
-        child->output_begin += (size_t)sent;
-    }
-    if (child->output_begin == child->output_end) {
-        child->output_begin = child->output_end = 0;
-    }
-}
 
 /* --- Commits --- */
 
@@ -160,8 +107,8 @@ static void commit_group(struct child *child)
     }
     for (size_t i = 0; i < child->answer_count; i++) {
         const struct answer *const answer = &child->answers[i];
-        uint8_t *const body = begin_answer(child, WIRE_COMMITTED_SIZE);
-        end_answer(child, WIRE_COMMITTED, answer->id,
+        uint8_t *const body = output_begin(&child->output, WIRE_COMMITTED_SIZE);
+        output_end(&child->output, WIRE_COMMITTED, answer->id,
                    wire_write_committed(&answer->committed, body));
     }
     child->answer_count = 0;
@@ -195,6 +142,7 @@ static void look_at_space(struct child *child)
     const uint64_t free_bytes = (uint64_t)space.f_bavail * space.f_frsize;
     const bool is_low = free_bytes < child->options->free_bytes_min;
     child->stats.free_bytes = free_bytes;
+    child->stats.is_full = is_low;
     if (is_low && !child->space_is_low) {
         char text[96];
         (void)snprintf(text, sizeof(text), "%llu bytes are left, %llu are kept free",
@@ -270,8 +218,8 @@ static enum wire_verdict take_stat(struct child *child, uint64_t id, struct byte
     }
     look_at_space(child);
     child->options->ops->stats(child->engine, &child->stats);
-    uint8_t *const answer = begin_answer(child, WIRE_STATS_SIZE);
-    end_answer(child, WIRE_STATS, id, wire_write_stats(&child->stats, answer));
+    uint8_t *const answer = output_begin(&child->output, WIRE_STATS_SIZE);
+    output_end(&child->output, WIRE_STATS, id, wire_write_stats(&child->stats, answer));
     child->stats.commit_ns_max = 0;
     return WIRE_OK;
 }
@@ -299,7 +247,7 @@ static enum wire_verdict take_frame(struct child *child, const struct wire_heade
 /* Whether one more frame may be taken: its answer, and those of the group, have room. */
 static bool may_take(const struct child *child)
 {
-    return output_room(child) >= ANSWER_SIZE_MAX + ANSWERS_SIZE_MAX &&
+    return output_room(&child->output) >= ANSWER_SIZE_MAX + ANSWERS_SIZE_MAX &&
            child->answer_count < ANSWERS_MAX && gather_has_room(child->gather) &&
            (child->parsed < child->options->group_bytes_max || !group_is_open(child));
 }
@@ -377,7 +325,7 @@ static void wait_for_socket(const struct child *child, bool wants_input)
 {
     struct pollfd poll_fd = {.fd = child->options->fd};
     poll_fd.events = (short)((wants_input && !child->input_ended ? POLLIN : 0) |
-                             (child->output_begin < child->output_end ? POLLOUT : 0));
+                             (output_waits(&child->output) ? POLLOUT : 0));
     uint64_t due_ns = sweep_next_ns(child->sweep);
     if (group_is_open(child)) {
         due_ns = child->group_began_ns + child->options->linger_us * MONOTIME_NS_PER_US;
@@ -387,18 +335,6 @@ static void wait_for_socket(const struct child *child, bool wants_input)
     const struct timespec timeout = {.tv_sec = (time_t)(wait_ns / MONOTIME_NS_PER_S),
                                      .tv_nsec = (long)(wait_ns % MONOTIME_NS_PER_S)};
     (void)ppoll(&poll_fd, 1, &timeout, NULL);
-}
-
-/* The other side has said all it has to say, and may still read; or it is gone. */
-static void flush_last(struct child *child)
-{
-    const uint64_t end_ns = monotime_read() + LAST_ANSWERS_MS * MONOTIME_NS_PER_MS;
-    flush_output(child);
-    while (child->output_begin < child->output_end && monotime_read() < end_ns) {
-        struct pollfd poll_fd = {.fd = child->options->fd, .events = POLLOUT};
-        (void)poll(&poll_fd, 1, 100);
-        flush_output(child);
-    }
 }
 
 static void serve(struct child *child)
@@ -414,7 +350,9 @@ static void serve(struct child *child)
             monotime_read() >= sweep_next_ns(child->sweep)) {
             sweep_some(child);
         }
-        flush_output(child);
+        if (!output_flush(&child->output)) {
+            child->input_ended = true; /* what has come is stored all the same */
+        }
         if (over && took_all) {
             break;
         }
@@ -425,7 +363,7 @@ static void serve(struct child *child)
     if (group_is_open(child) && child->end_reason != CHILD_NOT_STORED) {
         commit_group(child);
     }
-    flush_last(child);
+    output_flush_last(&child->output, LAST_ANSWERS_MS);
 }
 
 /* --- Start and end --- */
@@ -435,7 +373,7 @@ static void child_free(struct child *child)
     sweep_destroy(child->sweep);
     gather_destroy(child->gather);
     free(child->input);
-    free(child->output);
+    output_free(&child->output);
     free(child->answers);
 }
 
@@ -444,7 +382,7 @@ static bool child_allocate(struct child *child)
     const struct child_options *const options = child->options;
     child->input_size = options->group_bytes_max + (size_t)FRAME_SIZE_MAX;
     child->input = malloc(child->input_size);
-    child->output = malloc(OUTPUT_SIZE);
+    const bool has_output = output_allocate(&child->output, options->fd, OUTPUT_SIZE);
     child->answers = calloc(ANSWERS_MAX, sizeof(child->answers[0]));
     child->gather = gather_create(options->ops, child->engine, options->streams_max);
     const struct sweep_options sweep = {
@@ -455,66 +393,16 @@ static bool child_allocate(struct child *child)
         .streams_per_s = options->sweep_per_s,
     };
     child->sweep = sweep_create(&sweep);
-    return child->input != NULL && child->output != NULL && child->answers != NULL &&
-           child->gather != NULL && child->sweep != NULL;
+    return child->input != NULL && has_output && child->answers != NULL && child->gather != NULL &&
+           child->sweep != NULL;
 }
 
 static void say_ready(struct child *child, uint64_t open_ns)
 {
-    uint8_t *const body = begin_answer(child, 8);
+    uint8_t *const body = output_begin(&child->output, 8);
     codec_put_u64(body, open_ns / MONOTIME_NS_PER_US);
-    end_answer(child, WIRE_READY, 0, 8);
-    flush_output(child);
-}
-
-/* What is noted to be damaged is repaired. False: it is not. */
-static bool mend(struct child *child)
-{
-    const char *const path = child->options->engine.path;
-    struct damage damage;
-    char error[ENGINE_ERROR_SIZE] = "";
-    if (!damage_find(path, &damage)) {
-        return true;
-    }
-    if (damage.tries >= REPAIR_TRIES_MAX) {
-        complain("the store is damaged, and could not be repaired (its file DAMAGED says so)",
-                 damage.reason);
-        return false;
-    }
-    damage.tries++;
-    damage_note(path, &damage);
-    if (!repair_table(child->options->ops, &child->options->engine, &damage, &child->stats,
-                      error)) {
-        complain("the store is damaged, and was not repaired", error);
-        return false;
-    }
-    damage_forget(path);
-    return true;
-}
-
-/* A table that cannot be opened is repaired at once; one each time. */
-static enum child_end open_engine(struct child *child)
-{
-    const struct child_options *const options = child->options;
-    char error[ENGINE_ERROR_SIZE] = "";
-    struct damage damage;
-    if (!mend(child)) {
-        return CHILD_NOT_REPAIRED;
-    }
-    enum engine_result result = options->ops->open(&options->engine, &child->engine, error);
-    if (result == ENGINE_DAMAGED && damage_read(error, &damage)) {
-        complain(options->engine.path, error);
-        damage_note(options->engine.path, &damage);
-        if (!mend(child)) {
-            return CHILD_NOT_REPAIRED;
-        }
-        result = options->ops->open(&options->engine, &child->engine, error);
-    }
-    if (result != ENGINE_OK) {
-        complain(options->engine.path, error);
-        return CHILD_NOT_OPENED;
-    }
-    return CHILD_ENDED;
+    output_end(&child->output, WIRE_READY, 0, 8);
+    (void)output_flush(&child->output); /* who does not hear it, the loop finds out */
 }
 
 enum child_end child_run(const struct child_options *options)
@@ -522,11 +410,12 @@ enum child_end child_run(const struct child_options *options)
     CHECK(options->group_bytes_max > 0);
     struct child child = {.options = options};
     const uint64_t began_ns = monotime_read();
-    enum child_end end = open_engine(&child);
-    if (end != CHILD_ENDED) {
-        return end;
+    const enum opening opened =
+        opening_run(options->ops, &options->engine, &child.stats, &child.engine);
+    if (opened != OPENING_DONE) {
+        return opened == OPENING_FAILED ? CHILD_NOT_OPENED : CHILD_NOT_REPAIRED;
     }
-    end = CHILD_NO_MEMORY;
+    enum child_end end = CHILD_NO_MEMORY;
     child.end_reason = CHILD_ENDED;
     if (child_allocate(&child)) {
         const struct reader_options reads = {options->ops, child.engine, options->reads_fd,

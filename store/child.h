@@ -12,9 +12,8 @@
  * Threads   one, and what reader.h and sweep.h have.
  * Failures  after a commit that failed the loop ends, and the group has no answer: an engine that
  *           could not write cannot say what it wrote. Whoever starts the program again learns it.
- * Damage    a table that the engine cannot read, as it opens or when a commit says so, is noted,
- *           and repaired before the store is opened the next time (repair.h). After three tries the
- *           store stays closed, and each start says why.
+ * Damage    a table that the engine cannot read, as a commit says, is noted, and repaired before
+ *           the store is opened the next time (opening.h).
  * Full      while answers wait for room in the socket, no question is taken.
  * Not here  flags (main.c), what is allowed in a stream (gather.h).
  */

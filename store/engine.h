@@ -51,11 +51,8 @@ enum engine_op {
     ENGINE_PUT_RECORD,  /* stream_id, record */
     ENGINE_PUT_META,    /* name, meta */
     ENGINE_DELETE_META, /* name */
-    ENGINE_PUT_KEY,     /* stream_id, name, key */
     /* Of stream_id, records in [from, below). */
     ENGINE_DELETE_RECORDS,
-    /* All keys of stream_id. */
-    ENGINE_DELETE_KEYS,
     /* The next stream gets this id. */
     ENGINE_PUT_NEXT_ID,
 };
@@ -67,7 +64,6 @@ struct engine_entry {
     union {
         struct wire_record record;
         struct record_meta meta;
-        struct record_key key;
         struct {
             uint64_t from;
             uint64_t below;
@@ -94,12 +90,10 @@ struct engine_reading {
     struct engine_visitor visitor; /* its context is begin()'s, too */
 };
 
-/* All channels or all keys, for people who look: the views live until the return. */
+/* All channels, by name: the views live until the return. */
 struct engine_inspector {
-    /* meta is NULL when it does not check. Sorted by name. */
+    /* meta is NULL when it does not check. */
     bool (*on_channel)(void *context, struct bytes channel, const struct record_meta *meta);
-    /* key is NULL when it does not check. */
-    bool (*on_key)(void *context, uint64_t stream_id, const struct record_key *key);
     void *context;
     struct bytes after; /* channels behind this one only; empty: all */
     bool reverse;       /* channels from the last one on; without `after` */
@@ -110,7 +104,7 @@ enum engine_part {
     ENGINE_PART_NONE = 0,
     ENGINE_PART_RECORDS,
     ENGINE_PART_CHANNELS,
-    ENGINE_PART_KEYS,
+    ENGINE_PART_UNUSED, /* nobody needs what is in it */
     ENGINE_PART_ROOT,
 };
 
@@ -167,10 +161,10 @@ struct engine_ops {
     /* The id for the next new stream; 1 in an empty store. */
     uint64_t (*next_stream_id)(struct engine *engine);
 
-    /* Fills streams, records, keys, disk_bytes and memory_bytes. */
+    /* Fills streams, records, disk_bytes and memory_bytes. */
     void (*stats)(struct engine *engine, struct wire_stats *stats);
 
-    /* Visits what the inspector has functions for; not OK when the engine cannot read on. */
+    /* Not OK when the engine cannot read on. */
     enum engine_result (*inspect)(struct engine *engine, const struct engine_inspector *inspector,
                                   char error[static ENGINE_ERROR_SIZE]);
 

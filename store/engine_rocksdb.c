@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine on RocksDB. Four column families share one log:
+ * The engine on RocksDB. Three column families share one log:
  *
  *   streams  read by range only, so the filter is over the stream id (the first eight bytes)
- *   meta     point reads; `keys` too
+ *   meta     point reads
  *   default  two values: the format, and the id for the next stream
  *
  * Reads of `streams` look past range tombstones. They may: who reads asks from the first offset
@@ -28,7 +28,9 @@
 
 enum { FORMAT = 2 }; /* 1 did not know how long a stream is kept */
 
-const char *const engine_family_names[FAMILY_COUNT] = {"default", "streams", "meta", "keys"};
+const char *const engine_family_names[FAMILY_COUNT] = {"default", "streams", "meta"};
+/* Stores of before 0.1 have it, too. Nothing was ever put there. */
+static const char former_family_name[] = "keys";
 const char engine_next_id_key[] = "next stream id";
 static const char format_key[] = "parley format";
 
@@ -58,21 +60,58 @@ static void engine_free(struct engine *engine)
     free(engine);
 }
 
+static enum engine_result refuse_others(char error[static ENGINE_ERROR_SIZE])
+{
+    (void)snprintf(error, ENGINE_ERROR_SIZE, "is no store: it is a database of others");
+    return ENGINE_FAILED;
+}
+
+/*
+ * Of a database without our families: a first start that was cut off has left it empty. In one of
+ * others nothing may be made, not even a family: they could not open it any more.
+ */
+static enum engine_result judge_unfinished(const struct engine *engine, const char *path,
+                                           char error[static ENGINE_ERROR_SIZE])
+{
+    char *failure = NULL;
+    rocksdb_t *const db =
+        rocksdb_open_for_read_only(engine->options[FAMILY_DEFAULT], path, 0, &failure);
+    if (failure != NULL) {
+        return engine_settle(failure, error);
+    }
+    rocksdb_iterator_t *const iterator = rocksdb_create_iterator(db, engine->read_point);
+    rocksdb_iter_seek_to_first(iterator);
+    const bool is_empty = !rocksdb_iter_valid(iterator);
+    rocksdb_iter_destroy(iterator);
+    rocksdb_close(db);
+    return is_empty ? ENGINE_OK : refuse_others(error);
+}
+
+static bool is_ours(const char *name)
+{
+    bool ours = false;
+    for (int i = 0; i < FAMILY_COUNT; i++) {
+        ours = ours || strcmp(name, engine_family_names[i]) == 0;
+    }
+    return ours;
+}
+
 /* A database that has other column families than ours was made by somebody else. */
 static enum engine_result judge_families(const struct engine *engine, const char *path,
-                                         char error[static ENGINE_ERROR_SIZE])
+                                         bool *has_former, char error[static ENGINE_ERROR_SIZE])
 {
     size_t count = 0;
+    size_t ours = 0;
     char *failure = NULL;
     char **const names =
         rocksdb_list_column_families(engine->options[FAMILY_DEFAULT], path, &count, &failure);
     enum engine_result result = engine_settle(failure, error);
     for (size_t i = 0; i < count && result == ENGINE_OK; i++) {
-        bool known = false;
-        for (int j = 0; j < FAMILY_COUNT; j++) {
-            known = known || strcmp(names[i], engine_family_names[j]) == 0;
-        }
-        if (!known) {
+        if (is_ours(names[i])) {
+            ours++;
+        } else if (strcmp(names[i], former_family_name) == 0) {
+            *has_former = true;
+        } else {
             (void)snprintf(error, ENGINE_ERROR_SIZE,
                            "is no store: it is a database of others, with a table %.100s",
                            names[i]);
@@ -80,7 +119,8 @@ static enum engine_result judge_families(const struct engine *engine, const char
         }
     }
     rocksdb_list_column_families_destroy(names, count);
-    return result;
+    return result == ENGINE_OK && ours < FAMILY_COUNT ? judge_unfinished(engine, path, error)
+                                                      : result;
 }
 
 static enum engine_result get_number(struct engine *engine, const char *key, uint64_t *number,
@@ -123,8 +163,7 @@ static enum engine_result settle_format(struct engine *engine, enum engine_mode 
     if (result == ENGINE_ABSENT) {
         if (mode == ENGINE_READ_ONLY || !family_is_empty(engine, FAMILY_DEFAULT) ||
             !family_is_empty(engine, FAMILY_META)) {
-            (void)snprintf(error, ENGINE_ERROR_SIZE, "is no store: it is a database of others");
-            return ENGINE_FAILED;
+            return refuse_others(error);
         }
         engine->next_id = 1;
         engine_put_number(engine, format_key, FORMAT);
@@ -158,24 +197,44 @@ static bool is_read_only(enum engine_mode mode)
     return mode == ENGINE_READ_ONLY || mode == ENGINE_SURVEY;
 }
 
-static enum engine_result open_database(struct engine *engine, const struct engine_options *wanted,
-                                        char error[static ENGINE_ERROR_SIZE])
+/* It is not needed. Who may write takes it away. */
+static enum engine_result close_former(struct engine *engine,
+                                       rocksdb_column_family_handle_t *former, bool drops,
+                                       char error[static ENGINE_ERROR_SIZE])
 {
     char *failure = NULL;
-    const rocksdb_options_t *options[FAMILY_COUNT];
+    if (drops) {
+        rocksdb_drop_column_family(engine->db, former, &failure);
+    }
+    rocksdb_column_family_handle_destroy(former);
+    return engine_settle(failure, error);
+}
+
+static enum engine_result open_database(struct engine *engine, const struct engine_options *wanted,
+                                        bool has_former, char error[static ENGINE_ERROR_SIZE])
+{
+    char *failure = NULL;
+    const char *names[FAMILY_COUNT + 1] = {[FAMILY_COUNT] = former_family_name};
+    const rocksdb_options_t *options[FAMILY_COUNT + 1] = {[FAMILY_COUNT] =
+                                                              engine->options[FAMILY_META]};
+    rocksdb_column_family_handle_t *families[FAMILY_COUNT + 1];
+    const bool reads_only = is_read_only(wanted->mode);
+    const int count = FAMILY_COUNT + has_former;
     for (int i = 0; i < FAMILY_COUNT; i++) {
+        names[i] = engine_family_names[i];
         options[i] = engine->options[i];
     }
-    if (is_read_only(wanted->mode)) {
-        engine->db = rocksdb_open_for_read_only_column_families(
-            options[0], wanted->path, FAMILY_COUNT, engine_family_names, options, engine->families,
-            0, &failure);
-    } else {
-        engine->db =
-            rocksdb_open_column_families(options[0], wanted->path, FAMILY_COUNT,
-                                         engine_family_names, options, engine->families, &failure);
+    engine->db = reads_only
+                     ? rocksdb_open_for_read_only_column_families(
+                           options[0], wanted->path, count, names, options, families, 0, &failure)
+                     : rocksdb_open_column_families(options[0], wanted->path, count, names, options,
+                                                    families, &failure);
+    if (failure != NULL) {
+        return engine_settle(failure, error);
     }
-    return engine_settle(failure, error);
+    memcpy(engine->families, families, sizeof(engine->families));
+    return has_former ? close_former(engine, families[FAMILY_COUNT], !reads_only, error)
+                      : ENGINE_OK;
 }
 
 static enum engine_result judge_path(const struct engine_options *options, bool *is_new,
@@ -206,6 +265,7 @@ static enum engine_result rocks_open(const struct engine_options *options, struc
     CHECK(options->write_buffer_bytes > 0);
 
     bool is_new = false;
+    bool has_former = false;
     enum engine_result result = judge_path(options, &is_new, error);
     if (result != ENGINE_OK) {
         return result;
@@ -217,10 +277,10 @@ static enum engine_result rocks_open(const struct engine_options *options, struc
     }
     result = engine_create_options(opened, options, error);
     if (result == ENGINE_OK && !is_new) {
-        result = judge_families(opened, options->path, error);
+        result = judge_families(opened, options->path, &has_former, error);
     }
     if (result == ENGINE_OK) {
-        result = open_database(opened, options, error);
+        result = open_database(opened, options, has_former, error);
     }
     if (result == ENGINE_OK && options->mode != ENGINE_SURVEY) {
         result = settle_format(opened, options->mode, error);

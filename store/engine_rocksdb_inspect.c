@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "store/codec.h"
 #include "store/engine_rocksdb_private.h"
 
 enum { FORCE_BOTTOMMOST = 2 }; /* bottommost_level_compaction */
@@ -20,7 +19,6 @@ void engine_rocks_stats(struct engine *engine, struct wire_stats *stats)
     static const char estimate[] = "rocksdb.estimate-num-keys";
     stats->streams = property(engine, FAMILY_META, estimate);
     stats->records = property(engine, FAMILY_STREAMS, estimate);
-    stats->keys = property(engine, FAMILY_KEYS, estimate);
     stats->disk_bytes = 0;
     stats->memory_bytes = rocksdb_cache_get_usage(engine->cache);
     for (int i = 0; i < FAMILY_COUNT; i++) {
@@ -49,20 +47,13 @@ static void step(rocksdb_iterator_t *iterator, bool reverse)
     }
 }
 
-static bool inspect_entry(const rocksdb_iterator_t *iterator, enum family family,
-                          const struct engine_inspector *inspector)
+static bool inspect_channel(const rocksdb_iterator_t *iterator,
+                            const struct engine_inspector *inspector)
 {
-    const struct bytes key = engine_iterator_key(iterator);
-    const struct bytes value = engine_iterator_value(iterator);
-    if (family == FAMILY_META) {
-        struct record_meta meta;
-        const bool sound = record_read_meta(key, value, &meta);
-        return inspector->on_channel(inspector->context, key, sound ? &meta : NULL);
-    }
-    struct record_key read;
-    const bool sound = key.size >= 8 && record_read_key(key, value, &read);
-    return inspector->on_key(inspector->context, key.size >= 8 ? codec_get_u64_big(key.data) : 0,
-                             sound ? &read : NULL);
+    const struct bytes channel = engine_iterator_key(iterator);
+    struct record_meta meta;
+    const bool sound = record_read_meta(channel, engine_iterator_value(iterator), &meta);
+    return inspector->on_channel(inspector->context, channel, sound ? &meta : NULL);
 }
 
 static bool is_same(struct bytes a, struct bytes b)
@@ -70,44 +61,29 @@ static bool is_same(struct bytes a, struct bytes b)
     return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
 }
 
-static enum engine_result inspect_family(struct engine *engine, enum family family,
-                                         const struct engine_inspector *inspector,
-                                         char error[static ENGINE_ERROR_SIZE])
+enum engine_result engine_rocks_inspect(struct engine *engine,
+                                        const struct engine_inspector *inspector,
+                                        char error[static ENGINE_ERROR_SIZE])
 {
     rocksdb_readoptions_t *const options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(options, 0);
     rocksdb_iterator_t *const iterator =
-        rocksdb_create_iterator_cf(engine->db, options, engine->families[family]);
-    const bool reverse = family == FAMILY_META && inspector->reverse;
-    const struct bytes after = family == FAMILY_META ? inspector->after : (struct bytes){NULL, 0};
+        rocksdb_create_iterator_cf(engine->db, options, engine->families[FAMILY_META]);
+    const struct bytes after = inspector->after;
     if (after.size > 0) {
         rocksdb_iter_seek(iterator, engine_chars(after.data), after.size);
         if (rocksdb_iter_valid(iterator) && is_same(engine_iterator_key(iterator), after)) {
             rocksdb_iter_next(iterator);
         }
     } else {
-        seek_to_end(iterator, reverse);
+        seek_to_end(iterator, inspector->reverse);
     }
-    while (rocksdb_iter_valid(iterator) && inspect_entry(iterator, family, inspector)) {
-        step(iterator, reverse);
+    while (rocksdb_iter_valid(iterator) && inspect_channel(iterator, inspector)) {
+        step(iterator, inspector->reverse);
     }
     const enum engine_result result = engine_iterator_result(iterator, error);
     rocksdb_iter_destroy(iterator);
     rocksdb_readoptions_destroy(options);
-    return result;
-}
-
-enum engine_result engine_rocks_inspect(struct engine *engine,
-                                        const struct engine_inspector *inspector,
-                                        char error[static ENGINE_ERROR_SIZE])
-{
-    enum engine_result result = ENGINE_OK;
-    if (inspector->on_channel != NULL) {
-        result = inspect_family(engine, FAMILY_META, inspector, error);
-    }
-    if (result == ENGINE_OK && inspector->on_key != NULL) {
-        result = inspect_family(engine, FAMILY_KEYS, inspector, error);
-    }
     return result;
 }
 
@@ -125,12 +101,9 @@ void engine_rocks_reclaim(struct engine *engine, uint64_t from, uint64_t to)
     record_write_stream_key(to + 1, 0, end);
     rocksdb_compactoptions_t *const options = rocksdb_compactoptions_create();
     rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
-    static const enum family by_stream[] = {FAMILY_STREAMS, FAMILY_KEYS};
-    for (size_t i = 0; i < sizeof(by_stream) / sizeof(by_stream[0]); i++) {
-        rocksdb_compact_range_cf_opt(engine->db, engine->families[by_stream[i]], options,
-                                     engine_chars(begin), STREAM_PREFIX_SIZE, engine_chars(end),
-                                     STREAM_PREFIX_SIZE);
-    }
+    rocksdb_compact_range_cf_opt(engine->db, engine->families[FAMILY_STREAMS], options,
+                                 engine_chars(begin), STREAM_PREFIX_SIZE, engine_chars(end),
+                                 STREAM_PREFIX_SIZE);
     /* It is small, and what is left of streams in its last level counts in the figures. */
     rocksdb_compactoptions_set_bottommost_level_compaction(options, FORCE_BOTTOMMOST);
     rocksdb_compact_range_cf_opt(engine->db, engine->families[FAMILY_META], options, NULL, 0, NULL,

@@ -1,43 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
-#include "core/monotime.h"
 #include "store/engine_rocksdb_private.h"
 
 enum {
     TOLERATE_TORN_TAIL = 0, /* wal_recovery_mode: anything but an incomplete last record is fatal */
     BLOOM_BITS_PER_KEY = 10,
     BLOCK_SIZE = 4096, /* a read wants some records of it, and unpacks it as a whole */
-    KEY_SWEEP_S = 600, /* keys that expired are gone from the disk after about that long */
 };
-
-/* There is nothing to destroy, but the library calls it. */
-static void expiry_destroy(void *state)
-{
-    (void)state;
-}
-
-static const char *expiry_name(void *state)
-{
-    (void)state;
-    return "parley expiry";
-}
-
-/* True drops the key. One that does not check stays, so that `verify` can name it. */
-static unsigned char expiry_filter(void *state, int level, const char *key, size_t key_size,
-                                   const char *value, size_t value_size, char **new_value,
-                                   size_t *new_value_size, unsigned char *value_changed)
-{
-    (void)state;
-    (void)level;
-    (void)new_value;
-    (void)new_value_size;
-    *value_changed = 0;
-    struct record_key read;
-    return record_read_key((struct bytes){(const uint8_t *)key, key_size},
-                           (struct bytes){(const uint8_t *)value, value_size}, &read) &&
-           read.expires_ms < monotime_realtime_ms();
-}
 
 static void set_table_options(rocksdb_options_t *options, enum family family,
                               rocksdb_cache_t *cache)
@@ -119,23 +89,17 @@ enum engine_result engine_create_options(struct engine *engine, const struct eng
                                          char error[static ENGINE_ERROR_SIZE])
 {
     engine->cache = rocksdb_cache_create_lru(wanted->block_cache_bytes);
-    engine->expiry =
-        rocksdb_compactionfilter_create(NULL, expiry_destroy, expiry_filter, expiry_name);
     for (int i = 0; i < FAMILY_COUNT; i++) {
         engine->options[i] = rocksdb_options_create();
         set_database_options(engine->options[i], wanted);
         set_write_options(engine->options[i], (enum family)i, wanted->write_buffer_bytes);
-        char text[128];
-        (void)snprintf(text, sizeof(text), "avoid_flush_during_recovery=true;%s%d",
-                       i == FAMILY_KEYS ? "periodic_compaction_seconds=" : "ttl=",
-                       i == FAMILY_KEYS ? KEY_SWEEP_S : 0);
-        const enum engine_result result = set_by_name(engine->options[i], text, error);
+        const enum engine_result result =
+            set_by_name(engine->options[i], "avoid_flush_during_recovery=true;ttl=0", error);
         if (result != ENGINE_OK) {
             return result;
         }
         set_table_options(engine->options[i], (enum family)i, engine->cache);
     }
-    rocksdb_options_set_compaction_filter(engine->options[FAMILY_KEYS], engine->expiry);
     engine->write_plain = rocksdb_writeoptions_create();
     engine->write_sync = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(engine->write_sync, 1);
@@ -156,9 +120,6 @@ void engine_destroy_options(struct engine *engine)
         if (engine->options[i] != NULL) {
             rocksdb_options_destroy(engine->options[i]);
         }
-    }
-    if (engine->expiry != NULL) {
-        rocksdb_compactionfilter_destroy(engine->expiry);
     }
     if (engine->cache != NULL) {
         rocksdb_cache_destroy(engine->cache);

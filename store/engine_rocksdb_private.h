@@ -15,9 +15,9 @@
 
 #include "store/engine.h"
 
-enum family { FAMILY_DEFAULT, FAMILY_STREAMS, FAMILY_META, FAMILY_KEYS, FAMILY_COUNT };
+enum family { FAMILY_DEFAULT, FAMILY_STREAMS, FAMILY_META, FAMILY_COUNT };
 
-enum { STREAM_PREFIX_SIZE = 8 }; /* of a key of `streams` or `keys`: the stream's id */
+enum { STREAM_PREFIX_SIZE = 8 }; /* of a key of `streams`: the stream's id */
 
 extern const char *const engine_family_names[FAMILY_COUNT];
 extern const char engine_next_id_key[]; /* in the family `default` */
@@ -26,7 +26,6 @@ struct engine {
     rocksdb_t *db;
     rocksdb_column_family_handle_t *families[FAMILY_COUNT];
     rocksdb_options_t *options[FAMILY_COUNT];
-    rocksdb_compactionfilter_t *expiry;
     rocksdb_cache_t *cache;
     rocksdb_writebatch_t *batch;
     rocksdb_writeoptions_t *write_plain;

@@ -23,14 +23,13 @@ static enum engine_result describe_table(const rocksdb_livefiles_t *files, int i
         [FAMILY_DEFAULT] = ENGINE_PART_ROOT,
         [FAMILY_STREAMS] = ENGINE_PART_RECORDS,
         [FAMILY_META] = ENGINE_PART_CHANNELS,
-        [FAMILY_KEYS] = ENGINE_PART_KEYS,
     };
     const char *const family = rocksdb_livefiles_column_family_name(files, index);
     size_t from_size = 0;
     size_t to_size = 0;
     const char *const from = rocksdb_livefiles_smallestkey(files, index, &from_size);
     const char *const to = rocksdb_livefiles_largestkey(files, index, &to_size);
-    *table = (struct engine_table){.part = ENGINE_PART_NONE};
+    *table = (struct engine_table){.part = ENGINE_PART_UNUSED};
     for (int i = 0; i < FAMILY_COUNT; i++) {
         if (strcmp(family, engine_family_names[i]) == 0) {
             table->part = parts[i];

@@ -47,28 +47,10 @@ static void add_meta(const struct engine *engine, const struct engine_entry *ent
                               sizeof(value));
 }
 
-static void add_key(const struct engine *engine, const struct engine_entry *entry)
-{
-    uint8_t key[RECORD_KEY_KEY_SIZE_MAX];
-    uint8_t value[RECORD_KEY_SIZE_MAX];
-    const size_t key_size = record_write_key_key(entry->stream_id, entry->name, key);
-    const size_t value_size = record_write_key((struct bytes){key, key_size}, &entry->key, value);
-    rocksdb_writebatch_put_cf(engine->batch, engine->families[FAMILY_KEYS], engine_chars(key),
-                              key_size, engine_chars(value), value_size);
-}
-
 static void add_deletion(const struct engine *engine, const struct engine_entry *entry)
 {
     uint8_t from[RECORD_STREAM_KEY_SIZE];
     uint8_t below[RECORD_STREAM_KEY_SIZE];
-    if (entry->op == ENGINE_DELETE_KEYS) {
-        record_write_stream_key(entry->stream_id, 0, from);
-        record_write_stream_key(entry->stream_id + 1, 0, below);
-        rocksdb_writebatch_delete_range_cf(engine->batch, engine->families[FAMILY_KEYS],
-                                           engine_chars(from), STREAM_PREFIX_SIZE,
-                                           engine_chars(below), STREAM_PREFIX_SIZE);
-        return;
-    }
     record_write_stream_key(entry->stream_id, entry->range.from, from);
     record_write_stream_key(entry->stream_id, entry->range.below, below);
     rocksdb_writebatch_delete_range_cf(engine->batch, engine->families[FAMILY_STREAMS],
@@ -89,11 +71,7 @@ static void add_entry(struct engine *engine, const struct engine_entry *entry)
         rocksdb_writebatch_delete_cf(engine->batch, engine->families[FAMILY_META],
                                      engine_chars(entry->name.data), entry->name.size);
         break;
-    case ENGINE_PUT_KEY:
-        add_key(engine, entry);
-        break;
     case ENGINE_DELETE_RECORDS:
-    case ENGINE_DELETE_KEYS:
         add_deletion(engine, entry);
         break;
     case ENGINE_PUT_NEXT_ID:

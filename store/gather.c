@@ -10,7 +10,7 @@
 #include "core/table.h"
 
 enum {
-    ENGINE_ENTRIES_PER_ENTRY = 3, /* a reset: the old records, the old keys, the new metadata */
+    ENGINE_ENTRIES_PER_ENTRY = 2, /* a reset: the old records, the new metadata */
     NEXT_ID_ENTRIES = 1,
 };
 
@@ -218,7 +218,6 @@ static void emit_end_of_stream(struct gather *gather, uint64_t stream_id)
         emit(gather, ENGINE_DELETE_RECORDS, stream_id, (struct bytes){NULL, 0});
     records->range.from = 0;
     records->range.below = UINT64_MAX;
-    (void)emit(gather, ENGINE_DELETE_KEYS, stream_id, (struct bytes){NULL, 0});
 }
 
 static enum wire_result apply_append(struct gather *gather, struct state *state,
@@ -285,17 +284,6 @@ static enum wire_result apply_remove(struct gather *gather, struct state *state,
     return WIRE_DONE;
 }
 
-static enum wire_result apply_key(struct gather *gather, const struct state *state,
-                                  const struct wire_entry *entry)
-{
-    emit(gather, ENGINE_PUT_KEY, state->meta.stream_id, entry->key)->key =
-        (struct record_key){.offset = entry->offset,
-                            .epoch = entry->epoch,
-                            .expires_ms = entry->time_ms,
-                            .digest = entry->value};
-    return WIRE_DONE;
-}
-
 static enum wire_result apply_keep(struct gather *gather, struct state *state,
                                    const struct wire_entry *entry)
 {
@@ -343,8 +331,6 @@ static enum wire_result apply(struct gather *gather, const struct wire_entry *en
         return apply_trim(gather, state, entry);
     case WIRE_REMOVE:
         return apply_remove(gather, state, entry);
-    case WIRE_KEY:
-        return apply_key(gather, state, entry);
     case WIRE_KEEP:
         return apply_keep(gather, state, entry);
     }

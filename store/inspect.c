@@ -143,7 +143,6 @@ static void print_stats(const struct wire_stats *stats, bool json)
     } lines[] = {
         {"streams", stats->streams, false},
         {"records", stats->records, true},
-        {"keys", stats->keys, true},
         {"table_bytes", stats->disk_bytes, false},
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -169,7 +168,7 @@ static bool count_channel(void *context, struct bytes channel, const struct reco
     return true;
 }
 
-/* Channels are counted. Records and keys would have to be read. */
+/* Channels are counted. Records would have to be read. */
 enum inspect_end inspect_stat(const struct inspect_options *options)
 {
     struct engine *engine = NULL;
@@ -200,7 +199,6 @@ struct verification {
     struct engine *engine;
     uint64_t channels;
     uint64_t records;
-    uint64_t keys;
     uint64_t damages;
     uint64_t expected; /* the next offset of the stream that is read */
 };
@@ -262,19 +260,6 @@ static bool verify_channel(void *context, struct bytes channel, const struct rec
     return true;
 }
 
-static bool verify_key(void *context, uint64_t stream_id, const struct record_key *key)
-{
-    struct verification *const verification = context;
-    verification->keys++;
-    if (key == NULL) {
-        verification->damages++;
-        (void)fprintf(stderr,
-                      "parley-store: an idempotency key of stream %" PRIu64 " does not check\n",
-                      stream_id);
-    }
-    return true;
-}
-
 enum inspect_end inspect_verify(const struct inspect_options *options)
 {
     struct verification verification = {.options = options};
@@ -282,19 +267,17 @@ enum inspect_end inspect_verify(const struct inspect_options *options)
     if (end != INSPECT_FINE) {
         return end;
     }
-    const struct engine_inspector inspector = {
-        .on_channel = verify_channel, .on_key = verify_key, .context = &verification};
+    const struct engine_inspector inspector = {.on_channel = verify_channel,
+                                               .context = &verification};
     char error[ENGINE_ERROR_SIZE] = "";
     if (options->ops->inspect(verification.engine, &inspector, error) != ENGINE_OK) {
         verification.damages++;
         (void)fprintf(stderr, "parley-store: %s cannot be read on: %s\n", options->path, error);
     }
     (void)printf(options->json ? "{\"channels\":%" PRIu64 ",\"records\":%" PRIu64
-                                 ",\"keys\":%" PRIu64 ",\"damages\":%" PRIu64 "}\n"
-                               : "%" PRIu64 " channels, %" PRIu64 " records, %" PRIu64
-                                 " keys, %" PRIu64 " damages\n",
-                 verification.channels, verification.records, verification.keys,
-                 verification.damages);
+                                 ",\"damages\":%" PRIu64 "}\n"
+                               : "%" PRIu64 " channels, %" PRIu64 " records, %" PRIu64 " damages\n",
+                 verification.channels, verification.records, verification.damages);
     options->ops->close(verification.engine);
     return verification.damages == 0 ? INSPECT_FINE : INSPECT_DAMAGED;
 }

@@ -10,18 +10,12 @@
 /* Written down for ever: what was stored with one checksum must be read with the same. */
 enum { CHECKSUM_SIZE = 4 };
 static const uint64_t meta_domain = UINT64_C(0x6d65746120706172);
-static const uint64_t key_domain = UINT64_C(0x6b65792070617273);
 
 /* A keyed hash of the rest of the value; its key says where the value belongs. */
 static uint32_t checksum(uint64_t k0, uint64_t k1, struct bytes rest)
 {
     const uint64_t hash = siphash_13((struct siphash_key){k0, k1}, rest);
     return (uint32_t)(hash ^ hash >> 32);
-}
-
-static uint64_t name_hash(uint64_t domain, struct bytes name)
-{
-    return siphash_13((struct siphash_key){domain, domain}, name);
 }
 
 void record_write_stream_key(uint64_t stream_id, uint64_t offset,
@@ -39,14 +33,6 @@ bool record_read_stream_key(struct bytes key, uint64_t *stream_id, uint64_t *off
     *stream_id = codec_get_u64_big(key.data);
     *offset = codec_get_u64_big(key.data + 8);
     return true;
-}
-
-size_t record_write_key_key(uint64_t stream_id, struct bytes key, uint8_t *target)
-{
-    CHECK(key.size <= WIRE_KEY_SIZE_MAX);
-    codec_put_u64_big(target, stream_id);
-    memcpy(target + 8, key.data, key.size);
-    return 8 + key.size;
 }
 
 /*
@@ -90,7 +76,8 @@ bool record_read(uint64_t stream_id, uint64_t offset, struct bytes value,
 
 static uint32_t meta_checksum(struct bytes channel, struct bytes value)
 {
-    return checksum(name_hash(meta_domain, channel), meta_domain,
+    const uint64_t name = siphash_13((struct siphash_key){meta_domain, meta_domain}, channel);
+    return checksum(name, meta_domain,
                     (struct bytes){value.data + CHECKSUM_SIZE, value.size - CHECKSUM_SIZE});
 }
 
@@ -131,41 +118,5 @@ bool record_read_meta(struct bytes channel, struct bytes value, struct record_me
             .position_ms = codec_get_u64(value.data + 56),
         };
     }
-    return true;
-}
-
-static uint32_t key_checksum(struct bytes key_key, struct bytes value)
-{
-    return checksum(name_hash(key_domain, key_key), key_domain,
-                    (struct bytes){value.data + CHECKSUM_SIZE, value.size - CHECKSUM_SIZE});
-}
-
-size_t record_write_key(struct bytes key_key, const struct record_key *key, uint8_t *target)
-{
-    CHECK(key->digest.size <= WIRE_DIGEST_SIZE_MAX);
-    const size_t size = RECORD_KEY_HEAD_SIZE + key->digest.size;
-    codec_put_u32(target + 4, 0);
-    codec_put_u64(target + 8, key->expires_ms);
-    codec_put_u64(target + 16, key->offset);
-    codec_put_u64(target + 24, key->epoch);
-    if (key->digest.size > 0) {
-        memcpy(target + RECORD_KEY_HEAD_SIZE, key->digest.data, key->digest.size);
-    }
-    codec_put_u32(target, key_checksum(key_key, (struct bytes){target, size}));
-    return size;
-}
-
-bool record_read_key(struct bytes key_key, struct bytes value, struct record_key *key)
-{
-    if (value.size < RECORD_KEY_HEAD_SIZE || value.size > RECORD_KEY_SIZE_MAX ||
-        codec_get_u32(value.data) != key_checksum(key_key, value)) {
-        return false;
-    }
-    *key = (struct record_key){
-        .offset = codec_get_u64(value.data + 16),
-        .epoch = codec_get_u64(value.data + 24),
-        .expires_ms = codec_get_u64(value.data + 8),
-        .digest = {value.data + RECORD_KEY_HEAD_SIZE, value.size - RECORD_KEY_HEAD_SIZE},
-    };
     return true;
 }

@@ -2,11 +2,10 @@
 #ifndef STORE_RECORD_H
 #define STORE_RECORD_H
 /*
- * What lies on the disk, whatever engine keeps it: keys and values of the three tables.
+ * What lies on the disk, whatever engine keeps it: keys and values of the two tables.
  *
  *   streams  stream id, offset (big endian)     -> time, flags, the publication's bytes
  *   meta     name of the channel                -> stream id, epoch, top, first, last time, keep
- *   keys     stream id, idempotency key         -> offset, epoch, when it expires, digest
  *
  * Each value begins with a checksum of ours over its key and its bytes, so that a value which got
  * to another key is found as well as one that was changed. The engine's own checksums cover blocks
@@ -22,12 +21,9 @@
 
 enum {
     RECORD_STREAM_KEY_SIZE = 16,
-    RECORD_KEY_KEY_SIZE_MAX = 8 + WIRE_KEY_SIZE_MAX,
     RECORD_HEAD_SIZE = 16, /* of a publication's value: checksum, flags, time */
     RECORD_META_SIZE = 64,
     RECORD_META_SIZE_1 = 48, /* in format 1, which did not say how long something is kept */
-    RECORD_KEY_HEAD_SIZE = 32,
-    RECORD_KEY_SIZE_MAX = RECORD_KEY_HEAD_SIZE + WIRE_DIGEST_SIZE_MAX,
 };
 
 /*
@@ -40,19 +36,10 @@ struct record_meta {
     uint64_t noted_top; /* `stream.top` as it is stored with the name of the channel */
 };
 
-struct record_key {
-    uint64_t offset;
-    uint64_t epoch;
-    uint64_t expires_ms;
-    struct bytes digest;
-};
-
 void record_write_stream_key(uint64_t stream_id, uint64_t offset,
                              uint8_t target[static RECORD_STREAM_KEY_SIZE]);
 /* False: no key of ours. */
 NODISCARD bool record_read_stream_key(struct bytes key, uint64_t *stream_id, uint64_t *offset);
-/* Returns the bytes written, at most RECORD_KEY_KEY_SIZE_MAX. */
-NODISCARD size_t record_write_key_key(uint64_t stream_id, struct bytes key, uint8_t *target);
 
 /* The head of a publication's value; its bytes follow as they are. */
 void record_write_head(uint64_t stream_id, const struct wire_record *record,
@@ -65,10 +52,5 @@ void record_write_meta(struct bytes channel, const struct record_meta *meta,
                        uint8_t target[static RECORD_META_SIZE]);
 /* Of format 1, too. */
 NODISCARD bool record_read_meta(struct bytes channel, struct bytes value, struct record_meta *meta);
-
-/* Returns the bytes written. `key_key` is what record_write_key_key() wrote. */
-NODISCARD size_t record_write_key(struct bytes key_key, const struct record_key *key,
-                                  uint8_t *target);
-NODISCARD bool record_read_key(struct bytes key_key, struct bytes value, struct record_key *key);
 
 #endif /* STORE_RECORD_H */

@@ -317,8 +317,8 @@ static const char *part_text(enum engine_part part)
         return "it has publications";
     case ENGINE_PART_CHANNELS:
         return "it has the metadata of channels; those that stood there only are gone";
-    case ENGINE_PART_KEYS:
-        return "it has idempotency keys, which are gone";
+    case ENGINE_PART_UNUSED:
+        return "nobody needs what it has";
     case ENGINE_PART_ROOT:
         return "it has what the store itself needs";
     case ENGINE_PART_NONE:

@@ -10,8 +10,9 @@
  * Each thing that is lost is a line on standard error. A store that was killed in the middle of it
  * is repaired again: what the drop of the table takes is gone from the streams before, or noted.
  *
- * Not here  how damage is noticed (child.h) and remembered (damage.h); damage of the log or of the
- *           list of tables, which concerns everything: the store does not open, and people decide.
+ * Not here  how damage is noticed (opening.h, child.h) and remembered (damage.h); damage of the log
+ *           or of the list of tables, which concerns everything: the store does not open, and
+ *           people decide.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
 /*
  * Takes what is too old out of the store, whether anybody asks for it or not: goes round over all
  * streams, a few at a time, trims the publications that are older than their stream keeps them,
- * and removes the streams whose position is too old, keys included. A stream that never said how
- * long (wire.h: wire_keep) is left alone.
+ * and removes the streams whose position is too old. A stream that never said how long (wire.h:
+ * wire_keep) is left alone.
  *
  * Pace      at most streams_per_s of them; a round begins a second after the last one ended, or
  *           when the next thing that the last one saw gets too old, but after a minute at the

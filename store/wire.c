@@ -103,26 +103,23 @@ static bool entry_is_sound(const struct wire_entry *entry)
     }
     switch (entry->kind) {
     case WIRE_APPEND:
-        return entry->key.size == 0 && entry->value.size <= WIRE_VALUE_SIZE_MAX &&
-               entry->offset >= 1 && entry->offset < UINT64_MAX;
+        return entry->value.size <= WIRE_VALUE_SIZE_MAX && entry->offset >= 1 &&
+               entry->offset < UINT64_MAX;
     case WIRE_TRIM:
-        return entry->key.size == 0 && entry->value.size == 0 && entry->offset >= 1;
+        return entry->value.size == 0 && entry->offset >= 1;
     case WIRE_RESET:
-        return entry->key.size == 0 && entry->value.size == 0 && entry->offset < UINT64_MAX;
+        return entry->value.size == 0 && entry->offset < UINT64_MAX;
     case WIRE_REMOVE:
-        return entry->key.size == 0 && entry->value.size == 0;
-    case WIRE_KEY:
-        return entry->key.size >= 1 && entry->key.size <= WIRE_KEY_SIZE_MAX &&
-               entry->value.size <= WIRE_DIGEST_SIZE_MAX;
+        return entry->value.size == 0;
     case WIRE_KEEP:
-        return entry->key.size == 0 && entry->value.size == 0 && keep_is_sound(entry->keep);
+        return entry->value.size == 0 && keep_is_sound(entry->keep);
     }
     return false;
 }
 
 static size_t entry_size(const struct wire_entry *entry)
 {
-    return WIRE_ENTRY_SIZE_MIN + entry->channel.size + entry->key.size + entry->value.size;
+    return WIRE_ENTRY_SIZE_MIN + entry->channel.size + entry->value.size;
 }
 
 size_t wire_batch_size(const struct wire_entry *entries, size_t count)
@@ -148,7 +145,7 @@ static uint8_t *write_entry(const struct wire_entry *entry, uint8_t *target)
     const bool keeps = entry->kind == WIRE_KEEP;
     target[0] = (uint8_t)entry->kind;
     target[1] = (uint8_t)entry->channel.size;
-    target[2] = (uint8_t)entry->key.size;
+    target[2] = 0;
     target[3] = 0;
     codec_put_u32(target + 4, (uint32_t)entry->value.size);
     codec_put_u32(target + 8, entry->flags);
@@ -158,9 +155,8 @@ static uint8_t *write_entry(const struct wire_entry *entry, uint8_t *target)
     codec_put_u64(target + 32, keeps ? entry->keep.position_ms : entry->time_ms);
     target += WIRE_ENTRY_SIZE_MIN;
     put_bytes(target, entry->channel);
-    put_bytes(target + entry->channel.size, entry->key);
-    put_bytes(target + entry->channel.size + entry->key.size, entry->value);
-    return target + entry->channel.size + entry->key.size + entry->value.size;
+    put_bytes(target + entry->channel.size, entry->value);
+    return target + entry->channel.size + entry->value.size;
 }
 
 void wire_write_batch(enum wire_durability durability, const struct wire_entry *entries,
@@ -202,13 +198,12 @@ enum wire_verdict wire_next_entry(struct wire_batch *batch, struct wire_entry *e
         return WIRE_BAD_FRAME;
     }
     const size_t channel_size = in.data[1];
-    const size_t key_size = in.data[2];
     const uint32_t value_size = codec_get_u32(in.data + 4);
     if (value_size > WIRE_VALUE_SIZE_MAX) {
         return WIRE_TOO_BIG;
     }
-    const size_t size = WIRE_ENTRY_SIZE_MIN + channel_size + key_size + value_size;
-    if (in.size < size || in.data[3] != 0 || codec_get_u32(in.data + 12) != 0 ||
+    const size_t size = WIRE_ENTRY_SIZE_MIN + channel_size + value_size;
+    if (in.size < size || in.data[2] != 0 || in.data[3] != 0 || codec_get_u32(in.data + 12) != 0 ||
         in.data[0] < WIRE_APPEND || in.data[0] > WIRE_KEEP) {
         return WIRE_BAD_FRAME;
     }
@@ -220,8 +215,7 @@ enum wire_verdict wire_next_entry(struct wire_batch *batch, struct wire_entry *e
         .epoch = codec_get_u64(in.data + 24),
         .time_ms = codec_get_u64(in.data + 32),
         .channel = {names, channel_size},
-        .key = {names + channel_size, key_size},
-        .value = {names + channel_size + key_size, value_size},
+        .value = {names + channel_size, value_size},
     };
     if (read.kind == WIRE_KEEP) {
         read.keep = (struct wire_keep){.record_ms = read.offset, .position_ms = read.time_ms};

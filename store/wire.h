@@ -22,14 +22,12 @@
 #include "core/bytes.h"
 
 enum {
-    WIRE_VERSION = 3,
+    WIRE_VERSION = 4,
     WIRE_HEADER_SIZE = 16,
     WIRE_BODY_SIZE_MAX = 4 << 20,  /* bytes */
     WIRE_ENTRY_SIZE_MIN = 40,      /* bytes, without what it names and carries */
     WIRE_ENTRY_COUNT_MAX = 16384,  /* of one batch */
     WIRE_CHANNEL_SIZE_MAX = 255,   /* bytes, at least 1 */
-    WIRE_KEY_SIZE_MAX = 255,       /* bytes of an idempotency key */
-    WIRE_DIGEST_SIZE_MAX = 64,     /* bytes of the digest that lies beside a key */
     WIRE_VALUE_SIZE_MAX = 2 << 20, /* bytes of one publication */
     WIRE_PAGE_BYTES_MAX = 3 << 20, /* bytes of the records of one page */
     WIRE_RECORD_SIZE_MIN = 24,     /* bytes of a record in a page, without its value */
@@ -75,8 +73,7 @@ enum wire_kind {
     WIRE_RESET = 2,  /* a new life: epoch, time_ms; what was there goes; the top one is offset */
     WIRE_TRIM = 3,   /* epoch, offset: what lies below it goes */
     WIRE_REMOVE = 4, /* epoch: the stream and what is known of it go */
-    WIRE_KEY = 5,    /* key -> offset, epoch; value: digest; time_ms: when it expires */
-    WIRE_KEEP = 6,   /* epoch, keep: how long, from now on */
+    WIRE_KEEP = 5,   /* epoch, keep: how long, from now on */
 };
 
 /*
@@ -96,14 +93,13 @@ struct wire_entry {
     uint64_t time_ms;
     struct wire_keep keep; /* WIRE_KEEP, where it stands in the place of offset and time_ms */
     struct bytes channel;
-    struct bytes key;   /* WIRE_KEY, else empty */
-    struct bytes value; /* WIRE_APPEND: opaque; WIRE_KEY: the digest */
+    struct bytes value; /* WIRE_APPEND: opaque, else empty */
 };
 
 /* How a question ended. The values are on the wire. */
 enum wire_result {
     WIRE_DONE = 0,
-    WIRE_ABSENT = 1,   /* no such stream or key */
+    WIRE_ABSENT = 1,   /* no such stream */
     WIRE_CONFLICT = 2, /* offset or epoch are not what the stream has: nothing was stored */
     WIRE_DAMAGED = 3,  /* what is stored does not check; nothing of it is returned */
     WIRE_NO_SPACE = 4, /* the disk is nearly full: nothing was stored */
@@ -156,7 +152,6 @@ struct wire_page {
 struct wire_stats {
     uint64_t streams; /* estimates of the engine */
     uint64_t records;
-    uint64_t keys;
     uint64_t disk_bytes;   /* live tables */
     uint64_t memory_bytes; /* write buffers, block cache, table readers */
     uint64_t commits;      /* of this process, as all that follow */
@@ -166,6 +161,7 @@ struct wire_stats {
     uint64_t entry_bytes;     /* values */
     uint64_t commit_ns_max;   /* the slowest commit since the last question */
     uint64_t free_bytes;      /* of the file system */
+    uint64_t is_full;         /* 1: so few that nothing is appended */
     uint64_t expired_records; /* that were too old, and nobody had the channel open */
     uint64_t expired_streams; /* likewise, of which nothing is left */
     uint64_t damaged_tables;  /* files that were dropped for what they were */

@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { checkFiles, checkRecords, reportOf } from './check.mjs';
 import { generate } from './lib/generate.mjs';
 import { MUTATIONS } from './lib/mutations.mjs';
+import { PLANTS } from './lib/plants.mjs';
 import { Random } from './lib/random.mjs';
 import { RULES } from './lib/rules.mjs';
 
@@ -59,6 +60,17 @@ for (const [name, { rules, only, spoil }] of Object.entries(MUTATIONS)) {
 test('each rule has a mutation', () => {
   const tried = new Set(Object.values(MUTATIONS).flatMap(({ rules }) => rules));
   assert.deepEqual(Object.keys(RULES).filter((rule) => !tried.has(rule)), []);
+});
+
+test('the plants of planted_builds.mjs have their places in the source', () => {
+  for (const [name, { rules, edits }] of Object.entries(PLANTS)) {
+    assert.deepEqual(rules.filter((rule) => !(rule in RULES)), [], name);
+    for (const [file, from, to] of edits) {
+      const source = fs.readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+      assert.equal(source.split(from).length, 2, `${name}: ${file}`);
+      assert.notEqual(from, to);
+    }
+  }
 });
 
 test('a run with too little in it fails', () => {

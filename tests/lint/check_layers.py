@@ -46,7 +46,7 @@ ARROWS = {
 
 SIMD = ("proto/*_sse4.c", "proto/*_avx2.c", "proto/*_avx512.c", "proto/simd_*.h")
 SOCKETS = ("net/*", "tests/*", "bench/load/*", "bench/store/bare.c", "store/child.c",
-           "store/lane.c", "store/reader.c", "store/spawn.c", "server/notify.c")
+           "store/lane.c", "store/output.c", "store/reader.c", "store/spawn.c", "server/notify.c")
 THREADS = ("core/*", "server/*", "tests/*", "bench/*")
 
 # server/libraries.c asks the foreign libraries for their versions, and nothing else.
@@ -56,7 +56,7 @@ OWNERS = [
     ("linux/io_uring.h", ("net/backend_uring*.c",)),
     ("sys/epoll.h", ("net/backend_epoll.c", "net/backend_uring_submit.c",
                      "bench/load/floor_epoll.c", "store/store_life.c", "tests/*")),
-    ("rocksdb/c.h", ("store/engine_rocksdb*",)),
+    ("rocksdb/c.h", ("store/engine_rocksdb*", "tests/unit/store/engine_rocksdb_test.c")),
     ("rocksdb/ldb_tool.h", ("store/rocksdb_tool.cc",)),
     ("liburing/io_uring_version.h", ("net/backend_uring*.c", "server/libraries.c")),
     ("openssl/crypto.h", ("proto/upgrade.c", "net/tls*.c", "server/token_key.c",
@@ -92,9 +92,9 @@ OWNERS = [
     assert.h complex.h ctype.h errno.h fenv.h float.h inttypes.h iso646.h limits.h locale.h math.h
     setjmp.h signal.h stdalign.h stdarg.h stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h
     stdnoreturn.h string.h tgmath.h time.h uchar.h wchar.h wctype.h
-    dirent.h dlfcn.h endian.h byteswap.h err.h execinfo.h fcntl.h fnmatch.h getopt.h glob.h grp.h
-    libgen.h malloc.h poll.h pwd.h regex.h sched.h spawn.h strings.h sysexits.h syslog.h ucontext.h
-    unistd.h""".split()]
+    dirent.h dlfcn.h endian.h byteswap.h err.h execinfo.h fcntl.h fnmatch.h ftw.h getopt.h glob.h
+    grp.h libgen.h malloc.h poll.h pwd.h regex.h sched.h spawn.h strings.h sysexits.h syslog.h
+    ucontext.h unistd.h""".split()]
 
 # Private header -> who may include it.
 PRIVATE = [

@@ -195,41 +195,6 @@ START_TEST(refusal_leaves_no_trace)
 }
 END_TEST
 
-/* How many idempotency keys lie on the disk of a store that is closed. */
-static void expect_keys(int count)
-{
-    char arguments[DRIVER_PATH_SIZE + 32];
-    char output[512];
-    char said[32];
-    (void)snprintf(arguments, sizeof(arguments), "verify --path %s", driver.path);
-    (void)snprintf(said, sizeof(said), ", %d keys, 0 damages", count);
-    ck_assert_int_eq(driver_tool(arguments, output, sizeof(output)), 0);
-    ck_assert_msg(strstr(output, said) != NULL, "%s", output);
-}
-
-START_TEST(keys)
-{
-    driver_start(&driver, NULL);
-    fill("a", 1, 1);
-    struct wire_entry key = driver_entry(WIRE_KEY, "a", 1, 1);
-    key.key = driver_text("order 7");
-    key.value = driver_text("sha");
-    key.time_ms = monotime_realtime_ms() + 60000;
-    struct wire_entry second = key;
-    second.key = driver_text("order 6");
-    const struct wire_entry batch[] = {key, second};
-    ck_assert_int_eq(commit(batch, 2), WIRE_DONE);
-    driver_stop(&driver);
-    expect_keys(2);
-    /* A new life does not have the keys of the one before. */
-    driver_start(&driver, NULL);
-    fill("a", 2, 1);
-    ck_assert_int_eq(commit_one(key), WIRE_CONFLICT);
-    driver_stop(&driver);
-    expect_keys(0);
-}
-END_TEST
-
 START_TEST(large_values)
 {
     static uint8_t big[WIRE_VALUE_SIZE_MAX];
@@ -469,7 +434,6 @@ int main(void)
     tcase_add_test(store, trims);
     tcase_add_test(store, lives_of_a_stream);
     tcase_add_test(store, refusal_leaves_no_trace);
-    tcase_add_test(store, keys);
     tcase_add_test(store, large_values);
     tcase_add_test(store, reads_beside_writes);
     tcase_add_test(store, full_is_an_answer);

@@ -67,6 +67,7 @@ async function keys(server) {
   assert.equal((await request(server.port, 'POST', '/api/info', { 'X-API-Key': KEY })).status, 405,
     'not for clients');
   assert.ok((await server.metrics()).value('parley_rejected_total{reason="api_key"}') >= 10);
+  await until(() => /event="back end refused" .* status=401 why="X-API-Key is missing or wrong"/.test(server.log()), 'why in the log');
   assert.ok(!server.log().includes(KEY));
 }
 
@@ -654,9 +655,11 @@ async function revocation(server) {
   };
   const [first, second, other] = await Promise.all([signIn(server, { sub: 'eve', jti: 'one', iat: 1000 }),
     signIn(server, { sub: 'eve', jti: 'two', iat: 2000 }), signIn(server, { sub: 'mallory', jti: 'three' })]);
+  await until(async () => (await api.result('info', {})).nodes[0].num_users === 2, 'two users, of three connections');
   await api.result('revoke_token', { uid: 'one', expire_at: seconds(60) });
   assert.equal((await first.disconnected.take('to be sent away')).code, 3500);
   await refused({ sub: 'eve', jti: 'one', iat: 1000 });
+  await until(() => /event="token refused" .* reason=revoked why="a back end/.test(server.log()), 'the reason in the log');
   (await signIn(server, { sub: 'eve', jti: 'four', iat: 3000 })).close();
   await api.result('invalidate_user_tokens', { user: 'eve', issued_before: 2001, expire_at: seconds(60) });
   assert.equal((await second.disconnected.take('to be sent away')).code, 3500);

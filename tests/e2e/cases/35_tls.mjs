@@ -110,6 +110,7 @@ async function plainHttp(server) {
   const before = (await server.metrics()).rejected('tls_handshake');
   await talk(net.connect(server.port, '127.0.0.1'), 'GET / HTTP/1.1\r\nHost: a\r\n\r\n');
   assert.equal((await server.metrics()).rejected('tls_handshake'), before + 1);
+  await until(() => /level=info event=closed .*error="the peer does not speak TLS"/.test(server.log()), 'why it ended in the log');
 }
 
 async function page(server) {

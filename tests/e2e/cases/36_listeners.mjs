@@ -111,6 +111,7 @@ async function proxyRefusals(server) {
   assert.equal(await rejected('proxy_untrusted'), 1);
   assert.equal(await say(places.proxy, [GET]), 0);
   assert.equal(await rejected('proxy_bad'), 1);
+  await until(() => /level=info event=closed .*error="no good PROXY header came"/.test(server.log()), 'why it ended in the log');
   assert.equal(await say(server.port, ['PROXY TCP4 192.0.2.66 1.1.1.1 1 2\r\n', GET]), 400, 'refused where it is not due');
   assert.doesNotMatch(server.log(), /192\.0\.2\.66/);
 }

@@ -28,16 +28,22 @@ const BURST = 7;
 const USER = { rate: 20, burst: 30 };
 const ADDRESS = { rate: 30, burst: 60 };
 const DRY = { rate: 1, burst: 5 };
+/* Connects of a user. */
+const CONNECTS = { rate: 4, burst: 12 };
+const DRY_CONNECTS = { rate: 1, burst: 1 };
 const key = makeKey('HS256');
 
 function config(dryRun) {
   const user = dryRun ? DRY : USER;
   const address = dryRun ? DRY : ADDRESS;
+  const connects = dryRun ? DRY_CONNECTS : CONNECTS;
   return {
     client: {
       insecure: true,
       token: { hmac_secret_key: SECRET },
       user_connection_limit: 3,
+      user_connect_rate: connects.rate,
+      user_connect_burst: connects.burst,
       user_command_rate: user.rate,
       user_command_burst: user.burst,
       user_limits_dry_run: dryRun,
@@ -279,6 +285,27 @@ async function connectionsOfAUser(server) {
   }, 'room for another one');
 }
 
+/* However fast it comes back, it is given its burst and then its rate; the stock client comes in by itself. */
+async function connectsOfAUser(server) {
+  const token = makeToken(key, { sub: 'dora' });
+  const began = Date.now();
+  let granted = 0;
+  const { error } = await until(async () => {
+    const chat = await RawChat.open(server, {}, { localAddress: EXEMPT });
+    chat.say({ id: 1, connect: { token } });
+    const { opcode, payload } = await chat.frames.next('an answer');
+    chat.destroy();
+    const reply = opcode === TEXT ? JSON.parse(payload.toString().split('\n')[0]) : {}; /* else 3504: others are still there */
+    granted += reply.connect === undefined ? 0 : 1;
+    return reply.error === undefined ? null : reply;
+  }, 'a refusal');
+  assert.deepEqual([error.code, error.temporary], [111, true]);
+  const most = CONNECTS.burst + ((Date.now() - began) / 1000 + 1) * CONNECTS.rate;
+  assert.ok(granted >= CONNECTS.burst && granted <= most, `${granted} were granted, of ${most}`);
+  assert.ok((await server.metrics()).rejected('user_connect_rate') >= 1);
+  (await Sdk.connect(server, { token, websocket: from(EXEMPT) })).close();
+}
+
 const signIn = (server, sub, last) => RawChat.connect(server,
   { token: makeToken(key, { sub }) }, { localAddress: `127.0.0.${last}` });
 
@@ -345,6 +372,7 @@ group({
     ['over TLS', overTls],
     ['exempt: the list, trusted proxies', exemptions],
     ['connections of a user: 3504, at all reactors together', connectionsOfAUser],
+    ['connects of a user: burst, then rate', connectsOfAUser],
     ['commands of a user, of an address: exactly, at all reactors together', commands],
   ],
 });
@@ -370,6 +398,10 @@ async function dryRun(server) {
     return (await server.metrics()).value(dry('address_handshake_rate')) > 0;
   }, 'what would have been refused');
   const eve = await signIn(server, 'eve', 13);
+  await until(async () => {
+    await (await signIn(server, 'eve', 14)).close();
+    return (await server.metrics()).value(dry('user_connect_rate')) > 0;
+  }, 'what would have been refused of a user');
   await askMany(eve, 40);
   await eve.close();
   const metrics = await server.metrics();
@@ -378,7 +410,7 @@ async function dryRun(server) {
     assert.equal(metrics.value(waits(reason)), 0, reason);
   }
   for (const reason of ['address_connection_limit', 'address_handshake_rate', 'user_connection_limit',
-    'address_command_rate', 'user_command_rate']) {
+    'user_connect_rate', 'address_command_rate', 'user_command_rate']) {
     assert.equal(metrics.rejected(reason), 0, reason);
   }
 }

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 
+import { certificate } from '../lib/certificates.mjs';
 import { RawChat } from '../lib/chat.mjs';
 import { group } from '../lib/runner.mjs';
 import { ROOT, Server, findPorts, runParleyd, writeConfig } from '../lib/server.mjs';
@@ -118,6 +119,17 @@ async function badConfigs() {
       assert.ok(stderr.includes(line === null ? `bad-${i}.yaml` : `bad-${i}.yaml:${line}`), `${why}: ${stderr}`);
       assert.ok(stderr.includes(key), `${why}: ${stderr}`);
     }
+  }
+  /* What a start would not find, or not like, is found before. */
+  const { cert } = certificate();
+  for (const [cert_pem_file, key_pem_file, why] of [
+    ['/nonexistent/cert.pem', cert, /^parleyd: http_server\.tls: .*"\/nonexistent\/cert\.pem": No such file or directory\n$/],
+    [cert, cert, /^parleyd: http_server\.tls: .*\n$/],
+  ]) {
+    const file = writeConfig('bad-tls.json', JSON.stringify({ http_server: { tls: { enabled: true, cert_pem_file, key_pem_file } } }));
+    const { status, stdout, stderr } = await runParleyd(['--check-config', '--config', file]);
+    assert.deepEqual([status, stdout], [2, ''], stderr);
+    assert.match(stderr, why);
   }
   const pings = await runParleyd(['--check-config', '--config',
     writeConfig('pings.yaml', 'client:\n  ping_interval: 5s\n')]);

@@ -159,7 +159,7 @@ async function everyAlgorithm(_, point) {
   }
 }
 
-/* 109 upon an expired one: the client asks its back end for another and comes in. */
+/* 109 upon an expired one: the client asks its back end for another and comes in. Without one nobody does. */
 async function expired(_, point) {
   const server = await Server.start({ ...point, config: { client: { token: { hmac_secret_key: SECRET } } } });
   const key = makeKey('HS256');
@@ -174,6 +174,10 @@ async function expired(_, point) {
   assert.equal(asked, 1);
   sdk.close();
   assert.equal((await server.metrics()).value('parley_tokens_rejected_total{reason="expired"}'), 1);
+  const without = await RawChat.open(server);
+  without.say({ id: 1, connect: {} });
+  await without.expectClose(3501, 'nobody without a token');
+  await until(() => /event="token refused" .* reason=none why=/.test(server.log()), 'why in the log');
   await server.stop();
 }
 

@@ -74,6 +74,7 @@ async function endsWithItsToken(server) {
   const other = await RawChat.connect(server, { token: connection('ann') });
   other.say({ id: 9, refresh: { token: connection('bob') } });
   await other.expectClose(3500, 'a refresh by the token of another user');
+  await until(() => /event="token refused" .* user=ann reason=wrong_user why=/.test(server.log()), 'why in the log');
   const forged = await RawChat.open(server);
   forged.say({ id: 1, connect: { token: `${connection('ann')}x` } });
   await forged.expectClose(3500, 'a forged token');
@@ -104,6 +105,10 @@ async function privateChannels(server) {
     const { error } = await raw.ask({ subscribe: { channel: '$room:vip', token } });
     assert.equal(error.code, 103);
     await raw.close();
+  }
+  for (const reason of ['wrong_user', 'wrong_channel', 'wrong_kind']) {
+    const line = new RegExp(`event="subscription token refused" .* user=carl reason=${reason} why=`);
+    await until(() => line.test(server.log()), `${line} in the log`);
   }
   /* Who does not refresh is told 2501, and may come again on the same connection. */
   const raw = await RawChat.connect(server, { token: connection('ann') });

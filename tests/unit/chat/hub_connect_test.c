@@ -48,21 +48,34 @@ static struct client *signed_in(uint16_t reactor, const char *token)
     return client;
 }
 
+/* Why the hub itself did not take the token that was shown last; it says so once. NULL: it did. */
+static void check_objection(const struct client *client, const char *reason)
+{
+    const struct hub_objection objection = hub_take_objection(hub_of(client));
+    ck_assert_pstr_eq(objection.reason, reason);
+    ck_assert(reason == NULL || objection.why[0] != '\0');
+    ck_assert_ptr_null(hub_take_objection(hub_of(client)).reason);
+}
+
 static const struct {
     const char *why;
     const char *token;
     uint16_t disconnect; /* else the error, else it is accepted */
     enum codes_error error;
+    const char *objection; /* the hub's own; NULL: none */
 } connects[] = {
-    {"a user", "ann", 0, CODES_ERROR_NONE},
-    {"a token without a user", "nobody", 0, CODES_ERROR_NONE},
-    {"of the past: the SDK asks for another", "expired", 0, CODES_ERROR_TOKEN_EXPIRED},
-    {"its key is not there yet", "later", 0, CODES_ERROR_INTERNAL},
-    {"made by somebody else", "mallory", CODES_DISCONNECT_INVALID_TOKEN, CODES_ERROR_NONE},
-    {"for a channel", "sub", CODES_DISCONNECT_INVALID_TOKEN, CODES_ERROR_NONE},
-    {"an info that is not JSON", "bad info", CODES_DISCONNECT_INVALID_TOKEN, CODES_ERROR_NONE},
-    {"a meta that is not JSON", "bad meta", CODES_DISCONNECT_INVALID_TOKEN, CODES_ERROR_NONE},
-    {"a user id that is too long", "long", CODES_DISCONNECT_INVALID_TOKEN, CODES_ERROR_NONE},
+    {"a user", "ann", 0, CODES_ERROR_NONE, NULL},
+    {"a token without a user", "nobody", 0, CODES_ERROR_NONE, NULL},
+    {"of the past: the SDK asks for another", "expired", 0, CODES_ERROR_TOKEN_EXPIRED, NULL},
+    {"its key is not there yet", "later", 0, CODES_ERROR_INTERNAL, NULL},
+    {"made by somebody else", "mallory", CODES_DISCONNECT_INVALID_TOKEN, CODES_ERROR_NONE, NULL},
+    {"for a channel", "sub", CODES_DISCONNECT_INVALID_TOKEN, CODES_ERROR_NONE, NULL},
+    {"an info that is not JSON", "bad info", CODES_DISCONNECT_INVALID_TOKEN, CODES_ERROR_NONE,
+     "bad_claims"},
+    {"a meta that is not JSON", "bad meta", CODES_DISCONNECT_INVALID_TOKEN, CODES_ERROR_NONE,
+     "bad_claims"},
+    {"a user id that is too long", "long", CODES_DISCONNECT_INVALID_TOKEN, CODES_ERROR_NONE,
+     "bad_claims"},
 };
 
 START_TEST(judges_connects)
@@ -74,6 +87,7 @@ START_TEST(judges_connects)
                    connects[_i].token);
 
     ck_assert_msg(say(client, command) == connects[_i].disconnect, "%s", connects[_i].why);
+    check_objection(client, connects[_i].objection);
     settle();
     if (connects[_i].error != CODES_ERROR_NONE) {
         hear_error(client, 1, connects[_i].error);
@@ -95,8 +109,9 @@ END_TEST
 START_TEST(a_token_is_needed_where_the_anonymous_are_not_let_in)
 {
     open_world((struct world_options){.hub_count = 1, .verifier = &verifier, .closed = true});
-    ck_assert_uint_eq(say(new_client(0), "{\"id\":1,\"connect\":{}}"),
-                      CODES_DISCONNECT_BAD_REQUEST);
+    struct client *client = new_client(0);
+    ck_assert_uint_eq(say(client, "{\"id\":1,\"connect\":{}}"), CODES_DISCONNECT_BAD_REQUEST);
+    check_objection(client, "none");
     (void)signed_in(0, "ann");
     (void)signed_in(0, "nobody");
     close_world();
@@ -106,9 +121,11 @@ END_TEST
 START_TEST(without_a_key_no_token_is_good)
 {
     open_world((struct world_options){.hub_count = 1});
-    ck_assert_uint_eq(say(new_client(0), "{\"id\":1,\"connect\":{\"token\":\"ann\"}}"),
+    struct client *client = new_client(0);
+    ck_assert_uint_eq(say(client, "{\"id\":1,\"connect\":{\"token\":\"ann\"}}"),
                       CODES_DISCONNECT_INVALID_TOKEN);
-    struct client *client = connected_client(0);
+    check_objection(client, "no_key");
+    client = connected_client(0);
     ask(client, "{\"id\":2,\"refresh\":{\"token\":\"ann\"}}");
     settle();
     hear_error(client, 2, CODES_ERROR_NOT_AVAILABLE);

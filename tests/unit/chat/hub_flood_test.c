@@ -13,7 +13,11 @@ enum {
     MEMORY_MAX = 256 << 10, /* bytes of history, keys included */
     ONE_MORE = 4096,        /* bytes that may be above, until the next one looks */
     HISTORY_SIZE = 10,
+    FLOODERS = 5,
 };
+
+static const uint64_t short_ttl_ns = 10000000000; /* of a history, and not of keys */
+static const uint64_t key_ttl_ns = 300000000000;
 
 static const struct policy_table *flood_policies(uint64_t history_ttl_ns)
 {
@@ -33,7 +37,7 @@ static const struct policy_table *flood_policies(uint64_t history_ttl_ns)
         .history_size = HISTORY_SIZE,
         .history_ttl_ns = history_ttl_ns,
         .history_meta_ttl_ns = 3600000000000,
-        .idempotency_ttl_ns = 300000000000,
+        .idempotency_ttl_ns = key_ttl_ns,
     };
     return &table;
 }
@@ -118,11 +122,77 @@ START_TEST(old_keys_go_by_themselves)
 }
 END_TEST
 
+/* Nor do they stay because the history went before them. */
+START_TEST(old_keys_go_without_history)
+{
+    char names[FLOODED][NAME_SIZE];
+    open_world((struct world_options){
+        .hub_count = 1,
+        .policies = flood_policies(short_ttl_ns),
+    });
+    struct client *flooder = connected_client(0);
+    open_flood(names, flooder);
+    const size_t before = history_bytes();
+    for (int i = 0; i < FLOODED * KEYS_PER_ROUND; i++) {
+        publish_once(flooder, names[i % FLOODED], i);
+    }
+    pass(short_ttl_ns);
+    ck_assert_uint_gt(history_bytes(), before + FLOODED * KEYS_PER_ROUND * 64);
+    publish_once(flooder, names[0], 0); /* it is still known: nothing is published */
+    ck_assert_uint_eq(metric(0, METRIC_REPEATS), 1);
+    pass(key_ttl_ns);
+    ck_assert_uint_eq(history_bytes(), before);
+    close_world();
+}
+END_TEST
+
+/*
+ * Channel after channel is filled with keys, until its history is gone and somebody stays there:
+ * whose memory is full of such keys still has room for the history of others.
+ */
+START_TEST(keys_make_room_for_history)
+{
+    char names[FLOODED][NAME_SIZE];
+    open_world((struct world_options){
+        .hub_count = 1,
+        .policies = flood_policies(short_ttl_ns),
+        .history_bytes = MEMORY_MAX,
+    });
+    struct client *honest = connected_client(0);
+    for (int i = 0; i < FLOODERS; i++) {
+        struct client *flooder = connected_client(0);
+        for (int j = 0; j < FLOODED; j++) {
+            ask(flooder, "{\"id\":2,\"subscribe\":{\"channel\":\"%s\"}}",
+                name_at(names[j], 0, i * FLOODED + j));
+            settle();
+            for (int key = 0; key < KEYS_PER_ROUND; key++) {
+                publish_once(flooder, names[j], key);
+                ck_assert_uint_le(history_bytes(), MEMORY_MAX + ONE_MORE);
+            }
+            pass(short_ttl_ns);
+        }
+    }
+    for (int i = 1; i <= HISTORY_SIZE; i++) {
+        ask(honest, "{\"id\":3,\"publish\":{\"channel\":\"honest\",\"data\":\"%d\"}}", i);
+        settle();
+        (void)hear(honest, EVENT_PUBLISHED, 3);
+    }
+    ask(honest, "{\"id\":4,\"history\":{\"channel\":\"honest\",\"limit\":-1}}");
+    settle();
+    const struct event event = hear(honest, EVENT_HISTORY, 4);
+    ck_assert_uint_eq(event.offset, HISTORY_SIZE);
+    ck_assert_uint_gt(event.publications.size, HISTORY_SIZE * sizeof("{\"data\":\"1\"}"));
+    close_world();
+}
+END_TEST
+
 int main(void)
 {
     TCase *flood = tcase_create("flood");
     tcase_add_test(flood, stays_below_the_limit);
     tcase_add_test(flood, old_keys_go_by_themselves);
+    tcase_add_test(flood, old_keys_go_without_history);
+    tcase_add_test(flood, keys_make_room_for_history);
     tcase_set_timeout(flood, 120);
     Suite *suite = suite_create("chat/hub: flood");
     suite_add_tcase(suite, flood);

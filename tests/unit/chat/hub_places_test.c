@@ -83,6 +83,35 @@ START_TEST(a_user_has_so_many_wherever_they_are)
 }
 END_TEST
 
+/* Who comes too fast is to try again, on whatever reactor, and everybody is counted once. */
+START_TEST(a_user_comes_so_fast)
+{
+    open_world((struct world_options){
+        .hub_count = 2,
+        .verifier = &verifier,
+        .user_limits = {.count_max = 100, .rate = {.per_second = 1, .burst = 2}},
+    });
+    expect_in(sign_in(0, "ann"));
+    expect_in(sign_in(1, "ann"));
+    for (uint16_t i = 0; i < 2; i++) {
+        struct client *early = sign_in(i, i == 0 ? "ann" : "with channels");
+        settle();
+        hear_error(early, 1, CODES_ERROR_TOO_MANY_REQUESTS);
+        ck_assert(!hub_has_admitted(early->session));
+        ck_assert_uint_eq(early->disconnected, 0);
+    }
+    expect_in(sign_in(1, "bob"));
+    ck_assert_uint_eq(on_all(METRIC_REJECTED_USER_CONNECTS), 2);
+    ck_assert_uint_eq(on_all(METRIC_REJECTED_USER_CONNECTIONS), 0);
+    pass(1000000000);
+    expect_in(sign_in(0, "ann"));
+    hub_gauge(world.reactors[0].hub);
+    hub_gauge(world.reactors[1].hub);
+    ck_assert_uint_eq(on_all(METRIC_USERS), 2);
+    close_world();
+}
+END_TEST
+
 /* All ask before anybody is answered: as many come in as may. */
 START_TEST(a_burst_does_not_get_more)
 {
@@ -316,6 +345,7 @@ int main(void)
 {
     TCase *tcase = tcase_create("places");
     tcase_add_loop_test(tcase, a_user_has_so_many_wherever_they_are, 0, 4);
+    tcase_add_test(tcase, a_user_comes_so_fast);
     tcase_add_test(tcase, a_burst_does_not_get_more);
     tcase_add_test(tcase, who_leaves_meanwhile_has_no_place);
     tcase_add_loop_test(tcase, an_address_has_so_many_wherever_they_are, 0, 2);

@@ -390,6 +390,34 @@ START_TEST(is_ahead_of_a_reactor_that_lags)
 }
 END_TEST
 
+/* A publication that never comes, which cannot be: it is noticed with the next one. */
+START_TEST(is_lost_on_the_way)
+{
+    open_history(2, 3);
+    struct client *client = resident(1);
+    publish_to(4);
+    (void)run(0);
+    struct bus_post packed;
+    ck_assert_uint_eq(bus_take(world.bus, 1, &packed, 1), 1);
+    const struct post lost = post_unpack(&packed);
+    ck_assert_uint_eq(lost.kind, POST_PUBLICATION);
+    blob_drop(lost.publication.blob, world.reactors[1].pool);
+
+    publish_to(5);
+    settle();
+    hear_unsubscribed(client);
+    hear_nothing(client);
+    ck_assert_uint_eq(metric(1, METRIC_GAPS), 1);
+    come_back(client, 7, 3);
+    settle();
+    hear_recovered(client, 7, 4, 5);
+    publish_to(6);
+    settle();
+    hear_numbers(client, 6, 6);
+    close_world();
+}
+END_TEST
+
 int main(void)
 {
     TCase *one = tcase_create("one");
@@ -408,6 +436,7 @@ int main(void)
     tcase_add_test(meanwhile, waits_too_long);
     tcase_add_test(meanwhile, comes_to_a_reactor_that_lags);
     tcase_add_test(meanwhile, is_ahead_of_a_reactor_that_lags);
+    tcase_add_test(meanwhile, is_lost_on_the_way);
     Suite *suite = suite_create("chat/hub: recovery");
     suite_add_tcase(suite, one);
     suite_add_tcase(suite, many);

@@ -645,7 +645,9 @@ static inline void close_world(void)
         ck_assert_uint_eq(metric(i, METRIC_ROOMS), 0);
         ck_assert_uint_eq(metric(i, METRIC_SESSIONS), 0);
         ck_assert_uint_eq(metric(i, METRIC_SUBSCRIPTIONS), 0);
-        if (reactor->options.place_limits[QUOTA_USER].commands.burst == 0) {
+        ck_assert_uint_eq(metric(i, METRIC_USERS), 0);
+        const struct quota_limits *users = &reactor->options.place_limits[QUOTA_USER];
+        if (users->commands.burst == 0 && users->rate.burst == 0) {
             ck_assert_uint_eq(metric(i, METRIC_LIMITED_USERS), 0); /* nobody is remembered */
         }
         (void)blob_pool_collect(reactor->pool);

@@ -739,6 +739,8 @@ START_TEST(says_how_long_now)
     say_batch(batch, ARCHIVE_DONE);
     deliver();
     say_batch(take_keep("T1", 4000, 5000), ARCHIVE_REFUSED);
+    nothing_is_asked();
+    ledger_tick(ledger, 1 + TIMEOUT);
     say_batch(take_keep("T1", 4000, 5000), ARCHIVE_UNKNOWN);
     struct archive_page *page = take_page();
     page->epoch = 101;
@@ -840,6 +842,38 @@ START_TEST(trims_and_removes)
 }
 END_TEST
 
+/* The store is away: what is only to be trimmed is tried again later, or with a publication. */
+START_TEST(what_nobody_waits_for_rests)
+{
+    begin();
+    ck_assert_int_eq(publish("a"), CODES_ERROR_NONE);
+    say_batch(take_batch(), ARCHIVE_DONE);
+    deliver();
+    (void)done();
+    ledger_trim(ledger, owner.book, 2, true);
+    struct archive_batch *batch = take_batch();
+    batch_is(batch, "T2");
+    say_batch(batch, ARCHIVE_REFUSED);
+    nothing_is_asked();
+    ck_assert(ledger_is_flushed(ledger) && !ledger_is_idle(owner.book));
+
+    ck_assert_int_eq(publish("b"), CODES_ERROR_NONE);
+    batch = take_batch();
+    batch_is(batch, " 2:bT2");
+    say_batch(batch, ARCHIVE_REFUSED);
+    ck_assert_int_eq(done().error, CODES_ERROR_INTERNAL);
+    nothing_is_asked();
+    ledger_tick(ledger, TIMEOUT);
+    nothing_is_asked();
+    ledger_tick(ledger, 1 + TIMEOUT);
+    batch = take_batch();
+    batch_is(batch, "T2");
+    say_batch(batch, ARCHIVE_DONE);
+    ck_assert(ledger_is_idle(owner.book));
+    nothing_is_asked();
+}
+END_TEST
+
 /* Without a credit it waits, and is not lost. */
 START_TEST(waits_for_credits)
 {
@@ -894,6 +928,7 @@ int main(void)
     tcase_add_test(tcase, says_how_long_later);
     tcase_add_test(tcase, goes_on_after_a_change);
     tcase_add_test(tcase, trims_and_removes);
+    tcase_add_test(tcase, what_nobody_waits_for_rests);
     tcase_add_test(tcase, waits_for_credits);
     Suite *suite = suite_create("chat/ledger");
     suite_add_tcase(suite, tcase);

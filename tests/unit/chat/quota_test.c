@@ -46,6 +46,7 @@ START_TEST(counts_connections_of_a_key)
     ck_assert(!quota_lets_in(quota, QUOTA_FULL));
     ck_assert_int_eq(quota_take(quota, &bob, 0), QUOTA_GRANTED);
     ck_assert_uint_eq(quota_count(quota), 2);
+    ck_assert_uint_eq(quota_present(quota), 2);
     /* The refusal took nothing: one that goes makes room for one. */
     quota_give(quota, &ann, 0);
     ck_assert_int_eq(quota_take(quota, &ann, 0), QUOTA_GRANTED);
@@ -201,8 +202,10 @@ START_TEST(forgets_who_has_nothing_left)
     quota_give(quota, &ann, 0);
     ck_assert_int_eq(quota_take(quota, &bob, 1999), QUOTA_GRANTED);
     ck_assert_uint_eq(quota_count(quota), 2);
+    ck_assert_uint_eq(quota_present(quota), 1); /* the other one is only remembered */
     quota_give(quota, &bob, 2000);
     ck_assert_uint_eq(quota_count(quota), 1);
+    ck_assert_uint_eq(quota_present(quota), 0);
     ck_assert_int_eq(quota_take(quota, &bob, 10000), QUOTA_GRANTED);
     /* While it has a connection it stays, however long. */
     ck_assert_int_eq(quota_take(quota, &ann, 1000000), QUOTA_GRANTED);
@@ -284,6 +287,11 @@ START_TEST(follows_the_model)
             granted[i]++;
         }
         ck_assert_uint_le(granted[i] * 1000, (uint64_t)BURST * 1000 + (uint64_t)now_ms * RATE);
+        uint32_t present = 0;
+        for (uint32_t k = 0; k < KEYS; k++) {
+            present += counts[k] > 0;
+        }
+        ck_assert_uint_eq(quota_present(quota), present);
     }
     for (uint32_t i = 0; i < KEYS; i++) {
         const struct quota_key one = key_number(i);

@@ -17,7 +17,8 @@ enum {
     PAIRS = 20,
     PAIR_MIN = 20000, /* bytes: a server and a client, which have nothing to do */
     PAIR_MAX = 40000,
-    REST_MAX = 2000, /* bytes that OpenSSL may keep for the next time */
+    SILENT_MAX = 512, /* bytes: one that has sent nothing */
+    REST_MAX = 2000,  /* bytes that OpenSSL may keep for the next time */
 };
 
 static struct tls_files files;
@@ -93,6 +94,12 @@ START_TEST(counts)
     disconnect(connect_pair(client, server)); /* what is made once is there */
 
     const uint64_t before = tls_memory_taken();
+    struct tls *silent = tls_create(server);
+    ck_assert_ptr_nonnull(silent);
+    ck_assert_uint_lt(tls_memory_taken() - before, SILENT_MAX);
+    tls_destroy(silent);
+    ck_assert_uint_eq(tls_memory_taken(), before);
+
     for (int i = 0; i < PAIRS; i++) {
         closer.pairs[i] = connect_pair(client, server);
     }

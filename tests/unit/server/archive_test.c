@@ -25,6 +25,7 @@ enum { HOME = 0, CONTROL = 1, ARCHIVE = 2, WAIT_S = 30, EPOCH = 77 };
 
 static char root[256];
 static char path[320];
+static const char *const *arguments; /* more for the child */
 static struct metrics metrics;
 static struct bus *bus;
 static struct archive *archive;
@@ -35,6 +36,7 @@ static void begin(const char *program, uint64_t timeout_ns)
     const struct archive_options options = {
         .program = program,
         .path = path,
+        .arguments = arguments,
         .bus = bus,
         .port = ARCHIVE,
         .timeout_ns = timeout_ns,
@@ -63,6 +65,7 @@ static void set_up(void)
                    parent != NULL ? parent : "/tmp");
     ck_assert_ptr_nonnull(mkdtemp(root));
     (void)snprintf(path, sizeof(path), "%s/store", root);
+    arguments = NULL;
     memset(&metrics, 0, sizeof(metrics));
     bus = bus_create(3, 64, 16);
     ck_assert_ptr_nonnull(bus);
@@ -293,6 +296,40 @@ START_TEST(survives_its_child)
 }
 END_TEST
 
+/* Nobody has to publish for it to be known, and to stay known. */
+START_TEST(says_that_the_disk_is_full)
+{
+    static const char *const never_enough[] = {"--free", "4294967295", NULL};
+    begin(PARLEY_STORE_PROGRAM, 5 * MONOTIME_NS_PER_S);
+    ck_assert_int_eq(append("a", 1, 3), ARCHIVE_DONE);
+    end();
+
+    arguments = never_enough;
+    begin(PARLEY_STORE_PROGRAM, 5 * MONOTIME_NS_PER_S);
+    wait_for(ARCHIVE_FULL);
+    ck_assert_int_eq(append("a", 4, 1), ARCHIVE_REFUSED);
+    struct archive_page *page = read_page("a", ARCHIVE_NEWEST, 100, 100);
+    ck_assert(page->result == ARCHIVE_DONE && page->record_count == 3);
+    archive_post_destroy_page(page);
+    /* What frees some is done all the same, and changes nothing. */
+    struct archive_batch *batch = archive_post_create_batch(1, 1);
+    archive_post_add_run(batch, (struct archive_run){.channel = text("a"), .epoch = EPOCH});
+    add(batch, ARCHIVE_TRIM, 3, "");
+    ask_batch(batch);
+    ck_assert_ptr_eq(hear_batch(), batch);
+    ck_assert_int_eq(batch->runs[0].result, ARCHIVE_DONE);
+    archive_post_destroy_batch(batch);
+    ck_assert_int_eq(archive_state(archive), ARCHIVE_FULL);
+    end();
+
+    arguments = NULL;
+    begin(PARLEY_STORE_PROGRAM, 5 * MONOTIME_NS_PER_S);
+    ck_assert_int_eq(append("a", 4, 1), ARCHIVE_DONE);
+    wait_for(ARCHIVE_READY);
+    end();
+}
+END_TEST
+
 START_TEST(refuses_in_time_when_there_is_no_store)
 {
     begin("/bin/false", MONOTIME_NS_PER_S / 2);
@@ -368,6 +405,7 @@ int main(void)
     tcase_add_test(tcase, stores_and_pages);
     tcase_add_test(tcase, runs_do_not_depend_on_each_other);
     tcase_add_test(tcase, survives_its_child);
+    tcase_add_test(tcase, says_that_the_disk_is_full);
     tcase_add_test(tcase, refuses_in_time_when_there_is_no_store);
     tcase_add_test(tcase, ends_although_the_store_does_not_answer);
     tcase_add_test(tcase, wants_a_program);

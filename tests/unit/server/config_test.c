@@ -327,10 +327,10 @@ static const struct {
      "t:3:3: http_server.internal_port: expected another port than http_server.port (8080), found "
      "8080"},
     {"same listener by default", "http_server:\n  port: 9000\n",
-     "t: http_server.internal_port: expected another port than http_server.port (9000), found "
+     "t:2:3: http_server.internal_port: expected another port than http_server.port (9000), found "
      "9000"},
     {"listener of every address", "http_server:\n  address: 0.0.0.0\n  port: 9000\n",
-     "t: http_server.internal_port: expected another port than http_server.port (9000), found "
+     "t:3:3: http_server.internal_port: expected another port than http_server.port (9000), found "
      "9000"},
     {"no network", "http_server:\n  trusted_proxies: [10.0.0.0/8, 10.0.0.1/8]\n",
      "t:2:33: http_server.trusted_proxies[1]: expected an address or a network such as 10.0.0.0/8, "
@@ -387,14 +387,15 @@ static const struct {
     {"old TLS", "http_server:\n  tls: {min_version: 1.1}\n",
      "t:2:22: http_server.tls.min_version: expected one of 1.2, 1.3, found \"1.1\""},
     {"pong after the next ping", "client:\n  ping_interval: 8s\n",
-     "t: client.pong_timeout: expected less than client.ping_interval (8s), found 8s"},
+     "t:2:3: client.pong_timeout: expected less than client.ping_interval (8s), found 8s"},
     {"target as long as the head", "http_server: {max_header_bytes: 4096}\n",
-     "t: http_server.max_uri: expected less than http_server.max_header_bytes (4096), found 4096"},
+     "t:1:15: http_server.max_uri: expected less than http_server.max_header_bytes (4096), found "
+     "4096"},
     {"queue below a message", "client:\n  queue_max_size: 65536\n",
      "t:2:3: client.queue_max_size: expected more than websocket.message_size_limit (65536), found "
      "65536"},
     {"echo queue below a message", "echo: {message_size_limit: 33554432}\n",
-     "t: echo.queue_max_size: expected more than echo.message_size_limit (33554432), found "
+     "t:1:8: echo.queue_max_size: expected more than echo.message_size_limit (33554432), found "
      "33554432"},
     {"not a power of two", "bus: {slots: 1000}\n",
      "t:1:7: bus.slots: expected a power of two, found 1000"},
@@ -403,7 +404,7 @@ static const struct {
     {"half reserved", "bus: {reserve: 512}\n",
      "t:1:7: bus.reserve: expected less than half of bus.slots (1024), found 512"},
     {"no time after the grace time", "shutdown: {timeout: 5s}\n",
-     "t: shutdown.grace: expected less than shutdown.timeout (5s), found 5s"},
+     "t:1:12: shutdown.grace: expected less than shutdown.timeout (5s), found 5s"},
     /* Several options of a namespace, or of channels without one. */
     {"a pattern that is none", "channel: {namespaces: [{name: a, channel_regex: '(x'}]}\n",
      "t:1:49: channel.namespaces[0].channel_regex: expected a regular expression of at most 255 "
@@ -417,7 +418,8 @@ static const struct {
      "of "
      "channel.namespaces, found \"me\""},
     {"history without a time", "channel:\n  without_namespace:\n    history_size: 5\n",
-     "t: channel.without_namespace.history_ttl: expected more than 0s with history_size (5), found "
+     "t:3:5: channel.without_namespace.history_ttl: expected more than 0s with history_size (5), "
+     "found "
      "0s"},
     {"history that takes no time",
      "channel:\n  without_namespace:\n    history_size: 5\n    history_ttl: 0s\n",
@@ -462,10 +464,10 @@ static const struct {
     {"one namespace that is durable without a store",
      "channel:\n  namespaces:\n    - {name: a}\n    - {name: b, history_size: 1, history_ttl: 1h,\n"
      "       durability: power}\n",
-     "t: channel.namespaces[1].durability: expected none or memory with store.engine (memory), "
+     "t:5:8: channel.namespaces[1].durability: expected none or memory with store.engine (memory), "
      "found power"},
     {"a store without a place", "store: {engine: rocksdb}\n",
-     "t: store.path: expected a directory with store.engine (rocksdb), found nothing"},
+     "t:1:9: store.path: expected a directory with store.engine (rocksdb), found nothing"},
     {"a place that is nothing", "store: {path: }\n",
      "t:1:15: store.path: expected a path of at most 255 bytes, without quotes and backslashes, "
      "found nothing"},
@@ -549,6 +551,8 @@ START_TEST(limits_by_key_are_those_of_the_design)
     config_init_defaults(&config);
 
     ck_assert_uint_eq(config.client.user_connection_limit, 256);
+    ck_assert_uint_eq(config.client.user_connect_rate, 20);
+    ck_assert_uint_eq(config.client.user_connect_burst, 1000);
     ck_assert_uint_eq(config.client.user_command_rate, 0);
     ck_assert_uint_eq(config.client.user_command_burst, 500);
     ck_assert(!config.client.user_limits_dry_run);
@@ -676,6 +680,7 @@ static const char everything_changed[] =
     "  command_rate: 51\n  command_burst: 101\n  control_rate: 11\n  control_burst: 21\n"
     "  connection_limit: 1000\n  max_messages_per_frame: 1\n"
     "  user_connection_limit: 1\n  user_limits_dry_run: true\n"
+    "  user_connect_rate: 13\n  user_connect_burst: 14\n"
     "  user_command_rate: 9\n  user_command_burst: 10\n"
     "  address_command_rate: 11\n  address_command_burst: 12\n"
     "  address_connection_limit: 1000000\n  address_handshake_rate: 7\n"

@@ -23,8 +23,7 @@ static struct wire_entry entry_of(enum wire_kind kind, uint64_t epoch, uint64_t 
                                .offset = offset,
                                .epoch = epoch,
                                .channel = text("room"),
-                               .keep = {.record_ms = 60, .position_ms = 90},
-                               .key = text(kind == WIRE_KEY ? "k" : "")};
+                               .keep = {.record_ms = 60, .position_ms = 90}};
 }
 
 /* Through the wire, as the child does it; the bytes live in `memory` until the commit. */
@@ -77,18 +76,16 @@ static const struct {
     {"trim what is not there", ENGINE_OK, WIRE_TRIM, 7, 11, WIRE_CONFLICT, 0},
     {"trim nothing", ENGINE_OK, WIRE_TRIM, 7, 3, WIRE_DONE, 0},
     {"trim another epoch", ENGINE_OK, WIRE_TRIM, 8, 5, WIRE_CONFLICT, 0},
-    {"reset: records, keys, metadata, next id", ENGINE_OK, WIRE_RESET, 8, 0, WIRE_DONE, 4},
+    {"reset: records, metadata, next id", ENGINE_OK, WIRE_RESET, 8, 0, WIRE_DONE, 3},
     {"reset of nothing", ENGINE_ABSENT, WIRE_RESET, 8, 0, WIRE_DONE, 2},
-    {"reset of what is damaged", ENGINE_DAMAGED, WIRE_RESET, 8, 0, WIRE_DONE, 4},
+    {"reset of what is damaged", ENGINE_DAMAGED, WIRE_RESET, 8, 0, WIRE_DONE, 3},
     {"reset unseen", ENGINE_FAILED, WIRE_RESET, 8, 0, WIRE_FAILED, 0},
-    {"remove", ENGINE_OK, WIRE_REMOVE, 7, 0, WIRE_DONE, 3},
+    {"remove", ENGINE_OK, WIRE_REMOVE, 7, 0, WIRE_DONE, 2},
     {"remove another epoch", ENGINE_OK, WIRE_REMOVE, 6, 0, WIRE_CONFLICT, 0},
     {"remove nothing", ENGINE_ABSENT, WIRE_REMOVE, 6, 0, WIRE_ABSENT, 0},
     {"reset to an offset", ENGINE_ABSENT, WIRE_RESET, 8, 12, WIRE_DONE, 2},
     {"keep for another time", ENGINE_OK, WIRE_KEEP, 7, 0, WIRE_DONE, 1},
     {"keep of another epoch", ENGINE_OK, WIRE_KEEP, 8, 0, WIRE_CONFLICT, 0},
-    {"key", ENGINE_OK, WIRE_KEY, 7, 9, WIRE_DONE, 1},
-    {"key of another epoch", ENGINE_OK, WIRE_KEY, 1, 9, WIRE_CONFLICT, 0},
 };
 
 START_TEST(judges_an_entry)
@@ -133,9 +130,9 @@ START_TEST(refusal_takes_back)
     const struct wire_entry reset = entry_of(WIRE_RESET, 9, 0);
     ck_assert_int_eq(add(gather, &reset, 1, &at), WIRE_DONE);
     commit(gather, ENGINE_OK);
-    ck_assert_uint_eq(engine.entries[2].meta.stream_id, 100);
-    ck_assert_int_eq(engine.entries[3].op, ENGINE_PUT_NEXT_ID);
-    ck_assert_uint_eq(engine.entries[3].stream_id, 101);
+    ck_assert_uint_eq(engine.entries[1].meta.stream_id, 100);
+    ck_assert_int_eq(engine.entries[2].op, ENGINE_PUT_NEXT_ID);
+    ck_assert_uint_eq(engine.entries[2].stream_id, 101);
     gather_destroy(gather);
 }
 END_TEST
@@ -159,9 +156,9 @@ START_TEST(remembers_how_long)
     ck_assert_uint_eq(engine.entries[0].meta.stream.keep.position_ms, 90);
     ck_assert_int_eq(add(gather, next, 3, &at), WIRE_DONE);
     commit(gather, ENGINE_OK);
-    ck_assert_uint_eq(engine.entry_count, 5);
-    ck_assert_uint_eq(engine.entries[2].meta.stream.first, 21);
-    ck_assert_uint_eq(engine.entries[2].meta.stream.keep.record_ms, 60);
+    ck_assert_uint_eq(engine.entry_count, 4);
+    ck_assert_uint_eq(engine.entries[1].meta.stream.first, 21);
+    ck_assert_uint_eq(engine.entries[1].meta.stream.keep.record_ms, 60);
     gather_destroy(gather);
 }
 END_TEST
@@ -213,14 +210,14 @@ START_TEST(states_are_bounded)
     uint32_t at;
     for (int i = 0; i < MANY; i++) {
         char name[24];
-        struct wire_entry entry = entry_of(WIRE_KEY, 7, 1);
+        struct wire_entry entry = entry_of(WIRE_KEEP, 7, 0);
         (void)snprintf(name, sizeof(name), "room %d", i);
         entry.channel = text(name);
         ck_assert_int_eq(add(gather, &entry, 1, &at), WIRE_DONE);
         commit(gather, ENGINE_OK);
     }
     ck_assert_uint_eq(engine.finds, MANY);
-    struct wire_entry entry = entry_of(WIRE_KEY, 7, 1);
+    struct wire_entry entry = entry_of(WIRE_KEEP, 7, 0);
     char name[24];
     (void)snprintf(name, sizeof(name), "room %d", MANY - 1);
     entry.channel = text(name);
@@ -240,7 +237,7 @@ START_TEST(group_has_a_limit)
     struct wire_entry entries[512];
     size_t taken = 0;
     for (size_t i = 0; i < 512; i++) {
-        entries[i] = entry_of(WIRE_KEY, 7, 1);
+        entries[i] = entry_of(WIRE_KEEP, 7, 0);
     }
     while (gather_has_room(gather)) {
         uint32_t at;

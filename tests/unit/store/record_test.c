@@ -78,35 +78,12 @@ START_TEST(metadata_check)
 }
 END_TEST
 
-START_TEST(keys_check)
-{
-    const struct record_key key = {
-        .offset = 1, .epoch = 2, .expires_ms = 3, .digest = text("digest")};
-    uint8_t key_key[RECORD_KEY_KEY_SIZE_MAX];
-    uint8_t value[RECORD_KEY_SIZE_MAX];
-    struct record_key read;
-    const struct bytes name = {key_key, record_write_key_key(8, text("order"), key_key)};
-    const size_t size = record_write_key(name, &key, value);
-    ck_assert(record_read_key(name, (struct bytes){value, size}, &read));
-    ck_assert(read.offset == 1 && read.epoch == 2 && read.expires_ms == 3);
-    ck_assert_int_eq(memcmp(read.digest.data, "digest", 6), 0);
-    ck_assert(!record_read_key((struct bytes){key_key, name.size - 1}, (struct bytes){value, size},
-                               &read));
-    for (size_t bit = 0; bit < 8 * size; bit++) {
-        value[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        ck_assert(!record_read_key(name, (struct bytes){value, size}, &read));
-        value[bit / 8] ^= (uint8_t)(1 << bit % 8);
-    }
-}
-END_TEST
-
 int main(void)
 {
     TCase *const record = tcase_create("record");
     tcase_add_test(record, keys_sort);
     tcase_add_test(record, publication_checks);
     tcase_add_test(record, metadata_check);
-    tcase_add_test(record, keys_check);
     Suite *const suite = suite_create("store/record");
     suite_add_tcase(suite, record);
     SRunner *const runner = srunner_create(suite);
