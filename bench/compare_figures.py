@@ -4,6 +4,7 @@
 A report gives a figure only when it says that everything was verified; else it gives a reason.
 """
 
+import itertools
 import statistics
 
 FAULTS = ("connect_failed", "lost", "duplicated", "reordered", "corrupted", "errors", "closed")
@@ -94,13 +95,24 @@ def figures_in(runs):
     return [run["figure"] for run in runs if run["reason"] is None]
 
 
-def floor_of(case, found):
-    """The median of the better floor: one denominator for everybody."""
-    floors = [figures_in(found.get((case.name, one), [])) for one in FLOORS]
-    return min((statistics.median(figures) for figures in floors if figures), default=None)
+def floors_of(case, found):
+    """By round the better floor, one denominator for everybody; None where both failed."""
+    rounds = itertools.zip_longest(*(found.get((case.name, one), []) for one in FLOORS))
+    return [min((run["figure"] for run in runs if run is not None and run["reason"] is None),
+                default=None) for runs in rounds]
 
 
-def text_of(case, runs, floor):
+def ratio_of(runs, floors):
+    """
+    Of a run to the floor of its own round, when the machine was as fast as it was then; the median.
+    None: there is none.
+    """
+    ratios = [run["figure"] / floor for run, floor in zip(runs, floors)
+              if run["reason"] is None and floor is not None]
+    return statistics.median(ratios) if ratios else None
+
+
+def text_of(case, runs, floors):
     """One cell. Marks: (g), and (2 of 5) where rounds failed."""
     figures = figures_in(runs)
     some = "" if len(figures) == len(runs) else f" ({len(figures)} of {len(runs)})"
@@ -115,9 +127,10 @@ def text_of(case, runs, floor):
         text += f", user {statistics.median(users):.2f}"
     if case.part == "connect":
         text += f", {1e6 / middle:,.0f} per CPU second"
-    if floor:
-        text += (f", {100 * floor / middle:.0f} % of the floor's rate" if case.part == "connect"
-                 else f", {middle / floor:.2f} x")
+    ratio = ratio_of(runs, floors)
+    if ratio is not None:
+        text += (f", {100 / ratio:.0f} % of the floor's rate" if case.part == "connect"
+                 else f", {ratio:.2f} x")
     bound = sum(bool(run["generator_bound"]) for run in runs if run["reason"] is None)
     return text + (" (g)" if 2 * bound >= len(figures) and case.part != "idle" else "") + some
 
@@ -130,8 +143,8 @@ def table(cases, servers, found):
         cells = [case.name]
         for name in servers:
             runs = found.get((case.name, name))
-            floor = None if name in FLOORS else floor_of(case, found)
-            cells.append("-" if runs is None else text_of(case, runs, floor))
+            floors = [] if name in FLOORS else floors_of(case, found)
+            cells.append("-" if runs is None else text_of(case, runs, floors))
         lines.append("| " + " | ".join(cells) + " |")
     if any("(g)" in line for line in lines):
         lines += ["", "(g): in at least half of the rounds the generator was the limit, so the"

@@ -42,6 +42,9 @@ enum codes_error hub_error_for(const struct hub *hub, enum permission_verdict ve
         return CODES_ERROR_UNKNOWN_CHANNEL;
     case PERMISSION_NOT_AVAILABLE:
         return CODES_ERROR_NOT_AVAILABLE;
+    case PERMISSION_NO_MEMORY:
+        metrics_add(metrics, METRIC_REJECTED_OUT_OF_MEMORY, 1);
+        return CODES_ERROR_INTERNAL;
     case PERMISSION_GRANTED:
         break;
     }

@@ -29,10 +29,12 @@ static bool is_printable(struct bytes channel)
     return channel.size > 0;
 }
 
-static bool pattern_likes(const struct policy *policy, struct bytes channel)
+/* As policy_pattern.matches. */
+static int pattern_likes(const struct policy *policy, struct bytes channel)
 {
-    return policy->pattern == NULL ||
-           policy->pattern->matches(policy->pattern->context, policy_rest(channel));
+    return policy->pattern == NULL
+               ? 1
+               : policy->pattern->matches(policy->pattern->context, policy_rest(channel));
 }
 
 /* Is the user one of a list such as 42,43? */
@@ -151,8 +153,9 @@ struct permission_answer permission_judge(const struct policy_table *table,
     if (policy == NULL) {
         return answer(PERMISSION_UNKNOWN_NAMESPACE, "channel.namespaces");
     }
-    if (!pattern_likes(policy, channel)) {
-        return answer(PERMISSION_BAD_NAME, "channel_regex");
+    const int likes = pattern_likes(policy, channel);
+    if (likes <= 0) {
+        return answer(likes < 0 ? PERMISSION_NO_MEMORY : PERMISSION_BAD_NAME, "channel_regex");
     }
     if (verb == PERMISSION_HISTORY && !policy_has_history(policy)) {
         return answer(PERMISSION_NOT_AVAILABLE, "history_size");

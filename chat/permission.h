@@ -29,6 +29,7 @@ enum permission_verdict {
     PERMISSION_BAD_NAME,          /* error 107: not a name, or none of its namespace */
     PERMISSION_UNKNOWN_NAMESPACE, /* error 102 */
     PERMISSION_NOT_AVAILABLE,     /* error 108: there is no such thing in the channel, for nobody */
+    PERMISSION_NO_MEMORY,         /* error 100: there was none to find it out with */
 };
 
 /* Who asks: as much of a session as the rules look at. */

@@ -39,8 +39,8 @@ enum policy_slow_consumer {
 
 /* What the names of a namespace have to look like. */
 struct policy_pattern {
-    /* Bounded work. `rest` is what stands behind the namespace. */
-    bool (*matches)(const void *context, struct bytes rest);
+    /* Bounded work. `rest` is what stands behind the namespace. 1: it does; 0; or -ENOMEM. */
+    int (*matches)(const void *context, struct bytes rest);
     const void *context;
 };
 

@@ -61,10 +61,11 @@ endforeach()
 # Memory is out where such a test says so (tests/unit/failing_memory.h): it is linked with copies of
 # the libraries that ask it.
 set(renamed)
-foreach(function malloc calloc realloc aligned_alloc strndup free)
+foreach(function malloc calloc realloc aligned_alloc strndup strdup free
+        deflateInit2_ inflateInit2_ pcre2_match_data_create_8)
     list(APPEND renamed --redefine-sym ${function}=memory_${function})
 endforeach()
-foreach(library core proto net chat)
+foreach(library core proto net store chat serverlib)
     add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/memory_${library}.a DEPENDS ${library}
         COMMAND ${CMAKE_OBJCOPY} ${renamed}
             $<TARGET_FILE:${library}> ${CMAKE_BINARY_DIR}/memory_${library}.a)
@@ -81,6 +82,10 @@ foreach(test hub hub_arrival presence)
     failing_memory_test(chat_${test}_memory_test "${seen_by_chat}" OpenSSL::Crypto)
 endforeach()
 failing_memory_test(net_conn_memory_test "${seen_by_net}" OpenSSL::SSL PkgConfig::liburing)
+foreach(target server_token_memory_test server_shard_memory_test)
+    failing_memory_test(${target} "${seen_by_server}" OpenSSL::SSL PkgConfig::liburing
+        PkgConfig::zlib PkgConfig::yaml PkgConfig::cjose PkgConfig::curl PkgConfig::pcre2)
+endforeach()
 
 # They forge tokens with OpenSSL.
 foreach(target server_token_test server_token_key_test server_jwks_test server_jwks_source_test)

@@ -11,6 +11,7 @@
 
 /* OpenSSL hands no context to the functions below, so it cannot be anybody's member. */
 static _Thread_local uint64_t taken;
+static _Thread_local uint64_t refused;
 
 static uint64_t cost_of(void *block)
 {
@@ -26,6 +27,7 @@ static void *take(size_t size, const char *file, int line)
     }
     void *block = malloc(size);
     taken += cost_of(block);
+    refused += block == NULL;
     return block;
 }
 
@@ -51,6 +53,7 @@ static void *resize(void *block, size_t size, const char *file, int line)
     if (resized != NULL) {
         taken += cost_of(resized) - before;
     }
+    refused += resized == NULL;
     return resized;
 }
 
@@ -62,4 +65,9 @@ bool tls_memory_count(void)
 uint64_t tls_memory_taken(void)
 {
     return taken;
+}
+
+uint64_t tls_memory_refused(void)
+{
+    return refused;
 }

@@ -24,4 +24,10 @@ NODISCARD bool tls_memory_count(void);
 /* The calling thread's bytes: taken less given back, modulo 2^64. 0 when nothing is counted. */
 NODISCARD uint64_t tls_memory_taken(void);
 
+/*
+ * How often the calling thread was refused memory: OpenSSL itself says of what fails then what it
+ * says of bad input. 0 when nothing is counted.
+ */
+NODISCARD uint64_t tls_memory_refused(void);
+
 #endif /* NET_TLS_MEMORY_H */

@@ -119,3 +119,8 @@ enum http_body_verdict http_body_next(struct http_body_reader *reader, struct by
     }
     return HTTP_BODY_END;
 }
+
+bool http_body_is_over(const struct http_body_reader *reader)
+{
+    return reader->state == STATE_DONE;
+}

@@ -40,4 +40,7 @@ void http_body_begin(struct http_body_reader *reader, const struct http_request 
 NODISCARD enum http_body_verdict http_body_next(struct http_body_reader *reader, struct bytes *in,
                                                 struct bytes *piece);
 
+/* All of it has been taken: of a body that was declared, that is known without a further call. */
+NODISCARD bool http_body_is_over(const struct http_body_reader *reader);
+
 #endif /* PROTO_HTTP_BODY_H */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "net/tls_memory.h"
 #include "proto/http.h"
 
 static const char lines_type[] = "application/x-ndjson";
@@ -61,8 +62,13 @@ static unsigned judge_asker(const struct api_gate *gate, const struct http_reque
         *why = "the server API is off: http_api.key is not set\n";
         return 404;
     }
-    *why = "X-API-Key is missing or wrong\n";
-    return api_key_is_shown(&gate->key, request) ? 0 : 401;
+    const uint64_t refused = tls_memory_refused();
+    if (api_key_is_shown(&gate->key, request)) {
+        return 0;
+    }
+    const bool is_out = tls_memory_refused() != refused;
+    *why = is_out ? "no memory\n" : "X-API-Key is missing or wrong\n";
+    return is_out ? 503 : 401;
 }
 
 unsigned api_gate_judge(const struct api_gate *gate, const struct http_request *request,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/channel_regex.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,16 +77,16 @@ void channel_regex_destroy(struct channel_regex *regex)
     }
 }
 
-bool channel_regex_matches(const void *context, struct bytes rest)
+int channel_regex_matches(const void *context, struct bytes rest)
 {
     const struct channel_regex *regex = context;
-    /* Not kept: threads share the pattern. Without memory nothing matches. */
+    /* Not kept: threads share the pattern. */
     pcre2_match_data *match = pcre2_match_data_create(1, NULL);
     if (match == NULL) {
-        return false;
+        return -ENOMEM;
     }
     CHECK(rest.data != NULL);
     const int found = pcre2_match(regex->code, rest.data, rest.size, 0, 0, match, regex->budget);
     pcre2_match_data_free(match);
-    return found >= 0;
+    return found == PCRE2_ERROR_NOMEMORY ? -ENOMEM : found >= 0;
 }

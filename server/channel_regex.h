@@ -10,7 +10,6 @@
  *
  * Owner     the caller. Frozen once created; ANY_THREAD may match.
  */
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/annot.h"
@@ -25,7 +24,7 @@ NODISCARD struct channel_regex *channel_regex_create(const char *pattern,
                                                      char error[CHANNEL_REGEX_ERROR_SIZE]);
 void channel_regex_destroy(struct channel_regex *regex); /* NULL: nothing */
 
-/* Does it match anywhere in `rest`? For struct policy_pattern. */
-NODISCARD bool channel_regex_matches(const void *regex, struct bytes rest) ANY_THREAD;
+/* Does it match anywhere in `rest`? 1: it does; 0; or -ENOMEM. For struct policy_pattern. */
+NODISCARD int channel_regex_matches(const void *regex, struct bytes rest) ANY_THREAD;
 
 #endif /* SERVER_CHANNEL_REGEX_H */

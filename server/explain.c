@@ -109,6 +109,8 @@ static const char *words_for(enum permission_verdict verdict)
         return "refused with 102 (unknown channel)";
     case PERMISSION_NOT_AVAILABLE:
         return "refused with 108 (not available)";
+    case PERMISSION_NO_MEMORY:
+        return "not known: there is no memory";
     }
     NEVER("a verdict that is not one");
 }

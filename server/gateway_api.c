@@ -299,6 +299,13 @@ static void take_piece(struct gateway *gateway, struct peer *peer, struct bytes 
     if (may_read(peer) && api_body_is_too_big(&peer->request->body)) {
         fail_body(gateway, peer, 413, CODES_ERROR_LIMIT_EXCEEDED,
                   "the body is above http_api.max_body_bytes\n");
+        return;
+    }
+    /* Who is not read any more, for he has asked enough, sends nothing that would bring it here. */
+    if (peer->state == PEER_API && !conn_is_closing(peer->conn) && !peer->request->body.has_ended &&
+        http_body_is_over(&peer->request->reader)) {
+        api_body_end(&peer->request->body);
+        (void)gateway_go_on_api(gateway, peer);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/check.h"
+#include "net/tls_memory.h"
 #include "proto/base64.h"
 #include "proto/fields.h"
 #include "proto/json.h"
@@ -199,12 +200,16 @@ static const char *read_keys(struct jwks *set, struct span document)
 struct jwks *jwks_parse(struct span document, uint64_t generation, char error[JWKS_ERROR_SIZE])
 {
     struct jwks *set = calloc(1, sizeof(*set));
+    const uint64_t refused = tls_memory_refused();
     const char *fault = "out of memory";
 
     if (set != NULL) {
         atomic_init(&set->shares, 1);
         set->generation = generation;
         fault = read_keys(set, document);
+    }
+    if (tls_memory_refused() != refused) {
+        fault = "out of memory"; /* not a set without the keys that there was none for */
     }
     if (fault != NULL) {
         (void)snprintf(error, JWKS_ERROR_SIZE, "%s", fault);

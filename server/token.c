@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/metrics.h"
 #include "core/monotime.h"
+#include "net/tls_memory.h"
 #include "proto/base64.h"
 #include "proto/fields.h"
 #include "proto/json.h"
@@ -380,8 +381,11 @@ static enum token_reason verify(struct token_verifier *verifier, enum claims_kin
     if (parts.signature.size != token_key_signature_size(key, algorithm)) {
         return refuse(verifier, TOKEN_BAD_SIGNATURE, "its signature has not the size for its alg");
     }
+    const uint64_t refused = tls_memory_refused();
     if (!token_key_verify(key, algorithm, token)) {
-        return refuse(verifier, TOKEN_BAD_SIGNATURE, "its signature is not that of the key");
+        return tls_memory_refused() != refused
+                   ? refuse(verifier, TOKEN_UNAVAILABLE, "there is no memory to check it with")
+                   : refuse(verifier, TOKEN_BAD_SIGNATURE, "its signature is not that of the key");
     }
     const struct span payload = {verifier->payload, parts.payload.size};
     const char *const fault = token_claims_read(payload, &verifier->claims);

@@ -31,7 +31,8 @@ enum token_reason {
     TOKEN_TOO_LONG,
     TOKEN_MALFORMED,     /* not three parts of base64url, or the header is not what it must be */
     TOKEN_BAD_ALGORITHM, /* none that we take, or we have no key of its type */
-    TOKEN_UNAVAILABLE,   /* its key is not here yet: no set is, or a newer one is asked for */
+    TOKEN_UNAVAILABLE,   /* its key is not here yet: no set is, or a newer one is asked for; or
+                            there is no memory to check it with */
     TOKEN_UNKNOWN_KEY,   /* no key of that name */
     TOKEN_BAD_SIGNATURE,
     TOKEN_BAD_CLAIMS, /* not JSON, or a claim of another type */

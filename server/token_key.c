@@ -1,31 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/token_key.h"
 
-#include <cjose/cjose.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/decoder.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/check.h"
+#include "server/token_key_state.h"
 
 enum {
     ALGORITHMS_OF_TYPE = 3,
-    NUMBER_SIZE_MAX = TOKEN_KEY_RSA_BITS_MAX / 8, /* bytes of a number of a key */
-    EXPONENT_SIZE_MAX = 8,                        /* bytes: a longer one makes each check slow */
+    EXPONENT_SIZE_MAX = 8, /* bytes: a longer one makes each check slow */
     NAME_SIZE = 32,
-};
-
-struct token_key {
-    cjose_jwk_t *jwk;
-    enum token_key_type type;
-    size_t bits; /* of the modulus, or of the curve's field */
-    bool is_private;
+    FIELD_SIZE_MAX = 66,                     /* bytes of a coordinate */
+    POINT_SIZE_MAX = 1 + 2 * FIELD_SIZE_MAX, /* bytes: 4, x, y */
 };
 
 static const struct {
@@ -43,14 +38,11 @@ static const struct {
 static const struct {
     const char *name;    /* RFC 7518's */
     const char *openssl; /* OpenSSL's */
-    cjose_jwk_ec_curve curve;
-} curves[] = {
-    {"P-256", "prime256v1", CJOSE_JWK_EC_P_256},
-    {"P-384", "secp384r1", CJOSE_JWK_EC_P_384},
-    {"P-521", "secp521r1", CJOSE_JWK_EC_P_521},
+} curves[TOKEN_KEY_CURVE_COUNT] = {
+    {"P-256", "prime256v1"},
+    {"P-384", "secp384r1"},
+    {"P-521", "secp521r1"},
 };
-
-enum { CURVE_COUNT = sizeof(curves) / sizeof(curves[0]) };
 
 enum token_algorithm token_key_algorithm(struct bytes name)
 {
@@ -99,200 +91,246 @@ static struct token_key *refuse(char *error, const char *expected, const char *f
     return NULL;
 }
 
-/* Takes `jwk`, which is NULL when the library could not make it. */
-static struct token_key *wrap(cjose_jwk_t *jwk, struct token_key like, char *error)
-{
-    struct token_key *key = jwk == NULL ? NULL : malloc(sizeof(*key));
-    if (key == NULL) {
-        (void)cjose_jwk_release(jwk);
-        return refuse(error, token_key_type_name(like.type), "one that cannot be used");
-    }
-    *key = like;
-    key->jwk = jwk;
-    return key;
-}
-
 struct token_key *token_key_from_secret(struct bytes secret, char error[TOKEN_KEY_ERROR_SIZE])
 {
     char expected[NAME_SIZE];
     char found[NAME_SIZE];
-    cjose_err fault;
 
     if (secret.size < TOKEN_KEY_SECRET_SIZE_MIN) {
         (void)snprintf(expected, sizeof(expected), "at least %d bytes", TOKEN_KEY_SECRET_SIZE_MIN);
         (void)snprintf(found, sizeof(found), "%zu", secret.size);
         return refuse(error, expected, found);
     }
-    return wrap(cjose_jwk_create_oct_spec(secret.data, secret.size, &fault),
-                (struct token_key){.type = TOKEN_KEY_HMAC, .is_private = true}, error);
+    struct token_key *key = OPENSSL_zalloc(sizeof(*key) + secret.size);
+    if (key == NULL) {
+        return refuse(error, token_key_type_name(TOKEN_KEY_HMAC), "no memory for it");
+    }
+    key->type = TOKEN_KEY_HMAC;
+    key->is_private = true;
+    key->secret_size = secret.size;
+    memcpy(key->secret, secret.data, secret.size);
+    return key;
 }
+
+/* Takes `pkey`, which is NULL when OpenSSL could not make it. */
+static struct token_key *wrap(EVP_PKEY *pkey, enum token_key_type type, size_t bits, char *error)
+{
+    struct token_key *key = pkey == NULL ? NULL : OPENSSL_zalloc(sizeof(*key));
+    if (key == NULL) {
+        EVP_PKEY_free(pkey);
+        return refuse(error, token_key_type_name(type), "one that cannot be used");
+    }
+    key->pkey = pkey;
+    key->type = type;
+    key->bits = bits;
+    return key;
+}
+
+static const struct {
+    const char *expected;
+    const char *found;
+} other_curve = {"an ECDSA key of the curve P-256, P-384 or P-521", "another one"};
 
 /* -- numbers ----------------------------------------------------------------------------------- */
 
-/* A number of a key, big-endian. */
-struct number {
-    uint8_t data[NUMBER_SIZE_MAX];
-    size_t size; /* bytes; 0: not there, or too long */
-};
-
-/* Without zeros in front. */
-static struct number number_from(struct bytes bytes)
+static size_t bits_of(struct bytes number)
 {
-    struct number number = {.size = 0};
-    while (bytes.size > 0 && bytes.data[0] == 0) {
-        bytes.data++;
-        bytes.size--;
+    while (number.size > 0 && number.data[0] == 0) {
+        number.data++;
+        number.size--;
     }
-    if (bytes.size > 0 && bytes.size <= sizeof(number.data)) {
-        memcpy(number.data, bytes.data, bytes.size);
-        number.size = bytes.size;
-    }
-    return number;
-}
-
-static size_t bits_of(const struct number *number)
-{
-    size_t bits = 8 * number->size;
-    for (uint32_t top = number->data[0]; number->size > 0 && top < 0x80; top <<= 1) {
+    size_t bits = 8 * number.size;
+    for (uint32_t top = number.size > 0 ? number.data[0] : 0x80; top < 0x80; top <<= 1) {
         bits--;
     }
     return bits;
 }
 
-/* `d`: of a private key, else empty. */
-static struct token_key *from_rsa(struct number *n, struct number *e, struct number *d, char *error)
+/* False: with numbers of these sizes no token is checked. */
+static bool rsa_is_good(size_t modulus_bits, size_t exponent_bits, char *error)
 {
-    const size_t bits = bits_of(n);
     char expected[NAME_SIZE * 2];
     char found[NAME_SIZE];
-    cjose_err fault;
 
-    if (bits < TOKEN_KEY_RSA_BITS_MIN || bits > TOKEN_KEY_RSA_BITS_MAX) {
+    if (modulus_bits < TOKEN_KEY_RSA_BITS_MIN || modulus_bits > TOKEN_KEY_RSA_BITS_MAX) {
         (void)snprintf(expected, sizeof(expected), "an RSA key of %d to %d bits",
                        TOKEN_KEY_RSA_BITS_MIN, TOKEN_KEY_RSA_BITS_MAX);
-        (void)snprintf(found, sizeof(found), "one of %zu", bits);
-        return refuse(error, expected, bits == 0 ? "a longer one" : found);
+        (void)snprintf(found, sizeof(found), "one of %zu", modulus_bits);
+        (void)refuse(error, expected, modulus_bits == 0 ? "a longer one" : found);
+        return false;
     }
-    if (e->size == 0 || e->size > EXPONENT_SIZE_MAX) {
-        return refuse(error, "an RSA key with a public exponent of at most 64 bits", "another one");
+    if (exponent_bits == 0 || exponent_bits > 8 * EXPONENT_SIZE_MAX) {
+        (void)refuse(error, "an RSA key with a public exponent of at most 64 bits", "another one");
+        return false;
     }
-    const cjose_jwk_rsa_keyspec spec = {
-        .n = n->data,
-        .nlen = n->size,
-        .e = e->data,
-        .elen = e->size,
-        .d = d->size > 0 ? d->data : NULL,
-        .dlen = d->size,
-    };
-    return wrap(cjose_jwk_create_RSA_spec(&spec, &fault),
-                (struct token_key){.type = TOKEN_KEY_RSA, .bits = bits, .is_private = d->size > 0},
-                error);
+    return true;
 }
 
-/* `index` of the curve; CURVE_COUNT: of none that we take. OpenSSL looks whether it is on it. */
-static struct token_key *from_point(size_t index, struct number *x, struct number *y,
-                                    struct number *d, char *error)
+static EVP_PKEY *make_public(const char *type, OSSL_PARAM *numbers)
 {
-    cjose_err fault;
+    EVP_PKEY *pkey = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
 
-    if (index == CURVE_COUNT) {
-        return refuse(error, "an ECDSA key of the curve P-256, P-384 or P-521", "another one");
+    if (context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
+        EVP_PKEY_fromdata(context, &pkey, EVP_PKEY_PUBLIC_KEY, numbers) != 1) {
+        EVP_PKEY_free(pkey);
+        pkey = NULL;
     }
-    const cjose_jwk_ec_keyspec spec = {
-        .crv = curves[index].curve,
-        .x = x->data,
-        .xlen = x->size,
-        .y = y->data,
-        .ylen = y->size,
-        .d = d->size > 0 ? d->data : NULL,
-        .dlen = d->size,
-    };
-    return wrap(cjose_jwk_create_EC_spec(&spec, &fault),
-                (struct token_key){.type = TOKEN_KEY_ECDSA,
-                                   .bits = algorithms[TOKEN_ES256 + index].bits,
-                                   .is_private = d->size > 0},
-                error);
+    EVP_PKEY_CTX_free(context);
+    ERR_clear_error();
+    return pkey;
 }
+
+/* As OpenSSL takes a number: in the order of this machine. False: it is longer. */
+static bool turn(struct bytes number, uint8_t *target, size_t size)
+{
+    if (bits_of(number) > 8 * size) {
+        return false;
+    }
+    memset(target, 0, size);
+    for (size_t i = 0; i < size && i < number.size; i++) {
+        target[i] = number.data[number.size - 1 - i];
+    }
+    return true;
+}
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "turn() turns");
 
 struct token_key *token_key_from_rsa(struct bytes n, struct bytes e,
                                      char error[TOKEN_KEY_ERROR_SIZE])
 {
-    struct number modulus = number_from(n);
-    struct number exponent = number_from(e);
-    struct number none = {.size = 0};
-    struct token_key *key = from_rsa(&modulus, &exponent, &none, error);
-    ERR_clear_error();
-    return key;
+    uint8_t modulus[TOKEN_KEY_NUMBER_SIZE_MAX];
+    uint8_t exponent[EXPONENT_SIZE_MAX];
+    const size_t bits = bits_of(n);
+
+    if (!rsa_is_good(bits, bits_of(e), error)) {
+        return NULL;
+    }
+    CHECK(turn(n, modulus, sizeof(modulus)));
+    CHECK(turn(e, exponent, sizeof(exponent)));
+    OSSL_PARAM numbers[] = {
+        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, modulus, sizeof(modulus)),
+        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, exponent, sizeof(exponent)),
+        OSSL_PARAM_construct_end(),
+    };
+    return wrap(make_public("RSA", numbers), TOKEN_KEY_RSA, bits, error);
 }
 
+/* A coordinate at its place. False: it is longer than those of that curve. */
+static bool put(struct bytes number, uint8_t *target, size_t size)
+{
+    if (bits_of(number) > 8 * size) {
+        return false;
+    }
+    memset(target, 0, size);
+    for (size_t i = 0; i < size && i < number.size; i++) {
+        target[size - 1 - i] = number.data[number.size - 1 - i];
+    }
+    return true;
+}
+
+/* OpenSSL looks whether it is on the curve. */
 struct token_key *token_key_from_point(struct bytes curve, struct bytes x, struct bytes y,
                                        char error[TOKEN_KEY_ERROR_SIZE])
 {
-    struct number first = number_from(x);
-    struct number second = number_from(y);
-    struct number none = {.size = 0};
+    uint8_t point[POINT_SIZE_MAX] = {POINT_CONVERSION_UNCOMPRESSED};
+    char name[NAME_SIZE];
     size_t index = 0;
 
-    while (index < CURVE_COUNT && (strlen(curves[index].name) != curve.size ||
-                                   memcmp(curves[index].name, curve.data, curve.size) != 0)) {
+    while (index < TOKEN_KEY_CURVE_COUNT &&
+           (strlen(curves[index].name) != curve.size ||
+            memcmp(curves[index].name, curve.data, curve.size) != 0)) {
         index++;
     }
-    struct token_key *key = from_point(index, &first, &second, &none, error);
-    ERR_clear_error();
-    return key;
+    if (index == TOKEN_KEY_CURVE_COUNT) {
+        return refuse(error, other_curve.expected, other_curve.found);
+    }
+    const size_t bits = algorithms[TOKEN_ES256 + index].bits;
+    const size_t size = (bits + 7) / 8;
+    if (!put(x, point + 1, size) || !put(y, point + 1 + size, size)) {
+        return refuse(error, token_key_type_name(TOKEN_KEY_ECDSA), "one that cannot be used");
+    }
+    (void)snprintf(name, sizeof(name), "%s", curves[index].openssl);
+    OSSL_PARAM numbers[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * size),
+        OSSL_PARAM_construct_end(),
+    };
+    return wrap(make_public("EC", numbers), TOKEN_KEY_ECDSA, bits, error);
 }
 
 /* -- PEM --------------------------------------------------------------------------------------- */
 
-static struct number number_of(const EVP_PKEY *pkey, const char *name)
+struct token_key_number token_key_number(const EVP_PKEY *pkey, const char *name)
 {
-    struct number number = {.size = 0};
+    struct token_key_number number = {.size = 0};
     BIGNUM *value = NULL;
 
-    if (EVP_PKEY_get_bn_param(pkey, name, &value) == 1 && BN_num_bytes(value) <= NUMBER_SIZE_MAX) {
+    if (EVP_PKEY_get_bn_param(pkey, name, &value) == 1 &&
+        BN_num_bytes(value) <= TOKEN_KEY_NUMBER_SIZE_MAX) {
         number.size = (size_t)BN_bn2bin(value, number.data);
     }
     BN_clear_free(value);
     return number;
 }
 
-static size_t curve_of(const EVP_PKEY *pkey)
+size_t token_key_curve(const EVP_PKEY *pkey)
 {
     char name[NAME_SIZE] = "";
     size_t index = 0;
 
     if (EVP_PKEY_get_group_name(pkey, name, sizeof(name), NULL) != 1) {
-        return CURVE_COUNT;
+        return TOKEN_KEY_CURVE_COUNT;
     }
-    while (index < CURVE_COUNT && strcmp(curves[index].openssl, name) != 0) {
+    while (index < TOKEN_KEY_CURVE_COUNT && strcmp(curves[index].openssl, name) != 0) {
         index++;
     }
     return index;
 }
 
-static struct token_key *from_pkey(const EVP_PKEY *pkey, bool is_private, char *error)
+/* 0: it is not there, or too long. */
+static size_t number_bits(const EVP_PKEY *pkey, const char *name)
 {
-    struct token_key *key = NULL;
-    struct number d = {.size = 0};
+    const struct token_key_number number = token_key_number(pkey, name);
+    return bits_of((struct bytes){number.data, number.size});
+}
 
+/* Of which type it is, and its size. False: none that we take, and an error. */
+static bool judge(const EVP_PKEY *pkey, enum token_key_type *type, size_t *bits, char *error)
+{
     if (EVP_PKEY_is_a(pkey, "RSA") == 1) {
-        struct number n = number_of(pkey, OSSL_PKEY_PARAM_RSA_N);
-        struct number e = number_of(pkey, OSSL_PKEY_PARAM_RSA_E);
-        if (is_private) {
-            d = number_of(pkey, OSSL_PKEY_PARAM_RSA_D);
-        }
-        key = from_rsa(&n, &e, &d, error);
-    } else if (EVP_PKEY_is_a(pkey, "EC") == 1) {
-        struct number x = number_of(pkey, OSSL_PKEY_PARAM_EC_PUB_X);
-        struct number y = number_of(pkey, OSSL_PKEY_PARAM_EC_PUB_Y);
-        if (is_private) {
-            d = number_of(pkey, OSSL_PKEY_PARAM_PRIV_KEY);
-        }
-        key = from_point(curve_of(pkey), &x, &y, &d, error);
-    } else {
-        (void)refuse(error, "an RSA or ECDSA key", "one of another type");
+        *type = TOKEN_KEY_RSA;
+        *bits = number_bits(pkey, OSSL_PKEY_PARAM_RSA_N);
+        return rsa_is_good(*bits, number_bits(pkey, OSSL_PKEY_PARAM_RSA_E), error);
     }
-    OPENSSL_cleanse(&d, sizeof(d));
+    if (EVP_PKEY_is_a(pkey, "EC") != 1) {
+        (void)refuse(error, "an RSA or ECDSA key", "one of another type");
+        return false;
+    }
+    const size_t index = token_key_curve(pkey);
+    if (index == TOKEN_KEY_CURVE_COUNT) {
+        (void)refuse(error, other_curve.expected, other_curve.found);
+        return false;
+    }
+    *type = TOKEN_KEY_ECDSA;
+    *bits = algorithms[TOKEN_ES256 + index].bits;
+    return true;
+}
+
+/* Takes `pkey`. */
+static struct token_key *from_pkey(EVP_PKEY *pkey, bool is_private, char *error)
+{
+    enum token_key_type type = TOKEN_KEY_RSA;
+    size_t bits = 0;
+
+    if (!judge(pkey, &type, &bits, error)) {
+        EVP_PKEY_free(pkey);
+        return NULL;
+    }
+    struct token_key *key = wrap(pkey, type, bits, error);
+    if (key != NULL) {
+        key->is_private = is_private;
+    }
     return key;
 }
 
@@ -344,7 +382,6 @@ struct token_key *token_key_from_pem(struct bytes pem, enum token_key_type type,
         token_key_destroy(key);
         key = NULL;
     }
-    EVP_PKEY_free(pkey);
     ERR_clear_error();
     return key;
 }
@@ -357,7 +394,6 @@ struct token_key *token_key_from_private_pem(struct bytes pem, char error[TOKEN_
                       "something that cannot be read");
     }
     struct token_key *key = from_pkey(pkey, true, error);
-    EVP_PKEY_free(pkey);
     ERR_clear_error();
     return key;
 }
@@ -367,14 +403,8 @@ struct token_key *token_key_from_private_pem(struct bytes pem, char error[TOKEN_
 void token_key_destroy(struct token_key *key)
 {
     if (key != NULL) {
-        cjose_err fault;
-        /* OpenSSL wipes the others, cjose not what it keeps itself. */
-        if (key->type == TOKEN_KEY_HMAC) {
-            OPENSSL_cleanse(cjose_jwk_get_keydata(key->jwk, &fault),
-                            cjose_jwk_get_keysize(key->jwk, &fault) / 8);
-        }
-        (void)cjose_jwk_release(key->jwk);
-        free(key);
+        EVP_PKEY_free(key->pkey); /* which wipes what was private */
+        OPENSSL_clear_free(key, sizeof(*key) + key->secret_size);
     }
 }
 
@@ -403,53 +433,4 @@ size_t token_key_signature_size(const struct token_key *key, enum token_algorith
 {
     CHECK(token_key_takes(key, algorithm));
     return key->type == TOKEN_KEY_RSA ? (key->bits + 7) / 8 : algorithms[algorithm].signature_size;
-}
-
-bool token_key_verify(const struct token_key *key, enum token_algorithm algorithm,
-                      struct bytes token)
-{
-    cjose_err fault;
-    bool is_good = false;
-
-    CHECK(token_key_takes(key, algorithm));
-    cjose_jws_t *jws = cjose_jws_import((const char *)token.data, token.size, &fault);
-    if (jws != NULL) {
-        /* Two readers have read the header, ours and the library's: they must agree. */
-        const char *alg = cjose_header_get(cjose_jws_get_protected(jws), CJOSE_HDR_ALG, &fault);
-        is_good = alg != NULL && strcmp(alg, algorithms[algorithm].name) == 0 &&
-                  cjose_jws_verify(jws, key->jwk, &fault);
-        cjose_jws_release(jws);
-    }
-    ERR_clear_error();
-    return is_good;
-}
-
-static bool describe(cjose_header_t *header, enum token_algorithm algorithm, const char *kid)
-{
-    cjose_err fault;
-    return cjose_header_set(header, CJOSE_HDR_ALG, algorithms[algorithm].name, &fault) &&
-           cjose_header_set(header, "typ", "JWT", &fault) &&
-           (kid == NULL || cjose_header_set(header, CJOSE_HDR_KID, kid, &fault));
-}
-
-char *token_key_sign(const struct token_key *key, enum token_algorithm algorithm, const char *kid,
-                     struct bytes payload)
-{
-    cjose_err fault;
-    cjose_jws_t *jws = NULL;
-    const char *text = NULL;
-    char *copy = NULL;
-
-    CHECK(token_key_takes(key, algorithm));
-    cjose_header_t *header = key->is_private ? cjose_header_new(&fault) : NULL;
-    if (header != NULL && describe(header, algorithm, kid)) {
-        jws = cjose_jws_sign(key->jwk, header, payload.data, payload.size, &fault);
-    }
-    if (jws != NULL && cjose_jws_export(jws, &text, &fault)) {
-        copy = strdup(text);
-    }
-    cjose_jws_release(jws);
-    cjose_header_release(header);
-    ERR_clear_error();
-    return copy;
 }

@@ -2,7 +2,8 @@
 #ifndef SERVER_TOKEN_KEY_H
 #define SERVER_TOKEN_KEY_H
 /*
- * One key, and the signatures that it makes or checks: RFC 7515 and 7518 by libcjose and OpenSSL.
+ * One key, and the signatures that it makes or checks: RFC 7515 and 7518. They are checked by
+ * OpenSSL, and made, for gentoken, by libcjose.
  *
  * A key knows its type, and a type its algorithms: what a token says of itself chooses among these
  * and never adds one, so that a public RSA key cannot be used as an HMAC secret, nor `none` be
@@ -10,7 +11,9 @@
  * which curve an algorithm has: that is done here, before they are called.
  *
  * Owner     who created it; frozen from then on, so any number of threads may check with it.
- * Failures  creating: NULL and "expected ..., found ...", which never contains any of the key.
+ * Failures  creating: NULL and "expected ..., found ...", which never contains any of the key. When
+ *           memory is out the libraries say no more than that it went wrong; so does this, and
+ *           tls_memory_refused() has grown.
  * Not here  which key a token is checked with (token_keys.h), what it says (token.h).
  */
 #include <stdbool.h>

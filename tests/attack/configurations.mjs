@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import { certificate } from '../e2e/lib/certificates.mjs';
 import { findPorts } from '../e2e/lib/server.mjs';
 import { SECRET, makeKey, makeToken } from '../e2e/lib/tokens.mjs';
+import { Endpoint, answerOf } from './endpoint.mjs';
 import { MemoryGroup } from './memory_group.mjs';
 
 const SHORT = '1500ms'; /* time limits that an attack has to outlast */
@@ -20,6 +21,7 @@ export const ORIGINS = ['https://a.example', 'http://b.example:8080', 'http://[:
 export const KEYS = { HS256: makeKey('HS256'), RS256: makeKey('RS256'), ES256: makeKey('ES256') };
 
 export const CLAIMS = { iss: 'us', aud: 'chat' }; /* that every good token has */
+export const KID = 'known'; /* of a key that an endpoint has */
 export const API_KEY = 'api-key-0123456789-abcdefghijklm';
 
 function plain() {
@@ -57,15 +59,33 @@ function tls(more = {}) {
   };
 }
 
+/* The slowest signature that is in use; and others than this machine have the limits of others. */
+function flooded() {
+  const { key, cert } = certificate('localhost', 'rsa');
+  return {
+    server: {
+      config: {
+        client: {
+          insecure: true, unlimited_addresses: ['127.0.0.1'],
+          address_handshake_rate: 100, address_handshake_burst: 100,
+        },
+        http_server: { tls: { enabled: true, cert_pem_file: cert, key_pem_file: key } },
+      },
+    },
+    honest: { ca: fs.readFileSync(cert, 'utf8') },
+  };
+}
+
 /* Apart, for handshakes that are meant to succeed may take long on a busy machine. */
 function impatient() {
   return tls({ handshake_timeout: SHORT });
 }
 
+const allowedToAll = () => Object.fromEntries(['subscribe', 'publish', 'history', 'presence']
+  .map((verb) => [`allow_${verb}_for_client`, true]));
+
 /* Somebody may do everything in channels without a namespace, and nothing in `closed`. */
 function tokens() {
-  const allowed = Object.fromEntries(['subscribe', 'publish', 'history', 'presence']
-    .map((verb) => [`allow_${verb}_for_client`, true]));
   return {
     server: {
       config: {
@@ -76,7 +96,7 @@ function tokens() {
           },
         },
         channel: {
-          without_namespace: allowed,
+          without_namespace: allowedToAll(),
           namespaces: [{ name: 'closed', history_size: 10, history_ttl: '1m', presence: true }],
         },
         http_api: { key: API_KEY },
@@ -84,6 +104,26 @@ function tokens() {
       },
     },
     honest: { token: makeToken(KEYS.HS256, { sub: 'honest', ...CLAIMS }) },
+  };
+}
+
+/*
+ * Keys come from an endpoint of ours, which counts who asks. Each server has its own.
+ */
+async function keys() {
+  const { jwk } = KEYS.ES256;
+  const issuer = await Endpoint.start((socket) => socket.end(answerOf({ keys: [{ ...jwk, kid: KID }] })));
+  return {
+    server: {
+      issuer,
+      config: {
+        client: {
+          token: { jwks_public_endpoint: issuer.url }, command_rate: 100000, command_burst: 100000,
+        },
+        channel: { without_namespace: allowedToAll() },
+      },
+    },
+    honest: { token: makeToken(KEYS.ES256, { sub: 'honest' }, { kid: KID }) },
   };
 }
 
@@ -149,4 +189,6 @@ function memory() {
 }
 
 /* Each for one server: { server: options of Server.start, honest: options of Honest.start } */
-export const CONFIGURATIONS = { plain, pings, impatient, tls, tokens, behind, few, slow, memory };
+export const CONFIGURATIONS = {
+  plain, pings, impatient, tls, flooded, tokens, keys, behind, few, slow, memory,
+};

@@ -3,9 +3,11 @@
  * Attacks on a running parleyd, by the rows of ../LIMITS.md: each has to get its answer and to be
  * counted, honest clients beside it have to be served meanwhile, and afterwards nothing is left.
  *
- * usage: node run.mjs [--row N] [--backend uring|epoll] [--parleyd PATH]
+ * usage: node run.mjs [--row N] [--seconds N] [--backend uring|epoll] [--parleyd PATH]
  *
  *   --row N          the attacks of one row
+ *   --seconds N      each goes on for so long at least, once; default: a second, and again, up to
+ *                    four times, where somebody seems to be starved
  *   --backend NAME   both servers have it; default: one each, as far as the kernel has them
  *   --parleyd PATH   the server (PARLEYD, or build/release/parleyd)
  *
@@ -22,6 +24,7 @@ import { runConfiguration } from './runner.mjs';
 const { values } = parseArgs({
   options: {
     row: { type: 'string' },
+    seconds: { type: 'string' },
     backend: { type: 'string' },
     parleyd: { type: 'string' },
   },
@@ -52,10 +55,12 @@ const say = (outcome, text) => {
 const started = Date.now();
 const found = values.backend === undefined ? await findBackends() : [values.backend];
 const backends = [found[0], found.at(-1)];
+const rounds = values.seconds === undefined ? { ms: 1000, count: 4 }
+  : { ms: 1000 * Number(values.seconds), count: 1 };
 for (const name of Object.keys(CONFIGURATIONS)) {
   const entries = table.filter((one) => one.options.server === name);
   if (entries.length > 0) {
-    await runConfiguration(name, entries, { backends, say });
+    await runConfiguration(name, entries, { backends, rounds, say });
   }
 }
 process.stdout.write(`after ${Math.round((Date.now() - started) / 1000)} s\n`);

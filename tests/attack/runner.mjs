@@ -15,8 +15,7 @@ import { Honest, PAIRS } from './honest.mjs';
 import { Machine } from './machine.mjs';
 
 const ATTACK_MS = 60000; /* the end of patience with one */
-const ROUND_MS = 1000; /* each goes on for so long at least */
-const ROUNDS_MAX = 4; /* before somebody is said to be starved */
+const WARM_UP_MS = 300;
 const RSS_GROWTH_MAX = 8 << 20; /* bytes, unless the entry has another `growth` */
 /* What is there when only honest clients are, and the one that asks. */
 const CALM = [['parley_connections_open', 2 * PAIRS + 1], ['parley_sessions', 2 * PAIRS],
@@ -52,36 +51,40 @@ async function goesBack(server, rssBefore, most = RSS_GROWTH_MAX) {
   assert.equal((await request(server.internalPort, 'GET', '/health')).status, 200, '/health');
 }
 
-/* As often as there is time for it. Resolves with {attacks}, or {skipped}: what kept it away. */
-async function attackFor(ms, entry, server) {
-  const end = Date.now() + ms;
-  let attacks = 0;
-  do {
-    const skipped = await within(entry.attack(server), 'the attack', ATTACK_MS);
-    closeAll();
-    if (skipped !== undefined) {
-      return { skipped };
-    }
-    attacks += 1;
-  } while (Date.now() < end);
-  return { attacks };
+/* `ms`: for so long, if it can go on. Resolves with {skipped}: what kept it away, or {said}. */
+async function attackOnce(entry, server, ms) {
+  const result = await within(entry.attack(server, ms), 'the attack', ms + ATTACK_MS);
+  closeAll();
+  return result ?? {};
 }
 
-/* Until nobody seems to be starved, or ROUNDS_MAX. Resolves with {skipped}, or attacks and comparison. */
-async function attack(entry, { servers, honest, target }) {
+/* As often as there is time for it. Resolves with {attacks, said}, or {skipped}. */
+async function attackFor(ms, entry, server) {
+  const end = Date.now() + ms;
+  let made = {};
+  let attacks = 0;
+  do {
+    made = await attackOnce(entry, server, ms);
+    attacks += 1;
+  } while (made.skipped === undefined && Date.now() < end);
+  return { ...made, attacks };
+}
+
+/* Until nobody seems to be starved, or the last round. {skipped}, or what was made of it. */
+async function attack(entry, { servers, honest, target, rounds }) {
   const windows = servers.map(() => []);
   let attacks = 0;
   await honest.take();
   for (let round = 1; ; round += 1) {
-    const made = await attackFor(ROUND_MS, entry, servers[target]);
+    const made = await attackFor(rounds.ms, entry, servers[target]);
     if (made.skipped !== undefined) {
       return made;
     }
     attacks += made.attacks;
     (await honest.take()).forEach((samples, i) => windows[i].push(...windowsOf(samples)));
     const compared = compare(windows[target], windows[1 - target]);
-    if (!compared.isStarved || round === ROUNDS_MAX) {
-      return { attacks, ...compared };
+    if (!compared.isStarved || round === rounds.count) {
+      return { ...made, attacks, ...compared };
     }
   }
 }
@@ -90,13 +93,12 @@ async function runEntry(entry, scene) {
   const server = scene.servers[scene.target];
   if (entry.options.warmUp) {
     /* The allocator keeps what it needed for so many at once; it must not need more each time. */
-    await within(entry.attack(server), 'the attack', ATTACK_MS);
-    closeAll();
+    await attackOnce(entry, server, WARM_UP_MS);
   }
   const before = await server.metrics();
   const rss = server.rssBytes;
   const machine = new Machine(scene.servers);
-  const { skipped, attacks, p99, calm, ratio, isStarved } = await attack(entry, scene);
+  const { skipped, said, attacks, p99, calm, ratio, isStarved } = await attack(entry, scene);
   if (skipped !== undefined) {
     scene.say('skipped', `row ${entry.row}: ${entry.name}: ${skipped}`);
     return;
@@ -104,7 +106,8 @@ async function runEntry(entry, scene) {
   const { percent, areInTheWay } = machine.others;
   checkCounts(before, await server.metrics(), attacks, entry.options.rejected);
   await goesBack(server, rss, entry.options.growth);
-  const text = `p99 ${p99.toFixed(1)} ms, elsewhere ${calm.toFixed(1)} ms: x ${ratio.toFixed(1)}`;
+  const text = `${said === undefined ? '' : `${said}; `}p99 ${p99.toFixed(1)} ms, elsewhere ${
+    calm.toFixed(1)} ms: x ${ratio.toFixed(1)}`;
   if (isStarved && !entry.options.starves && areInTheWay) {
     scene.say('skipped', `row ${entry.row}: ${entry.name}: it got its answer and was counted, but `
       + `others took ${percent} % of the processors, and nothing can be compared (${text})`);
@@ -142,9 +145,9 @@ async function guarded(scene, name, act) {
 
 const isRunning = ({ child }) => child.exitCode === null && child.signalCode === null;
 
-/* point: backends (two), say(outcome, text) */
-export async function runConfiguration(name, entries, { backends, say }) {
-  const scene = { servers: [], honest: null, target: 0, say };
+/* point: backends (two), rounds {ms, count}, say(outcome, text) */
+export async function runConfiguration(name, entries, { backends, rounds, say }) {
+  const scene = { servers: [], honest: null, target: 0, rounds, say };
   let isWell = await guarded(scene, `${name} begins`, async () => {
     let honest;
     for (const backend of backends) {

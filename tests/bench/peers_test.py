@@ -375,26 +375,39 @@ class Table(unittest.TestCase):
     def test_ratio_is_to_the_better_floor(self):
         found = {("echo", "floor epoll"): runs_of(4.0), ("echo", "floor uring"): runs_of(2.0),
                  ("echo", "npm ws"): runs_of(5.0)}
-        self.assertEqual(compare_figures.floor_of(self.echo, found), 2.0)
-        text = compare_figures.text_of(self.echo, found["echo", "npm ws"], 2.0)
+        self.assertEqual(compare_figures.floors_of(self.echo, found), [2.0])
+        text = compare_figures.text_of(self.echo, found["echo", "npm ws"], [2.0])
         self.assertIn("2.50 x", text)
 
+    def test_ratio_is_to_the_floor_of_the_same_round(self):
+        # A machine that becomes slower: in each round the server needs twice what the floor does.
+        found = {("echo", "floor epoll"): runs_of(1.0, 2.0, None, 9.0, None),
+                 ("echo", "floor uring"): runs_of(3.0, 4.0, 5.0, None, None),
+                 ("echo", "npm ws"): runs_of(2.0, 4.0, 10.0, None, 7.0)}
+        floors = compare_figures.floors_of(self.echo, found)
+        self.assertEqual(floors, [1.0, 2.0, 5.0, 9.0, None])
+        self.assertEqual(compare_figures.ratio_of(found["echo", "npm ws"], floors), 2.0)
+        self.assertIsNone(compare_figures.ratio_of(runs_of(None), floors))
+        self.assertIsNone(compare_figures.ratio_of(runs_of(1.0), []))
+        self.assertEqual(compare_figures.floors_of(self.echo, {}), [])
+
     def test_connects(self):
-        text = compare_figures.text_of(case_of("connect"), runs_of(20.0, 40.0, 50.0), 30.0)
+        text = compare_figures.text_of(case_of("connect"), runs_of(20.0, 40.0, 50.0),
+                                       [30.0, 30.0, 30.0])
         self.assertEqual(text, "40.00 µs [20.00-50.00], 25,000 per CPU second, 75 % of the"
                                " floor's rate")
 
     def test_idle_has_its_spread(self):
-        text = compare_figures.text_of(case_of("idle"), runs_of(300, 280, 1310), None)
+        text = compare_figures.text_of(case_of("idle"), runs_of(300, 280, 1310), [])
         self.assertEqual(text, "300 B [280-1,310]")
 
     def test_generator_bound_is_marked(self):
         runs = runs_of(1.0, 2.0, generator_bound=True)
-        self.assertTrue(compare_figures.text_of(self.echo, runs, None).endswith(" (g)"))
+        self.assertTrue(compare_figures.text_of(self.echo, runs, []).endswith(" (g)"))
         lines = compare_figures.table([self.echo], ["npm ws"], {("echo", "npm ws"): runs})
         self.assertTrue(lines[-1].startswith("(g): "))
         runs = copy.deepcopy(runs) + runs_of(1.0, 2.0, 3.0, generator_bound=False)
-        self.assertNotIn("(g)", compare_figures.text_of(self.echo, runs, None))
+        self.assertNotIn("(g)", compare_figures.text_of(self.echo, runs, []))
 
     def test_a_run_has_rate_and_latency(self):
         load = ["echo", "ws://127.0.0.1:1/x"]

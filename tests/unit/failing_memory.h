@@ -15,6 +15,7 @@ void *memory_calloc(size_t count, size_t size);
 void *memory_realloc(void *old, size_t size);
 void *memory_aligned_alloc(size_t alignment, size_t size);
 char *memory_strndup(const char *text, size_t size);
+char *memory_strdup(const char *text);
 void memory_free(void *block);
 
 static struct {
@@ -72,6 +73,11 @@ void *memory_aligned_alloc(size_t alignment, size_t size)
 char *memory_strndup(const char *text, size_t size)
 {
     return fails() ? NULL : counted(strndup(text, size));
+}
+
+char *memory_strdup(const char *text)
+{
+    return fails() ? NULL : counted(strdup(text));
 }
 
 void memory_free(void *block)

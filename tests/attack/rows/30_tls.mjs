@@ -12,7 +12,8 @@ import { freshFile, openssl } from '../../e2e/lib/certificates.mjs';
 import { closeAtEnd } from '../../e2e/lib/cleanup.mjs';
 import { Wire } from '../../e2e/lib/http.mjs';
 import { settings } from '../../e2e/lib/server.mjs';
-import { within } from '../../e2e/lib/wait.mjs';
+import { until, within } from '../../e2e/lib/wait.mjs';
+import { flood } from '../flood.mjs';
 import { inParallel } from '../parallel.mjs';
 import { outputOf } from '../program.mjs';
 
@@ -73,6 +74,37 @@ async function handshakes(server) {
   await inParallel(400, async () => (await connect(server)).destroy());
 }
 
+const STRANGER = '127.0.0.9'; /* whose address has limits */
+const LEAVES_MS = 25; /* so that there are always new ones */
+const RECOVERY_MS = 5000;
+
+const aSecond = (count, ms) => Math.round((1000 * count) / ms);
+
+/* Somebody new is served soon after a flood. */
+async function recovers(server) {
+  await until(() => connect(server).then(() => true, () => false), 'a handshake afterwards',
+    RECOVERY_MS);
+}
+
+/* From everywhere, so that no address has too many: each is answered, or waits for its turn. */
+async function floodOfAll(server, ms) {
+  const { begun, answered } = await flood(server,
+    { ms, hello: await helloOf(), patienceMs: LEAVES_MS });
+  await recovers(server);
+  return { said: `${aSecond(begun, ms)} a second, ${aSecond(answered, ms)} of them answered` };
+}
+
+/* From one address: what is above its rate is reset, and costs no signature. */
+async function floodOfOne(server, ms) {
+  const limit = server.options.config.client;
+  const { begun, answered } = await flood(server,
+    { ms, hello: await helloOf(), patienceMs: LEAVES_MS, localAddress: STRANGER });
+  await recovers(server);
+  const most = limit.address_handshake_burst + limit.address_handshake_rate * (ms / 1000 + 5);
+  assert.ok(answered <= most, `${answered} were answered, and not ${most}`);
+  return { said: `${aSecond(begun, ms)} a second, ${aSecond(answered, ms)} of them answered` };
+}
+
 async function renegotiations(server) {
   const said = await openssl(server.port, ['-tls1_2'],
     { input: 'R\n', enough: /RENEGOTIATING[^]*error/ });
@@ -126,7 +158,7 @@ async function testssl(server) {
     '127.0.0.1', '--jsonfile', file, '-p', '-H', '-I', '-T', '-R', '-C', '-Z',
     `localhost:${server.port}`]);
   if (said === null) {
-    return 'there is no testssl (deploy/packages.sh)';
+    return { skipped: 'there is no testssl (deploy/packages.sh)' };
   }
   const findings = new Map(JSON.parse(fs.readFileSync(file, 'utf8'))
     .map((one) => [one.id, one.finding]));
@@ -143,6 +175,9 @@ export const ROWS = [
   entry(5, 'handshakes that never end', halfHandshakes, { tls_timeout: 300 },
     { server: 'impatient', warmUp: true }),
   entry(6, 'handshakes', handshakes, {}, { warmUp: true }),
+  entry(6, 'a flood of handshakes', floodOfAll, {}, { server: 'flooded', warmUp: true }),
+  entry(6, 'a flood from one address', floodOfOne, { address_handshake_rate: 1 },
+    { server: 'flooded', warmUp: true }),
   entry(7, 'renegotiation', renegotiations),
   entry(7, 'testssl.sh', testssl),
   entry(8, 'early data', earlyData),

@@ -137,7 +137,7 @@ class Load {
 async function tooMuch(server) {
   const { group } = server.options;
   if (group === null) {
-    return 'no control group of memory can be made here';
+    return { skipped: 'no control group of memory can be made here' };
   }
   await fill(server);
   const load = new Load(server);

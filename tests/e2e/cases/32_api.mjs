@@ -335,6 +335,10 @@ async function streams(server) {
   const broken = await stream.takeMany(3);
   assert.deepEqual(broken.map((one) => one.error?.code), [107, 104, undefined]);
   await stream.end();
+  /* Its length declared, and over while as much is under way as may be: nothing more has to come. */
+  const lines = numbers(3000).map((i) => JSON.stringify({ publish: { channel: 'plain:sized', data: i } }));
+  const { text } = await back(server).post('/api', lines.join('\n'), { 'Content-Type': 'application/x-ndjson' });
+  assert.deepEqual(text.trim().split('\n').map((one) => JSON.parse(one).publish !== undefined), lines.map(() => true));
   sdk.close();
 }
 

@@ -5,6 +5,7 @@
  */
 #include "chat/permission.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "chat/policy.h"
@@ -183,9 +184,16 @@ START_TEST(names_say_who_may_come_in)
 }
 END_TEST
 
-static bool is_long(const void *context, struct bytes rest)
+static int is_long(const void *context, struct bytes rest)
 {
     return rest.size >= *(const size_t *)context;
+}
+
+static int has_no_memory(const void *context, struct bytes rest)
+{
+    (void)context;
+    (void)rest;
+    return -ENOMEM;
 }
 
 static const struct {
@@ -244,6 +252,20 @@ START_TEST(says_which_rule_decided)
     ck_assert_msg(answer.verdict == explained[_i].verdict, "%s", explained[_i].why);
     ck_assert_msg(strcmp(answer.rule, explained[_i].rule) == 0, "%s: %s", explained[_i].why,
                   answer.rule);
+}
+END_TEST
+
+/* Nobody is told that a name is none, where that could not be found out. */
+START_TEST(says_when_there_is_no_memory)
+{
+    const struct policy_pattern pattern = {has_no_memory, NULL};
+    const struct policy policies[] = {open_all,
+                                      policy_named("chat", (struct policy){.pattern = &pattern})};
+    const struct policy_table table = table_of(policies, COUNT(policies));
+    const struct permission_subject who = {.user = view("ann")};
+
+    ck_assert_int_eq(permission_judge(&table, who, view("chat:a"), PERMISSION_SUBSCRIBE).verdict,
+                     PERMISSION_NO_MEMORY);
 }
 END_TEST
 
@@ -320,6 +342,7 @@ int main(void)
     tcase_add_test(permission, refuses_a_nul_inside);
     tcase_add_loop_test(permission, names_say_who_may_come_in, 0, COUNT(secrets));
     tcase_add_loop_test(permission, says_which_rule_decided, 0, COUNT(explained));
+    tcase_add_test(permission, says_when_there_is_no_memory);
     tcase_add_loop_test(permission, every_rule_for_everybody, 0, 32);
     Suite *suite = suite_create("chat/permission");
     suite_add_tcase(suite, permission);

@@ -90,6 +90,7 @@ static void read_cut(int index, size_t cut)
     ck_assert_msg(verdict == cases[index].verdict, "%s, cut at %zu: %d", cases[index].why, cut,
                   (int)verdict);
     ck_assert_str_eq(body, cases[index].body);
+    ck_assert(http_body_is_over(&reader) == (verdict == HTTP_BODY_END));
     if (cases[index].rest != NULL) {
         ck_assert_uint_eq(rest, strlen(cases[index].rest));
     }
