@@ -286,6 +286,9 @@ void conn_receive(struct conn *conn, struct span in)
 
 void conn_serve(struct conn *conn)
 {
+    if (conn->state >= CONN_STATE_DYING) {
+        return; /* and must not come into the list again: it may be freed in this iteration */
+    }
     if (conn->drained_due) {
         conn->drained_due = false;
         if (conn->state == CONN_STATE_OPEN && handler_of(conn)->on_drained != NULL) {

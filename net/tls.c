@@ -205,7 +205,7 @@ struct tls *tls_create(struct tls_config *config)
 /* OpenSSL's part, which is most of it. False: no memory, and it is as it was. */
 static bool begin(struct tls *tls)
 {
-    struct tls_config *config = tls->config; /* OpenSSL takes the name, and does not say const */
+    struct tls_config *config = tls->config; /* not const: the macro below casts that away */
     SSL *ssl = SSL_new(config->context);
     BIO *bio = BIO_new(config->method);
 

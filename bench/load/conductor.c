@@ -92,6 +92,7 @@ static void take_point(struct conductor *conductor)
                        (double)MONOTIME_NS_PER_S,
             .sent = tally_read(now, TALLY_SENT) - tally_read(last, TALLY_SENT),
             .received = tally_read(now, TALLY_RECEIVED) - tally_read(last, TALLY_RECEIVED),
+            .connects = tally_read(now, TALLY_CONNECTS) - tally_read(last, TALLY_CONNECTS),
             .p50_ns = histogram_percentile(latency, 0.5),
             .p99_ns = histogram_percentile(latency, 0.99),
             .max_ns = atomic_load_explicit(&latency->max_ns, memory_order_relaxed),

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bench/load/options_private.h"
 
@@ -203,6 +204,15 @@ static bool check_target(const struct parse *parse)
     return true;
 }
 
+/* One would take the place of the other. */
+static bool check_files(const struct parse *parse)
+{
+    const struct options *options = &parse->options;
+    const bool is_one = options->json_file != NULL && options->html_file != NULL &&
+                        strcmp(options->json_file, options->html_file) == 0;
+    return is_one ? refuse(parse, "--json and --html: expected two files") : true;
+}
+
 /* Who publishes where, who is cut and comes back. */
 static bool check_crowd(const struct parse *parse)
 {
@@ -245,5 +255,5 @@ bool options_check(const struct parse *parse)
     if (parse->options.url == NULL) {
         return refuse(parse, "no URL, such as ws://127.0.0.1:8000/echo");
     }
-    return check_rate(parse) && check_target(parse) && check_crowd(parse);
+    return check_rate(parse) && check_target(parse) && check_crowd(parse) && check_files(parse);
 }

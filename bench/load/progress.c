@@ -19,7 +19,7 @@ struct progress {
     bool is_terminal;
     bool is_drawn;                 /* the screen's lines stand above the cursor */
     uint64_t drawn_ns;             /* the connecting line */
-    uint64_t rates[HISTORY_COUNT]; /* deliveries/s, a ring */
+    uint64_t rates[HISTORY_COUNT]; /* deliveries/s, or connects/s; a ring */
     uint32_t count;                /* of them so far */
 };
 
@@ -51,7 +51,7 @@ void progress_connecting(struct progress *progress, uint64_t connected, uint64_t
     (void)fflush(progress->out);
 }
 
-/* The deliveries of the last seconds as a curve of blocks. */
+/* The rates of the last seconds as a curve of blocks. */
 static void draw_curve(const struct progress *progress)
 {
     static const char *const blocks[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
@@ -72,8 +72,9 @@ static void draw_screen(struct progress *progress, const struct report_point *po
         (void)fprintf(progress->out, "\x1b[%dA", SCREEN_LINES);
     }
     progress->is_drawn = true;
-    (void)fprintf(progress->out, "\r\x1b[K%6.0f s   connections %llu\n", point->at_s,
-                  (unsigned long long)point->connected);
+    (void)fprintf(progress->out, "\r\x1b[K%6.0f s   connections %llu   connects %.0f /s\n",
+                  point->at_s, (unsigned long long)point->connected,
+                  (double)point->connects / point->seconds);
     (void)fprintf(progress->out, "\x1b[Ksent %12.0f /s   delivered %12.0f /s\n",
                   (double)point->sent / point->seconds, (double)point->received / point->seconds);
     (void)fprintf(progress->out, "\x1b[Klatency  p50 %.3f ms   p99 %.3f ms   max %.3f ms\n",
@@ -86,15 +87,17 @@ static void draw_screen(struct progress *progress, const struct report_point *po
 
 void progress_show(struct progress *progress, const struct report_point *point)
 {
-    progress->rates[progress->count++ % HISTORY_COUNT] =
-        (uint64_t)((double)point->received / point->seconds);
+    const uint64_t count =
+        point->sent > 0 || point->received > 0 ? point->received : point->connects;
+    progress->rates[progress->count++ % HISTORY_COUNT] = (uint64_t)((double)count / point->seconds);
     if (progress->is_terminal) {
         draw_screen(progress, point);
     } else {
         (void)fprintf(progress->out,
-                      "%.0f s: %llu connections, %.0f sent/s, %.0f delivered/s, "
+                      "%.0f s: %llu connections, %.0f connects/s, %.0f sent/s, %.0f delivered/s, "
                       "p50 %.3f ms, p99 %.3f ms, max %.3f ms\n",
                       point->at_s, (unsigned long long)point->connected,
+                      (double)point->connects / point->seconds,
                       (double)point->sent / point->seconds,
                       (double)point->received / point->seconds, (double)point->p50_ns / 1e6,
                       (double)point->p99_ns / 1e6, (double)point->max_ns / 1e6);

@@ -32,12 +32,16 @@ static void takes_no_part(const struct client *client)
                                     memory_order_relaxed);
 }
 
-static void open_sequences(struct client *client)
+/* The server cannot give what it missed: who waits for all that was sent must not wait for that. */
+static void excuse_missed(struct client *client)
 {
-    const uint32_t places = run_publishers_per_room(client->worker->run);
+    const struct run *run = client->worker->run;
+    uint32_t sender = run_room_of(run, client->index);
 
-    for (uint32_t i = 0; i < places; i++) {
-        sequence_open(&client->sequences[i]);
+    for (; sender < run->options->publishers; sender += run->options->rooms) {
+        const uint32_t sent = atomic_load_explicit(&run->numbers[sender], memory_order_relaxed);
+        const uint32_t more = sequence_excuse(&client->sequences[run_place_of(run, sender)], sent);
+        tally_subtract(&client->worker->tally, TALLY_EXPECTED, more);
     }
 }
 
@@ -59,8 +63,8 @@ static void cut(struct client *client) ON_REACTOR
         client->is_new = true;
         for (uint32_t i = 0; i < places; i++) {
             client->sequences[i] = (struct sequence){0};
+            sequence_open(&client->sequences[i]);
         }
-        open_sequences(client);
     }
 }
 
@@ -136,7 +140,7 @@ void renewal_on_recovery(struct client *client, bool recovered)
 {
     if (!recovered) {
         client->is_new = true;
-        open_sequences(client);
+        excuse_missed(client);
     }
     client->back_ns = reactor_now(client->worker->reactor);
     if (client->is_away) {

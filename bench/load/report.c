@@ -59,31 +59,34 @@ static struct report_spread spread_of(double *rates, size_t count)
     };
 }
 
-int report_find_spread(const struct report *report, struct report_spread *sent,
-                       struct report_spread *received)
+int report_find_spreads(const struct report *report, struct report_spreads *spreads)
 {
     /* One more of each, so that no points are no special case. */
-    double *rates = calloc(2 * (report->point_count + 1), sizeof(*rates));
-    if (rates == NULL) {
+    const size_t room = report->point_count + 1;
+    double *const sent = calloc(3 * room, sizeof(*sent));
+    if (sent == NULL) {
         return -ENOMEM;
     }
     double longest = 0;
     for (size_t i = 0; i < report->point_count; i++) {
         longest = report->points[i].seconds > longest ? report->points[i].seconds : longest;
     }
-    double *const received_rates = rates + report->point_count + 1;
+    double *const received = sent + room;
+    double *const connects = received + room;
     size_t count = 0;
     for (size_t i = 0; i < report->point_count; i++) {
         const struct report_point *point = &report->points[i];
         if (point->seconds > 0 && point->seconds >= longest / 2) {
-            rates[count] = (double)point->sent / point->seconds;
-            received_rates[count] = (double)point->received / point->seconds;
+            sent[count] = (double)point->sent / point->seconds;
+            received[count] = (double)point->received / point->seconds;
+            connects[count] = (double)point->connects / point->seconds;
             count++;
         }
     }
-    *sent = spread_of(rates, count);
-    *received = spread_of(received_rates, count);
-    free(rates);
+    *spreads = (struct report_spreads){.sent = spread_of(sent, count),
+                                       .received = spread_of(received, count),
+                                       .connects = spread_of(connects, count)};
+    free(sent);
     return 0;
 }
 
@@ -149,26 +152,39 @@ static void write_rate(const struct report *report, FILE *out, const char *name,
                   report_ratio((double)count, report->seconds), count);
 }
 
+static void write_spread(FILE *out, const char *name, struct report_spread spread)
+{
+    (void)fprintf(out, "    %-10s %14.1f / %.1f / %.1f /s\n", name, spread.min, spread.median,
+                  spread.max);
+}
+
 static void write_rates(const struct report *report, FILE *out)
 {
+    const bool connects = tally_read(report->tally, TALLY_CONNECTS) > 0;
+    const bool sends = tally_read(report->tally, TALLY_SENT) > 0 || !connects;
+    struct report_spreads spreads;
+
     (void)fprintf(out, "\nthroughput\n");
-    if (tally_read(report->tally, TALLY_CONNECTS) > 0) {
+    if (connects) {
         write_rate(report, out, "connects", TALLY_CONNECTS);
     }
-    write_rate(report, out, "messages", TALLY_SENT);
-    write_rate(report, out, "deliveries", TALLY_RECEIVED);
+    if (sends) {
+        write_rate(report, out, "messages", TALLY_SENT);
+        write_rate(report, out, "deliveries", TALLY_RECEIVED);
+    }
     write_rate(report, out, "bytes out", TALLY_BYTES_SENT);
     write_rate(report, out, "bytes in", TALLY_BYTES_RECEIVED);
 
-    struct report_spread sent;
-    struct report_spread received;
     /* No memory for a line more is no reason to tell nothing. */
-    if (report->point_count > 1 && report_find_spread(report, &sent, &received) == 0) {
+    if (report->point_count > 1 && report_find_spreads(report, &spreads) == 0) {
         (void)fprintf(out, "  by interval, min / median / max\n");
-        (void)fprintf(out, "  %-12s %14.1f / %.1f / %.1f /s\n", "  messages", sent.min, sent.median,
-                      sent.max);
-        (void)fprintf(out, "  %-12s %14.1f / %.1f / %.1f /s\n", "  deliveries", received.min,
-                      received.median, received.max);
+        if (connects) {
+            write_spread(out, "connects", spreads.connects);
+        }
+        if (sends) {
+            write_spread(out, "messages", spreads.sent);
+            write_spread(out, "deliveries", spreads.received);
+        }
     }
 }
 

@@ -24,6 +24,7 @@ struct report_point {
     double seconds;    /* its length */
     uint64_t sent;     /* in it */
     uint64_t received; /* in it */
+    uint64_t connects; /* in it */
     uint64_t p50_ns;   /* of what was received in it */
     uint64_t p99_ns;
     uint64_t max_ns;

@@ -290,6 +290,7 @@ static void add_points(struct sheet *sheet, const struct report *report)
         sheet_add_double(sheet, "seconds", point->seconds);
         sheet_add_uint64(sheet, "sent", point->sent);
         sheet_add_uint64(sheet, "received", point->received);
+        sheet_add_uint64(sheet, "connects", point->connects);
         sheet_add_uint64(sheet, "p50_ns", point->p50_ns);
         sheet_add_uint64(sheet, "p99_ns", point->p99_ns);
         sheet_add_uint64(sheet, "max_ns", point->max_ns);
@@ -331,8 +332,7 @@ static void add_steps(struct sheet *sheet, const struct report *report)
 struct render {
     const struct report *report;
     char date[DATE_SIZE];
-    struct report_spread sent;
-    struct report_spread received;
+    struct report_spreads spreads;
 };
 
 /* Writes all of it to the target, and returns the size that it needs. */
@@ -350,8 +350,9 @@ static size_t render_to(const struct render *render, struct span target)
     add_recovery(&sheet, render->report);
     add_storm(&sheet, render->report);
     sheet_open(&sheet, "spread_per_s", "{");
-    add_spread(&sheet, "sent", &render->sent);
-    add_spread(&sheet, "received", &render->received);
+    add_spread(&sheet, "sent", &render->spreads.sent);
+    add_spread(&sheet, "received", &render->spreads.received);
+    add_spread(&sheet, "connects", &render->spreads.connects);
     sheet_close(&sheet, "}");
     add_points(&sheet, render->report);
     add_steps(&sheet, render->report);
@@ -379,7 +380,7 @@ int report_render_json(const struct report *report, struct span *json)
     CHECK(report->tally != NULL);
 
     struct render render = {.report = report};
-    const int result = report_find_spread(report, &render.sent, &render.received);
+    const int result = report_find_spreads(report, &render.spreads);
     if (result != 0) {
         return result;
     }

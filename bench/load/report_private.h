@@ -39,11 +39,15 @@ struct report_spread {
 };
 
 /*
- * Of messages and of deliveries. An interval shorter than half of the longest does not count: its
- * rate is chance. 0 or -ENOMEM.
+ * Of messages, deliveries and connects. An interval shorter than half of the longest does not
+ * count: its rate is chance. 0 or -ENOMEM.
  */
-NODISCARD int report_find_spread(const struct report *report, struct report_spread *sent,
-                                 struct report_spread *received);
+struct report_spreads {
+    struct report_spread sent;
+    struct report_spread received;
+    struct report_spread connects;
+};
+NODISCARD int report_find_spreads(const struct report *report, struct report_spreads *spreads);
 
 /* Its member "options": what the run was made with, defaults too. */
 struct sheet;

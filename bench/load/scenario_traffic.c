@@ -254,16 +254,17 @@ static bool place(struct client *client, struct payload_stamp stamp)
 {
     struct tally *tally = &client->worker->tally;
     struct sequence *sequence = &client->sequences[run_place_of(client->worker->run, stamp.sender)];
-    uint32_t skipped = 0;
+    int64_t skipped = 0;
 
     switch (sequence_take(sequence, stamp.number, &skipped)) {
     case SEQUENCE_IN_ORDER:
         if (client->worker->run->options->recovers) {
-            tally_subtract(tally, TALLY_EXPECTED, skipped); /* the server said that they are lost */
+            /* The server said that they are lost; below none: some came that were excused. */
+            tally_subtract(tally, TALLY_EXPECTED, (uint64_t)skipped);
         }
         break;
     case SEQUENCE_AFTER_GAP:
-        tally_add(tally, TALLY_LOST, skipped);
+        tally_add(tally, TALLY_LOST, (uint64_t)skipped);
         break;
     case SEQUENCE_LATE:
         tally_subtract(tally, TALLY_LOST, 1);

@@ -3,11 +3,11 @@
 
 enum { WINDOW = 64 }; /* bits of `missing` */
 
-enum sequence_verdict sequence_take(struct sequence *sequence, uint32_t number, uint32_t *skipped)
+enum sequence_verdict sequence_take(struct sequence *sequence, uint32_t number, int64_t *skipped)
 {
     *skipped = 0;
     if (sequence->is_open && number >= sequence->next) {
-        *skipped = number - sequence->next;
+        *skipped = (int64_t)number - sequence->next - sequence->excused;
         *sequence = (struct sequence){.next = number + 1};
         return SEQUENCE_IN_ORDER;
     }
@@ -39,4 +39,14 @@ enum sequence_verdict sequence_take(struct sequence *sequence, uint32_t number, 
 void sequence_open(struct sequence *sequence)
 {
     sequence->is_open = true;
+}
+
+uint32_t sequence_excuse(struct sequence *sequence, uint32_t sent)
+{
+    const uint32_t all = sent > sequence->next ? sent - sequence->next : 0;
+    const uint32_t more = all > sequence->excused ? all - sequence->excused : 0;
+
+    sequence->excused = (sequence->excused + more) & INT32_MAX;
+    sequence->is_open = true;
+    return more;
 }

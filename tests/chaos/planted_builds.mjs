@@ -5,7 +5,8 @@
  * plant is a build; plants_test.mjs does the same on a small server, in minutes, and mutate_test.mjs
  * looks whether the plants still have their places.
  *
- * usage: node planted_builds.mjs [--seconds N] [NAME...]     all plants: ten minutes on two cores
+ * usage: node planted_builds.mjs [--seconds N] [NAME...]     all plants: ten minutes on two cores, of 60 seconds
+ *                                                           each, for on a busy machine little goes wrong in 20
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -20,7 +21,7 @@ const COPY = path.join(ROOT, 'build/planted');
 const BUILD = path.join(COPY, 'build');
 
 const { values, positionals } = parseArgs({
-  options: { seconds: { type: 'string', default: '20' } },
+  options: { seconds: { type: 'string', default: '60' } },
   allowPositionals: true,
 });
 const names = positionals.length > 0 ? positionals : Object.keys(PLANTS);

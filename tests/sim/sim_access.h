@@ -97,7 +97,7 @@ NODISCARD bool sim_access_may_unsubscribe(const struct sim_client *client, uint1
 /* May the server have brought it into the channel, by order of the back end? */
 NODISCARD bool sim_access_may_subscribe(const struct sim_client *client, uint16_t channel);
 
-/* May its subscription have ended since it asked for something there, and it not have heard? */
+/* May the subscription that it asks about have ended, and it not have heard? */
 NODISCARD bool sim_access_may_have_left(const struct sim_client *client,
                                         const struct sim_asked *asked);
 

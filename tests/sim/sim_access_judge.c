@@ -202,13 +202,15 @@ bool sim_access_may_have_left(const struct sim_client *client, const struct sim_
     const struct sim_world *world = client->world;
     const struct sim_membership *membership = &client->memberships[asked->channel];
     const struct sim_term *term = &membership->term;
+    const uint64_t since_at =
+        asked->method == COMMAND_SUBSCRIBE ? asked->asked_at : membership->confirmed_at;
 
     if (!membership->subscription.is_on || world->profile.is_unsubscribed) {
         return true;
     }
     if (client->user != SIM_NOBODY &&
         sim_orders_may_reach(&world->orders.users[client->user].unsubscribed[asked->channel],
-                             asked->asked_at)) {
+                             since_at)) {
         return true;
     }
     return term->has_end && world->net.now_ns >= term->first_end_ns &&
@@ -268,6 +270,10 @@ void sim_access_judge(struct sim_client *client)
     if (outlasts(client, &client->term) && find_refresh(client, SIM_CHANNEL_MAX) == NULL) {
         sim_world_fail(world, "connection %u: token %u is over, and it is still here",
                        client->connection, client->term.token);
+    }
+    if (client->kept_owed_ns != 0 && is_overdue(client, client->kept_owed_ns)) {
+        sim_world_fail(world, "connection %u was not told that it has no end any more",
+                       client->connection);
     }
     for (uint16_t i = 0; i < SIM_CHANNEL_MAX; i++) {
         judge_membership(client, i);

@@ -113,9 +113,13 @@ void sim_access_take_order(struct sim_client *client, const struct sim_order *or
             unsubscribe(client, order);
         }
         return;
+    case SIM_ORDER_KEEP:
+        if (is_of(client, order) && was_in(client, order) && client->kept_at < order->asked_at) {
+            client->kept_owed_ns = client->world->net.now_ns;
+        }
+        return;
     case SIM_ORDER_PUBLISH:
     case SIM_ORDER_UNBLOCK:
-    case SIM_ORDER_KEEP:
     case SIM_ORDER_COUNT:
         return;
     }
@@ -132,6 +136,8 @@ void sim_access_hear_kept(struct sim_client *client, bool expires)
     }
     client->term.has_end = false;
     client->term.is_loose = false;
+    client->kept_at = world->step;
+    client->kept_owed_ns = 0;
     sim_stats_add(world->stats, SIM_KEPT, 1);
 }
 

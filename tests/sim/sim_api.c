@@ -93,14 +93,34 @@ static uint32_t choose_token(struct sim_world *world)
     return 0;
 }
 
+/* One who is just signing in; SIM_NOBODY: nobody is. */
+static uint16_t find_arriving(struct sim_world *world)
+{
+    const size_t first = sim_random_below(&world->random, world->client_count);
+    for (size_t i = 0; i < world->client_count; i++) {
+        const struct sim_client *client = &world->clients[(first + i) % world->client_count];
+        if (client->user != SIM_NOBODY && client->phase == SIM_CLIENT_OPEN && !client->is_bad &&
+            client->has_said_connect && !client->is_connected) {
+            return client->user;
+        }
+    }
+    return SIM_NOBODY;
+}
+
 static void choose_order(struct sim_api *api)
 {
     struct sim_world *world = api->world;
     struct sim_random *random = &world->random;
     struct sim_order order = {
         .kind = choose_kind(random),
-        .user = (uint16_t)sim_random_below(random, world->profile.user_count),
+        .user = find_arriving(world),
     };
+
+    if (order.user == SIM_NOBODY) {
+        order.user = (uint16_t)sim_random_below(random, world->profile.user_count);
+    } else if (sim_random_once_in(random, 4)) {
+        order.kind = SIM_ORDER_BLOCK;
+    }
 
     if (is_blocked(world, order.user) && sim_random_once_in(random, 2)) {
         order.kind = SIM_ORDER_UNBLOCK;

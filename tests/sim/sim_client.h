@@ -85,6 +85,8 @@ struct sim_client {
     uint64_t connected_at; /* when it heard that it is: step */
     struct sim_term term;  /* of its connection */
     struct sim_over over;  /* the back end has ended that */
+    uint64_t kept_at;      /* when it heard last that it has no end: step; 0: never */
+    uint64_t kept_owed_ns; /* since when it must have heard that; 0: it need not */
     uint32_t last_token;   /* that it had on a connection before; 0: none */
     uint16_t closed_code;  /* heard in a close frame; 0: none */
     uint64_t closed_ns;

@@ -103,7 +103,7 @@
     const percentiles = latency.percentiles_ns;
     const spread = ({ min, max }) => (max > 0 ? `${rate(min)} to ${rate(max)}` : '');
     if (results.connects > 0) {
-      addTile('Connects', rate(results.connects_per_s), `${digits(results.connects, 0)} in all`);
+      addTile('Connects', rate(results.connects_per_s), spread(data.spread_per_s.connects));
     }
     if (results.sent > 0 || results.connects === 0) {
       addTile('Messages', rate(results.sent_per_s), spread(data.spread_per_s.sent));
@@ -263,8 +263,17 @@
       (point.seconds > 0 ? point[name] / point.seconds : null));
     const sent = of('sent');
     const received = of('received');
-    const apart = Math.max(...received) > 4 * Math.max(...sent);
     const range = (plot, min, max) => [0, max > 0 ? max * 1.1 : 1];
+    if (results.sent === 0 && results.connects > 0) {
+      return {
+        data: [data.points.map((point) => point.at_s), of('connects')],
+        scales: { x: { time: false }, y: { range } },
+        axes: [axis(seconds), y(rate)],
+        series: [{ label: 'time', value: (plot, value) => known(value, seconds) },
+          line('connects', 'first', rate)],
+      };
+    }
+    const apart = Math.max(...received) > 4 * Math.max(...sent);
     const right = y(rate, { scale: 'right', side: 1, grid: { show: false },
       stroke: colour('second') });
     return {

@@ -302,6 +302,33 @@ START_TEST(orders_are_obeyed)
 }
 END_TEST
 
+/* What it waits for and what it still says are without effect: it is told of neither. */
+START_TEST(who_has_to_go_comes_into_nothing)
+{
+    char far[NAME_SIZE];
+    char near[NAME_SIZE];
+    open_world((struct world_options){.hub_count = 2});
+    struct client *back_end = new_client(0);
+    struct client *member = connected_client(0);
+    struct client *other = connected_client(0);
+    const struct id id = id_of(member);
+
+    subscribe(other, name_at(near, 0, 0));
+    ask(member, "{\"id\":2,\"subscribe\":{\"channel\":\"%s\"}}", name_at(far, 1, 0));
+    const struct order order = {
+        .kind = ORDER_DISCONNECT, .client = {id.text, sizeof(id.text)}, .code = 4000};
+    hub_api_order(hub_of(back_end), asker(back_end, 1), &order);
+    ask(member, "{\"id\":3,\"publish\":{\"channel\":\"%s\",\"data\":1}}", near);
+    settle();
+    ck_assert_uint_eq(member->disconnect_count, 1);
+    publish(back_end, 2, far, "1");
+    settle();
+    ck_assert_uint_eq(unread(member).size, 0);
+    hear_nothing(other);
+    close_world();
+}
+END_TEST
+
 static const uint64_t second_ns = 1000000000;
 
 /* Whoever it is, with a token or without: it is told of its end, and ends some time after that. */
@@ -533,6 +560,7 @@ int main(void)
     tcase_add_loop_test(tests, history_and_presence, 0, HUB_COUNT_MAX);
     tcase_add_loop_test(tests, refuses, 0, COUNT(refusals));
     tcase_add_loop_test(tests, orders_are_obeyed, 0, HUB_COUNT_MAX);
+    tcase_add_test(tests, who_has_to_go_comes_into_nothing);
     tcase_add_loop_test(tests, an_end_is_set, 0, HUB_COUNT_MAX);
     tcase_add_loop_test(tests, an_end_is_now, 0, 2);
     tcase_add_test(tests, overrides_the_policy);

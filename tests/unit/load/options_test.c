@@ -69,6 +69,7 @@ static const struct {
     {{"echo", URL, "-d", "0"}, "--duration: expected more than 0 seconds"},
     {{"chat", URL, "-c", "5", "--rooms", "6"}, "--rooms: expected at most --connections"},
     {{"chat", URL, "-c", "5", "--publishers", "5", "--reconnects", "1"}, "and all do"},
+    {{"echo", URL, "--json", "x", "--html", "x"}, "expected two files"},
     {{"floor", "-c", "5"}, "--connections is for echo, fanout, chat, connect and idle"},
     {{"chat", URL, "--storm", "1"}, "--storm needs --recover"},
     {{"chat", URL, "--storm", "9", "--recover"}, "--storm: expected that all may"},

@@ -18,6 +18,7 @@ static const struct report_point point = {.at_s = 3,
                                           .seconds = 1,
                                           .sent = 200,
                                           .received = 1000,
+                                          .connects = 30,
                                           .p50_ns = 1000000,
                                           .p99_ns = 2500000,
                                           .max_ns = 4000000,
@@ -52,8 +53,9 @@ START_TEST(lines_elsewhere)
     show_twice(file);
     rewind(file);
     ck_assert_int_gt(getdelim(&text, &size, '\0', file), 0);
-    static const char line[] = "3 s: 12 connections, 200 sent/s, 1000 delivered/s, p50 1.000 ms, "
-                               "p99 2.500 ms, max 4.000 ms\n";
+    static const char line[] =
+        "3 s: 12 connections, 30 connects/s, 200 sent/s, 1000 delivered/s, p50 1.000 ms, "
+        "p99 2.500 ms, max 4.000 ms\n";
     ck_assert_uint_eq(count_of(text, line), 2);
     ck_assert_uint_eq(count_of(text, "\x1b"), 0);
     ck_assert_uint_eq(count_of(text, "connecting"), 0);
@@ -83,7 +85,7 @@ START_TEST(one_screen_on_a_terminal)
         text[used] = '\0';
     }
     ck_assert_uint_eq(count_of(text, "connecting  3 of 12"), 1);
-    ck_assert_uint_eq(count_of(text, "connections 12"), 2);
+    ck_assert_uint_eq(count_of(text, "connections 12   connects 30 /s"), 2);
     ck_assert_uint_eq(count_of(text, "delivered         1000 /s"), 2);
     ck_assert_uint_eq(count_of(text, "p99 2.500 ms"), 2);
     ck_assert_msg(count_of(text, "\x1b[4A") == 1, "the second is drawn over the first");

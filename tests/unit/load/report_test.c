@@ -20,7 +20,13 @@
 #include "proto/json.h"
 
 static const struct report_point points[] = {
-    {.at_s = 1, .seconds = 1, .sent = 100, .received = 1000, .p50_ns = 1, .connected = 10},
+    {.at_s = 1,
+     .seconds = 1,
+     .sent = 100,
+     .received = 1000,
+     .connects = 5,
+     .p50_ns = 1,
+     .connected = 10},
     {.at_s = 2, .seconds = 1, .sent = 400, .received = 4000, .p50_ns = 2, .connected = 10},
     {.at_s = 4, .seconds = 2, .sent = 400, .received = 4000, .p50_ns = 3, .connected = 10},
     {.at_s = 4.01, .seconds = 0.01, .sent = 100, .received = 1000, .connected = 10},
@@ -298,6 +304,7 @@ START_TEST(text_has_the_spread)
     /* 100, 400 and 200 a second; the last interval is too short to count. */
     ck_has(text, " messages 100.0 / 200.0 / 400.0 /s\n");
     ck_has(text, " deliveries 1000.0 / 2000.0 / 4000.0 /s\n");
+    ck_has(text, " connects 0.0 / 0.0 / 5.0 /s\n");
     free(text);
 }
 END_TEST
@@ -527,6 +534,7 @@ START_TEST(json_has_the_numbers)
         {"spread_per_s/sent/min", "100"},
         {"spread_per_s/received/median", "2000"},
         {"spread_per_s/sent/max", "400"},
+        {"spread_per_s/connects/max", "5"},
         {"knee_rate", "1000"},
     };
     struct report report = made_up();
@@ -542,7 +550,7 @@ START_TEST(json_has_the_numbers)
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         ck_value(json, members[i].path, members[i].value);
     }
-    ck_has(json, "{\"at_s\":4.01,\"seconds\":0.01,\"sent\":100,\"received\":1000,");
+    ck_has(json, "{\"at_s\":4.01,\"seconds\":0.01,\"sent\":100,\"received\":1000,\"connects\":0,");
     ck_has(json, "{\"rate\":2000,\"sent_rate\":1700,\"p99_ns\":90000000,\"lost\":3,"
                  "\"passed\":false,\"fault\":\"faults\"}");
     /* 2026-11-27T13:00:00Z, in quotes. */

@@ -14,7 +14,7 @@ static const struct {
     uint32_t numbers[6];
     uint32_t count;
     enum sequence_verdict last;
-    uint32_t skipped;
+    int64_t skipped;
 } stories[] = {
     {"the first", {0}, 1, SEQUENCE_IN_ORDER, 0},
     {"in order", {0, 1, 2}, 3, SEQUENCE_IN_ORDER, 0},
@@ -35,26 +35,26 @@ START_TEST(tells_the_story)
 {
     struct sequence sequence = {0};
     enum sequence_verdict verdict = SEQUENCE_IN_ORDER;
-    uint32_t skipped = 77;
+    int64_t skipped = 77;
 
     for (uint32_t i = 0; i < stories[_i].count; i++) {
         verdict = sequence_take(&sequence, stories[_i].numbers[i], &skipped);
     }
     ck_assert_msg(verdict == stories[_i].last, "%s", stories[_i].why);
-    ck_assert_msg(skipped == stories[_i].skipped, "%s: %u", stories[_i].why, skipped);
+    ck_assert_msg(skipped == stories[_i].skipped, "%s: %lld", stories[_i].why, (long long)skipped);
 }
 END_TEST
 
 START_TEST(begins_in_the_middle)
 {
     struct sequence sequence = {0};
-    uint32_t skipped;
+    int64_t skipped;
     sequence_open(&sequence);
     ck_assert_int_eq(sequence_take(&sequence, 1000, &skipped), SEQUENCE_IN_ORDER);
-    ck_assert_uint_eq(skipped, 1000);
+    ck_assert_int_eq(skipped, 1000);
     ck_assert_int_eq(sequence_take(&sequence, 999, &skipped), SEQUENCE_DUPLICATE);
     ck_assert_int_eq(sequence_take(&sequence, 1002, &skipped), SEQUENCE_AFTER_GAP);
-    ck_assert_uint_eq(skipped, 1);
+    ck_assert_int_eq(skipped, 1);
 }
 END_TEST
 
@@ -62,17 +62,39 @@ END_TEST
 START_TEST(goes_on_behind_what_it_knows_to_have_missed)
 {
     struct sequence sequence = {0};
-    uint32_t skipped;
+    int64_t skipped;
     for (uint32_t i = 0; i < 5; i++) {
         ck_assert_int_eq(sequence_take(&sequence, i, &skipped), SEQUENCE_IN_ORDER);
     }
     sequence_open(&sequence);
     ck_assert_int_eq(sequence_take(&sequence, 4, &skipped), SEQUENCE_DUPLICATE);
     ck_assert_int_eq(sequence_take(&sequence, 8, &skipped), SEQUENCE_IN_ORDER);
-    ck_assert_uint_eq(skipped, 3);
+    ck_assert_int_eq(skipped, 3);
     ck_assert_int_eq(sequence_take(&sequence, 9, &skipped), SEQUENCE_IN_ORDER);
-    ck_assert_uint_eq(skipped, 0);
+    ck_assert_int_eq(skipped, 0);
     ck_assert_int_eq(sequence_take(&sequence, 7, &skipped), SEQUENCE_DUPLICATE);
+}
+END_TEST
+
+/* What is excused is not counted again when it is skipped, and counts again when it comes. */
+START_TEST(excuses_once)
+{
+    struct sequence sequence = {0};
+    int64_t skipped;
+    ck_assert_int_eq(sequence_take(&sequence, 0, &skipped), SEQUENCE_IN_ORDER);
+    ck_assert_uint_eq(sequence_excuse(&sequence, 1), 0);
+    ck_assert_uint_eq(sequence_excuse(&sequence, 4), 3);
+    ck_assert_uint_eq(sequence_excuse(&sequence, 6), 2);
+    ck_assert_uint_eq(sequence_excuse(&sequence, 5), 0);
+    ck_assert_int_eq(sequence_take(&sequence, 0, &skipped), SEQUENCE_DUPLICATE);
+
+    struct sequence later = sequence;
+    ck_assert_int_eq(sequence_take(&sequence, 4, &skipped), SEQUENCE_IN_ORDER);
+    ck_assert_int_eq(skipped, -2); /* 1 to 3 are lost; 4 is there, and 5 may be */
+    ck_assert_int_eq(sequence_take(&sequence, 5, &skipped), SEQUENCE_IN_ORDER);
+    ck_assert_int_eq(skipped, 0);
+    ck_assert_int_eq(sequence_take(&later, 8, &skipped), SEQUENCE_IN_ORDER);
+    ck_assert_int_eq(skipped, 2); /* 6 and 7, too */
 }
 END_TEST
 
@@ -96,11 +118,11 @@ START_TEST(agrees_with_a_model)
             const uint32_t back = (uint32_t)(rand() % 60) + 1;
             number = next > back ? next - back : 0;
         }
-        uint32_t skipped = 0;
+        int64_t skipped = 0;
         const enum sequence_verdict verdict = sequence_take(&sequence, number, &skipped);
         if (number >= next) {
             ck_assert_int_eq(verdict, number == next ? SEQUENCE_IN_ORDER : SEQUENCE_AFTER_GAP);
-            ck_assert_uint_eq(skipped, number - next);
+            ck_assert_int_eq(skipped, number - next);
             next = number + 1;
         } else {
             ck_assert_int_eq(verdict, seen[number] ? SEQUENCE_DUPLICATE : SEQUENCE_LATE);
@@ -116,6 +138,7 @@ int main(void)
     tcase_add_loop_test(cases, tells_the_story, 0, sizeof(stories) / sizeof(stories[0]));
     tcase_add_test(cases, begins_in_the_middle);
     tcase_add_test(cases, goes_on_behind_what_it_knows_to_have_missed);
+    tcase_add_test(cases, excuses_once);
     tcase_add_loop_test(cases, agrees_with_a_model, 0, 50);
     Suite *suite = suite_create("load/sequence");
     suite_add_tcase(suite, cases);
