@@ -186,7 +186,8 @@ def versions_of(servers):
         key = "parleyd" if name.startswith(("floor", "parleyd")) else name
         if key not in found:
             try:
-                found[key] = compare_machine.first_line(version_command(name), PEERS)
+                line = compare_machine.first_line(version_command(name), PEERS)
+                found[key] = line and line.removeprefix(f"{key} ")
             except Failure:
                 found[key] = None
     return found

@@ -178,32 +178,33 @@ END_TEST
 /* One packet, many connections: references, not copies. */
 START_TEST(shares_a_packet)
 {
-    enum { CLIENTS = 600 };
+    enum { CLIENTS = 600, FEW = 60 }; /* where each needs a handshake */
     const struct reactor_options options = fixture_options();
     struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    const size_t count = fixture->plug->is_tls ? FEW : CLIENTS;
     int clients[CLIENTS];
 
-    for (int i = 0; i < CLIENTS; i++) {
+    for (size_t i = 0; i < count; i++) {
         clients[i] = fixture_connect(fixture, NULL);
     }
     for (int round = 0; round < 3; round++) {
-        for (size_t i = 0; i < CLIENTS; i++) {
+        for (size_t i = 0; i < count; i++) {
             ck_assert_int_eq(fixture_queue(fixture->peers[i], 9, 1, CONN_NORMAL), CONN_QUEUED);
         }
         struct packet *packet = packet_create(reactor_packets(fixture->reactor), 5);
         ck_assert_ptr_nonnull(packet);
         memcpy(packet_span(packet).data, "hello", 5);
-        for (size_t i = 0; i < CLIENTS; i++) {
+        for (size_t i = 0; i < count; i++) {
             ck_assert_int_eq(conn_queue(fixture->peers[i]->conn, packet, CONN_NORMAL), CONN_QUEUED);
         }
         packet_unref(packet);
-        for (int i = 0; i < CLIENTS; i++) {
+        for (size_t i = 0; i < count; i++) {
             char got[6];
             fixture_read(fixture, clients[i], got, sizeof(got));
             ck_assert_mem_eq(got, "\thello", 6);
         }
     }
-    for (int i = 0; i < CLIENTS; i++) {
+    for (size_t i = 0; i < count; i++) {
         fixture->plug->close(fixture->world, clients[i]);
     }
     fixture_until_empty(fixture);
@@ -405,9 +406,11 @@ START_TEST(a_burst_is_no_slow_reader)
     ck_assert_int_eq(fixture_queue(peer, 0, PACKET_SIZE, CONN_NORMAL), CONN_TOO_SLOW);
 
     fixture_read(fixture, client, got, sizeof(got));
+    bool is_same = true; /* each ck_assert writes to a file */
     for (size_t i = 0; i < sizeof(got); i++) {
-        ck_assert_uint_eq(got[i], (uint8_t)(i % PACKET_SIZE));
+        is_same = is_same && got[i] == (uint8_t)(i % PACKET_SIZE);
     }
+    ck_assert(is_same);
     ck_assert(!conn_is_closing(peer->conn));
     fixture->plug->close(fixture->world, client);
     fixture_until_empty(fixture);

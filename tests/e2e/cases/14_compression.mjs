@@ -10,7 +10,7 @@ import zlib from 'node:zlib';
 import WebSocket, { WebSocketServer } from 'ws';
 
 import { runBench } from '../lib/bench.mjs';
-import { CHAT, RawChat, Sdk } from '../lib/chat.mjs';
+import { CHAT, RawChat, Sdk, UNHURRIED } from '../lib/chat.mjs';
 import {
   BINARY, CONTINUATION, DEFLATE, FrameClient, PING, TEXT, deflated, frame,
 } from '../lib/frames.mjs';
@@ -358,6 +358,7 @@ group({
       websocket: { compression: true },
       client: {
         insecure: true, command_rate: 100000, command_burst: 100000, recovery_max_publication_limit: 10000,
+        ...UNHURRIED,
       },
       echo: { enabled: true },
       channel: {

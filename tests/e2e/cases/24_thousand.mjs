@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 
-import { RawChat } from '../lib/chat.mjs';
+import { RawChat, UNHURRIED } from '../lib/chat.mjs';
 import { group } from '../lib/runner.mjs';
 import { IS_SANITIZED } from '../lib/wait.mjs';
 
@@ -54,6 +54,6 @@ async function oneOrder(server) {
 group({
   name: 'a thousand',
   on: 'matrix',
-  server: { config: { client: { insecure: true, command_rate: 10000, command_burst: 10000 } } },
+  server: { config: { client: { insecure: true, command_rate: 10000, command_burst: 10000, ...UNHURRIED } } },
   cases: [['one order', oneOrder]],
 });

@@ -7,14 +7,14 @@
 import assert from 'node:assert/strict';
 
 import { BackEnd } from '../lib/api.mjs';
-import { CHAT, RawChat } from '../lib/chat.mjs';
+import { CHAT, RawChat, UNHURRIED } from '../lib/chat.mjs';
 import { FrameClient, CLOSE } from '../lib/frames.mjs';
 import { UPGRADE, Wire, head, request } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server } from '../lib/server.mjs';
 import { until, within } from '../lib/wait.mjs';
 
-const client = { insecure: true, queue_max_size: 16 * 1024 * 1024 };
+const client = { insecure: true, queue_max_size: 16 * 1024 * 1024, ...UNHURRIED };
 
 async function start(point, shutdown, more = {}) {
   return Server.start({ ...point, config: { client, shutdown, ...more } });
@@ -124,7 +124,7 @@ async function flushes(_, point) {
  */
 async function answersInside(_, point) {
   const server = await start(point, { grace: '0s', timeout: '10m' },
-    { websocket: { close_timeout: '1m' }, client: { ...client, write_stall_timeout: '1m' } });
+    { websocket: { close_timeout: '1m' } });
   const { reader, writer } = await owe(server);
   const inside = await Promise.all(Array.from({ length: 16 }, () => Wire.open(server.internalPort)));
   const askAll = () => Promise.all(inside.map(async (wire) => {
@@ -146,8 +146,7 @@ async function answersInside(_, point) {
 
 /* Who does not read what it is owed has the time that there is, and then is cut. */
 async function cuts(_, point) {
-  const server = await start(point, { grace: '0s', timeout: '500ms' },
-    { client: { ...client, write_stall_timeout: '1m' } });
+  const server = await start(point, { grace: '0s', timeout: '500ms' });
   const { reader, writer } = await owe(server);
   server.kill('SIGTERM');
   await writer.expectClose(3001, 'shutdown of one that reads');

@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 
 import WebSocket from 'ws';
 
-import { RawChat, Sdk } from '../lib/chat.mjs';
+import { RawChat, UNHURRIED, Sdk } from '../lib/chat.mjs';
 import { group } from '../lib/runner.mjs';
 import { IS_SANITIZED, until, within } from '../lib/wait.mjs';
 
@@ -91,7 +91,7 @@ const namespaces = [
 }));
 
 const client = {
-  insecure: true, command_rate: 100000, command_burst: 100000, recovery_max_publication_limit: 10000,
+  insecure: true, command_rate: 100000, command_burst: 100000, recovery_max_publication_limit: 10000, ...UNHURRIED,
 };
 
 group({
@@ -337,7 +337,7 @@ async function recovers(server) {
 }
 
 const byPolicy = {
-  client: { ...client, write_stall_timeout: '2m', ping_interval: '10m', pong_timeout: '1m' },
+  client,
   channel: { namespaces },
 };
 

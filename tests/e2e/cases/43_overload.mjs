@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 
-import { RawChat } from '../lib/chat.mjs';
+import { RawChat, UNHURRIED } from '../lib/chat.mjs';
 import { request } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server } from '../lib/server.mjs';
@@ -18,7 +18,7 @@ const ROOM = 64 << 20; /* bytes from what an idle server needs to the budget */
 
 const config = (budget) => ({
   overload: { memory_budget: budget },
-  client: { insecure: true, command_rate: 100000, command_burst: 100000 },
+  client: { insecure: true, command_rate: 100000, command_burst: 100000, ...UNHURRIED },
   channel: {
     history_memory_max: 1 << 30, /* whatever the budget is: so that it can be filled */
     namespaces: [

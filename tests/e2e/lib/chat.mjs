@@ -14,6 +14,12 @@ import { Mailbox, PATIENCE_MS, within } from './wait.mjs';
 
 export const CHAT = '/connection/websocket';
 
+/*
+ * Of `client`, where somebody does not read, or is not read by the test, for a while, which on a full
+ * machine is a long one. A RawChat answers a ping when it comes upon it.
+ */
+export const UNHURRIED = { ping_interval: '10m', pong_timeout: '1m', write_stall_timeout: '10m' };
+
 /* One JSON object per line, as it is on the wire. */
 export class RawChat {
   static async open(server, headers = {}, options = {}) {

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "core/cpu.h"
+#include "core/monotime.h"
 #include "core/thread.h"
 
 enum { SLOTS = 16, RESERVE = 3, TELLS_MAX = SLOTS - 2 * RESERVE, TAKE_MAX = 64 };
@@ -479,10 +480,13 @@ END_TEST
  * The litmus proper: both threads leave a barrier together, one flushes a post while the other
  * says that it will sleep, and after the next barrier the sleeper must have seen the post or have
  * been woken. Nothing sleeps here, so there are many rounds, each with a small shift of its own,
- * on two cores where there are two: without the fences some rounds fail on x86-64 as well.
+ * on two cores where there are two: without the fences some rounds fail on x86-64 as well. Where
+ * others keep the cores busy a round takes as long as they let it, so there are fewer.
  */
 enum {
     LITMUS_ROUNDS = 200000,
+    LITMUS_S = 40,
+    LITMUS_LOOK_EVERY = 256,
     SHIFT_MAX = 64,
     EARLY_EVERY = 16, /* in these rounds the post is there before: sleeping would be wrong */
 };
@@ -491,6 +495,7 @@ struct litmus {
     struct bus *bus;
     _Atomic uint64_t arrivals;
     _Atomic uint64_t wakes;
+    uint64_t rounds;  /* the poster's, read by the sleeper between two barriers */
     uint64_t refused; /* the poster's */
     uint64_t lost;    /* the sleeper's, like those below */
     uint64_t slept_on_a_post;
@@ -526,7 +531,8 @@ static void litmus_wake(void *context)
 static void litmus_post(void *context)
 {
     struct litmus *litmus = context;
-    for (uint64_t round = 0; round < LITMUS_ROUNDS; round++) {
+    const uint64_t end_ns = monotime_read() + LITMUS_S * MONOTIME_NS_PER_S;
+    for (uint64_t round = 0; round < litmus->rounds; round++) {
         const struct bus_post post = post_of(1, (uint32_t)round);
         litmus->refused += bus_tell(litmus->bus, 1, 0, &post) == BUS_FULL ? 1 : 0;
         if (round % EARLY_EVERY == 0) {
@@ -535,6 +541,9 @@ static void litmus_post(void *context)
         meet(litmus, 3 * round);
         shift(round, 1);
         bus_flush(litmus->bus, 1);
+        if (round % LITMUS_LOOK_EVERY == 0 && monotime_read() > end_ns) {
+            litmus->rounds = round + 1;
+        }
         meet(litmus, 3 * round + 1);
         meet(litmus, 3 * round + 2); /* it has taken: the next post is another round's */
     }
@@ -545,7 +554,7 @@ static void litmus_sleep(void *context)
     struct litmus *litmus = context;
     struct bus_post out[TAKE_MAX];
     uint64_t wakes_before = 0;
-    for (uint64_t round = 0; round < LITMUS_ROUNDS; round++) {
+    for (uint64_t round = 0; round < litmus->rounds; round++) {
         meet(litmus, 3 * round);
         shift(round, 2);
         const bool sleeps = bus_may_sleep(litmus->bus, 0);
@@ -562,7 +571,7 @@ static void litmus_sleep(void *context)
 
 START_TEST(a_wake_is_never_lost)
 {
-    struct litmus litmus = {.bus = bus_create(2, SLOTS, RESERVE)};
+    struct litmus litmus = {.bus = bus_create(2, SLOTS, RESERVE), .rounds = LITMUS_ROUNDS};
     struct thread poster;
     struct thread sleeper;
     bus_port_on_wake(litmus.bus, 0, litmus_wake, &litmus);
