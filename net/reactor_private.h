@@ -21,7 +21,7 @@ struct conn;
 struct conn_handler;
 struct tls_config;
 
-enum { REACTOR_HANDSHAKES_MAX = 8 }; /* costly steps of TLS in one iteration */
+enum { REACTOR_HANDSHAKES_MAX = 1 }; /* costly steps of TLS in one iteration: each is a signature */
 
 #define REACTOR_SLOT_NONE UINT32_MAX
 
