@@ -94,6 +94,7 @@ function tokens() {
             hmac_secret_key: SECRET, rsa_public_key: KEYS.RS256.pem,
             ecdsa_public_key: KEYS.ES256.pem, issuer: CLAIMS.iss, audience: CLAIMS.aud,
           },
+          user_connect_rate: 100000, user_connect_burst: 100000, /* the attackers are few users */
         },
         channel: {
           without_namespace: allowedToAll(),
