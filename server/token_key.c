@@ -17,7 +17,7 @@
 
 enum {
     ALGORITHMS_OF_TYPE = 3,
-    EXPONENT_SIZE_MAX = 8, /* bytes: a longer one makes each check slow */
+    EXPONENT_BITS_MAX = 64, /* a longer one makes each check slow */
     NAME_SIZE = 32,
     FIELD_SIZE_MAX = 66,                     /* bytes of a coordinate */
     POINT_SIZE_MAX = 1 + 2 * FIELD_SIZE_MAX, /* bytes: 4, x, y */
@@ -159,7 +159,7 @@ static bool rsa_is_good(size_t modulus_bits, size_t exponent_bits, char *error)
         (void)refuse(error, expected, modulus_bits == 0 ? "a longer one" : found);
         return false;
     }
-    if (exponent_bits == 0 || exponent_bits > 8 * EXPONENT_SIZE_MAX) {
+    if (exponent_bits == 0 || exponent_bits > EXPONENT_BITS_MAX) {
         (void)refuse(error, "an RSA key with a public exponent of at most 64 bits", "another one");
         return false;
     }
@@ -200,7 +200,7 @@ struct token_key *token_key_from_rsa(struct bytes n, struct bytes e,
                                      char error[TOKEN_KEY_ERROR_SIZE])
 {
     uint8_t modulus[TOKEN_KEY_NUMBER_SIZE_MAX];
-    uint8_t exponent[EXPONENT_SIZE_MAX];
+    uint8_t exponent[EXPONENT_BITS_MAX / 8];
     const size_t bits = bits_of(n);
 
     if (!rsa_is_good(bits, bits_of(e), error)) {

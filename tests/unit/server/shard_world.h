@@ -161,7 +161,7 @@ static inline void world_listen(uint16_t index)
     }
 }
 
-ROLE_TRUSTED static void world_open(void)
+ROLE_TRUSTED static inline void world_open(void)
 {
     memset(world_metrics, 0, sizeof(world_metrics));
     world.bus = bus_create(SHARDS + 1, world.config.bus.slots, world.config.bus.reserve);
@@ -173,7 +173,7 @@ ROLE_TRUSTED static void world_open(void)
     }
 }
 
-ROLE_TRUSTED static void world_turn(void)
+ROLE_TRUSTED static inline void world_turn(void)
 {
     for (size_t i = 0; i < SHARDS; i++) {
         shard_step(world.shards[i], 0);
@@ -221,7 +221,7 @@ static inline void world_until(enum post_kind kind)
 }
 
 /* As the control ends it: shutdown.grace has to be 0. */
-ROLE_TRUSTED static void world_close(void)
+ROLE_TRUSTED static inline void world_close(void)
 {
     world_settle();
     world_order(POST_STOP);
