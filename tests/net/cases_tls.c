@@ -293,6 +293,49 @@ START_TEST(many_handshakes_at_once)
 }
 END_TEST
 
+/* Their hellos wait for their turn behind those of others, and then they are gone. */
+START_TEST(gone_before_their_turn)
+{
+    enum { COUNT = 40 };
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    if (fixture->plug->is_tls) {
+        const struct plug *base = fixture->plug->base;
+        void *const inner = plug_tls_inner(fixture->world);
+        struct tls *tls = tls_create(plug_tls_client());
+        struct iovec hello;
+        uint8_t room[64];
+        size_t size = 0;
+        int clients[COUNT];
+        ck_assert_int_eq(tls_read(tls, (struct span){room, sizeof(room)}, &size), TLS_NEED_MORE);
+        ck_assert_uint_eq(tls_gather(tls, &hello, 1), 1);
+        for (int i = 0; i < COUNT; i++) {
+            clients[i] = base->connect(inner, fixture->listener);
+        }
+        while (fixture->peer_count < COUNT) {
+            fixture_turn(fixture);
+        }
+        for (int i = 0; i < COUNT; i++) {
+            write_raw(fixture, clients[i], hello.iov_base, hello.iov_len);
+        }
+        fixture_turn(fixture);
+        for (int i = COUNT / 2; i < COUNT; i++) {
+            base->reset(inner, clients[i]);
+        }
+        while (reactor_conn_count(fixture->reactor) > COUNT / 2) {
+            fixture_turn(fixture);
+        }
+        for (int i = 0; i < COUNT / 2; i++) {
+            base->close(inner, clients[i]);
+        }
+        fixture_until_empty(fixture);
+        ck_assert_uint_eq(count_of(fixture, METRIC_TLS_HANDSHAKES), 0);
+        tls_destroy(tls);
+    }
+    fixture_end(fixture);
+}
+END_TEST
+
 START_TEST(renews_its_certificate)
 {
     const struct reactor_options options = fixture_options();
@@ -517,6 +560,7 @@ TCase *cases_tls(void)
     tcase_add_loop_test(cases, closes_before_the_handshake, 0, count);
     tcase_add_loop_test(cases, drops_all_but_64_kib, 0, count);
     tcase_add_loop_test(cases, many_handshakes_at_once, 0, count);
+    tcase_add_loop_test(cases, gone_before_their_turn, 0, count);
     tcase_add_loop_test(cases, renews_its_certificate, 0, count);
     tcase_add_loop_test(cases, does_not_trust, 0, count);
     tcase_add_loop_test(cases, openssl_updates_its_keys, 0, count);
