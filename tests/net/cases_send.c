@@ -212,6 +212,36 @@ START_TEST(shares_a_packet)
 }
 END_TEST
 
+/* What follows what already waits: many messages, few packets, and every byte in its place. */
+START_TEST(short_messages_share_packets)
+{
+    enum { MESSAGES = 64, MESSAGE_SIZE = 500, PACKETS_MAX = 12 };
+    const struct reactor_options options = fixture_options();
+    struct fixture *fixture = fixture_begin(cases_plug(_i), &options);
+    struct fixture_peer *peer = NULL;
+    const int client = fixture_connect(fixture, &peer);
+    uint8_t bytes[MESSAGE_SIZE];
+
+    for (size_t i = 0; i < MESSAGES; i++) {
+        for (size_t j = 0; j < MESSAGE_SIZE; j++) {
+            bytes[j] = fixture_byte(i * MESSAGE_SIZE + j);
+        }
+        ck_assert_int_eq(conn_append(peer->conn, (struct bytes){bytes, 10},
+                                     (struct bytes){bytes + 10, MESSAGE_SIZE - 10}),
+                         CONN_QUEUED);
+    }
+    ck_assert_uint_le(packet_pool_count(reactor_packets(fixture->reactor)), PACKETS_MAX);
+    for (size_t i = 0; i < MESSAGES; i++) {
+        fixture_read(fixture, client, bytes, MESSAGE_SIZE);
+        ck_assert(fixture_is_stream(bytes, i * MESSAGE_SIZE, MESSAGE_SIZE));
+    }
+    ck_assert_uint_eq(packet_pool_count(reactor_packets(fixture->reactor)), 0);
+    fixture->plug->close(fixture->world, client);
+    fixture_until_empty(fixture);
+    fixture_end(fixture);
+}
+END_TEST
+
 static bool is_all_sent(struct fixture *fixture)
 {
     return conn_queued_bytes(fixture->peers[0]->conn) == 0;
@@ -457,6 +487,7 @@ TCase *cases_send(void)
     tcase_add_loop_test(tcase, drains_to_a_slow_reader, 0, count);
     tcase_add_loop_test(tcase, sends_more_packets_than_pieces, 0, count);
     tcase_add_loop_test(tcase, shares_a_packet, 0, count);
+    tcase_add_loop_test(tcase, short_messages_share_packets, 0, count);
     tcase_add_loop_test(tcase, blocks_and_recovers, 0, count);
     tcase_add_loop_test(tcase, queues_behind_a_send, 0, count);
     tcase_add_loop_test(tcase, wakes_up_to_go_on, 0, count);
