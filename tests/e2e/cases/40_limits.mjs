@@ -195,8 +195,11 @@ async function echoLimits(server) {
     slow.send(TEXT, 'begun', { fin: false });
     await slow.expectClose(1008, 'too slow for this echo');
   });
-  /* Who does not read is not read; once it reads, everything is there. */
-  const late = await open();
+}
+
+/* Who does not read is not read; once it reads, everything is there. */
+async function lateEcho(server) {
+  const late = await FrameClient.connect(server.port, '/echo');
   late.wire.socket.pause();
   const all = Array.from({ length: 4000 }, (_, i) => Buffer.alloc(2000, i & 255));
   late.write(Buffer.concat(all.map((one) => frame(BINARY, one))));
@@ -218,6 +221,14 @@ group({
     },
   },
   cases: [['size and time', echoLimits]],
+});
+
+/* A message that is under way while its sender is busy has no hurry here. */
+group({
+  name: 'limits of echo: its queue',
+  on: 'backends',
+  server: { config: { echo: { enabled: true, message_size_limit: 5000, queue_max_size: 65536 } } },
+  cases: [['a late reader', lateEcho]],
 });
 
 /* Nothing is allocated for what is only declared. */
