@@ -34,9 +34,8 @@ async function messageSize(server) {
     declared.frames.send(TEXT, '', { length: 1001, lengthBytes: 2 });
     await declared.expectClose(1009, 'declared only');
     const inSum = await RawChat.connect(server);
-    for (let i = 0; i < 5; i += 1) {
-      inSum.frames.send(i === 0 ? TEXT : CONTINUATION, ' '.repeat(201), { fin: false });
-    }
+    inSum.frames.write(Buffer.concat(Array.from({ length: 5 }, (_, i) => (
+      frame(i === 0 ? TEXT : CONTINUATION, ' '.repeat(201), { fin: false })))));
     await inSum.expectClose(1009, 'in five fragments');
   }, 3);
 }
