@@ -17,7 +17,7 @@ import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { countPoints, runPoint } from './lib/runner.mjs';
+import { countPoints, describeStray, runPoint } from './lib/runner.mjs';
 import { ARTEFACTS, findBackends, killAll, settings } from './lib/server.mjs';
 import { isWorker, runAll, serve } from './lib/workers.mjs';
 
@@ -37,8 +37,9 @@ process.on('exit', killAll);
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => process.exit(1));
 }
+process.on('uncaughtExceptionMonitor', (error) => process.stdout.write(describeStray(error)));
 process.on('unhandledRejection', (error) => {
-  process.stdout.write(`unhandled: ${error?.stack ?? error}\n`);
+  process.stdout.write(describeStray(error));
   process.exitCode = 1;
 });
 
