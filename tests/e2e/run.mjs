@@ -49,19 +49,20 @@ for (const file of fs.readdirSync(new URL('./cases/', import.meta.url)).sort()) 
   }
 }
 
-const options = {
-  backends: values.backend === undefined ? await findBackends() : [values.backend],
-  quick: values.quick,
-  alternate: values.alternate,
-  only: values.only ?? null,
-};
 if (isWorker()) {
   fs.mkdirSync(settings.artefacts, { recursive: true });
-  serve((index) => runPoint(index, options));
+  serve(({ index, options }) => runPoint(index, options));
 } else {
   const started = Date.now();
   fs.rmSync(ARTEFACTS, { recursive: true, force: true });
-  const totals = await runAll(fileURLToPath(import.meta.url), countPoints(options), Number(values.jobs));
+  const options = {
+    backends: values.backend === undefined ? await findBackends() : [values.backend],
+    quick: values.quick,
+    alternate: values.alternate,
+    only: values.only ?? null,
+  };
+  const points = Array.from({ length: countPoints(options) }, (_, index) => ({ index, options }));
+  const totals = await runAll(fileURLToPath(import.meta.url), points, Number(values.jobs));
   process.stdout.write(`${options.backends.join(' and ')}, after ${Math.round((Date.now() - started) / 1000)} s\n`);
   process.stdout.write(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
   process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
