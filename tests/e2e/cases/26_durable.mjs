@@ -253,6 +253,7 @@ async function withoutStore(_, point) {
     await reader.publish('durable:stuck', { number: 3 });
     const seen = await room.publication.takeMany(3, 'all three');
     assert.deepEqual(seen.map((one) => [one.offset, one.data.number]), [[1, 1], [2, 2], [3, 3]]);
+    assert.equal((await server.metrics()).value('parley_publications_total'), 4, 'it was published, too');
     reader.close();
   });
 }
