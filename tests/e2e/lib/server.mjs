@@ -32,10 +32,13 @@ export const settings = {
  * and none that another worker looks at: it is free from here until parleyd has it.
  */
 const PORT_COUNT = Math.floor(10000 / WORKERS);
+/* One after the other, so that none is given twice before who asked for it has it. */
+let lastPort = Math.floor(Math.random() * PORT_COUNT);
 
 async function findPort() {
   for (let attempt = 0; attempt < 50; attempt += 1) {
-    const port = 20000 + WORKER * PORT_COUNT + Math.floor(Math.random() * PORT_COUNT);
+    lastPort = (lastPort + 1) % PORT_COUNT;
+    const port = 20000 + WORKER * PORT_COUNT + lastPort;
     const probe = net.createServer();
     const isFree = await new Promise((resolve) => {
       probe.once('error', () => resolve(false));
@@ -50,12 +53,7 @@ async function findPort() {
 }
 
 export async function findPorts() {
-  const port = await findPort();
-  let internalPort = port;
-  while (internalPort === port) {
-    internalPort = await findPort();
-  }
-  return { port, internalPort };
+  return { port: await findPort(), internalPort: await findPort() };
 }
 
 export function writeConfig(name, text) {
@@ -221,9 +219,17 @@ export class Server {
     }
   }
 
-  /* The same ports again, after stop(). */
+  /*
+   * The same ports again, after stop(). The kernel may need a moment to close what a process that was
+   * killed had given to io_uring.
+   */
   async restart() {
-    await this.#spawn();
+    await until(() => this.#spawn().then(() => true, (error) => {
+      if (!/in use/.test(error.message)) {
+        throw error;
+      }
+      return false;
+    }), 'its ports to be free');
   }
 
   /* Another configuration, by SIGHUP; until all of it is taken. */
