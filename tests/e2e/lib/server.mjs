@@ -29,10 +29,10 @@ export const settings = {
 
 /*
  * Below the ports that the kernel gives to outgoing connections, so that none of them is in the way,
- * and none that another worker looks at: it is free from here until parleyd has it.
+ * and none that another worker looks at: it is free from here until parleyd has it. None is given twice
+ * before all were: servers that start together, or again, would share one (SO_REUSEPORT).
  */
 const PORT_COUNT = Math.floor(10000 / WORKERS);
-/* One after the other, so that none is given twice before who asked for it has it. */
 let lastPort = Math.floor(Math.random() * PORT_COUNT);
 
 async function findPort() {
