@@ -281,7 +281,7 @@ static int create_member(struct control *control, size_t index)
     return listening_open(&control->listening, member->shard, control->error, control->error_size);
 }
 
-/* Before there is a thread that may post to them: how one is woken is not looked up under a lock. */
+/* Before any thread may post to them, for how one is woken is not looked up under a lock. */
 static int create_members(struct control *control)
 {
     bus_port_on_wake(control->bus, control->config->reactor.count, wake_control, control);
