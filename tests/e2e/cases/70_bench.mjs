@@ -62,9 +62,21 @@ async function chat(server) {
   }
 }
 
+/* The server stalls: who is cut has messages under way, for which the drain must not wait. */
 async function reconnects(server) {
-  const run = await runBench(['chat', server.url, ...LOAD, '-d', '1.5', '-c', '40', '-r', '500',
+  let isStalled = false;
+  const timer = setInterval(() => {
+    isStalled = !isStalled;
+    server.kill(isStalled ? 'SIGSTOP' : 'SIGCONT');
+  }, 100);
+  const goOn = () => {
+    clearInterval(timer);
+    server.kill('SIGCONT');
+  };
+  closeAtEnd(goOn);
+  const run = await runBench(['chat', server.url, ...SHORT, '-d', '1.5', '--drain', '3600', '-c', '40', '-r', '200',
     '--reconnects', '40']);
+  goOn();
   assertClean(run, 'chat with reconnects');
   assert.ok(run.json.results.connects > 0, run.stdout);
 }
