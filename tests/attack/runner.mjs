@@ -14,7 +14,7 @@ import { compare, windowsOf } from './fairness.mjs';
 import { Honest, PAIRS } from './honest.mjs';
 import { Machine } from './machine.mjs';
 
-const ATTACK_MS = 60000; /* the end of patience with one */
+const ATTACK_MS = 100000; /* the end of patience with one */
 const WARM_UP_MS = 300;
 const RSS_GROWTH_MAX = 8 << 20; /* bytes, unless the entry has another `growth` */
 /* What is there when only honest clients are, and the one that asks. */

@@ -14,6 +14,7 @@ import { WebSocketServer } from 'ws';
 
 import { UNHURRIED_DRAIN, runBench } from '../lib/bench.mjs';
 import { certificate } from '../lib/certificates.mjs';
+import { UNHURRIED } from '../lib/chat.mjs';
 import { closeAtEnd } from '../lib/cleanup.mjs';
 import { startPeer } from '../lib/peers.mjs';
 import { group } from '../lib/runner.mjs';
@@ -99,7 +100,7 @@ async function connect(server) {
 
 const PARLEYD = {
   config: {
-    client: { insecure: true, command_rate: 100000, command_burst: 100000 },
+    client: { insecure: true, command_rate: 100000, command_burst: 100000, ...UNHURRIED },
     echo: { enabled: true },
   },
 };

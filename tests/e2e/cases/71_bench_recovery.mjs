@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { WebSocketServer } from 'ws';
 
 import { UNHURRIED_DRAIN, runBench } from '../lib/bench.mjs';
+import { UNHURRIED } from '../lib/chat.mjs';
 import { closeAtEnd } from '../lib/cleanup.mjs';
 import { group } from '../lib/runner.mjs';
 
@@ -83,7 +84,7 @@ group({
   on: 'backends',
   server: {
     config: {
-      client: { insecure: true, command_rate: 100000, command_burst: 100000 },
+      client: { insecure: true, command_rate: 100000, command_burst: 100000, ...UNHURRIED },
       channel: {
         namespaces: [
           { name: 'long', ...PERMISSIONS, history_size: 1000, history_ttl: '1m',
