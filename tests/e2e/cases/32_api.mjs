@@ -671,6 +671,7 @@ async function revocation(server) {
   (await signIn(server, { sub: 'eve', jti: 'four', iat: 3000 })).close();
   await api.result('invalidate_user_tokens', { user: 'eve', issued_before: 2001, expire_at: seconds(60) });
   assert.equal((await second.disconnected.take('to be sent away')).code, 3500);
+  await api.result('invalidate_user_tokens', { user: 'eve', issued_before: 1500, expire_at: seconds(60) });
   await refused({ sub: 'eve', jti: 'five', iat: 2000 });
   await refused({ sub: 'eve' });
   const late = await signIn(server, { sub: 'eve', iat: 2001 });
