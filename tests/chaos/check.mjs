@@ -47,7 +47,7 @@ export function reportOf({ checker, shortfalls, ok }, files) {
     const count = violations.get(rule)?.count ?? 0;
     lines.push(`${String(count).padStart(7)}  ${rule.padEnd(11)} ${forbids}: ${worth(exposure)}`);
   }
-  const faults = ['kills', 'terms', 'stops', 'resets', 'halfOpens', 'slows'];
+  const faults = ['kills', 'terms', 'storeKills', 'stops', 'resets', 'halfOpens', 'slows'];
   lines.push(`exposure: ${['acks', 'unknown', 'nacks', 'receives', 'connects', 'reconnects', 'recovered', 'notRecovered',
     ...faults].map((field) => `${field} ${exposure[field]}`).join(', ')}`);
   const wheres = [...violations.values()].flatMap(({ examples }) => examples.flatMap((one) => one.wheres));

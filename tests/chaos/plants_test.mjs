@@ -28,7 +28,7 @@ const PLANTS = {
 function run(config, plant, seed) {
   const result = spawnSync(process.execPath, [path.join(HERE, 'run.mjs'), '--parleyd',
     path.join(HERE, 'model_server.mjs'), '--config', path.join(HERE, 'configs', `${config}.json`), '--seconds', SECONDS,
-    '--clients', '100', '--seed', String(seed), '--backend', 'epoll'],
+    '--clients', '100', '--seed', String(seed), '--backend', 'epoll', '--one-process'],
   { encoding: 'utf8', env: { ...process.env, PARLEY_PLANT: plant } });
   const rules = [...result.stdout.matchAll(/^ +[1-9]\d* {2}([a-z-]+) /gm)].map((found) => found[1]);
   return { status: result.status, text: result.stdout + result.stderr, rules };

@@ -27,7 +27,7 @@
  *   presence      channel, connections                 a snapshot at rest
  *   history       channel, epoch, top, items, end      a page of the read-out at rest: items are
  *                                                      [offset, key, sum], end: true on the last page
- *   fault         fault, phase                         kill, term, stop, reset, half-open, slow; and
+ *   fault         fault, phase                         kill, term, store-kill, stop, reset, half-open, slow; and
  *                                                      rest: from here on nothing is published
  *
  * `key` is the unique id of a message, `sum` stands for its body, `attempt` numbers the times that a key

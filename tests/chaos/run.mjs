@@ -14,6 +14,7 @@
  *   --backend NAME   uring or epoll; default: what parleyd chooses
  *   --config FILE    JSON; default: configs/plain.json. Its namespaces say what is promised, see lib/settings.mjs
  *   --parleyd PATH   (PARLEYD, or build/release/parleyd)
+ *   --one-process    what runs as parleyd has no process for its store, which could be killed: model_server.mjs
  *   --keep           leave the records there although all is well
  *
  * A run that fails leaves its records, the servers' logs and the seed in build/artefacts/chaos/.
@@ -24,6 +25,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { request } from '../e2e/lib/http.mjs';
 import { ROOT, Server, killAll, settings } from '../e2e/lib/server.mjs';
 import { sleep, until, within } from '../e2e/lib/wait.mjs';
 import { checkFiles, reportOf } from './check.mjs';
@@ -59,6 +61,7 @@ const { values } = parseArgs({
     backend: { type: 'string' },
     config: { type: 'string', default: path.join(HERE, 'configs/plain.json') },
     parleyd: { type: 'string' },
+    'one-process': { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
   },
 });
@@ -164,9 +167,9 @@ async function readOut(server, channels, recorder) {
 }
 
 /* Where it does not come about, the checker will say of what there is too little. */
-async function calm(workers) {
+async function calm(workers, least) {
   const count = async () => (await askAll(workers, 'acked')).reduce((sum, { acks }) => sum + acks, 0);
-  const wanted = Math.max(await count() + CALM_ACKS, minimums().acks);
+  const wanted = Math.max(await count() + CALM_ACKS, least);
   await sleep(CALM_MS);
   await until(async () => await count() >= wanted, `${CALM_ACKS} acknowledgements`, CALM_MAX_MS).catch(() => {});
 }
@@ -180,7 +183,7 @@ function readConfig() {
 }
 
 async function run(parts) {
-  const { workers, server, recorder, config, channels } = parts;
+  const { workers, server, recorder, config, hasStore, channels } = parts;
   const names = channels.map((one) => one.channel);
   channels.forEach((one) => recorder.write('channel', one));
   const { seed } = numbers;
@@ -197,13 +200,16 @@ async function run(parts) {
   }
   const burst = (options) => random.pick(workers).ask('burst', { channel: random.pick(names), ...options })
     .catch((error) => faults.notes.push(error.message));
-  const faults = new Faults({ server, proxy: parts.proxy, seed, random, recorder, burst });
-  await faults.run(numbers.seconds, 2 * minimums().faults);
+  const faults = new Faults({ server, hasStore, proxy: parts.proxy, seed, random, recorder, burst });
+  await faults.run(numbers.seconds, 2 * minimums(hasStore).faults);
   faults.heal();
   if (faults.died !== undefined) {
     return [faults.died];
   }
-  await calm(workers);
+  if (hasStore) {
+    await until(async () => (await request(server.internalPort, 'GET', '/ready')).status === 200, '/ready to say yes');
+  }
+  await calm(workers, minimums(hasStore).acks);
   await askAll(workers, 'quiet');
   await sleep(noticeMs(config) + 500);
   const problems = [...faults.notes, ...await settle(workers, names)];
@@ -218,7 +224,7 @@ async function run(parts) {
 }
 
 /* What so many seconds must at least have had. */
-function minimums() {
+function minimums(hasStore) {
   const { seconds, clients, rate } = numbers;
   return {
     acks: Math.floor((seconds * rate) / 10),
@@ -226,6 +232,7 @@ function minimums() {
     reconnects: clients,
     faults: Math.floor(seconds / 3),
     kills: Math.floor(seconds / 30),
+    storeKills: hasStore ? Math.max(1, Math.floor(seconds / 60)) : 0,
     subscriptionsAtRest: clients,
   };
 }
@@ -234,6 +241,7 @@ async function main() {
   fs.rmSync(artefacts, { recursive: true, force: true });
   fs.mkdirSync(artefacts, { recursive: true });
   const config = readConfig();
+  const hasStore = config.store !== undefined && !values['one-process'];
   const channels = channelsOf(config, numbers.channels);
   const command = `node tests/chaos/run.mjs ${process.argv.slice(2).join(' ')}`;
   fs.writeFileSync(path.join(artefacts, 'command.txt'), `${command}\n`);
@@ -243,7 +251,7 @@ async function main() {
     ...(values.backend === undefined ? {} : { backend: values.backend }), reactors: numbers.reactors, config,
   });
   const workers = Array.from({ length: WORKERS }, (_, index) => new Worker(index));
-  const parts = { workers, server, recorder, config, channels, proxy: null };
+  const parts = { workers, server, recorder, config, hasStore, channels, proxy: null };
   let problems;
   try {
     problems = await run(parts);
@@ -255,7 +263,7 @@ async function main() {
   parts.proxy?.close();
   workers.forEach((worker) => worker.child.kill('SIGKILL'));
   const files = [recorder.file, ...workers.map((worker) => worker.file)].filter((file) => fs.existsSync(file));
-  const result = checkFiles(files, minimums());
+  const result = checkFiles(files, minimums(hasStore));
   say(reportOf(result, files) + problems.slice(0, 20).map((text) => `problem: ${text}\n`).join(''));
   const isGood = result.ok && problems.length === 0;
   if (isGood && !values.keep) {

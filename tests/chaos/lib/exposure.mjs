@@ -27,7 +27,7 @@ const MINIMUM_WITH = {
 };
 
 const FIELDS = ['records', 'publishes', 'acks', 'nacks', 'unknown', 'receives', 'receivesByRecovery',
-  'connects', 'reconnects', 'subscribes', 'recovered', 'notRecovered', 'faults', 'kills', 'terms', 'stops',
+  'connects', 'reconnects', 'subscribes', 'recovered', 'notRecovered', 'faults', 'kills', 'terms', 'storeKills', 'stops',
   'resets', 'halfOpens', 'slows', 'subscriptionsAtRest', 'historyItems', 'acksFound', 'acksExcused',
   'acksTrimmed', 'acksWithoutHistory', 'presenceSnapshots', 'presenceMembers', 'repeatsAnswered',
   'repeatsRefused', 'placed', 'demanded', 'channels', 'epochs'];
@@ -41,7 +41,8 @@ export class Exposure {
 
   countFault(name) {
     const fields = {
-      kill: 'kills', term: 'terms', stop: 'stops', reset: 'resets', 'half-open': 'halfOpens', slow: 'slows',
+      kill: 'kills', term: 'terms', 'store-kill': 'storeKills', stop: 'stops', reset: 'resets',
+      'half-open': 'halfOpens', slow: 'slows',
     };
     if (name in fields) {
       this.faults += 1;

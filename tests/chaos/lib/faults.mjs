@@ -5,18 +5,20 @@
  * The order of faults has numbers of its own. How many a fault itself takes depends on how many links there are,
  * and with that a run of some seconds could come out without a kill, or anything that a planted fault shows by.
  */
-import { sleep, within } from '../../e2e/lib/wait.mjs';
+import { sleep, until, within } from '../../e2e/lib/wait.mjs';
 import { Random } from './random.mjs';
 
 const WEIGHTS = { reset: 30, 'half-open': 15, slow: 20, stop: 12, kill: 15, term: 8 };
+const STORE_KILL_CHANCE = 0.12; /* before each of them, where there is a store */
 const PAUSE_MS = [50, 900];
 const BURST = { count: 120, size: 8000 };
 
 export class Faults {
-  /* parts: server, proxy, seed, random, recorder, burst(channel options) */
+  /* parts: server, hasStore, proxy, seed, random, recorder, burst(channel options) */
   constructor({ seed, ...parts }) {
     Object.assign(this, parts);
     this.order = new Random(seed);
+    this.storeOrder = new Random(seed + 1); /* the others come as they do without a store */
     this.timers = new Set();
     this.isServerAway = false;
     this.notes = [];
@@ -37,11 +39,19 @@ export class Faults {
     this.recorder.write('fault', { fault, ...fields });
   }
 
-  /* For so long, and until there were `least`: on a slow machine each takes longer. */
+  /*
+   * For so long, and until there were `least`: on a slow machine each takes longer. Each run with a store
+   * begins with its end.
+   */
   async run(seconds, least) {
     const end = Date.now() + seconds * 1000;
+    let killsStore = this.hasStore;
     for (let count = 0; (Date.now() < end || count < least) && this.died === undefined; count += 1) {
       await sleep(this.order.between(...PAUSE_MS));
+      if (killsStore) {
+        await this.#killStore();
+      }
+      killsStore = this.hasStore && this.storeOrder.chance(STORE_KILL_CHANCE);
       await this[this.order.weighted(WEIGHTS)]();
     }
   }
@@ -107,6 +117,17 @@ export class Faults {
 
   term() {
     return this.#end('term', 'SIGTERM', ({ status }) => status === 0);
+  }
+
+  /* Of the store's process alone: the server goes on, and starts another one. */
+  async #killStore() {
+    const pid = this.server.storePid;
+    if (pid === null) {
+      return; /* the last one has ended a moment ago */
+    }
+    this.write('store-kill');
+    process.kill(pid, 'SIGKILL');
+    await until(() => this.server.storePid !== pid, 'the store to be gone');
   }
 
   /* Nothing goes wrong from here on. */

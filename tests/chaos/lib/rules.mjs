@@ -4,8 +4,8 @@
  */
 export const RULES = {
   lost: ['an acknowledged message is gone',
-    (e) => `${e.acksFound} acknowledged found, ${e.kills} kills, ${e.terms} terms; ${e.acksExcused} taken by a `
-      + `crash that may, ${e.acksTrimmed} perhaps trimmed, ${e.acksWithoutHistory} in channels without history`],
+    (e) => `${e.acksFound} acknowledged found, ${e.kills} kills, ${e.terms} terms, ${e.storeKills} of the store; `
+      + `${e.acksExcused} taken by a crash that may, ${e.acksTrimmed} perhaps trimmed, ${e.acksWithoutHistory} in channels without history`],
   phantom: ['a message that nobody had sent', (e) => `${e.receives} receives, ${e.historyItems} in histories`],
   altered: ['another body than was sent', (e) => `${e.receives} receives, ${e.historyItems} in histories`],
   refused: ['a message that the server had refused', (e) => `${e.nacks} refused`],

@@ -62,17 +62,6 @@ async function crash(server) {
   await server.restart();
 }
 
-/* The store's process: the child of the server. */
-function childOf(server) {
-  for (const task of fs.readdirSync(`/proc/${server.pid}/task`)) {
-    const children = fs.readFileSync(`/proc/${server.pid}/task/${task}/children`, 'utf8').trim();
-    if (children !== '') {
-      return Number(children.split(' ')[0]);
-    }
-  }
-  throw new Error('there is no store');
-}
-
 async function historyOf(sdk, channel) {
   const items = [];
   let epoch;
@@ -169,7 +158,7 @@ async function survivesItsStore(_, point) {
     const publishing = publisher(writer, 'durable:store');
     for (let i = 0; i < 5; i += 1) {
       await publishing.more(MANY);
-      process.kill(childOf(server), 'SIGKILL');
+      process.kill(server.storePid, 'SIGKILL');
       await until(async () => (await server.metrics()).value('parley_store_starts_total') === i + 2, 'a new store');
       await untilReady(server);
     }
@@ -226,7 +215,7 @@ async function withoutStore(_, point) {
     const room = await reader.subscribe('durable:stuck');
     const kept = await reader.subscribe('kept:stuck');
     await reader.publish('durable:stuck', { number: 1 });
-    const store = childOf(server);
+    const store = server.storePid;
     process.kill(store, 'SIGSTOP');
     try {
       const error = await Sdk.errorOf(reader.publish('durable:stuck', { number: 2 }), 'a publish that waits');
@@ -262,7 +251,7 @@ async function stopsWithoutStore(_, point) {
   await untilReady(server);
   const sdk = await Sdk.connect(server);
   await sdk.publish('durable:stop', { number: 1 });
-  process.kill(childOf(server), 'SIGSTOP');
+  process.kill(server.storePid, 'SIGSTOP');
   assert.equal((await Sdk.errorOf(sdk.publish('durable:stop', {}), 'a publish that waits')).code, 100);
   server.kill('SIGTERM');
   const end = await within(server.exited, 'the exit', PATIENCE_MS + STORE_CLOSE_MS);

@@ -96,6 +96,19 @@ export function cpuSecondsOf(pid, { andChildren = false } = {}) {
   return fields.slice(11, andChildren ? 15 : 13).reduce((sum, ticks) => sum + ticks / 100, 0);
 }
 
+/* Threads of io_uring come and go: of one that has just gone, none. */
+function childrenOf(pid, task) {
+  try {
+    const text = fs.readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim();
+    return text === '' ? [] : text.split(' ').map(Number);
+  } catch (error) {
+    if (error.code === 'ENOENT' || error.code === 'ESRCH') {
+      return [];
+    }
+    throw error;
+  }
+}
+
 export class Server {
   /*
    * options: backend, reactors, echo, args (further flags), config (an object: written as JSON,
@@ -122,6 +135,17 @@ export class Server {
 
   get pid() {
     return this.child.pid;
+  }
+
+  /* The store's process, which is the server's child; null: there is none now. */
+  get storePid() {
+    for (const task of fs.readdirSync(`/proc/${this.pid}/task`)) {
+      const children = childrenOf(this.pid, task);
+      if (children.length > 0) {
+        return children[0];
+      }
+    }
+    return null;
   }
 
   get url() {
