@@ -241,6 +241,7 @@ void gateway_take_answer(struct gateway *gateway, struct conn *conn, uint32_t pa
 void gateway_release_api(struct gateway *gateway, struct peer *peer)
 {
     peer->request->is_held = false;
+    peer->request->timed_line = UINT32_MAX; /* nobody read meanwhile */
     (void)gateway_go_on_api(gateway, peer);
 }
 
@@ -282,6 +283,10 @@ static void fail_body(struct gateway *gateway, struct peer *peer, unsigned statu
 
 void gateway_api_timeout(struct gateway *gateway, struct peer *peer)
 {
+    if (!may_read(peer)) { /* by an answer since the deadline was set */
+        set_deadline(gateway, peer);
+        return;
+    }
     if (!api_body_is_partial(&peer->request->body)) {
         stop_reading(gateway, peer); /* between two lines */
         return;

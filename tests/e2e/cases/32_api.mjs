@@ -19,6 +19,7 @@ import { SECRET, makeKey, makeToken, seconds } from '../lib/tokens.mjs';
 import { Mailbox, until, within } from '../lib/wait.mjs';
 
 const KEY = 'the key of the tests, 0123456789';
+const HELD_LINES = 60000; /* their answers are more than sockets hold */
 
 const run = promisify(execFile);
 const curl = async (...args) => (await run('curl', ['--silent', '--max-time', '20', ...args])).stdout;
@@ -397,6 +398,30 @@ async function slow(server) {
   assert.equal((await server.metrics()).rejected('body_timeout'), 2);
 }
 
+/* Who does not read its answers is not read: the line that it is at then waits for us, and has no time limit. */
+async function heldLine(server) {
+  const text = `${JSON.stringify({ publish: { channel: 'held', data: 1 } })}\n`;
+  const answered = async () => (await server.metrics()).value('parley_api_commands_total{method="publish"}');
+  const before = await answered();
+  const stream = await Stream.open(server, { key: KEY });
+  stream.response.pause();
+  stream.request.write(text.repeat(HELD_LINES) + text.slice(0, 10));
+  let last = before;
+  await until(async () => {
+    const now = await answered();
+    const stands = now === last && now > before;
+    last = now;
+    return stands;
+  }, 'it to stand still');
+  assert.ok(last - before < HELD_LINES, 'not all is read');
+  await slowLine(server); /* the time of a line is over, of one that began after this one */
+  stream.response.resume();
+  stream.request.write(text.slice(10));
+  const got = await stream.takeMany(HELD_LINES + 1);
+  assert.ok(got.every((one) => one.publish !== undefined), JSON.stringify(got.find((one) => one.error)));
+  await stream.end();
+}
+
 async function limits(server) {
   const api = back(server);
   const large = JSON.stringify({ channel: 'plain:x', data: 'x'.repeat(70000) });
@@ -749,6 +774,12 @@ group({
 group({
   name: 'api, who is slow',
   on: 'backends',
-  server: { config: { http_api: { key: KEY, body_timeout: '1s' } } },
-  cases: [['bodies and lines', slow]],
+  server: {
+    config: {
+      http_api: { key: KEY, body_timeout: '1s', max_in_flight: 65536 },
+      client: { queue_max_size: 8192 },
+      websocket: { message_size_limit: 4096 },
+    },
+  },
+  cases: [['bodies and lines', slow], ['a line that is not read', heldLine]],
 });
