@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What goes wrong in a run, and when: all of it from the seed. Each fault is written down as it happens.
+ *
+ * The order of faults has numbers of its own. How many a fault itself takes depends on how many links there are,
+ * and with that a run of some seconds could come out without a kill, or anything that a planted fault shows by.
  */
 import { sleep, within } from '../../e2e/lib/wait.mjs';
+import { Random } from './random.mjs';
 
 const WEIGHTS = { reset: 30, 'half-open': 15, slow: 20, stop: 12, kill: 15, term: 8 };
 const PAUSE_MS = [50, 900];
 const BURST = { count: 120, size: 8000 };
 
 export class Faults {
-  /* parts: server, proxy, random, recorder, burst(channel options) */
-  constructor(parts) {
+  /* parts: server, proxy, seed, random, recorder, burst(channel options) */
+  constructor({ seed, ...parts }) {
     Object.assign(this, parts);
+    this.order = new Random(seed);
     this.timers = new Set();
     this.isServerAway = false;
     this.notes = [];
@@ -32,11 +37,12 @@ export class Faults {
     this.recorder.write('fault', { fault, ...fields });
   }
 
-  async run(seconds) {
+  /* For so long, and until there were `least`: on a slow machine each takes longer. */
+  async run(seconds, least) {
     const end = Date.now() + seconds * 1000;
-    while (Date.now() < end && this.died === undefined) {
-      await sleep(this.random.between(...PAUSE_MS));
-      await this[this.random.weighted(WEIGHTS)]();
+    for (let count = 0; (Date.now() < end || count < least) && this.died === undefined; count += 1) {
+      await sleep(this.order.between(...PAUSE_MS));
+      await this[this.order.weighted(WEIGHTS)]();
     }
   }
 

@@ -96,6 +96,7 @@ group({
     config: {
       client: { insecure: true, control_rate: 10000, control_burst: 10000 },
       echo: { enabled: true },
+      websocket: { close_timeout: '1m' }, /* what is said before a close frame is long, or read late */
     },
   },
   cases: [

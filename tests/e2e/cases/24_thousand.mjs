@@ -9,7 +9,7 @@ import { group } from '../lib/runner.mjs';
 import { IS_SANITIZED } from '../lib/wait.mjs';
 
 const SUBSCRIBERS = IS_SANITIZED ? 200 : 1000;
-const MESSAGES = 50;
+const MESSAGES = 20; /* of each publisher */
 
 async function join(server) {
   const chats = [];
