@@ -609,12 +609,16 @@ END_TEST
 
 static char control[DRIVER_PATH_SIZE];
 
+/* The child finds one or the other, never half of it. */
 static void shim_says(const char *text)
 {
-    FILE *const file = fopen(control, "w");
+    char next[DRIVER_PATH_SIZE];
+    (void)snprintf(next, sizeof(next), "%.200s/next", driver.root);
+    FILE *const file = fopen(next, "w");
     ck_assert_ptr_nonnull(file);
     (void)fputs(text, file);
     ck_assert_int_eq(fclose(file), 0);
+    ck_assert_int_eq(rename(next, control), 0);
 }
 
 static void start_with_shim(void)
@@ -631,16 +635,16 @@ START_TEST(slow_disk)
 {
     start_with_shim();
     ck_assert_int_eq(append_some("a", 1, 10, WIRE_DURABLE_POWER).committed.result, WIRE_DONE);
-    shim_says("slow 1500");
-    const uint64_t began_ns = monotime_read();
+    shim_says("hold");
     struct wire_entry entry = driver_append("a", 1, 11, "x");
     ck_assert_int_eq(store_commit(driver.store, 5, WIRE_DURABLE_POWER, &entry, 1), STORE_QUEUED);
-    driver_work(&driver, 100);
-    /* Nobody waits but who asked for it: the parent's calls return at once. */
-    ck_assert_uint_eq(store_look(driver.store).questions, 1);
-    ck_assert_uint_lt(monotime_read() - began_ns, MONOTIME_NS_PER_S);
+    /* Nobody waits but who asked for it: the parent's calls return. */
+    for (int i = 0; i < 5; i++) {
+        driver_work(&driver, 20);
+        ck_assert_uint_eq(store_look(driver.store).questions, 1);
+    }
+    shim_says("slow 1100");
     driver_until_quiet(&driver);
-    ck_assert_uint_ge(monotime_read() - began_ns, MONOTIME_NS_PER_S);
     until_reason("the disk is slow: a commit took");
     ck_assert_int_eq(store_look(driver.store).state, STORE_READY);
     ck_assert_uint_eq(driver_look(&driver, "a").stream.top, 11);

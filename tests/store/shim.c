@@ -4,6 +4,7 @@
  * The file that PARLEY_STORE_SHIM names says how, and is looked at by every fdatasync and write:
  *
  *   slow MILLISECONDS   each fdatasync takes that much longer
+ *   hold                fdatasync waits until something else is said, and then does that
  *   eio                 fdatasync fails with EIO
  *   enospc              writes to files fail with ENOSPC
  */
@@ -31,6 +32,12 @@ static void look(char text[static 64])
     }
 }
 
+static void pause_for(long ms)
+{
+    const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    (void)nanosleep(&pause, NULL);
+}
+
 static int (*next_fdatasync(void))(int)
 {
     int (*found)(int) = NULL;
@@ -51,14 +58,16 @@ int fdatasync(int fd)
 {
     char text[64];
     look(text);
+    while (strncmp(text, "hold", 4) == 0) {
+        pause_for(5);
+        look(text);
+    }
     if (strncmp(text, "eio", 3) == 0) {
         errno = EIO;
         return -1;
     }
     if (strncmp(text, "slow ", 5) == 0) {
-        const long ms = strtol(text + 5, NULL, 10);
-        const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-        (void)nanosleep(&pause, NULL);
+        pause_for(strtol(text + 5, NULL, 10));
     }
     return next_fdatasync()(fd);
 }

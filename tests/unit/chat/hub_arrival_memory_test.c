@@ -124,7 +124,7 @@ int main(void)
 {
     TCase *out = tcase_create("memory");
     tcase_add_loop_test(out, every_request_fails_once, 0, 4);
-    tcase_set_timeout(out, 60);
+    tcase_set_timeout(out, 120);
     Suite *suite = suite_create("chat/hub_arrival: memory");
     suite_add_tcase(suite, out);
     return run_suite(suite);

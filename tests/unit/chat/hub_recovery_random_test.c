@@ -340,7 +340,7 @@ END_TEST
 int main(void)
 {
     TCase *random = tcase_create("random");
-    tcase_set_timeout(random, 60);
+    tcase_set_timeout(random, 120);
     tcase_add_loop_test(random, nothing_is_lost_or_doubled, 0, 10);
     Suite *suite = suite_create("chat/hub: recovery at random");
     suite_add_tcase(suite, random);

@@ -200,7 +200,7 @@ END_TEST
 
 static const struct {
     const char *why;
-    const char *socket;
+    const char *socket; /* "@": ours */
     const char *usec;
     const char *pid; /* "own": ours */
     int result;
@@ -215,14 +215,14 @@ static const struct {
      "/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
      "1234567890123456789",
      NULL, NULL, -ENAMETOOLONG, 0},
-    {"no watchdog", "@parley-notify-test", NULL, NULL, 0, 0},
-    {"a watchdog", "@parley-notify-test", "30000000", NULL, 0, 30 * S},
-    {"it is for us", "@parley-notify-test", "30000000", "own", 0, 30 * S},
-    {"it is for another", "@parley-notify-test", "30000000", "1", 0, 0},
-    {"no number", "@parley-notify-test", "30s", NULL, 0, 0},
-    {"no pid", "@parley-notify-test", "30000000", "x", 0, 0},
-    {"more than a day", "@parley-notify-test", "99999999999999", NULL, 0, 0},
-    {"more than there are", "@parley-notify-test", "99999999999999999999999", NULL, 0, 0},
+    {"no watchdog", "@", NULL, NULL, 0, 0},
+    {"a watchdog", "@", "30000000", NULL, 0, 30 * S},
+    {"it is for us", "@", "30000000", "own", 0, 30 * S},
+    {"it is for another", "@", "30000000", "1", 0, 0},
+    {"no number", "@", "30s", NULL, 0, 0},
+    {"no pid", "@", "30000000", "x", 0, 0},
+    {"more than a day", "@", "99999999999999", NULL, 0, 0},
+    {"more than there are", "@", "99999999999999999999999", NULL, 0, 0},
 };
 
 static void set(const char *key, const char *value)
@@ -238,10 +238,13 @@ static void set(const char *key, const char *value)
 
 START_TEST(reads_the_environment)
 {
-    const int manager = listen_at("@parley-notify-test");
+    char ours[32];
+    (void)snprintf(ours, sizeof(ours), "@parley-notify-%d", (int)getpid());
+    const int manager = listen_at(ours);
+    const char *const name = environments[_i].socket;
     struct notify notify;
 
-    set("NOTIFY_SOCKET", environments[_i].socket);
+    set("NOTIFY_SOCKET", name != NULL && strcmp(name, "@") == 0 ? ours : name);
     set("WATCHDOG_USEC", environments[_i].usec);
     set("WATCHDOG_PID", environments[_i].pid);
     ck_assert_msg(notify_open(&notify) == environments[_i].result, "%s", environments[_i].why);
