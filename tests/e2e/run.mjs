@@ -17,7 +17,7 @@ import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { countPoints, runPoint } from './lib/runner.mjs';
+import { countPoints, describeStray, runPoint } from './lib/runner.mjs';
 import { ARTEFACTS, findBackends, killAll, settings } from './lib/server.mjs';
 import { isWorker, runAll, serve } from './lib/workers.mjs';
 
@@ -37,8 +37,9 @@ process.on('exit', killAll);
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => process.exit(1));
 }
+process.on('uncaughtExceptionMonitor', (error) => process.stdout.write(describeStray(error)));
 process.on('unhandledRejection', (error) => {
-  process.stdout.write(`unhandled: ${error?.stack ?? error}\n`);
+  process.stdout.write(describeStray(error));
   process.exitCode = 1;
 });
 
@@ -48,19 +49,20 @@ for (const file of fs.readdirSync(new URL('./cases/', import.meta.url)).sort()) 
   }
 }
 
-const options = {
-  backends: values.backend === undefined ? await findBackends() : [values.backend],
-  quick: values.quick,
-  alternate: values.alternate,
-  only: values.only ?? null,
-};
 if (isWorker()) {
   fs.mkdirSync(settings.artefacts, { recursive: true });
-  serve((index) => runPoint(index, options));
+  serve(({ index, options }) => runPoint(index, options));
 } else {
   const started = Date.now();
   fs.rmSync(ARTEFACTS, { recursive: true, force: true });
-  const totals = await runAll(fileURLToPath(import.meta.url), countPoints(options), Number(values.jobs));
+  const options = {
+    backends: values.backend === undefined ? await findBackends() : [values.backend],
+    quick: values.quick,
+    alternate: values.alternate,
+    only: values.only ?? null,
+  };
+  const points = Array.from({ length: countPoints(options) }, (_, index) => ({ index, options }));
+  const totals = await runAll(fileURLToPath(import.meta.url), points, Number(values.jobs));
   process.stdout.write(`${options.backends.join(' and ')}, after ${Math.round((Date.now() - started) / 1000)} s\n`);
   process.stdout.write(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
   process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);

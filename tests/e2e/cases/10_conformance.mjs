@@ -303,6 +303,7 @@ group({
     config: {
       client: { insecure: true, control_rate: 1000000, control_burst: 1000000 },
       echo: { enabled: true },
+      websocket: { close_timeout: '1m' }, /* what is said before a close frame is long, or read late */
     },
   },
   cases: [

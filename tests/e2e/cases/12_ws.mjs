@@ -6,11 +6,13 @@ import assert from 'node:assert/strict';
 
 import WebSocket from 'ws';
 
+import { closeAtEnd } from '../lib/cleanup.mjs';
 import { group } from '../lib/runner.mjs';
 import { Mailbox, within } from '../lib/wait.mjs';
 
 async function open(server) {
   const socket = new WebSocket(server.echoUrl, { maxPayload: 64 << 20 });
+  closeAtEnd(() => socket.terminate());
   const box = { messages: new Mailbox('message'), pongs: new Mailbox('pong'), close: null };
   box.close = new Promise((resolve) => {
     socket.on('close', (code, reason) => {
@@ -94,6 +96,7 @@ group({
     config: {
       client: { insecure: true, control_rate: 10000, control_burst: 10000 },
       echo: { enabled: true },
+      websocket: { close_timeout: '1m' }, /* what is said before a close frame is long, or read late */
     },
   },
   cases: [

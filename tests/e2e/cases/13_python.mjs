@@ -12,6 +12,7 @@ group({
     config: {
       client: { insecure: true, control_rate: 1000, control_burst: 1000 },
       echo: { enabled: true },
+      websocket: { close_timeout: '1m' }, /* what is said before a close frame is long, or read late */
     },
   },
   cases: [

@@ -239,7 +239,7 @@ async function latest(server) {
 /* History ends by time. */
 async function expires(server) {
   const sdk = await Sdk.connect(server);
-  const { subscription } = await sdk.subscribe('brief:x');
+  const { subscription, publication } = await sdk.subscribe('brief:x');
   await sdk.publish('brief:x', 1);
   const { epoch } = await subscription.history({ limit: 0 });
   await until(async () => (await subscription.history({ limit: 1 })).publications.length === 0,
@@ -247,7 +247,8 @@ async function expires(server) {
   const page = await subscription.history({ limit: 1 });
   assert.deepEqual([page.offset, page.epoch], [1, epoch], 'its position stays');
   await sdk.publish('brief:x', 2);
-  assert.equal((await subscription.history({ limit: 5 })).publications[0].offset, 2);
+  const heard = await publication.takeMany(2, 'both'); /* the history may be too old again */
+  assert.deepEqual(heard.map((one) => one.offset), [1, 2]);
   sdk.close();
 }
 

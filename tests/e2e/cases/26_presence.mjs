@@ -8,7 +8,7 @@ import { once } from 'node:events';
 
 import WebSocket from 'ws';
 
-import { RawChat, Sdk } from '../lib/chat.mjs';
+import { RawChat, Sdk, UNHURRIED } from '../lib/chat.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server } from '../lib/server.mjs';
 import { until } from '../lib/wait.mjs';
@@ -105,7 +105,7 @@ async function whoAsks(server) {
   [asks, doesNot, moves].forEach((one) => one.close());
 }
 
-/* No goodbye: the socket is destroyed, as by a crash; and one end that says nothing but FIN. */
+/* No goodbye: the socket is destroyed, as by a crash; and one end that says nothing but FIN. No ping is due. */
 async function killed(server) {
   const stays = await Sdk.connect(server);
   const room = await stays.subscribe('room:killed');
@@ -114,10 +114,8 @@ async function killed(server) {
     const dies = await RawChat.connect(server);
     await dies.ask({ subscribe: { channel: 'room:killed' } });
     await told(room.join, [dies.client], 'the join');
-    const started = Date.now();
     dies.frames.wire.socket[kill]();
     await told(room.leave, [dies.client], `the leave after ${kill}`);
-    assert.ok(Date.now() - started < 5000, 'soon, even on a machine that is busy');
     assert.deepEqual(await present(room.subscription), ids([stays]));
     dies.destroy();
   }
@@ -215,7 +213,7 @@ async function development(_, point) {
 }
 
 const open = { presence: true, join_leave: true };
-const client = { insecure: true, command_rate: 100000, command_burst: 100000 };
+const client = { insecure: true, command_rate: 100000, command_burst: 100000, ...UNHURRIED };
 const namespaces = [
   { name: 'room', ...open, force_push_join_leave: true },
   { name: 'asks', ...open },

@@ -48,10 +48,12 @@ async function grace(_, point) {
   await fresh.publish('grace', 'still');
   assert.equal((await old.push()).pub.data, 'still');
   const wire = await Wire.open(server.port);
-  wire.write(head('GET', '/'));
-  const page = await wire.response();
-  assert.equal(page.status, 200);
-  assert.equal(page.headers.get('connection'), 'close', 'who keeps connections for later does not');
+  await until(async () => { /* /ready may have been another reactor's word */
+    wire.write(head('GET', '/'));
+    const page = await wire.response();
+    assert.equal(page.status, 200);
+    return page.headers.get('connection') === 'close';
+  }, 'connections not to be kept for later');
   const inside = await request(server.internalPort, 'GET', '/metrics');
   assert.notEqual(inside.headers.get('connection'), 'close', 'but inside it may');
   await endAtOnce(server);
@@ -124,7 +126,7 @@ async function flushes(_, point) {
  */
 async function answersInside(_, point) {
   const server = await start(point, { grace: '0s', timeout: '10m' },
-    { websocket: { close_timeout: '1m' } });
+    { websocket: { close_timeout: '1m' }, http_server: { handshake_timeout: '1m' } });
   const { reader, writer } = await owe(server);
   const inside = await Promise.all(Array.from({ length: 16 }, () => Wire.open(server.internalPort)));
   const askAll = () => Promise.all(inside.map(async (wire) => {
@@ -137,16 +139,17 @@ async function answersInside(_, point) {
   await server.untilMetric('parley_drain_connections_total{outcome="told"}', (value) => value === 2);
   await server.untilMetric('parley_connections_open', (value) => value === inside.length + 2,
     'the reader, who is inside, and who asks');
-  assert.deepEqual(new Set(await askAll()), new Set(['draining\n']));
+  /* Both clients may be the same reactor's, and the other one not know yet. */
+  await until(async () => (await askAll()).every((one) => one === 'draining\n'), 'both to be draining');
   await takeOwed(reader);
   assert.deepEqual(new Set(await Promise.all(inside.map((wire) => wire.closed()))), new Set(['end']));
   assert.deepEqual(await within(server.exited, 'the exit'), { status: 0, signal: null });
   assert.match(server.log(), /drained.* told=2 waiting=0 open=0 cut=0/);
 }
 
-/* Who does not read what it is owed has the time that there is, and then is cut. */
+/* Who does not read what it is owed has the time that there is, and then is cut; who reads takes part of it. */
 async function cuts(_, point) {
-  const server = await start(point, { grace: '0s', timeout: '500ms' });
+  const server = await start(point, { grace: '0s', timeout: '3s' });
   const { reader, writer } = await owe(server);
   server.kill('SIGTERM');
   await writer.expectClose(3001, 'shutdown of one that reads');
@@ -155,7 +158,10 @@ async function cuts(_, point) {
   reader.destroy();
 }
 
-const SLOW_PEERS = { websocket: { close_timeout: '1m' }, http_api: { insecure: true } };
+const SLOW_PEERS = {
+  websocket: { close_timeout: '1m' }, http_server: { handshake_timeout: '1m' },
+  http_api: { insecure: true, body_timeout: '1m' },
+};
 
 const halves = (text) => [text.slice(0, -2), text.slice(-2)];
 
@@ -217,7 +223,8 @@ async function endsRequestsInside(_, point) {
   await chat.expectClose(3001, 'shutdown');
   assert.deepEqual(await ended([silent]), ['end']);
   await until(() => Object.keys(backEnd.agent.freeSockets).length === 0, 'the kept ones to be closed');
-  await assert.rejects(Wire.open(server.internalPort), 'nobody new');
+  /* They may all have been of one reactor. */
+  await until(() => Wire.open(server.internalPort).then((wire) => wire.destroy(), () => true), 'nobody new');
   posting.end('}');
   const { status, headers } = await posted;
   assert.deepEqual([status, headers.connection], [200, 'close']);

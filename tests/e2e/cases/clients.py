@@ -12,6 +12,11 @@ import websockets
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 facts = 0
+PATIENCE = {"open_timeout": 60, "ping_timeout": 60, "close_timeout": 60}  # of a full machine
+
+
+def connect(url, **options):
+    return websockets.connect(url, **PATIENCE, **options)
 
 
 def holds(fact, what):
@@ -22,7 +27,7 @@ def holds(fact, what):
 
 
 async def echo(url):
-    async with websockets.connect(url, max_size=1 << 25, compression="deflate") as socket:
+    async with connect(url, max_size=1 << 25, compression="deflate") as socket:
         holds(not socket.extensions, "no compression was agreed on")
         for message in ["", "a", "Grüße, 水, 𝄞", "x" * 65536, b"", bytes(range(256)) * 300,
                         "y" * (1 << 20)]:
@@ -33,13 +38,13 @@ async def echo(url):
         await socket.send(iter([b"\xff", b"\x00\xff"]))
         holds(await socket.recv() == b"\xff\x00\xff", "binary fragments")
         for payload in [b"", b"payload", b"p" * 125]:
-            await asyncio.wait_for(await socket.ping(payload), 15)
+            await asyncio.wait_for(await socket.ping(payload), 60)
             holds(True, "pong")
     holds(socket.close_code == 1000, "closed well")
 
 
 async def compressed(url):
-    async with websockets.connect(url, max_size=1 << 25, compression="deflate") as socket:
+    async with connect(url, max_size=1 << 25, compression="deflate") as socket:
         holds([extension.name for extension in socket.extensions] == ["permessage-deflate"],
               "compression was agreed on")
         for message in ["", "a", "Grüße, 水, 𝄞", "x" * 65536, b"", bytes(range(256)) * 300,
@@ -57,7 +62,7 @@ async def windows(url):
     for server_bits, client_bits in [(9, 9), (9, 15), (12, 10), (15, True), (None, 15)]:
         offer = ClientPerMessageDeflateFactory(server_max_window_bits=server_bits,
                                                client_max_window_bits=client_bits)
-        async with websockets.connect(url, compression=None, extensions=[offer]) as socket:
+        async with connect(url, compression=None, extensions=[offer]) as socket:
             extension = socket.extensions[0]
             holds(extension.remote_max_window_bits == (9 if server_bits else 15), "the window")
             holds(extension.remote_no_context_takeover, "no takeover by the server")
@@ -69,12 +74,12 @@ async def windows(url):
 
 async def close(url):
     for code, reason in [(1000, ""), (1001, "gone"), (3456, "ours"), (4999, "ü" * 61)]:
-        socket = await websockets.connect(url)
+        socket = await connect(url)
         await socket.close(code, reason)
         holds(socket.close_code == code, f"close {code}: {socket.close_code}")
-    socket = await websockets.connect(url)
-    await socket.send(b"z" * ((1 << 24) + 1))
+    socket = await connect(url)
     try:
+        await socket.send(b"z" * ((1 << 24) + 1))  # may be told before all of it is gone
         await asyncio.wait_for(socket.recv(), 60)
         holds(False, "a message too big was echoed")
     except websockets.ConnectionClosed:
@@ -83,7 +88,7 @@ async def close(url):
 
 async def receive(socket):
     """The replies and pushes of the next frame; a ping among them is answered."""
-    frame = await asyncio.wait_for(socket.recv(), 30)
+    frame = await asyncio.wait_for(socket.recv(), 60)
     messages = [json.loads(line) for line in frame.split("\n")]
     if {} in messages:
         await socket.send("{}")
@@ -101,9 +106,15 @@ async def ask(socket, command, replies):
     return replies[command["id"]]
 
 
+async def hear(socket, count, pushes):
+    while len(pushes) < count:
+        for message in await receive(socket):
+            pushes.append(message["push"])
+
+
 async def chat(url):
-    async with websockets.connect(url, subprotocols=["centrifuge-json"]) as alice, \
-            websockets.connect(url) as bob:
+    async with connect(url, subprotocols=["centrifuge-json"]) as alice, \
+            connect(url) as bob:
         holds(alice.subprotocol == "centrifuge-json", "the sub-protocol")
         seen = ({}, {})
         for index, socket in enumerate([alice, bob]):
@@ -112,17 +123,17 @@ async def chat(url):
             holds(reply["connect"]["ping"] == 25 and reply["connect"]["pong"] is True, "pings")
             reply = await ask(socket, {"id": 2, "subscribe": {"channel": "python"}}, seen[index])
             holds(reply == {"id": 2, "subscribe": {}}, f"subscribed: {reply}")
+        pushes = seen[1].get("pushes", [])
+        listening = asyncio.create_task(hear(bob, 50, pushes))  # and answers pings meanwhile
         for number in range(3, 53):
             data = {"text": f"Nachricht {number} ☃", "list": [number, None, 1.5e-3]}
             reply = await ask(alice, {"id": number, "publish": {"channel": "python", "data": data}},
                               seen[0])
             holds(reply == {"id": number, "publish": {}}, "published")
-        while len(seen[1].get("pushes", [])) < 50:
-            for message in await receive(bob):
-                seen[1].setdefault("pushes", []).append(message["push"])
-        texts = [push["pub"]["data"]["text"] for push in seen[1]["pushes"]]
+        await listening
+        texts = [push["pub"]["data"]["text"] for push in pushes]
         holds(texts == [f"Nachricht {number} ☃" for number in range(3, 53)], "all, in order")
-        holds(all(push["channel"] == "python" for push in seen[1]["pushes"]), "the channel")
+        holds(all(push["channel"] == "python" for push in pushes), "the channel")
 
 
 def main():

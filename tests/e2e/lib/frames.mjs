@@ -71,21 +71,31 @@ export function inflated(payload) {
 }
 
 export class FrameClient {
+  /* A handshake that fails leaves no connection behind. */
   static async connect(port, path, headers = {}, options = {}) {
     const client = new FrameClient();
     client.wire = await Wire.open(port, options);
+    try {
+      await client.#shakeHands(path, headers);
+    } catch (error) {
+      client.destroy();
+      throw error;
+    }
+    return client;
+  }
+
+  async #shakeHands(path, headers) {
     const key = crypto.randomBytes(16).toString('base64');
-    client.wire.write(head('GET', path, { ...UPGRADE, 'Sec-WebSocket-Key': key, ...headers }));
-    const response = await client.wire.response();
+    this.write(head('GET', path, { ...UPGRADE, 'Sec-WebSocket-Key': key, ...headers }));
+    const response = await this.wire.response();
     assert.equal(response.status, 101, 'the handshake');
     assert.equal(response.headers.get('sec-websocket-accept'),
       crypto.createHash('sha1').update(key + GUID).digest('base64'));
     assert.equal(response.headers.get('upgrade').toLowerCase(), 'websocket');
     assert.equal(response.headers.get('connection').toLowerCase(), 'upgrade');
-    client.deflates = 'Sec-WebSocket-Extensions' in headers;
-    assert.equal(response.headers.get('sec-websocket-extensions'), client.deflates ? ACCEPTED : undefined);
-    client.response = response;
-    return client;
+    this.deflates = 'Sec-WebSocket-Extensions' in headers;
+    assert.equal(response.headers.get('sec-websocket-extensions'), this.deflates ? ACCEPTED : undefined);
+    this.response = response;
   }
 
   write(bytes) {

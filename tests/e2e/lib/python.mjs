@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-import { within } from './wait.mjs';
+import { PATIENCE_MS, within } from './wait.mjs';
 
 const SCRIPT = fileURLToPath(new URL('../cases/clients.py', import.meta.url));
 
@@ -22,7 +22,7 @@ export function python(part) {
       child.once('close', resolve);
     });
     try {
-      const status = await within(ended, `clients.py ${part}`);
+      const status = await within(ended, `clients.py ${part}`, 2 * PATIENCE_MS);
       assert.equal(status, 0, output);
       assert.match(output, /\d+ facts hold/, output);
     } finally {

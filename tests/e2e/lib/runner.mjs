@@ -10,11 +10,12 @@ import { closeAll } from './cleanup.mjs';
 import { Server } from './server.mjs';
 import { SLOWNESS, within } from './wait.mjs';
 
-const CASE_MS = 60000 * SLOWNESS;
+const CASE_MS = 120000 * SLOWNESS; /* each of its steps has an end of its own */
 const CHECKED_AT_END = ['parley_connections_open', 'parley_sessions', 'parley_subscriptions',
   'parley_rooms', 'parley_channels'];
 
 const groups = [];
+let underWay = 'no case';
 
 /*
  * options: name; on: 'matrix', 'backends' (both, two reactors) or 'once'; server: options of
@@ -56,8 +57,14 @@ function explain(error, server) {
     .split('\n').map((line) => `         ${line}`).join('\n');
 }
 
+/* Of what fails where nobody waits for it. */
+export function describeStray(error) {
+  return `failed   ${underWay}, or one before it: nobody waits for this\n${explain(error ?? 'nothing', null)}\n`;
+}
+
 async function runCase(totals, name, run) {
   const started = Date.now();
+  underWay = name;
   try {
     const result = await within(Promise.resolve().then(run), `the case "${name}"`, CASE_MS);
     if (result?.skipped !== undefined) {

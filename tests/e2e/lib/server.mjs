@@ -29,13 +29,16 @@ export const settings = {
 
 /*
  * Below the ports that the kernel gives to outgoing connections, so that none of them is in the way,
- * and none that another worker looks at: it is free from here until parleyd has it.
+ * and none that another worker looks at: it is free from here until parleyd has it. None is given twice
+ * before all were: servers that start together, or again, would share one (SO_REUSEPORT).
  */
 const PORT_COUNT = Math.floor(10000 / WORKERS);
+let lastPort = Math.floor(Math.random() * PORT_COUNT);
 
 async function findPort() {
   for (let attempt = 0; attempt < 50; attempt += 1) {
-    const port = 20000 + WORKER * PORT_COUNT + Math.floor(Math.random() * PORT_COUNT);
+    lastPort = (lastPort + 1) % PORT_COUNT;
+    const port = 20000 + WORKER * PORT_COUNT + lastPort;
     const probe = net.createServer();
     const isFree = await new Promise((resolve) => {
       probe.once('error', () => resolve(false));
@@ -50,12 +53,7 @@ async function findPort() {
 }
 
 export async function findPorts() {
-  const port = await findPort();
-  let internalPort = port;
-  while (internalPort === port) {
-    internalPort = await findPort();
-  }
-  return { port, internalPort };
+  return { port: await findPort(), internalPort: await findPort() };
 }
 
 export function writeConfig(name, text) {

@@ -29,13 +29,13 @@ export async function within(promise, what, ms = PATIENCE_MS) {
 
 /* The first value of `look` that is not false, null or undefined. */
 export async function until(look, what, ms = PATIENCE_MS) {
-  const end = Date.now() + ms;
+  const end = performance.now() + ms;
   for (;;) {
     const value = await look();
     if (value !== false && value !== null && value !== undefined) {
       return value;
     }
-    if (Date.now() > end) {
+    if (performance.now() > end) {
       throw new Error(`waited ${ms} ms for ${what}`);
     }
     await sleep(20);

@@ -6,9 +6,12 @@
  */
 import { fork } from 'node:child_process';
 
-/* In a worker: runs what it is told to, until the parent lets go. */
+/* In a worker: runs what it is told to, until the parent lets go; it ends when that fails. */
 export function serve(run) {
-  process.on('message', async (index) => process.send(await run(index)));
+  process.on('message', (task) => run(task).then((result) => process.send(result), (error) => {
+    process.stdout.write(`${error.stack}\n`);
+    process.exit(1);
+  }));
   process.on('disconnect', () => process.exit());
 }
 
@@ -16,19 +19,19 @@ export function isWorker() {
   return process.send !== undefined;
 }
 
-/* One worker's life. `next` gives an index or undefined, `done` takes what came of it. */
+/* One worker's life. `next` gives a task or undefined, `done` takes what came of it. */
 function employ(program, number, count, next, done) {
   return new Promise((resolve) => {
     const child = fork(program, process.argv.slice(2), {
       env: { ...process.env, PARLEY_E2E_WORKER: String(number), PARLEY_E2E_WORKERS: String(count) },
     });
-    let index;
+    let task;
     const proceed = () => {
-      index = next();
-      if (index === undefined) {
+      task = next();
+      if (task === undefined) {
         child.disconnect();
       } else {
-        child.send(index);
+        child.send(task);
       }
     };
     child.on('message', (result) => {
@@ -36,9 +39,9 @@ function employ(program, number, count, next, done) {
       proceed();
     });
     child.once('exit', (status, signal) => {
-      if (index !== undefined || status !== 0) {
+      if (task !== undefined || status !== 0) {
         done({ passed: 0, failed: 1, skipped: 0,
-          text: `failed   worker ${number} ended (${status ?? signal}) at point ${index}\n` });
+          text: `failed   worker ${number} ended (${status ?? signal}) at ${JSON.stringify(task)}\n` });
       }
       resolve();
     });
@@ -46,18 +49,18 @@ function employ(program, number, count, next, done) {
   });
 }
 
-/* Prints what each point says, and returns the sums. */
-export async function runAll(program, pointCount, workerCount) {
+/* Prints what each task says, and returns the sums. */
+export async function runAll(program, tasks, workerCount) {
   const totals = { passed: 0, failed: 0, skipped: 0 };
-  let last = 0;
-  const next = () => (last < pointCount ? last++ : undefined);
+  const left = [...tasks];
+  const next = () => left.shift();
   const done = ({ passed, failed, skipped, text }) => {
     totals.passed += passed;
     totals.failed += failed;
     totals.skipped += skipped;
     process.stdout.write(text);
   };
-  const count = Math.min(workerCount, pointCount);
+  const count = Math.min(workerCount, tasks.length);
   await Promise.all(Array.from({ length: count },
     (_, number) => employ(program, number, count, next, done)));
   return totals;
