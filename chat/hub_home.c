@@ -11,7 +11,6 @@
 #include "core/blob.h"
 #include "core/bus.h"
 #include "core/metrics.h"
-#include "core/metrics_namespace.h"
 
 /* Whoever waits for the archive keeps no credit of the bus: others may go on. */
 static void say_later(struct hub *hub, const struct post *asked)
@@ -193,10 +192,6 @@ static void take_done(struct hub *hub, const struct ledger_answer *done)
 
     if (!done->is_question) {
         const struct channel_position position = {done->epoch, done->offset};
-        if (done->error == CODES_ERROR_NONE) {
-            metrics_add(hub->options.metrics, METRIC_PUBLICATIONS, 1);
-            metrics_add_for(hub->options.metrics, done->counts_as, NAMESPACE_PUBLICATIONS, 1);
-        }
         answer_publish(hub, post, done->error, &position);
     } else if (done->error == CODES_ERROR_NONE) {
         hub_take(hub, post);

@@ -18,6 +18,8 @@
  *           offset, as long as its publisher waits for it. So an offset never has two contents.
  *           What the store has dropped for its age, while the book was open, was stored all the
  *           same; and a stream that is gone from it for that begins again where it was.
+ * Counted   as published is what becomes stored, once, whatever its publisher was told; but not
+ *           what was stored before the book was opened.
  * Bounds    an item waits for timeout_ns, then it is answered with CODES_ERROR_INTERNAL. A
  *           publication that was sent by then may be delivered all the same: its outcome was not
  *           known. Bytes and items have maxima; above, ledger_publish() and ledger_ask() say no.
@@ -92,7 +94,7 @@ struct ledger_book_options {
     void *owner;
     struct bytes channel; /* borrowed, as long as the book is there */
     struct ledger_keep keep;
-    uint16_t counts_as; /* the policy's */
+    uint16_t counts_as; /* the policy's: where its publications are counted */
     bool power;         /* has to survive the loss of power */
 };
 
@@ -166,8 +168,7 @@ struct ledger_answer {
     struct post post; /* as it was taken */
     enum codes_error error;
     bool is_question;
-    uint16_t counts_as; /* the book's */
-    uint64_t epoch;     /* of a publication that is stored */
+    uint64_t epoch; /* of a publication that is stored */
     uint64_t offset;
 };
 struct ledger_item *ledger_first_done(const struct ledger *ledger); /* NULL: none */

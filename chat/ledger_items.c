@@ -9,6 +9,8 @@
 #include "chat/ledger_private.h"
 #include "core/blob.h"
 #include "core/check.h"
+#include "core/metrics.h"
+#include "core/metrics_namespace.h"
 
 struct ledger_item *ledger_add_item(struct ledger *ledger, struct ledger_book *book,
                                     const struct post *post)
@@ -23,7 +25,6 @@ struct ledger_item *ledger_add_item(struct ledger *ledger, struct ledger_book *b
     item->book = book;
     item->deadline_ns = ledger->now_ns + ledger->options.timeout_ns;
     item->answer.post = *post;
-    item->answer.counts_as = book->options.counts_as;
     list_push_back(&ledger->waiting, &item->age);
     ledger->item_count++;
     return item;
@@ -72,6 +73,14 @@ void ledger_drop_publication(struct ledger *ledger, struct ledger_item *item)
     }
     item->book = NULL;
     free_if_over(ledger, item);
+}
+
+void ledger_count_stored(struct ledger *ledger, const struct ledger_book *book)
+{
+    struct metrics *metrics = ledger->options.metrics;
+
+    metrics_add(metrics, METRIC_PUBLICATIONS, 1);
+    metrics_add_for(metrics, book->options.counts_as, NAMESPACE_PUBLICATIONS, 1);
 }
 
 bool ledger_is_publication(const struct ledger_item *item)

@@ -145,6 +145,7 @@ static void end_expired(struct ledger *ledger, struct ledger_book *book, uint64_
          link != NULL && LEDGER_PLACED(link)->answer.offset <= top;
          link = list_first(&book->sent)) {
         struct ledger_item *const item = LEDGER_PLACED(link);
+        ledger_count_stored(ledger, book);
         ledger_end_item(ledger, item, CODES_ERROR_NONE);
         ledger_drop_publication(ledger, item);
     }
@@ -211,22 +212,44 @@ void ledger_take_page(struct ledger *ledger, struct archive_page *page)
     settle(ledger, book);
 }
 
-/* Who sent what is on the page is answered; a record that nobody waits for comes from the page. */
-static struct blob *blob_of(struct ledger *ledger, struct ledger_book *book,
-                            const struct archive_record *record)
+/* What was sent, and is on the page; NULL: the record is of nothing that we still have. */
+static struct ledger_item *find_sent(const struct ledger_book *book,
+                                     const struct archive_record *record)
 {
     struct list_link *const link = list_first(&book->sent);
     struct ledger_item *const item = link == NULL ? NULL : LEDGER_PLACED(link);
-    if (item == NULL || item->answer.offset != record->offset ||
-        item->answer.epoch != book->epoch) {
-        return publication_restore(ledger->options.pool, book->options.channel, record->value,
-                                   (uint8_t)record->tag);
-    }
+    const bool is_it =
+        item != NULL && item->answer.offset == record->offset && item->answer.epoch == book->epoch;
+    return is_it ? item : NULL;
+}
+
+/* Who sent it is answered. */
+static struct blob *take_sent(struct ledger *ledger, struct ledger_item *item)
+{
     struct blob *const blob = item->blob;
     ledger->bytes -= blob_bytes(blob).size;
     item->blob = NULL;
     ledger_end_item(ledger, item, CODES_ERROR_NONE);
     ledger_drop_publication(ledger, item);
+    return blob;
+}
+
+/*
+ * The blob of a record; NULL: no memory. Once the book was loaded, what is stored and was not known
+ * is ours, though nobody may be left who waits for it.
+ */
+static struct blob *take_record(struct ledger *ledger, const struct ledger_book *book,
+                                const struct archive_record *record)
+{
+    struct ledger_item *const item = find_sent(book, record);
+    const bool is_new = item != NULL || book->is_loaded;
+    struct blob *const blob = item != NULL
+                                  ? take_sent(ledger, item)
+                                  : publication_restore(ledger->options.pool, book->options.channel,
+                                                        record->value, (uint8_t)record->tag);
+    if (is_new && blob != NULL) {
+        ledger_count_stored(ledger, book);
+    }
     return blob;
 }
 
@@ -236,7 +259,7 @@ bool ledger_deliver_record(struct ledger *ledger, struct ledger_book *book)
     if (book->page_next < page->record_count) {
         const struct archive_record *const record = &page->records[book->page_next];
         CHECK(record->offset == book->stored + 1);
-        struct blob *const blob = blob_of(ledger, book, record);
+        struct blob *const blob = take_record(ledger, book, record);
         if (blob != NULL) {
             book->page_next++;
             book->stored = record->offset;

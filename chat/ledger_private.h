@@ -94,6 +94,8 @@ struct ledger {
 NODISCARD struct ledger_item *ledger_add_item(struct ledger *ledger, struct ledger_book *book,
                                               const struct post *post);
 NODISCARD bool ledger_is_publication(const struct ledger_item *item);
+/* One of the book's publications is known to be stored since now. */
+void ledger_count_stored(struct ledger *ledger, const struct ledger_book *book);
 void ledger_forget_done(struct ledger *ledger);
 void ledger_end_item(struct ledger *ledger, struct ledger_item *item, enum codes_error error);
 void ledger_drop_publication(struct ledger *ledger, struct ledger_item *item);

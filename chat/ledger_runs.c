@@ -200,6 +200,7 @@ static void run_is_stored(struct ledger *ledger, struct ledger_book *book,
         case ARCHIVE_APPEND:
             CHECK(entry->offset == book->stored + 1);
             book->stored = entry->offset;
+            ledger_count_stored(ledger, book);
             ledger_set_idle(ledger, book, 0);
             break;
         case ARCHIVE_TRIM:

@@ -100,13 +100,29 @@ static struct item *find(const struct revocations *revocations, enum revocations
     return table_find(revocations->table, table_hash(&revocations->key, wanted), wanted);
 }
 
+static uint64_t later(uint64_t one, uint64_t other)
+{
+    return one > other ? one : other;
+}
+
+/* By issue time, what is forbidden stays so: no order allows it again. */
+static void replace(struct item *item, const struct revocations_entry *entry, uint64_t now_ns)
+{
+    if (entry->kind == REVOCATIONS_ISSUED_TO && item->expires_ns > now_ns) {
+        item->issued_before_s = later(item->issued_before_s, entry->issued_before_s);
+        item->expires_ns = later(item->expires_ns, entry->expires_ns);
+        return;
+    }
+    item->issued_before_s = entry->issued_before_s;
+    item->expires_ns = entry->expires_ns;
+}
+
 int revocations_add(struct revocations *revocations, const struct revocations_entry *entry,
                     uint64_t now_ns)
 {
     struct item *item = find(revocations, entry->kind, entry->text);
     if (item != NULL) {
-        item->issued_before_s = entry->issued_before_s;
-        item->expires_ns = entry->expires_ns;
+        replace(item, entry, now_ns);
         return 0;
     }
     if (table_count(revocations->table) >= revocations->count_max) {

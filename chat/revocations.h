@@ -36,7 +36,11 @@ struct revocations_entry {
 NODISCARD struct revocations *revocations_create(const struct table_key *key, uint32_t count_max);
 void revocations_destroy(struct revocations *revocations); /* NULL: nothing */
 
-/* In the place of one about the same. 0, -ENOSPC or -ENOMEM, and nothing changed. */
+/*
+ * In the place of one about the same; but of REVOCATIONS_ISSUED_TO, as long as it is valid, the
+ * later of both times counts, and the later of both ends. 0, -ENOSPC or -ENOMEM, and nothing
+ * changed.
+ */
 NODISCARD int revocations_add(struct revocations *revocations,
                               const struct revocations_entry *entry, uint64_t now_ns);
 void revocations_remove(struct revocations *revocations, enum revocations_kind kind,

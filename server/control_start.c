@@ -281,15 +281,21 @@ static int create_member(struct control *control, size_t index)
     return listening_open(&control->listening, member->shard, control->error, control->error_size);
 }
 
-static int start_members(struct control *control)
+/* Before any thread may post to them, for how one is woken is not looked up under a lock. */
+static int create_members(struct control *control)
 {
+    bus_port_on_wake(control->bus, control->config->reactor.count, wake_control, control);
     for (size_t i = 0; i < control->config->reactor.count; i++) {
         const int result = create_member(control, i);
         if (result != 0) {
             return result;
         }
     }
-    bus_port_on_wake(control->bus, control->config->reactor.count, wake_control, control);
+    return 0;
+}
+
+static int start_members(struct control *control)
+{
     for (size_t i = 0; i < control->config->reactor.count; i++) {
         struct control_member *member = &control->members[i];
         const int cpu = control->config->reactor.pin ? cpu_nth((int)i) : THREAD_NOT_PINNED;
@@ -377,6 +383,9 @@ int control_start(struct control *control)
     }
     if (result == 0) {
         result = start_listening(control);
+    }
+    if (result == 0) {
+        result = create_members(control);
     }
     if (result == 0) {
         result = control_start_archive(control);

@@ -3,6 +3,8 @@
  * Requests: read, routed, answered, or upgraded. Several may be pipelined on one connection.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +19,11 @@
 
 enum {
     STATUS_TIMEOUT = 408,
+    STATUS_UNAVAILABLE = 503,
+    RETRY_AFTER_SIZE = 48, /* bytes: a header line with any number */
 };
+
+static const uint64_t ns_per_s = 1000000000;
 
 /* The sub-protocols that mean what we speak. A client that offers none means the same. */
 static const char *const protocols[] = {"centrifuge-json"};
@@ -89,9 +95,26 @@ void gateway_refuse(struct gateway *gateway, struct peer *peer,
     }
 }
 
+/* What is short now may be there in a second; of who drains nothing is left at its end. */
+static const char *retry_after(const struct gateway *gateway, char line[RETRY_AFTER_SIZE])
+{
+    const uint64_t now_ns = reactor_now(gateway->reactor);
+    const uint64_t left_ns =
+        gateway->drain_end_ns > now_ns + ns_per_s ? gateway->drain_end_ns - now_ns : ns_per_s;
+    const int size = snprintf(line, RETRY_AFTER_SIZE, "Retry-After: %" PRIu64 "\r\n",
+                              (left_ns + ns_per_s - 1) / ns_per_s);
+    CHECK(size > 0 && size < RETRY_AFTER_SIZE);
+    return line;
+}
+
 static void refuse(struct gateway *gateway, struct peer *peer, unsigned status) ON_REACTOR
 {
-    const struct http_response response = {.status = status, .close = true};
+    char line[RETRY_AFTER_SIZE];
+    const struct http_response response = {
+        .status = status,
+        .extra = status == STATUS_UNAVAILABLE ? retry_after(gateway, line) : NULL,
+        .close = true,
+    };
     gateway_refuse(gateway, peer, &response, (struct bytes){NULL, 0});
 }
 
@@ -150,12 +173,14 @@ static void answer_page(struct gateway *gateway, struct peer *peer,
     metrics_add(gateway->options.metrics, answer.count, 1);
 
     uint8_t head[HTTP_RESPONSE_SIZE_MAX];
+    char line[RETRY_AFTER_SIZE];
+    const bool is_unavailable = answer.status == STATUS_UNAVAILABLE;
     const bool closes = request->close || request->body != HTTP_BODY_NONE || peer->is_sent_away ||
                         (gateway->draining && !is_internal(gateway, peer));
     const struct http_response response = {
         .status = answer.status,
         .content_type = answer.content_type,
-        .extra = answer.extra,
+        .extra = is_unavailable ? retry_after(gateway, line) : answer.extra,
         .body_size = answer.body.size,
         .close = closes,
     };
@@ -282,12 +307,12 @@ static void try_upgrade(struct gateway *gateway, struct peer *peer,
     }
     if (gateway->refuses_connections) {
         metrics_add(gateway->options.metrics, METRIC_REJECTED_OVERLOAD_CONNECTION, 1);
-        refuse(gateway, peer, 503);
+        refuse(gateway, peer, STATUS_UNAVAILABLE);
         return;
     }
     if (peer->is_sent_away) {
         metrics_add(gateway->options.metrics, METRIC_REJECTED_DRAINING, 1);
-        refuse(gateway, peer, 503);
+        refuse(gateway, peer, STATUS_UNAVAILABLE);
         return;
     }
     gateway_want_place(gateway, peer);
@@ -297,7 +322,7 @@ static void try_upgrade(struct gateway *gateway, struct peer *peer,
     if (is_chat) {
         peer->session = hub_open(gateway->options.hub, conn_id_of(peer->conn));
         if (peer->session == NULL) {
-            refuse(gateway, peer, 503);
+            refuse(gateway, peer, STATUS_UNAVAILABLE);
             return;
         }
     }

@@ -58,6 +58,7 @@ struct gateway {
     uint32_t client_count;    /* peers that came by another listener than the internal one */
     uint32_t api_count;       /* peers in PEER_API */
     uint64_t began_ns;        /* of the reactor's clock */
+    uint64_t drain_end_ns;    /* see gateway_drain(); 0 until then */
     uint64_t random;          /* state of the generator that spreads pings */
     bool has_answers;         /* some of those in PEER_API can go on at once */
     bool draining;            /* see gateway_drain() */

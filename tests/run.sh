@@ -185,7 +185,7 @@ fi
 if wants e2e; then
     (cd tests/e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
         </dev/null >/dev/null)
-    # Sanitizers take several times as long: they look at two reactors, not at one and five too; and
+    # Sanitizers take several times as long: they look at two reactors, not at one and four too; and
     # TSan, which is about what reactors share, at each group with one back end.
     few=()
     case $preset in

@@ -243,14 +243,24 @@ static void load(struct conductor *conductor)
     enter(conductor, RUN_DRAIN);
 }
 
+static bool somebody_waits(const struct conductor *conductor)
+{
+    for (uint32_t i = 0; i < conductor->options.threads; i++) {
+        if (atomic_load_explicit(&conductor->run.workers[i]->waits, memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Until everything that was sent has come, or it is too late for it, or a signal comes now. */
 static void drain(struct conductor *conductor)
 {
     const uint64_t end_ns = monotime_read() + conductor->options.drain_ns;
     const bool was_stopped = is_stopped(conductor);
 
-    while (count_of(conductor, TALLY_RECEIVED) < count_of(conductor, TALLY_EXPECTED) &&
-           monotime_read() < end_ns && is_stopped(conductor) == was_stopped) {
+    while (somebody_waits(conductor) && monotime_read() < end_ns &&
+           is_stopped(conductor) == was_stopped) {
         if (was_stopped) {
             pause_ms(POLL_MS); /* a second signal ends us */
         } else {

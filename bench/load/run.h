@@ -49,6 +49,7 @@ struct run {
     _Atomic uint64_t start_ns;   /* of the load */
     _Atomic uint64_t measure_ns; /* messages due from here */
     _Atomic uint64_t end_ns;     /* to here are measured */
+    _Atomic uint32_t stopped;    /* workers that have sent all that they will */
     struct storm storm;
 
     struct run_slot *slots;          /* closed loop: [publisher][window] */

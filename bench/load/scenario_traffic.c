@@ -165,10 +165,74 @@ static bool is_sending(const struct worker *worker)
     return !worker_is_before(worker, RUN_LOAD) && worker_is_before(worker, RUN_DRAIN);
 }
 
+/*
+ * Is something due to it? To who is still there, or was cut and should be back. Who is new is not
+ * asked, for nobody knows with what it had to begin.
+ */
+static bool is_owed(const struct client *client)
+{
+    return !client->is_new && (client->state == CLIENT_READY || client->was_cut);
+}
+
+/* How many of this sender have not come that are behind all that have. */
+static uint32_t owed_by(const struct client *client, uint32_t sender)
+{
+    const struct run *run = client->worker->run;
+    const uint32_t sent = atomic_load_explicit(&run->numbers[sender], memory_order_relaxed);
+    const uint32_t got = client->sequences[run_place_of(run, sender)].next;
+
+    if (run->options->excludes_sender && sender == client->index) {
+        return 0;
+    }
+    return sent > got ? sent - got : 0;
+}
+
+static bool has_all(const struct client *client)
+{
+    const struct run *run = client->worker->run;
+    uint32_t sender = run_room_of(run, client->index);
+
+    for (; is_owed(client) && sender < run->options->publishers; sender += run->options->rooms) {
+        if (owed_by(client, sender) > 0 ||
+            client->sequences[run_place_of(run, sender)].missing != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * Counts of what was expected do not tell: who was cut does not get what was on its way, and who
+ * comes back gets what was sent before it was known to be there.
+ */
+static void look_who_waits(struct worker *worker)
+{
+    struct run *run = worker->run;
+
+    if (!worker->traffic.has_stopped) {
+        worker->traffic.has_stopped = true;
+        /* Pairs with the acquire below: the numbers of what was sent are final. */
+        (void)atomic_fetch_add_explicit(&run->stopped, 1, memory_order_release);
+    }
+    if (atomic_load_explicit(&run->stopped, memory_order_acquire) < run->options->threads) {
+        return;
+    }
+    while (worker->traffic.whole < worker->client_count &&
+           has_all(&worker->clients[worker->traffic.whole])) {
+        worker->traffic.whole++;
+    }
+    if (worker->traffic.whole == worker->client_count) {
+        atomic_store_explicit(&worker->waits, false, memory_order_relaxed);
+    }
+}
+
 static uint64_t tick(struct worker *worker, uint64_t now_ns) ON_REACTOR
 {
     const struct options *options = worker->run->options;
 
+    if (!worker_is_before(worker, RUN_DRAIN)) {
+        look_who_waits(worker);
+    }
     if (!is_sending(worker)) {
         return UINT64_MAX;
     }
@@ -384,6 +448,7 @@ static int begin(struct worker *worker)
     worker->traffic.publisher_count = share_of(worker->run, options->publishers, worker->index);
     renewal_begin(worker);
     atomic_store_explicit(&worker->poked, true, memory_order_relaxed); /* the first windows */
+    atomic_store_explicit(&worker->waits, true, memory_order_relaxed);
     return create_transcripts(worker);
 }
 
@@ -399,28 +464,17 @@ static void end(struct worker *worker)
     free(worker->traffic.transcripts);
 }
 
-/*
- * What was sent and has not come, to who is still there, or was cut and should be back. Who is new
- * is not counted, for nobody knows with what it had to begin.
- */
+/* What was sent and has not come. What was jumped over was counted when that was seen. */
 static void count_lost(struct worker *worker)
 {
     const struct run *run = worker->run;
-    const struct options *options = run->options;
 
     for (uint32_t i = 0; i < worker->client_count; i++) {
         const struct client *client = &worker->clients[i];
-        if (client->is_new || (client->state != CLIENT_READY && !client->was_cut)) {
-            continue;
-        }
-        const uint32_t room = run_room_of(run, client->index);
-        for (uint32_t sender = room; sender < options->publishers; sender += options->rooms) {
-            if (options->excludes_sender && sender == client->index) {
-                continue;
-            }
-            const uint32_t sent = atomic_load_explicit(&run->numbers[sender], memory_order_relaxed);
-            const uint32_t got = client->sequences[run_place_of(run, sender)].next;
-            tally_add(&worker->tally, TALLY_LOST, sent > got ? sent - got : 0);
+        uint32_t sender = run_room_of(run, client->index);
+        for (; is_owed(client) && sender < run->options->publishers;
+             sender += run->options->rooms) {
+            tally_add(&worker->tally, TALLY_LOST, owed_by(client, sender));
         }
     }
 }

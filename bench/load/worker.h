@@ -52,6 +52,8 @@ struct worker {
         uint32_t publisher_count;        /* the first of the clients */
         uint64_t next;                   /* open loop: messages sent so far, over all of them */
         struct transcript **transcripts; /* of each room; NULL: rooms are too small for it */
+        uint32_t whole;                  /* so many clients, the first ones, wait for nothing */
+        bool has_stopped;                /* it is among run->stopped */
     } traffic;
     struct {
         uint64_t count;  /* connections that --reconnects has cut so far */
@@ -59,6 +61,7 @@ struct worker {
         bool has_struck; /* the storm */
     } renewal;
     _Atomic bool poked;         /* another worker has completed a message of ours */
+    _Atomic bool waits;         /* for what was sent to one of its clients */
     _Atomic bool done;          /* nothing more will be counted */
     _Atomic bool has_tls_fault; /* `tls_fault` is there, and will not change */
     char tls_fault[WORKER_TLS_FAULT_SIZE];

@@ -19,7 +19,7 @@ export async function outputOf(program, args) {
     child.once('error', ({ code }) => resolve(code));
     child.once('close', resolve);
   });
-  const status = await within(ended, `${program} to end`, 4 * PATIENCE_MS)
+  const status = await within(ended, `${program} to end`, 6 * PATIENCE_MS)
     .catch((error) => { throw new Error(`${error.message}: ${said}`); });
   return status === 'ENOENT' ? null : said.replace(/\x1b\[[0-9;]*[A-Za-z]/g, '');
 }

@@ -170,7 +170,8 @@ async function run(parts) {
   const { workers, server, recorder, config, channels } = parts;
   const names = channels.map((one) => one.channel);
   channels.forEach((one) => recorder.write('channel', one));
-  const random = new Random(numbers.seed);
+  const { seed } = numbers;
+  const random = new Random(~seed);
   parts.proxy = await FaultProxy.open(server.port);
   await Promise.all(workers.map((worker) => worker.ask('start', {
     index: worker.index, url: `ws://127.0.0.1:${parts.proxy.port}/connection/websocket`, file: worker.file,
@@ -183,7 +184,7 @@ async function run(parts) {
   }
   const burst = (options) => random.pick(workers).ask('burst', { channel: random.pick(names), ...options })
     .catch((error) => faults.notes.push(error.message));
-  const faults = new Faults({ server, proxy: parts.proxy, random, recorder, burst });
+  const faults = new Faults({ server, proxy: parts.proxy, seed, random, recorder, burst });
   await faults.run(numbers.seconds);
   faults.heal();
   if (faults.died !== undefined) {

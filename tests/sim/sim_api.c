@@ -135,9 +135,6 @@ static void choose_order(struct sim_api *api)
                                               world->step, world->net.now_ns);
     }
     order.before_s = sim_token_now_s(world) + sim_random_below(random, 2);
-    if (order.before_s < world->orders.users[order.user].before_s) {
-        order.before_s = world->orders.users[order.user].before_s; /* the last one counts */
-    }
     sim_orders_ask(world, &order);
     sim_stats_add(world->stats, SIM_ORDERS, order.kind != SIM_ORDER_PUBLISH);
     api->order = order;

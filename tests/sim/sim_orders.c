@@ -28,7 +28,7 @@ static void invalidate(struct sim_user_orders *orders, uint64_t before_s)
 {
     orders->sure_before_s = orders->before_s;
     orders->sure_at = orders->of_kind[SIM_ORDER_INVALIDATE].done_at;
-    orders->before_s = before_s;
+    orders->before_s = before_s > orders->before_s ? before_s : orders->before_s;
 }
 
 void sim_orders_ask(struct sim_world *world, struct sim_order *order)

@@ -51,8 +51,8 @@ struct sim_user_orders {
     struct sim_moment of_kind[SIM_ORDER_COUNT];
     struct sim_moment subscribed[SIM_CHANNEL_MAX];
     struct sim_moment unsubscribed[SIM_CHANNEL_MAX];
-    uint64_t before_s;      /* of the last invalidation */
-    uint64_t sure_before_s; /* of the one before it */
+    uint64_t before_s;      /* the latest of all invalidations */
+    uint64_t sure_before_s; /* of those before the last one */
     uint64_t sure_at;       /* when that one was done */
 };
 

@@ -34,9 +34,11 @@ async function headerBombs(server) {
   const start = 'GET / HTTP/1.1\r\nHost: a\r\n';
   await refused(server, `${start}X: ${'v'.repeat(1 << 20)}`, 431, 'one of 1 MiB');
   await refused(server, start + 'X: v\r\n'.repeat(100000), 431, '100,000');
-  const { response, wire } = await exchange(server.port, `${start}X: ${'v'.repeat(8192)}`,
-    { chopped: true });
-  assert.equal(response.status, 431, 'byte by byte');
+  /* The last bytes only: who needs too long for 8192 of them is told 408. */
+  const wire = await Wire.open(server.port);
+  wire.write(`${start}X: ${'v'.repeat(7900)}`);
+  await wire.writeChopped('v'.repeat(292));
+  assert.equal((await wire.response()).status, 431, 'byte by byte');
   wire.destroy();
 }
 

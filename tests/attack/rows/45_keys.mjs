@@ -114,6 +114,7 @@ async function isGivenUp(backend, [what, answer], trap) {
   const token = { jwks_public_endpoint: endpoint.url, hmac_secret_key: SECRET };
   const server = await Server.start({ backend, reactors: 1, config: { client: { token } } });
   closeAtEnd(() => server.kill('SIGKILL'));
+  await server.metrics(); /* its reactor has begun, with all that it needs for that */
   const before = server.rssBytes;
   await endpoint.untilAsked();
   const chat = await RawChat.connect(server, { token: makeToken(makeKey('HS256'), { sub: '1' }) });

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What goes wrong in a run, and when: all of it from the seed. Each fault is written down as it happens.
+ *
+ * The order of faults has numbers of its own. How many a fault itself takes depends on how many links there are,
+ * and with that a run of some seconds could come out without a kill, or anything that a planted fault shows by.
  */
 import { sleep, within } from '../../e2e/lib/wait.mjs';
+import { Random } from './random.mjs';
 
 const WEIGHTS = { reset: 30, 'half-open': 15, slow: 20, stop: 12, kill: 15, term: 8 };
 const PAUSE_MS = [50, 900];
 const BURST = { count: 120, size: 8000 };
 
 export class Faults {
-  /* parts: server, proxy, random, recorder, burst(channel options) */
-  constructor(parts) {
+  /* parts: server, proxy, seed, random, recorder, burst(channel options) */
+  constructor({ seed, ...parts }) {
     Object.assign(this, parts);
+    this.order = new Random(seed);
     this.timers = new Set();
     this.isServerAway = false;
     this.notes = [];
@@ -35,8 +40,8 @@ export class Faults {
   async run(seconds) {
     const end = Date.now() + seconds * 1000;
     while (Date.now() < end && this.died === undefined) {
-      await sleep(this.random.between(...PAUSE_MS));
-      await this[this.random.weighted(WEIGHTS)]();
+      await sleep(this.order.between(...PAUSE_MS));
+      await this[this.order.weighted(WEIGHTS)]();
     }
   }
 

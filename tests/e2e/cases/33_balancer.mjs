@@ -31,13 +31,13 @@ async function findMany(count) {
   return [...found];
 }
 
-/* As deploy/README.md has it, with short pings. */
-function configOf(tlsPort, grace) {
+/* As deploy/README.md has it. */
+function configOf(tlsPort, { grace, client = {} }) {
   const { cert, key } = certificate();
   return {
-    client: { insecure: true, ping_interval: '1s', pong_timeout: '900ms' },
+    client: { insecure: true, ...client },
     http_api: { insecure: true },
-    shutdown: { grace, timeout: '10s' },
+    shutdown: { grace },
     http_server: {
       trusted_proxies: ['127.0.0.1'],
       tls: { cert_pem_file: cert, key_pem_file: key },
@@ -79,19 +79,24 @@ function nginxPlaces([a, b], [plain, secure]) {
 
 /* All of it, for the cases of a group that come one after the other. */
 class Site {
-  /* grace: of the first server; haproxyMore, nginxMore: what else is changed in the files, for times. */
-  static async start(point, { grace = '0s', haproxyMore = [], nginxMore = [] } = {}) {
+  /*
+   * grace: of the first server; checks: of HAProxy, which fail if they take longer than it waits between
+   * two; client: of the servers; haproxyMore, nginxMore: what else is changed in the files, for times.
+   */
+  static async start(point, { grace = '0s', checks = 'inter 10s fall 2', client, haproxyMore = [], nginxMore = [] } = {}) {
     const site = new Site();
     const ports = await findMany(8);
     site.servers = await Promise.all(ports.slice(0, 2).map(async (tlsPort, i) => {
-      const server = await Server.start({ ...point, echo: true, config: configOf(tlsPort, i === 0 ? grace : '0s') });
+      const config = configOf(tlsPort, { grace: i === 0 ? grace : '0s', client });
+      const server = await Server.start({ ...point, echo: true, config });
       server.tlsPort = tlsPort;
       return server;
     }));
     site.haproxyPorts = ports.slice(2, 6);
     site.nginxPorts = ports.slice(6, 8);
     site.haproxy = await startHaproxy(
-      filled('haproxy/haproxy.cfg', [...haproxyPlaces(site.servers, site.haproxyPorts), ...haproxyMore]),
+      filled('haproxy/haproxy.cfg', [...haproxyPlaces(site.servers, site.haproxyPorts),
+        ['inter 1s fall 2', checks], ...haproxyMore]),
       site.haproxyPorts[3]);
     site.nginx = await startNginx(
       filled('nginx/parley.conf', [...nginxPlaces(site.servers, site.nginxPorts), ...nginxMore]),
@@ -232,8 +237,9 @@ function timesFit() {
 async function heldByPings(_, point) {
   timesFit();
   const site = await Site.start(point, {
-    haproxyMore: [['timeout tunnel 75s', 'timeout tunnel 3s']],
-    nginxMore: [['proxy_read_timeout 75s', 'proxy_read_timeout 3s']],
+    client: { ping_interval: '2s', pong_timeout: '1900ms' },
+    haproxyMore: [['timeout tunnel 75s', 'timeout tunnel 6s']],
+    nginxMore: [['proxy_read_timeout 75s', 'proxy_read_timeout 6s']],
   });
   await Promise.all(Object.entries(site.ways).map(async ([way, port]) => {
     const sdk = await connect(port);
@@ -272,7 +278,7 @@ async function areAt(server, subscriptions, data) {
 }
 
 async function drains(_, point) {
-  const site = await Site.start(point, { grace: '4s' });
+  const site = await Site.start(point, { grace: '8s', checks: 'inter 2s fall 2' });
   const [a, b] = site.servers;
   const come = async (port) => (await connect(port)).subscribe('moved');
   const all = [];
@@ -281,11 +287,11 @@ async function drains(_, point) {
   }
   /* Two by each way, and by least connections one of them at each server. */
   for (const server of site.servers) {
-    assert.equal((await server.metrics()).value('parley_subscriptions'), 3);
+    await server.untilMetric('parley_subscriptions', (value) => value === 3, 'three of six');
   }
   a.kill('SIGTERM');
   await until(async () => !(await isUp(site, 'a')).includes(true), 'HAProxy to take it out');
-  assert.match(site.haproxy.said, /Server parley\/a is DOWN, reason: Layer7 wrong status, code: 503/);
+  await until(() => /Server parley\/a is DOWN, reason: Layer7 wrong status, code: 503/.test(site.haproxy.said), 'why');
   assert.deepEqual(await isUp(site, 'b'), [true, true]);
   all.push(await come(site.ways.HAProxy), await come(site.ways.HAProxy), await come(site.ways['HAProxy, through']));
   assert.deepEqual(await within(a.exited, 'the exit'), { status: 0, signal: null });

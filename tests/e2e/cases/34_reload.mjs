@@ -8,7 +8,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import fs from 'node:fs';
 
 import { BackEnd } from '../lib/api.mjs';
-import { CHAT, RawChat, Sdk } from '../lib/chat.mjs';
+import { CHAT, RawChat, Sdk, UNHURRIED } from '../lib/chat.mjs';
 import { UPGRADE, request } from '../lib/http.mjs';
 import { group } from '../lib/runner.mjs';
 import { writeConfig } from '../lib/server.mjs';
@@ -81,6 +81,10 @@ async function limits(server) {
 
 async function logLevel(server) {
   const lines = () => server.log().match(/event="?reloaded/g)?.length ?? 0;
+  /* The last of those before. */
+  rewrite(server, changed({ client: { stale_close_delay: '11s' } }));
+  await signal(server);
+  await until(() => /options=client\.stale_close_delay/.test(server.log()), 'all lines so far');
   rewrite(server, changed({ log: { level: 'error' } }));
   await signal(server);
   const before = lines();
@@ -281,8 +285,9 @@ function exampleOptions() {
 const FROM_THE_COMMAND_LINE = ['http_server.address', 'http_server.port', 'http_server.internal_address',
   'http_server.internal_port', 'reactor.count', 'reactor.backend'];
 
-/* With what every other value of one option is allowed. */
+/* With what every other value of one option is allowed. Who is connected meanwhile reads nothing. */
 const PLENTY = {
+  client: { ping_interval: UNHURRIED.ping_interval, pong_timeout: UNHURRIED.pong_timeout },
   http_api: { insecure: true, key: 'k'.repeat(32) },
   channel: {
     without_namespace: { ...OPEN, history_size: 1, history_ttl: '60s', join_leave: true }, namespaces: [NEWS],
@@ -428,7 +433,7 @@ group({
 /* What is said of them does not depend on the back end. */
 group({
   name: 'reload: options',
-  server: { config: CONFIG, reactors: 2 },
+  server: { config: { ...CONFIG, client: { ...CONFIG.client, ...PLENTY.client } }, reactors: 2 },
   remains: ['parley_channels'],
   cases: [['each is used, or named', everyOption]],
 });

@@ -34,7 +34,13 @@ async function join(server, options = {}) {
     { ca: fs.readFileSync(certificate().cert), ...options });
   const inbox = new Mailbox('a client over TLS');
   closeAtEnd(() => socket.terminate());
-  socket.on('message', (data) => String(data).trim().split('\n').forEach((one) => inbox.put(JSON.parse(one))));
+  socket.on('message', (data) => String(data).trim().split('\n').forEach((one) => {
+    if (one === '{}') { /* a ping: the first may come at any time */
+      socket.send(one);
+    } else {
+      inbox.put(JSON.parse(one));
+    }
+  }));
   socket.on('close', (code) => inbox.end(`closed ${code}`));
   socket.on('error', (error) => inbox.end(String(error)));
   await within(new Promise((resolve, reject) => {
@@ -125,13 +131,13 @@ async function memory(server) {
   const count = 12;
   const taken = async () => (await server.metrics()).value('parley_memory_bytes{pool="tls"}');
   (await join(server)).socket.terminate(); /* what OpenSSL makes once is there */
-  await server.untilMetric('parley_sessions', (value) => value === 0, 'nobody is there');
+  await server.untilMetric('parley_connections_open', (value) => value === 1, 'nobody is there but who asks');
   const before = await taken();
   const clients = await Promise.all(Array.from({ length: count }, () => join(server)));
   const each = (await taken() - before) / count;
   assert.ok(each > 10_000 && each < 20_000, `${each} bytes`);
   clients.forEach((client) => client.socket.terminate());
-  await until(async () => Math.abs(await taken() - before) < 10_000, 'the memory of those who have gone');
+  await until(async () => await taken() < before + 10_000, 'the memory of those who have gone');
 }
 
 group({
@@ -177,7 +183,7 @@ async function renews(_, { backend }) {
   fs.copyFileSync(second.cert, cert);
   server.kill('SIGHUP');
   await logged(server, /level=error event="reload failed: nothing was changed"/g, 1);
-  assert.match(server.log(), /because="http_server\.tls: cannot use the private key in [^\n]* and="/);
+  await logged(server, /because="http_server\.tls: cannot use the private key in [^\n]* and="/g, 1);
   assert.equal(await serial(server), 1);
 
   fs.copyFileSync(second.key, key);

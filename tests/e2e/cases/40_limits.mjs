@@ -34,9 +34,8 @@ async function messageSize(server) {
     declared.frames.send(TEXT, '', { length: 1001, lengthBytes: 2 });
     await declared.expectClose(1009, 'declared only');
     const inSum = await RawChat.connect(server);
-    for (let i = 0; i < 5; i += 1) {
-      inSum.frames.send(i === 0 ? TEXT : CONTINUATION, ' '.repeat(201), { fin: false });
-    }
+    inSum.frames.write(Buffer.concat(Array.from({ length: 5 }, (_, i) => (
+      frame(i === 0 ? TEXT : CONTINUATION, ' '.repeat(201), { fin: false })))));
     await inSum.expectClose(1009, 'in five fragments');
   }, 3);
 }
@@ -195,8 +194,11 @@ async function echoLimits(server) {
     slow.send(TEXT, 'begun', { fin: false });
     await slow.expectClose(1008, 'too slow for this echo');
   });
-  /* Who does not read is not read; once it reads, everything is there. */
-  const late = await open();
+}
+
+/* Who does not read is not read; once it reads, everything is there. */
+async function lateEcho(server) {
+  const late = await FrameClient.connect(server.port, '/echo');
   late.wire.socket.pause();
   const all = Array.from({ length: 4000 }, (_, i) => Buffer.alloc(2000, i & 255));
   late.write(Buffer.concat(all.map((one) => frame(BINARY, one))));
@@ -218,6 +220,14 @@ group({
     },
   },
   cases: [['size and time', echoLimits]],
+});
+
+/* A message that is under way while its sender is busy has no hurry here. */
+group({
+  name: 'limits of echo: its queue',
+  on: 'backends',
+  server: { config: { echo: { enabled: true, message_size_limit: 5000, queue_max_size: 65536 } } },
+  cases: [['a late reader', lateEcho]],
 });
 
 /* Nothing is allocated for what is only declared. */

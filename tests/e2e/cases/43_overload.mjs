@@ -28,8 +28,11 @@ const config = (budget) => ({
   },
 });
 
+/* Who is refused may ask again soon. */
 async function statusOf(server, port, path, headers = {}) {
-  return (await request(port, 'GET', path, headers)).status;
+  const got = await request(port, 'GET', path, headers);
+  assert.equal(got.headers.get('retry-after') ?? null, got.status === 503 ? '1' : null);
+  return got.status;
 }
 
 const ready = (server) => statusOf(server, server.internalPort, '/ready');

@@ -166,7 +166,7 @@ async function development() {
 async function portTaken() {
   const first = await Server.start({ reactors: 1 });
   const second = await runParleyd(['--reactors', '1', '--listen', `127.0.0.1:${first.port}`,
-    '--internal-listen', `127.0.0.1:${first.internalPort}`], { ms: 3000 }).then((end) => end, () => null);
+    '--internal-listen', `127.0.0.1:${first.internalPort}`]).then((end) => end, () => null);
   assert.notEqual(second, null, 'two servers on one port: the second has to refuse');
   assert.notEqual(second.status, 0);
   assert.match(second.stderr, /in use/i);

@@ -114,11 +114,12 @@ group({
 
 async function refusals() {
   const { port, internalPort } = await findPorts();
+  const { port: other } = await findPorts();
   const file = path.join(folder(), 'a.sock');
   const config = writeConfig('activation.json', JSON.stringify({ http_server: { port, internal_port: internalPort } }));
   for (const [places, why] of [
     [[port, file], `descriptor 4 (s1) belongs to no listener of the configuration: ${file}`],
-    [[internalPort + 1], `descriptor 3 (s0) belongs to no listener of the configuration: 127.0.0.1:${internalPort + 1}`],
+    [[other], `descriptor 3 (s0) belongs to no listener of the configuration: 127.0.0.1:${other}`],
     [[`udp:${port}`], 'descriptor 3 (s0) is no listening stream socket: Socket type not supported'],
   ]) {
     const command = await hold(...places);

@@ -57,6 +57,12 @@ async function isIn(page, room = 'lobby') {
   await page.waitForSelector(`[data-testid="room-${room}"][data-state="subscribed"]`);
 }
 
+/* The longer a link was cut, the later the page comes back. */
+async function mend(link, page) {
+  link.mend();
+  await isIn(page);
+}
+
 /* By the key: for a click the browser draws the page until nothing on it moves. */
 async function say(page, text) {
   await byId(page, 'message-input').fill(text);
@@ -196,11 +202,7 @@ async function durable({ server, enter }) {
     await server.stop(signal);
     await Promise.all([hasState(alice, 'reconnecting'), hasState(bob, 'reconnecting')]);
     await say(bob, `After ${signal}`);
-    /* The kernel may need a moment to close what a killed process had given to io_uring. */
-    await until(() => server.restart().then(() => true, (error) => {
-      assert.match(error.message, /in use/);
-      return false;
-    }), 'the server to be back');
+    await server.restart();
     await Promise.all([isIn(alice, room), isIn(bob, room)]);
     await showsAll(alice, all);
     await showsAll(bob, all);
@@ -345,7 +347,7 @@ async function cutOff({ server, enter }) {
   assert.match(await byId(alice, 'notice').textContent(), /^Too many messages wait/);
   assert.equal(await byId(alice, 'message-input').inputValue(), 'One too many');
   assert.equal((await outgoing(alice)).length, waited.length);
-  link.mend();
+  await mend(link, alice);
   all.push(...missed, ...waited);
   await hasOutgoing(alice, []);
   await showsAll(alice, all);
@@ -357,19 +359,18 @@ async function cutOff({ server, enter }) {
   await sees(bob, 'Answer lost');
   link.cut();
   await hasOutgoing(alice, [['waiting', 'Answer lost']]);
-  link.mend();
+  await mend(link, alice);
   all.push('Answer lost');
   await hasOutgoing(alice, []);
   await showsAll(alice, all);
 
   /* It did not get there: it is said again, once. */
-  await isIn(alice);
   link.lose('up');
   await say(alice, 'Message lost');
   await hasOutgoing(alice, [['sending', 'Message lost']]);
   link.cut();
   await hasOutgoing(alice, [['waiting', 'Message lost']]);
-  link.mend();
+  await mend(link, alice);
   all.push('Message lost');
   await hasOutgoing(alice, []);
   await showsAll(alice, all);
@@ -387,8 +388,7 @@ async function nothingIsKept({ server, enter }) {
   await hasOutgoing(alice, [['sending', 'Message lost']]);
   link.cut();
   await hasOutgoing(alice, [['unsure', 'Message lost']]);
-  link.mend();
-  await isIn(alice);
+  await mend(link, alice);
   assert.deepEqual(await outgoing(alice), [['unsure', 'Message lost']]);
   await byId(alice, 'outgoing').getByRole('button', { name: 'Try again' }).click();
   await hasOutgoing(alice, []);
@@ -408,7 +408,7 @@ async function missesTooMuch({ server, enter }) {
     link.cut();
     await hasState(alice, 'reconnecting');
     await robotSays(server, texts);
-    link.mend();
+    await mend(link, alice);
     await sees(alice, texts.at(-1));
   }
   await showsAll(alice, [...early, GAP, ...late, GAP, ...later.slice(-100)]);

@@ -12,8 +12,9 @@ import path from 'node:path';
 
 import { WebSocketServer } from 'ws';
 
-import { runBench } from '../lib/bench.mjs';
+import { UNHURRIED_DRAIN, runBench } from '../lib/bench.mjs';
 import { certificate } from '../lib/certificates.mjs';
+import { UNHURRIED } from '../lib/chat.mjs';
 import { closeAtEnd } from '../lib/cleanup.mjs';
 import { startPeer } from '../lib/peers.mjs';
 import { group } from '../lib/runner.mjs';
@@ -21,7 +22,12 @@ import { Server, settings } from '../lib/server.mjs';
 import { makeKey, makeToken, SECRET } from '../lib/tokens.mjs';
 import { until, within } from '../lib/wait.mjs';
 
+/*
+ * `results.sent` and the like are of the time between two looks of the main thread, which a full machine lets come
+ * late; `latency.count` is of all that was begun in the time asked for.
+ */
 const SHORT = ['--warmup', '0', '-d', '0.5'];
+const LOAD = [...SHORT, ...UNHURRIED_DRAIN];
 
 function assertClean(run, what) {
   assert.equal(run.status, 0, `${what}\n${run.stdout}\n${run.stderr}`);
@@ -37,10 +43,10 @@ const generators = ['uring', 'epoll'];
 function echo(...args) {
   return async (server) => {
     for (const backend of generators) {
-      const run = await runBench(['echo', server.echoUrl, ...SHORT, '--backend', backend,
+      const run = await runBench(['echo', server.echoUrl, ...LOAD, '--backend', backend,
         '--server-pid', String(server.pid), ...args]);
       assertClean(run, `echo ${args.join(' ')} by ${backend}`);
-      assert.ok(run.json.results.sent > 0, run.stdout);
+      assert.ok(run.json.latency.count > 0, run.stdout);
       assert.ok(run.json.server.user_us_per_message >= 0, run.stdout);
     }
   };
@@ -48,18 +54,30 @@ function echo(...args) {
 
 async function chat(server) {
   for (const backend of generators) {
-    const run = await runBench(['chat', server.url, ...SHORT, '-c', '60', '--rooms', '3',
+    const run = await runBench(['chat', server.url, ...LOAD, '-c', '60', '--rooms', '3',
       '--publishers', '6', '-r', '600', '--threads', '2', '--script', 'emoji', '-s', '20-400',
       '--backend', backend]);
     assertClean(run, `chat by ${backend}`);
-    /* 20 in each room. */
-    assert.ok(Math.abs(run.json.results.expected / run.json.results.sent - 20) < 0.001, run.stdout);
+    /* 20 in each room; both are read while each of the threads may be between the two. */
+    assert.ok(Math.abs(run.json.results.expected / run.json.results.sent - 20) < 0.5, run.stdout);
   }
 }
 
+/* The server stalls: who is cut has messages under way, for which the drain must not wait. */
 async function reconnects(server) {
-  const run = await runBench(['chat', server.url, ...SHORT, '-c', '40', '-r', '500',
+  let isStalled = false;
+  const timer = setInterval(() => {
+    isStalled = !isStalled;
+    server.kill(isStalled ? 'SIGSTOP' : 'SIGCONT');
+  }, 100);
+  const goOn = () => {
+    clearInterval(timer);
+    server.kill('SIGCONT');
+  };
+  closeAtEnd(goOn);
+  const run = await runBench(['chat', server.url, ...SHORT, '-d', '1.5', '--drain', '3600', '-c', '40', '-r', '200',
     '--reconnects', '40']);
+  goOn();
   assertClean(run, 'chat with reconnects');
   assert.ok(run.json.results.connects > 0, run.stdout);
 }
@@ -82,7 +100,7 @@ async function connect(server) {
 
 const PARLEYD = {
   config: {
-    client: { insecure: true, command_rate: 100000, command_burst: 100000 },
+    client: { insecure: true, command_rate: 100000, command_burst: 100000, ...UNHURRIED },
     echo: { enabled: true },
   },
 };
@@ -115,7 +133,7 @@ async function signsIn(_, point) {
   });
   const key = makeKey('HS256');
   const file = path.join(settings.artefacts, 'tokens.txt');
-  const chat = ['chat', server.url, ...SHORT, '-c', '6', '-r', '100'];
+  const chat = ['chat', server.url, ...LOAD, '-c', '6', '-r', '100'];
   fs.writeFileSync(file, ['41', '42', '43'].map((sub) => `${makeToken(key, { sub })}\n`).join(''));
   assertClean(await runBench([...chat, '--tokens', file]), 'chat with tokens');
   assert.equal((await runBench(chat)).status, 1, 'chat without');
@@ -156,7 +174,7 @@ async function startOther(tamper, options = {}) {
 
 async function npmEcho() {
   const url = await startOther((data, send) => send(data));
-  assertClean(await runBench(['echo', url, ...SHORT, '-c', '10', '-w', '4']), 'npm ws');
+  assertClean(await runBench(['echo', url, ...LOAD, '-c', '10', '-w', '4']), 'npm ws');
 }
 
 async function npmFanout() {
@@ -164,7 +182,7 @@ async function npmFanout() {
     server.clients.forEach((client) => client.send(data, { binary: false }));
   });
   for (const load of [['-w', '1'], ['-w', '16', '--burst', '16'], ['-r', '200']]) {
-    assertClean(await runBench(['fanout', url, ...SHORT, '-c', '50', '--threads', '2', ...load]),
+    assertClean(await runBench(['fanout', url, ...LOAD, '-c', '50', '--threads', '2', ...load]),
       `npm ws, fanout ${load}`);
   }
 }
@@ -174,10 +192,9 @@ function peer(name, paths) {
   return [name, async () => {
     const url = await startPeer(name);
     for (const at of paths) {
-      const run = await runBench([at, `${url}/${at}`, '--warmup', '0', '-d', '0.25', '-c', '10', '-w',
-        '2', '-s', '20-3000']);
+      const run = await runBench([at, `${url}/${at}`, ...LOAD, '-c', '10', '-w', '2', '-s', '20-3000']);
       assertClean(run, `${name}, ${at}`);
-      assert.ok(run.json.results.received > 0, run.stdout);
+      assert.ok(run.json.latency.count > 0, run.stdout);
     }
   }];
 }
@@ -222,10 +239,10 @@ async function secureEcho() {
     const port = await startSecure((data, send) => send(data),
       { minVersion: version, maxVersion: version });
     for (const backend of generators) {
-      const run = await runBench(['echo', `wss://localhost:${port}/`, ...SHORT, '-c', '10', '-w',
+      const run = await runBench(['echo', `wss://localhost:${port}/`, ...LOAD, '-c', '10', '-w',
         '4', '-s', '20-40000', '--backend', backend, '--ca', cert]);
       assertClean(run, `${version} by ${backend}`);
-      assert.ok(run.json.results.sent > 0, run.stdout);
+      assert.ok(run.json.latency.count > 0, run.stdout);
     }
   }
 }
@@ -235,7 +252,7 @@ async function secureFanout() {
     sockets.clients.forEach((client) => client.send(data, { binary: false }));
   });
   for (const backend of generators) {
-    assertClean(await runBench(['fanout', `wss://127.0.0.1:${port}/`, ...SHORT, '-c', '50',
+    assertClean(await runBench(['fanout', `wss://127.0.0.1:${port}/`, ...LOAD, '-c', '50',
       '--threads', '2', '-r', '100', '--backend', backend, '--tls-insecure']), `by ${backend}`);
   }
 }
@@ -313,8 +330,8 @@ async function floorEcho(backend) {
   const floor = await startFloor(backend);
   for (const load of [['-c', '50', '-w', '1', '-s', '26'], ['-c', '50', '-w', '16', '-s', '1000'],
     ['-c', '20', '-w', '1', '-s', '16392'], ['-c', '20', '-w', '16', '-s', '16392'],
-    ['-c', '300', '-w', '2', '-s', '40000'], ['-c', '4', '-w', '4', '-s', '3000000']]) {
-    const run = await runBench(['echo', floor.url, ...SHORT, ...load, '--drain', '30']);
+    ['-c', '300', '-w', '2', '-s', '40000'], ['-c', '2', '-w', '4', '-s', '3000000']]) {
+    const run = await runBench(['echo', floor.url, ...LOAD, ...load]);
     assertClean(run, `floor ${backend} ${load}`);
     /* What began in that half second and came back; the drain counts too, so slowness is no fault. */
     assert.ok(run.json.latency.count > 0, run.stdout);
@@ -325,7 +342,7 @@ async function floorEcho(backend) {
 async function floorFanout(backend) {
   const floor = await startFloor(backend, '--fanout');
   for (const size of ['120', '20000']) {
-    assertClean(await runBench(['fanout', floor.url, ...SHORT, '-c', '50', '-w', '16', '--burst',
+    assertClean(await runBench(['fanout', floor.url, ...LOAD, '-c', '50', '-w', '16', '--burst',
       '16', '-s', size]), `floor ${backend} fanout ${size}`);
   }
   await floor.stop();
@@ -360,7 +377,7 @@ async function findsWrongReply(what, alter) {
   closeAtEnd(() => server.close());
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   const run = await runBench(['connect', `tcp://127.0.0.1:${server.address().port}`,
-    '--warmup', '0', '-d', '0.3', '-c', '2']);
+    '--warmup', '0', '-d', '0.6', '-c', '2']);
   return { run, what };
 }
 
@@ -385,7 +402,7 @@ async function connectVerifies() {
     assert.equal(run.status, 1, `${what}\n${run.stdout}`);
   }
   const echo = await startFloor('epoll');
-  const run = await runBench(['connect', echo.url, '--warmup', '0', '-d', '0.3', '-c', '2']);
+  const run = await runBench(['connect', echo.url, '--warmup', '0', '-d', '0.6', '-c', '2']);
   assert.equal(run.status, 1, `an echo instead\n${run.stdout}`);
 }
 
@@ -405,11 +422,12 @@ group({
 
 /* -- faults ------------------------------------------------------------------------------------ */
 
+/* What is lost is waited for until the end, and by then everything else has to be there. */
 function finds(fault, count, tamper) {
   return async () => {
     const url = await startOther(tamper);
-    const run = await runBench(['echo', url, '--warmup', '0', '-d', '0.4', '--drain', '0.3',
-      '-c', '1', '-r', '500']);
+    const run = await runBench(['echo', url, '--warmup', '0', '-d', '0.4', '--drain', '2',
+      '-c', '1', '-r', '1000']);
     assert.equal(run.status, 1, `${fault}\n${run.stdout}`);
     assert.equal(run.json.results[fault], count, `${fault}\n${run.stdout}`);
   };
@@ -465,22 +483,21 @@ group({
 });
 
 /*
- * A server that loses what comes above some 1,500 messages a second. From above: a generator that
- * the machine keeps from sending its rate fails a step too, and would not come to the loss from below.
+ * A server that loses something in each of the first two steps, which come from above: a generator that
+ * the machine keeps from sending its rate fails a step too, and would not come to a loss from below. It
+ * does not go by a rate of its own, which a full machine would not let it hear.
  */
 async function findMax() {
-  let counted = 0;
-  const timer = setInterval(() => { counted = 0; }, 100);
-  closeAtEnd(() => clearInterval(timer));
-  const url = await startOther((data, send) => {
-    counted += 1;
-    if (counted <= 150) {
+  const [CONNECTIONS, LOSSY_STEPS] = [4, 2];
+  let connects = 0;
+  const url = await startOther((data, send, i) => {
+    if (i % 10 !== 0 || connects > LOSSY_STEPS * CONNECTIONS) {
       send(data);
     }
-  });
+  }, { verifyClient: () => { connects += 1; return true; } });
   const html = path.join(settings.artefacts, 'find-max.html');
-  const run = await runBench(['echo', url, '--find-max', '-c', '4', '-r', '3000', '--p99', '60000',
-    '--warmup', '0', '-d', '0.4', '--drain', '0.2', '--html', html]);
+  const run = await runBench(['echo', url, '--find-max', '-c', String(CONNECTIONS), '-r', '3000', '--p99', '60000',
+    '--warmup', '0', '-d', '0.4', '--drain', '0.5', '--html', html]);
   assert.ok(run.json.knee_rate > 0 && run.json.knee_rate < 3000, run.stdout);
   assert.ok(run.json.steps.some((step) => !step.passed && step.lost > 0), run.stdout);
   assert.equal(run.json.steps[0].rate, 3000);

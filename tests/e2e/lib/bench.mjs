@@ -11,6 +11,9 @@ import { PATIENCE_MS, within } from './wait.mjs';
 
 let runCount = 0;
 
+/* Of a run where nothing is to be lost: it ends when all has come, so who is slow is waited for. */
+export const UNHURRIED_DRAIN = ['--drain', String(PATIENCE_MS / 1000)];
+
 /*
  * {status, stdout, stderr, json}: json is null when it wrote none. `prefix`: a program that runs it;
  * `onStart`: gets the child, to send it signals.

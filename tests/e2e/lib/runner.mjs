@@ -27,7 +27,7 @@ export function group(options) {
 }
 
 function pointsOf(on, place, { backends, quick, alternate }) {
-  const reactors = { matrix: quick ? [2] : [1, 2, 5], backends: [2], once: [2] }[on];
+  const reactors = { matrix: quick ? [2] : [1, 2, 4], backends: [2], once: [2] }[on];
   const begin = alternate ? place % backends.length : 0;
   const chosen = on === 'once' || alternate ? backends.slice(begin, begin + 1) : backends;
   return chosen.flatMap((backend) => reactors.map((count) => ({ backend, reactors: count })));

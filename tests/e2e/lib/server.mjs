@@ -219,9 +219,17 @@ export class Server {
     }
   }
 
-  /* The same ports again, after stop(). */
+  /*
+   * The same ports again, after stop(). The kernel may need a moment to close what a process that was
+   * killed had given to io_uring.
+   */
   async restart() {
-    await this.#spawn();
+    await until(() => this.#spawn().then(() => true, (error) => {
+      if (!/in use/.test(error.message)) {
+        throw error;
+      }
+      return false;
+    }), 'its ports to be free');
   }
 
   /* Another configuration, by SIGHUP; until all of it is taken. */

@@ -85,6 +85,7 @@ static const struct ledger_ops ops = {on_begin, on_stored, on_refused, on_idle, 
 static void open_ledger(size_t bytes_max, uint32_t item_count_max, size_t reserve)
 {
     memset(&owner, 0, sizeof(owner));
+    metrics = (struct metrics){.namespace_count = 0};
     epochs = 100;
     bus = bus_create(2, 64, reserve);
     pool = blob_pool_create(64 << 20);
@@ -170,6 +171,11 @@ static struct ledger_answer done(void)
     }
     ledger_forget(ledger, item);
     return answer;
+}
+
+static uint64_t published(void)
+{
+    return metrics_read(&metrics, METRIC_PUBLICATIONS);
 }
 
 static void deliver(void)
@@ -312,6 +318,7 @@ START_TEST(accepts_what_is_stored)
     ck_assert_int_eq(owner.idle, 1);
     (void)done();
     (void)done();
+    ck_assert_uint_eq(published(), 4);
     ck_assert(ledger_is_quiet(ledger));
     ck_assert_uint_eq(ledger_item_count(ledger), 0);
 }
@@ -333,6 +340,7 @@ START_TEST(refuses_what_is_not_stored)
     deliver();
     ck_assert_str_eq(owner.heard[1], "b");
     ck_assert_int_eq(done().error, CODES_ERROR_NONE);
+    ck_assert_uint_eq(published(), 1);
 }
 END_TEST
 
@@ -385,6 +393,7 @@ START_TEST(finds_out_what_is_stored)
     ck_assert_uint_eq(owner.top, 2);
     ck_assert(strcmp(owner.heard[1], "a") == 0 && strcmp(owner.heard[2], "b") == 0);
     ck_assert_int_eq(owner.begun, 1);
+    ck_assert_uint_eq(published(), 2);
 }
 END_TEST
 
@@ -407,6 +416,7 @@ START_TEST(nobody_waits_for_ever)
     ck_assert_uint_eq(owner.top, 1);
     ck_assert_str_eq(owner.heard[1], "a");
     ck_assert_ptr_null(ledger_first_done(ledger));
+    ck_assert_uint_eq(published(), 1);
     nothing_is_asked();
     ck_assert_uint_eq(ledger_item_count(ledger), 0);
 }
@@ -430,6 +440,35 @@ START_TEST(what_failed_is_not_sent_again)
     batch = take_batch();
     batch_is(batch, " 1:b");
     say_batch(batch, ARCHIVE_DONE);
+    ck_assert_uint_eq(published(), 1);
+}
+END_TEST
+
+/* Its publisher was told that it failed, for nobody could say; it is published all the same. */
+START_TEST(what_failed_may_be_stored)
+{
+    static const char *const stored[] = {"a"};
+    begin();
+    ck_assert_int_eq(publish("a"), CODES_ERROR_NONE);
+    say_batch(take_batch(), ARCHIVE_UNKNOWN);
+    say_page(take_page(), ARCHIVE_REFUSED);
+    ck_assert_int_eq(done().error, CODES_ERROR_INTERNAL);
+    ck_assert_uint_eq(published(), 0);
+    ck_assert_int_eq(publish("b"), CODES_ERROR_NONE);
+    struct archive_page *page = take_page();
+    add_records(page, 1, stored, 1);
+    page->epoch = 101;
+    page->top = 1;
+    page->first = 1;
+    say_page(page, ARCHIVE_DONE);
+    deliver();
+    ck_assert_uint_eq(published(), 1);
+    struct archive_batch *batch = take_batch();
+    batch_is(batch, " 2:b");
+    say_batch(batch, ARCHIVE_DONE);
+    deliver();
+    ck_assert_int_eq(done().error, CODES_ERROR_NONE);
+    ck_assert_uint_eq(published(), 2);
 }
 END_TEST
 
@@ -532,7 +571,9 @@ START_TEST(loads)
     struct archive_batch *batch = take_batch();
     batch_is(batch, " 8:h");
     ck_assert_uint_eq(batch->runs[0].epoch, 7);
+    ck_assert_uint_eq(published(), 0); /* what was there before us */
     say_batch(batch, ARCHIVE_DONE);
+    ck_assert_uint_eq(published(), 1);
 }
 END_TEST
 
@@ -665,6 +706,7 @@ START_TEST(what_expired_was_stored)
         ck_assert(answer.epoch == 101 && answer.offset == offset);
     }
     ck_assert(owner.begun == 2 && owner.epoch == 101 && owner.top == 2);
+    ck_assert_uint_eq(published(), 2);
     nothing_is_asked();
 }
 END_TEST
@@ -914,6 +956,7 @@ int main(void)
     tcase_add_loop_test(tcase, finds_out_what_is_stored, 0, COUNT(unknown));
     tcase_add_test(tcase, nobody_waits_for_ever);
     tcase_add_test(tcase, what_failed_is_not_sent_again);
+    tcase_add_test(tcase, what_failed_may_be_stored);
     tcase_add_test(tcase, has_bounds);
     tcase_add_test(tcase, what_asks_has_its_bytes);
     tcase_add_test(tcase, refuses_what_no_record_can_hold);

@@ -80,6 +80,49 @@ START_TEST(ends)
 }
 END_TEST
 
+/* The tokens of a user that were issued before a time: an order, and what holds after it. */
+static const struct {
+    const char *why;
+    uint64_t issued_before_s;
+    uint64_t expires_ns;
+    uint64_t now_ns;
+    uint64_t forbidden_s; /* the last second of issue that is forbidden then */
+    uint64_t last_ns;     /* and the last moment of that */
+} orders[] = {
+    {"the first one", 100, 10, 0, 99, 9},
+    {"an earlier time", 50, 10, 0, 99, 9},
+    {"an earlier time, for longer", 50, 20, 5, 99, 19},
+    {"a later time, for shorter", 200, 10, 5, 199, 19},
+    {"the same once more", 200, 20, 19, 199, 19},
+    {"an earlier time, when it has expired", 50, 30, 20, 49, 29},
+    {"for ever", 60, UINT64_MAX, 20, 59, UINT64_MAX - 1},
+    {"and for ever it stays", 70, 30, 20, 69, UINT64_MAX - 1},
+};
+
+/* No order allows a token again that another one forbids. */
+START_TEST(never_moves_backwards)
+{
+    struct revocations *list = revocations_create(&key, 10);
+    for (size_t i = 0; i < COUNT(orders); i++) {
+        const struct revocations_entry entry = {
+            .kind = REVOCATIONS_ISSUED_TO,
+            .text = view("eve"),
+            .issued_before_s = orders[i].issued_before_s,
+            .expires_ns = orders[i].expires_ns,
+        };
+        ck_assert_int_eq(revocations_add(list, &entry, orders[i].now_ns), 0);
+        struct claims claims = {.user = view("eve"), .issued_at_s = orders[i].forbidden_s};
+        const uint64_t last_ns = orders[i].last_ns;
+        ck_assert_msg(revocations_forbid(list, &claims, last_ns), "%s", orders[i].why);
+        ck_assert_msg(!revocations_forbid(list, &claims, last_ns + 1), "%s", orders[i].why);
+        claims.issued_at_s++;
+        ck_assert_msg(!revocations_forbid(list, &claims, last_ns), "%s", orders[i].why);
+    }
+    ck_assert_uint_eq(revocations_count(list), 1);
+    revocations_destroy(list);
+}
+END_TEST
+
 /* What has expired makes room, and nothing else. */
 START_TEST(has_a_limit)
 {
@@ -107,6 +150,7 @@ int main(void)
     TCase *tests = tcase_create("revocations");
     tcase_add_loop_test(tests, forbids, 0, COUNT(cases));
     tcase_add_test(tests, ends);
+    tcase_add_test(tests, never_moves_backwards);
     tcase_add_test(tests, has_a_limit);
     Suite *suite = suite_create("chat/revocations");
     suite_add_tcase(suite, tests);
