@@ -25,7 +25,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { ROOT, Server, killAll, settings } from '../e2e/lib/server.mjs';
-import { sleep, within } from '../e2e/lib/wait.mjs';
+import { sleep, until, within } from '../e2e/lib/wait.mjs';
 import { checkFiles, reportOf } from './check.mjs';
 import { Recorder, sumOf } from './record.mjs';
 import { Centrifuge, OPTIONS } from './lib/client.mjs';
@@ -38,8 +38,13 @@ const WORKERS = 2;
 const ASK_MS = 60000;
 const MARK_ROUNDS_MAX = 8;
 const PAGE_ITEMS = 100;
-/* After the last fault: so that histories which a crash empties have something in them again. */
+/*
+ * After the last fault: so that histories which a crash empties have something in them again. A slow
+ * machine needs longer for as much.
+ */
 const CALM_MS = 4000;
+const CALM_ACKS = 400;
+const CALM_MAX_MS = 60000;
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 
 const { values } = parseArgs({
@@ -158,6 +163,14 @@ async function readOut(server, channels, recorder) {
   }
 }
 
+/* Where it does not come about, the checker will say of what there is too little. */
+async function calm(workers) {
+  const count = async () => (await askAll(workers, 'acked')).reduce((sum, { acks }) => sum + acks, 0);
+  const wanted = Math.max(await count() + CALM_ACKS, minimums().acks);
+  await sleep(CALM_MS);
+  await until(async () => await count() >= wanted, `${CALM_ACKS} acknowledgements`, CALM_MAX_MS).catch(() => {});
+}
+
 function readConfig() {
   const config = JSON.parse(fs.readFileSync(values.config, 'utf8'));
   if (config.store !== undefined) {
@@ -185,12 +198,12 @@ async function run(parts) {
   const burst = (options) => random.pick(workers).ask('burst', { channel: random.pick(names), ...options })
     .catch((error) => faults.notes.push(error.message));
   const faults = new Faults({ server, proxy: parts.proxy, seed, random, recorder, burst });
-  await faults.run(numbers.seconds);
+  await faults.run(numbers.seconds, 2 * minimums().faults);
   faults.heal();
   if (faults.died !== undefined) {
     return [faults.died];
   }
-  await sleep(CALM_MS);
+  await calm(workers);
   await askAll(workers, 'quiet');
   await sleep(noticeMs(config) + 500);
   const problems = [...faults.notes, ...await settle(workers, names)];

@@ -27,7 +27,7 @@ function start(options) {
     client.centrifuge.connect();
     return client;
   });
-  world = { options, random, recorder, clients, repeatable: [], due: 0, pending: new Set(), timer: null };
+  world = { options, random, recorder, clients, repeatable: [], due: 0, pending: new Set(), acks: 0, timer: null };
   world.timer = setInterval(tick, TICK_MS);
   return { clients: clients.length };
 }
@@ -39,7 +39,10 @@ function bodyOf(size) {
 
 function track(promise) {
   world.pending.add(promise);
-  promise.finally(() => world.pending.delete(promise));
+  promise.then((isAcked) => {
+    world.acks += isAcked ? 1 : 0;
+    world.pending.delete(promise);
+  });
 }
 
 /* What is due is sent; who cannot leaves it out, so that nothing piles up. */
@@ -130,7 +133,9 @@ function close() {
   return { codes };
 }
 
-const ACTIONS = { start, burst, quiet, joined, mark, marked, close, flush: () => (world.recorder.flush(), {}) };
+const acked = () => ({ acks: world.acks });
+const flush = () => (world.recorder.flush(), {});
+const ACTIONS = { start, burst, acked, quiet, joined, mark, marked, close, flush };
 
 process.on('message', async ({ do: action, ...options }) => {
   try {

@@ -37,9 +37,10 @@ export class Faults {
     this.recorder.write('fault', { fault, ...fields });
   }
 
-  async run(seconds) {
+  /* For so long, and until there were `least`: on a slow machine each takes longer. */
+  async run(seconds, least) {
     const end = Date.now() + seconds * 1000;
-    while (Date.now() < end && this.died === undefined) {
+    for (let count = 0; (Date.now() < end || count < least) && this.died === undefined; count += 1) {
       await sleep(this.order.between(...PAUSE_MS));
       await this[this.order.weighted(WEIGHTS)]();
     }
