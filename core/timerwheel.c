@@ -25,7 +25,8 @@ _Static_assert(LEVEL_COUNT *DIGIT_BITS == 64 - 16, "with ticks of 2^16 ns and mo
 struct timerwheel {
     uint64_t start_ns;
     uint64_t tick_ns;
-    uint64_t tick; /* current: everything up to here has been moved to `due` */
+    uint64_t tick;          /* current: everything up to here has been moved to `due` */
+    uint64_t tick_began_ns; /* when it did */
     size_t count;
     struct list_link due;         /* fired next, in the order of their deadlines */
     struct list_link late;        /* armed for a tick that is over; due from the next call on */
@@ -53,6 +54,7 @@ struct timerwheel *timerwheel_create(uint64_t now_ns, uint64_t tick_ns)
     }
     wheel->start_ns = now_ns;
     wheel->tick_ns = tick_ns;
+    wheel->tick_began_ns = now_ns;
     list_init(&wheel->due);
     list_init(&wheel->late);
     for (unsigned level = 0; level < LEVEL_COUNT; level++) {
@@ -194,6 +196,14 @@ static void advance(struct timerwheel *wheel, uint64_t tick)
     if (tick > wheel->tick) {
         wheel->tick = tick;
     }
+    wheel->tick_began_ns = wheel->start_ns + wheel->tick * wheel->tick_ns;
+}
+
+/* Nothing is due, and the current tick is not over: so with most calls, for a tick is long. */
+static bool is_idle(const struct timerwheel *wheel, uint64_t now_ns)
+{
+    return now_ns - wheel->tick_began_ns < wheel->tick_ns && list_is_empty(&wheel->due) &&
+           list_is_empty(&wheel->late);
 }
 
 size_t timerwheel_expire(struct timerwheel *wheel, uint64_t now_ns,
@@ -203,6 +213,9 @@ size_t timerwheel_expire(struct timerwheel *wheel, uint64_t now_ns,
     CHECK(wheel != NULL);
     CHECK(fire != NULL);
 
+    if (is_idle(wheel, now_ns)) {
+        return 0;
+    }
     /* Rounded down: a tick that has begun is over for deadlines, which were rounded up. */
     const uint64_t tick =
         now_ns > wheel->start_ns ? (now_ns - wheel->start_ns) / wheel->tick_ns : 0;
@@ -226,11 +239,14 @@ uint64_t timerwheel_next_ns(const struct timerwheel *wheel)
 {
     CHECK(wheel != NULL);
 
+    if (wheel->count == 0) {
+        return TIMERWHEEL_NEVER;
+    }
     unsigned level = 0;
     uint64_t tick = wheel->tick;
-    if (list_is_empty(&wheel->due) && list_is_empty(&wheel->late) &&
-        !first_slot(wheel, &level, &tick)) {
-        return TIMERWHEEL_NEVER;
+    if (list_is_empty(&wheel->due) && list_is_empty(&wheel->late)) {
+        const bool is_found = first_slot(wheel, &level, &tick);
+        CHECK(is_found);
     }
     /* A deadline close to UINT64_MAX may round up past it. */
     if (tick > (UINT64_MAX - wheel->start_ns) / wheel->tick_ns) {

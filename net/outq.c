@@ -121,15 +121,9 @@ int outq_push(struct outq_pool *pool, struct outq *outq, struct packet *packet, 
 
 bool outq_append(struct outq *outq, struct bytes head, struct bytes body)
 {
-    if (outq->normal == NULL) {
+    if (outq->normal == NULL || !packet_append(outq->normal->packet, head, body)) {
         return false;
     }
-    struct packet *last = outq->normal->packet;
-    if (packet_room(last) < head.size + body.size) {
-        return false;
-    }
-    packet_append(last, head);
-    packet_append(last, body);
     outq->bytes += (uint32_t)(head.size + body.size);
     return true;
 }

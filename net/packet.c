@@ -198,7 +198,8 @@ void packet_shorten(struct packet *packet, size_t size)
     packet->pool->bytes += bytes_of(packet);
 }
 
-size_t packet_room(const struct packet *packet)
+/* How many bytes more it can hold: 0 when they are not inline, and when others see it too. */
+static size_t room_of(const struct packet *packet)
 {
     if (packet->kind != PACKET_INLINE || packet->references > 1 || packet->class >= CLASS_COUNT ||
         packet->replaceable || packet->flow != 0) {
@@ -207,13 +208,22 @@ size_t packet_room(const struct packet *packet)
     return ((size_t)CLASS_SIZE_SMALLEST << packet->class) - sizeof(*packet) - packet->size;
 }
 
-void packet_append(struct packet *packet, struct bytes bytes)
+static void put(struct packet *packet, struct bytes bytes)
 {
-    CHECK(bytes.size <= packet_room(packet));
     if (bytes.size > 0) {
         memcpy(packet->data + packet->size, bytes.data, bytes.size);
         packet->size += (uint32_t)bytes.size;
     }
+}
+
+bool packet_append(struct packet *packet, struct bytes head, struct bytes body)
+{
+    if (room_of(packet) < head.size + body.size) {
+        return false;
+    }
+    put(packet, head);
+    put(packet, body);
+    return true;
 }
 
 void packet_set_replaceable(struct packet *packet)

@@ -56,11 +56,8 @@ NODISCARD struct span packet_span(struct packet *packet);
 /* Makes a packet_create() shorter: what was written is less than what was asked for. */
 void packet_shorten(struct packet *packet, size_t size);
 
-/* How many bytes more it can hold: 0 when they are not inline, and when others see it too. */
-NODISCARD size_t packet_room(const struct packet *packet);
-
-/* Appends what there is room for. */
-void packet_append(struct packet *packet, struct bytes bytes);
+/* Appends both, if they find room inline and nobody else sees it. False: nothing changed. */
+NODISCARD bool packet_append(struct packet *packet, struct bytes head, struct bytes body);
 
 /*
  * Only the newest of such packets is worth sending (the answer to the last ping): while a send
