@@ -131,7 +131,7 @@ void drain_begin(struct drain *drain)
     drain->phase = DRAIN_GRACE;
     drain->grace_end_ns = now_ns + shutdown->grace_ns;
     drain->deadline_ns = now_ns + shutdown->timeout_ns;
-    gateway_drain(drain->gateway, drain->deadline_ns);
+    gateway_drain(drain->gateway);
 }
 
 void drain_step(struct drain *drain)

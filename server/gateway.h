@@ -113,11 +113,8 @@ NODISCARD bool gateway_has_answers(const struct gateway *gateway);
 /* Memory is short: who is new gets 503, as /ready does, until it is no more. */
 void gateway_refuse_connections(struct gateway *gateway, bool refuses) ON_REACTOR;
 
-/*
- * From now on /ready says no, and who asks for a page is told not to ask again here. Who is refused
- * may come back at `end_ns` of the reactor's clock: the process is gone by then.
- */
-void gateway_drain(struct gateway *gateway, uint64_t end_ns) ON_REACTOR;
+/* From now on /ready says no, and who asks for a page is told not to ask again here. */
+void gateway_drain(struct gateway *gateway) ON_REACTOR;
 
 /* Connections that came by another listener than the internal one. */
 NODISCARD uint32_t gateway_client_count(const struct gateway *gateway);

@@ -57,7 +57,7 @@ static void refuse(struct gateway *gateway, struct peer *peer, unsigned status, 
     const struct http_response response = {
         .status = status,
         .content_type = "text/plain; charset=utf-8",
-        .extra = status == 503   ? "Retry-After: 1\r\n"
+        .extra = status == 503   ? GATEWAY_RETRY_AFTER
                  : status == 405 ? "Allow: POST\r\n"
                                  : NULL,
         .close = true,

@@ -133,10 +133,9 @@ void gateway_give_up(struct gateway *gateway, struct peer *peer)
     conn_abort(peer->conn, -ENOMEM);
 }
 
-void gateway_drain(struct gateway *gateway, uint64_t end_ns)
+void gateway_drain(struct gateway *gateway)
 {
     gateway->draining = true;
-    gateway->drain_end_ns = end_ns;
 }
 
 bool gateway_is_client(const struct conn *conn)

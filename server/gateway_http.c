@@ -3,8 +3,6 @@
  * Requests: read, routed, answered, or upgraded. Several may be pipelined on one connection.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,10 +18,7 @@
 enum {
     STATUS_TIMEOUT = 408,
     STATUS_UNAVAILABLE = 503,
-    RETRY_AFTER_SIZE = 48, /* bytes: a header line with any number */
 };
-
-static const uint64_t ns_per_s = 1000000000;
 
 /* The sub-protocols that mean what we speak. A client that offers none means the same. */
 static const char *const protocols[] = {"centrifuge-json"};
@@ -95,24 +90,11 @@ void gateway_refuse(struct gateway *gateway, struct peer *peer,
     }
 }
 
-/* What is short now may be there in a second; of who drains nothing is left at its end. */
-static const char *retry_after(const struct gateway *gateway, char line[RETRY_AFTER_SIZE])
-{
-    const uint64_t now_ns = reactor_now(gateway->reactor);
-    const uint64_t left_ns =
-        gateway->drain_end_ns > now_ns + ns_per_s ? gateway->drain_end_ns - now_ns : ns_per_s;
-    const int size = snprintf(line, RETRY_AFTER_SIZE, "Retry-After: %" PRIu64 "\r\n",
-                              (left_ns + ns_per_s - 1) / ns_per_s);
-    CHECK(size > 0 && size < RETRY_AFTER_SIZE);
-    return line;
-}
-
 static void refuse(struct gateway *gateway, struct peer *peer, unsigned status) ON_REACTOR
 {
-    char line[RETRY_AFTER_SIZE];
     const struct http_response response = {
         .status = status,
-        .extra = status == STATUS_UNAVAILABLE ? retry_after(gateway, line) : NULL,
+        .extra = status == STATUS_UNAVAILABLE ? GATEWAY_RETRY_AFTER : NULL,
         .close = true,
     };
     gateway_refuse(gateway, peer, &response, (struct bytes){NULL, 0});
@@ -173,14 +155,12 @@ static void answer_page(struct gateway *gateway, struct peer *peer,
     metrics_add(gateway->options.metrics, answer.count, 1);
 
     uint8_t head[HTTP_RESPONSE_SIZE_MAX];
-    char line[RETRY_AFTER_SIZE];
-    const bool is_unavailable = answer.status == STATUS_UNAVAILABLE;
     const bool closes = request->close || request->body != HTTP_BODY_NONE || peer->is_sent_away ||
                         (gateway->draining && !is_internal(gateway, peer));
     const struct http_response response = {
         .status = answer.status,
         .content_type = answer.content_type,
-        .extra = is_unavailable ? retry_after(gateway, line) : answer.extra,
+        .extra = answer.status == STATUS_UNAVAILABLE ? GATEWAY_RETRY_AFTER : answer.extra,
         .body_size = answer.body.size,
         .close = closes,
     };

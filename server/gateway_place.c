@@ -105,7 +105,7 @@ static void turn_away(struct gateway *gateway, struct peer *peer) ON_REACTOR
     }
     const struct http_response response = {
         .status = STATUS_TOO_MANY_REQUESTS,
-        .extra = "Retry-After: 1\r\n",
+        .extra = GATEWAY_RETRY_AFTER,
         .close = true,
     };
     conn_resume(peer->conn);

@@ -39,6 +39,9 @@ enum {
     GATEWAY_HTTP_LINGER_MS = 10000, /* for the client to read the last answer */
 };
 
+/* A header of every 503 and 429: what is short is soon there again, or another process is. */
+#define GATEWAY_RETRY_AFTER "Retry-After: 1\r\n"
+
 struct gateway {
     struct gateway_options options;
     struct conn_handler handler;
@@ -58,7 +61,6 @@ struct gateway {
     uint32_t client_count;    /* peers that came by another listener than the internal one */
     uint32_t api_count;       /* peers in PEER_API */
     uint64_t began_ns;        /* of the reactor's clock */
-    uint64_t drain_end_ns;    /* see gateway_drain(); 0 until then */
     uint64_t random;          /* state of the generator that spreads pings */
     bool has_answers;         /* some of those in PEER_API can go on at once */
     bool draining;            /* see gateway_drain() */

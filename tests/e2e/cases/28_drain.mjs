@@ -192,8 +192,7 @@ async function endsRequests(_, point) {
   comes.write(upgradeEnd);
   const refused = await comes.response();
   assert.equal(refused.status, 503);
-  const wait = Number(refused.headers.get('retry-after'));
-  assert.ok(wait > 1 && wait <= 600, `${wait} s, of ten minutes`);
+  assert.equal(refused.headers.get('retry-after'), '1', 'another process is soon there');
   assert.equal(await comes.closed(), 'end');
   assert.deepEqual(await within(server.exited, 'the exit'), { status: 0, signal: null });
   assert.match(server.log(), /drained.* told=4 waiting=0 open=0 cut=0/);
