@@ -9,6 +9,7 @@
 #include "chat/hub_api.h"
 #include "core/check.h"
 #include "core/metrics.h"
+#include "core/monotime.h"
 #include "proto/api_result.h"
 #include "server/api_order.h"
 #include "server/reload_desk.h"
@@ -172,7 +173,9 @@ static int order(struct api_request *request)
 {
     struct hub_api_asker asker = {.conn = request->conn};
     struct api_order order;
-    const enum codes_error error = api_order_make(&order, &request->command, time(NULL));
+    /* Not time(2), which is some ms behind: what ends in a minute had 61 s left. */
+    const time_t now = (time_t)(monotime_realtime_ms() / 1000);
+    const enum codes_error error = api_order_make(&order, &request->command, now);
     if (error != CODES_ERROR_NONE) {
         return refuse(request, API_PART_WHOLE, error);
     }

@@ -90,13 +90,17 @@ async function server() {
   };
 }
 
-/* Keeps all that a client of the chat is told until it is closed. */
+/* Keeps all that a client of the chat is told until it is closed; who has ended first is not told why. */
 async function saysInChat(running, ...commands) {
   const chat = await RawChat.open(running);
+  const { wire } = chat.frames;
   chat.say(...commands);
-  chat.frames.wire.socket.end();
-  await chat.frames.wire.whenEnded;
-  world.answers.push(chat.frames.wire.received.toString('latin1'));
+  while (wire.received.length === 0) {
+    await wire.more('an answer');
+  }
+  wire.socket.end();
+  await wire.whenEnded;
+  world.answers.push(wire.received.toString('latin1'));
   chat.destroy();
 }
 
