@@ -20,10 +20,12 @@ import { startPeer } from '../lib/peers.mjs';
 import { group } from '../lib/runner.mjs';
 import { Server, settings } from '../lib/server.mjs';
 import { makeKey, makeToken, SECRET } from '../lib/tokens.mjs';
-import { until, within } from '../lib/wait.mjs';
+import { SLOWNESS, until, within } from '../lib/wait.mjs';
 
 const SHORT = ['--warmup', '0', '-d', '0.5'];
 const LOAD = [...SHORT, ...UNHURRIED_DRAIN];
+/* What counts is what begins and ends within this time: one slow turn of the server was half of SHORT. */
+const HANDSHAKES = ['--warmup', '0', '-d', String(SLOWNESS)];
 
 function assertClean(run, what) {
   assert.equal(run.status, 0, `${what}\n${run.stdout}\n${run.stderr}`);
@@ -96,7 +98,7 @@ async function idle(server) {
 
 async function connect(server) {
   for (const session of [[], ['--session']]) {
-    const run = await runBench(['connect', server.url, ...SHORT, '-c', '8', ...session]);
+    const run = await runBench(['connect', server.url, ...HANDSHAKES, '-c', '8', ...session]);
     assertClean(run, `connect ${session}`);
     assert.ok(run.json.results.connects > 0, run.stdout);
   }
@@ -355,7 +357,7 @@ async function floorFanout(backend) {
 async function floorConnect(backend) {
   const floor = await startFloor(backend, '--connect');
   for (const generator of generators) {
-    const run = await runBench(['connect', floor.url, ...SHORT, '-c', '32', '--backend', generator,
+    const run = await runBench(['connect', floor.url, ...HANDSHAKES, '-c', '32', '--backend', generator,
       '--server-pid', floor.pid]);
     assertClean(run, `connects to floor ${backend} by ${generator}`);
     assert.ok(run.json.results.connects > 0, run.stdout);
