@@ -4,7 +4,8 @@
  * The file that PARLEY_STORE_SHIM names says how, and is looked at by every fdatasync and write:
  *
  *   slow MILLISECONDS   each fdatasync takes that much longer
- *   hold                fdatasync waits until something else is said, and then does that
+ *   hold                fdatasync waits until something else is said, and then does that; a minute
+ *                       at most, for who should say it may be gone
  *   eio                 fdatasync fails with EIO
  *   enospc              writes to files fail with ENOSPC
  */
@@ -18,6 +19,8 @@
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { HOLD_LOOKS_MAX = 12000, HOLD_LOOK_MS = 5 };
 
 /* What the control file says now; empty when there is none. */
 static void look(char text[static 64])
@@ -58,8 +61,8 @@ int fdatasync(int fd)
 {
     char text[64];
     look(text);
-    while (strncmp(text, "hold", 4) == 0) {
-        pause_for(5);
+    for (int i = 0; i < HOLD_LOOKS_MAX && strncmp(text, "hold", 4) == 0; i++) {
+        pause_for(HOLD_LOOK_MS);
         look(text);
     }
     if (strncmp(text, "eio", 3) == 0) {

@@ -106,7 +106,7 @@ static void expect_heard(int number)
     }
 }
 
-/* Refused for now, and told when to ask again. */
+/* Refused, and told when to ask again. */
 static bool is_put_off(const struct client *client)
 {
     const char *const head = strstr(client->text, "HTTP/1.1 503 ");
